@@ -1,0 +1,167 @@
+//! The names of things: one connection, one person, one room, one position in a room, one attempt to send.
+//! Every one is checked where it is made, so that a value of the type is a valid one.
+
+use crate::domain::refusal::Refusal;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::str::FromStr;
+
+/// One connection: GatewayWorker's `client_id`, 20 hex digits made of 4 bytes inner IPv4 address, 2 bytes inner port and
+/// 4 bytes connection id, big endian. Foreign back ends route by the address inside it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ClientId {
+    pub address: [u8; 4],
+    pub port: u16,
+    pub connection: u32,
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d] = self.address;
+        write!(f, "{a:02x}{b:02x}{c:02x}{d:02x}{:04x}{:08x}", self.port, self.connection)
+    }
+}
+
+impl FromStr for ClientId {
+    type Err = Refusal;
+
+    fn from_str(text: &str) -> Result<Self, Refusal> {
+        let hex = text.len() == 20 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let number = |from, to| u32::from_str_radix(&text[from..to], 16).unwrap_or_default();
+        match hex {
+            true => Ok(Self {
+                address: number(0, 8).to_be_bytes(),
+                port: number(8, 12) as u16,
+                connection: number(12, 20),
+            }),
+            false => Err(Refusal::malformed("client_id")),
+        }
+    }
+}
+
+impl Serialize for ClientId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ClientId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(|_| serde::de::Error::custom("a client_id is 20 hex digits"))
+    }
+}
+
+/// A text that names something, valid by construction and free on the wire.
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident, $field:literal, $valid:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+        #[serde(try_from = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = Refusal;
+
+            fn try_from(text: String) -> Result<Self, Refusal> {
+                let valid: fn(&str) -> bool = $valid;
+                if valid(&text) { Ok(Self(text)) } else { Err(Refusal::malformed($field)) }
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Refusal;
+
+            fn from_str(text: &str) -> Result<Self, Refusal> {
+                Self::try_from(text.to_owned())
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name!(
+    /// One person, who may hold many connections: a uuid v7 of ours, or a foreign site's text of 1-64 bytes.
+    Uid,
+    "uid",
+    |text| (1..=64).contains(&text.len()) && !text.chars().any(char::is_control)
+);
+
+name!(
+    /// A chat room: 1-64 of letters, digits, `_`, `-`. Its audience is the gateway group of the same name.
+    RoomId,
+    "room",
+    |text| (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+);
+
+name!(
+    /// A page's name for one attempt to send, 1-64 printable ASCII: the same nonce again is the same message.
+    Nonce,
+    "nonce",
+    |text| (1..=64).contains(&text.len()) && text.bytes().all(|b| (0x20..0x7f).contains(&b))
+);
+
+name!(
+    /// One life of a room's numbering. Positions of different epochs cannot be compared.
+    Epoch,
+    "epoch",
+    |text| (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
+);
+
+/// A position in a room. A room's messages are numbered 1, 2, 3 … without holes; 0 is before the first.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    pub fn next(self) -> Self {
+        Self(self.0 + 1)
+    }
+
+    pub fn previous(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
+}
+
+impl fmt::Display for Seq {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_id_is_address_port_and_connection_in_hex() {
+        let id = ClientId { address: [127, 0, 0, 1], port: 2900, connection: 0x0000_00ff };
+        assert_eq!(id.to_string(), "7f0000010b54000000ff");
+        assert_eq!("7F0000010B54000000FF".parse(), Ok(id));
+        for bad in ["", "7f0000010b54000000f", "7f0000010b54000000fff", "7f0000010b54000000fg", "+f0000010b54000000ff", "ééééé0000000000"] {
+            assert_eq!(bad.parse::<ClientId>(), Err(Refusal::malformed("client_id")), "{bad}");
+        }
+    }
+
+    #[test]
+    fn names_keep_their_alphabets() {
+        assert!("1".parse::<RoomId>().is_ok() && "a_B-9".parse::<RoomId>().is_ok());
+        for bad in ["", "a b", "房间", "a/b", &"x".repeat(65)] {
+            assert!(bad.parse::<RoomId>().is_err(), "{bad}");
+        }
+        assert!("n 1~".parse::<Nonce>().is_ok());
+        assert!("".parse::<Nonce>().is_err() && "\n".parse::<Nonce>().is_err() && "é".parse::<Nonce>().is_err());
+        assert!("用户7".parse::<Uid>().is_ok() && "".parse::<Uid>().is_err() && "x".repeat(65).parse::<Uid>().is_err());
+    }
+}

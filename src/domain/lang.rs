@@ -1,0 +1,85 @@
+//! The two languages, and which one a reader gets.
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Lang {
+    #[default]
+    Zh,
+    En,
+}
+
+impl Lang {
+    /// As in `<html lang>`: zh-CN, not zh, so that browsers take the simplified glyphs.
+    pub fn tag(self) -> &'static str {
+        match self {
+            Self::Zh => "zh-CN",
+            Self::En => "en",
+        }
+    }
+
+    /// As in the cookie.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Zh => "zh",
+            Self::En => "en",
+        }
+    }
+
+    pub fn other(self) -> Self {
+        match self {
+            Self::Zh => Self::En,
+            Self::En => Self::Zh,
+        }
+    }
+
+    pub fn from_code(code: &str) -> Option<Self> {
+        match code {
+            "zh" => Some(Self::Zh),
+            "en" => Some(Self::En),
+            _ => None,
+        }
+    }
+
+    /// The best of ours for an `Accept-Language` header (RFC 9110, 12.5.4). Readers of neither get English; no header, Chinese.
+    pub fn accepted(header: &str) -> Self {
+        let weight = |range: &str| {
+            let (tag, quality) = range.split_once(';').unwrap_or((range, "q=1"));
+            let quality: f32 = quality.trim().strip_prefix("q=").and_then(|q| q.parse().ok()).unwrap_or(1.0);
+            let primary = tag.trim().split('-').next().unwrap_or_default().to_ascii_lowercase();
+            (primary, quality)
+        };
+        if header.trim().is_empty() {
+            return Self::default();
+        }
+        let mut best = (Self::En, 0.0);
+        for (primary, quality) in header.split(',').map(weight) {
+            if let Some(lang) = Self::from_code(&primary)
+                && quality > best.1
+            {
+                best = (lang, quality);
+            }
+        }
+        best.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_browsers_first_known_language_wins() {
+        for (header, lang) in [
+            ("zh-CN,zh;q=0.9,en;q=0.8", Lang::Zh),
+            ("en-US,en;q=0.9", Lang::En),
+            ("fr, zh;q=0.3, en;q=0.7", Lang::En),
+            ("fr-FR", Lang::En),
+            ("", Lang::Zh),
+            ("ZH-hant", Lang::Zh),
+        ] {
+            assert_eq!(Lang::accepted(header), lang, "{header}");
+        }
+    }
+}

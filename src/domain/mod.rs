@@ -1,0 +1,16 @@
+//! The ground floor: the words of the chat and the rules that hold in page and server alike.
+//! Pure: no input or output, no clock, no async; compiled for both targets.
+
+pub mod backoff;
+pub mod draft;
+pub mod id;
+pub mod lang;
+pub mod message;
+pub mod name;
+pub mod preferences;
+pub mod push;
+pub mod refusal;
+pub mod reply;
+pub mod room;
+pub mod text;
+pub mod timeline;

@@ -1,0 +1,113 @@
+//! What goes down the socket, and with which code it closes (DESIGN.md 3.1).
+
+use crate::domain::{
+    id::{ClientId, RoomId, Seq},
+    message::Message,
+};
+use serde::{Deserialize, Serialize, Serializer};
+
+/// The subprotocol in which every push is one JSON object with a `type`.
+pub const SUBPROTOCOL: &str = "roomcast.v1";
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Push {
+    /// Always the first: which connection this is, to be posted to `bind`.
+    Init { client_id: ClientId },
+    Message(Message),
+    /// This connection was too slow and skipped these: fetch them.
+    Gap { room: RoomId, from: Seq, to: Seq },
+    /// At most one a second a room, and only when it changed.
+    Online { room: RoomId, count: u32 },
+    /// The node drains: come back after this, already jittered.
+    Bye { reconnect_after_ms: u64 },
+    /// What a foreign back end pushed that was not itself an object with a `type`.
+    Data { data: serde_json::Value },
+}
+
+impl Push {
+    pub fn to_json(&self) -> String {
+        // Only maps with keys that are no strings can fail, and there are none.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+/// Messages in a reply, in the very form they are pushed in.
+pub fn as_pushes<S: Serializer>(messages: &[Message], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(messages.iter().cloned().map(Push::Message))
+}
+
+/// Why a socket was closed: 4000-4499 come back, 4500-4999 do not; below 4000 RFC 6455's own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CloseCode(pub u16);
+
+impl CloseCode {
+    pub const GOING_AWAY: Self = Self(1001);
+    pub const PROTOCOL_ERROR: Self = Self(1002);
+    pub const NOT_UTF8: Self = Self(1007);
+    /// The socket is one way, and this client talked up it: a frame over 1 KiB, or over 10 a second.
+    pub const TOO_TALKATIVE: Self = Self(4408);
+    /// Nothing could be written for too long.
+    pub const SLOW: Self = Self(4409);
+    /// No answer to a ping.
+    pub const SILENT: Self = Self(4410);
+    /// The session ended: a page that came back by itself would be refused.
+    pub const SIGNED_OUT: Self = Self(4501);
+
+    pub fn may_come_back(self) -> bool {
+        !(4500..5000).contains(&self.0)
+    }
+
+    /// The word that goes along in the close frame.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::GOING_AWAY => "going away",
+            Self::PROTOCOL_ERROR => "protocol error",
+            Self::NOT_UTF8 => "not UTF-8",
+            Self::TOO_TALKATIVE => "one way",
+            Self::SLOW => "slow",
+            Self::SILENT => "silent",
+            Self::SIGNED_OUT => "signed out",
+            _ => "",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::message::Role;
+
+    #[test]
+    fn the_wire_form_of_every_push() {
+        let room: RoomId = "1".parse().unwrap();
+        let message = Message {
+            room: room.clone(),
+            seq: Seq(42),
+            id: uuid::Uuid::nil(),
+            user: "u1".parse().unwrap(),
+            nickname: "阿明".into(),
+            role: Role::Host,
+            text: "大家好".into(),
+            at: 1_700_000_000_000,
+        };
+        let pushes = [
+            Push::Init { client_id: "7f0000010b54000000ff".parse().unwrap() },
+            Push::Message(message),
+            Push::Gap { room: room.clone(), from: Seq(43), to: Seq(51) },
+            Push::Online { room, count: 1234 },
+            Push::Bye { reconnect_after_ms: 1730 },
+            Push::Data { data: serde_json::json!("hi") },
+        ];
+        insta::assert_json_snapshot!(pushes);
+        for push in pushes {
+            assert_eq!(serde_json::from_str::<Push>(&push.to_json()).unwrap(), push);
+        }
+    }
+
+    #[test]
+    fn who_may_come_back() {
+        assert!(CloseCode::SLOW.may_come_back() && CloseCode(1006).may_come_back());
+        assert!(!CloseCode::SIGNED_OUT.may_come_back() && !CloseCode(4999).may_come_back());
+    }
+}

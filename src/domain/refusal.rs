@@ -1,0 +1,130 @@
+//! Why a person's request was not done: the codes, their statuses and their words. Never carries an internal text; the
+//! cause of [`Refusal::Internal`] stands in the log under its incident.
+
+use crate::domain::lang::Lang;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
+
+/// On the wire `{"status":false,"code":"too_long","message":"…","max":140}`; `status` and `message` are added by the door.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "code", rename_all = "snake_case")]
+pub enum Refusal {
+    NotSignedIn,
+    /// The client_id belongs to another session.
+    NotYours,
+    NotAllowed,
+    NoSuchRoom,
+    NoSuchClient,
+    NameTaken,
+    TooLong { max: u32 },
+    Blank { field: Cow<'static, str> },
+    Malformed { field: Cow<'static, str> },
+    TooFast { retry_after_ms: u64 },
+    /// The disk is full or the database locked: nothing was stored, the same request may work soon.
+    Busy,
+    Internal { incident: String },
+    /// The page's own, never sent: no answer arrived, so the outcome is unknown. The nonce makes a repeat safe.
+    Unreachable,
+}
+
+impl Refusal {
+    pub fn malformed(field: impl Into<Cow<'static, str>>) -> Self {
+        Self::Malformed { field: field.into() }
+    }
+
+    pub fn blank(field: impl Into<Cow<'static, str>>) -> Self {
+        Self::Blank { field: field.into() }
+    }
+
+    /// The HTTP status that says this outcome.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::NotSignedIn => 401,
+            Self::NotYours | Self::NotAllowed => 403,
+            Self::NoSuchRoom | Self::NoSuchClient => 404,
+            Self::NameTaken => 409,
+            Self::TooLong { .. } => 413,
+            Self::Blank { .. } | Self::Malformed { .. } => 422,
+            Self::TooFast { .. } => 429,
+            Self::Internal { .. } => 500,
+            Self::Busy | Self::Unreachable => 503,
+        }
+    }
+
+    /// The word on the wire, in logs and in metrics.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NotSignedIn => "not_signed_in",
+            Self::NotYours => "not_yours",
+            Self::NotAllowed => "not_allowed",
+            Self::NoSuchRoom => "no_such_room",
+            Self::NoSuchClient => "no_such_client",
+            Self::NameTaken => "name_taken",
+            Self::TooLong { .. } => "too_long",
+            Self::Blank { .. } => "blank",
+            Self::Malformed { .. } => "malformed",
+            Self::TooFast { .. } => "too_fast",
+            Self::Busy => "busy",
+            Self::Internal { .. } => "internal",
+            Self::Unreachable => "unreachable",
+        }
+    }
+
+    /// The sentence a person reads.
+    pub fn message(&self, lang: Lang) -> String {
+        match (lang, self) {
+            (Lang::Zh, Self::NotSignedIn) => "请先登录".into(),
+            (Lang::En, Self::NotSignedIn) => "Please sign in first".into(),
+            (Lang::Zh, Self::NotYours) => "该连接不属于当前会话".into(),
+            (Lang::En, Self::NotYours) => "This connection belongs to another session".into(),
+            (Lang::Zh, Self::NotAllowed) => "没有权限".into(),
+            (Lang::En, Self::NotAllowed) => "You are not allowed to do this".into(),
+            (Lang::Zh, Self::NoSuchRoom) => "房间不存在".into(),
+            (Lang::En, Self::NoSuchRoom) => "There is no such room".into(),
+            (Lang::Zh, Self::NoSuchClient) => "连接已断开".into(),
+            (Lang::En, Self::NoSuchClient) => "This connection is gone".into(),
+            (Lang::Zh, Self::NameTaken) => "该用户名已被使用".into(),
+            (Lang::En, Self::NameTaken) => "This name is taken".into(),
+            (Lang::Zh, Self::TooLong { max }) => format!("不能超过{max}个字符"),
+            (Lang::En, Self::TooLong { max }) => format!("No more than {max} characters"),
+            (Lang::Zh, Self::Blank { field: of }) if of == "message" => "不能发送空消息".into(),
+            (Lang::En, Self::Blank { field: of }) if of == "message" => "An empty message cannot be sent".into(),
+            (Lang::Zh, Self::Blank { field: of }) => format!("{}不能为空", field_name(of, lang)),
+            (Lang::En, Self::Blank { field: of }) => format!("The {} must not be empty", field_name(of, lang)),
+            (Lang::Zh, Self::Malformed { field: of }) => format!("{}格式不正确", field_name(of, lang)),
+            (Lang::En, Self::Malformed { field: of }) => format!("The {} is not valid", field_name(of, lang)),
+            (Lang::Zh, Self::TooFast { retry_after_ms }) => format!("太快了,请 {} 秒后再试", seconds(*retry_after_ms)),
+            (Lang::En, Self::TooFast { retry_after_ms }) => format!("Too fast: try again in {} s", seconds(*retry_after_ms)),
+            (Lang::Zh, Self::Busy) => "服务器繁忙,请稍后再试".into(),
+            (Lang::En, Self::Busy) => "The server is busy: please try again soon".into(),
+            (Lang::Zh, Self::Internal { incident }) => format!("服务器出错了(编号 {incident})"),
+            (Lang::En, Self::Internal { incident }) => format!("Something went wrong here (incident {incident})"),
+            (Lang::Zh, Self::Unreachable) => "网络不通,消息可能没有发出".into(),
+            (Lang::En, Self::Unreachable) => "No answer from the server: it may not have been sent".into(),
+        }
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// Whole seconds to wait, never fewer than asked for.
+pub fn seconds(ms: u64) -> u64 {
+    ms.div_ceil(1000)
+}
+
+fn field_name(field: &str, lang: Lang) -> Cow<'_, str> {
+    match (lang, field) {
+        (Lang::Zh, "nickname") => "昵称".into(),
+        (Lang::Zh, "name") => "用户名".into(),
+        (Lang::Zh, "password") => "密码".into(),
+        (Lang::Zh, "title") => "标题".into(),
+        (Lang::Zh, "message") => "消息".into(),
+        (Lang::Zh, "owner") => "链接".into(),
+        (Lang::En, "owner") => "link".into(),
+        (_, other) => other.into(),
+    }
+}

@@ -1,0 +1,348 @@
+//! The page's ordered, gap-free view of a room: a bounded window onto its messages, fed by snapshots, pushes and history
+//! in any order and any number of times.
+//!
+//! A room's seq has no holes, so what is missing shows by itself: wherever two neighbours' numbers are not neighbours, or
+//! the window ends before the newest known one, there is a gap. Nothing about gaps is stored.
+
+use crate::domain::{
+    id::{Epoch, Seq},
+    message::Message,
+    reply::Bound,
+};
+use std::collections::VecDeque;
+
+/// Messages held at rest.
+pub const HELD: usize = 200;
+/// The window may grow to this before it is cut back to [`HELD`]: cutting on every append would move every row.
+pub const GROWN: usize = 250;
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Timeline {
+    epoch: Epoch,
+    /// By seq, ascending, no two alike.
+    held: VecDeque<Message>,
+    /// The newest that is known to exist, held or not.
+    newest: Seq,
+    /// The reader went back so far that the newest were let go; pushes only raise `newest` until [`Timeline::newer`]
+    /// reaches it again.
+    detached: bool,
+}
+
+/// What the list shows, top down.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Row {
+    /// Day number of the messages below, since 1970 in the reader's zone.
+    Day(i64),
+    Message(Message),
+    /// Positions that exist and are not here.
+    Gap { from: Seq, to: Seq },
+}
+
+impl Timeline {
+    pub fn new(epoch: Epoch, seq: Seq, messages: Vec<Message>) -> Self {
+        let mut timeline = Self { epoch, held: VecDeque::new(), newest: seq, detached: false };
+        timeline.merge(messages);
+        timeline
+    }
+
+    pub fn epoch(&self) -> &Epoch {
+        &self.epoch
+    }
+
+    /// Where to go on from: everything up to here was pushed, answered, or is shown as a gap.
+    pub fn newest(&self) -> Seq {
+        self.newest
+    }
+
+    pub fn oldest_held(&self) -> Option<Seq> {
+        self.held.front().map(|message| message.seq)
+    }
+
+    pub fn newest_held(&self) -> Option<Seq> {
+        self.held.back().map(|message| message.seq)
+    }
+
+    pub fn len(&self) -> usize {
+        self.held.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    pub fn is_detached(&self) -> bool {
+        self.detached
+    }
+
+    pub fn holds(&self, seq: Seq) -> bool {
+        self.place(seq).is_ok()
+    }
+
+    /// `bind` answered. Another epoch is another history: what was held is not part of it.
+    pub fn bound(&mut self, bound: Bound) {
+        if bound.epoch != self.epoch {
+            *self = Self::new(bound.epoch, bound.seq, bound.messages);
+            return;
+        }
+        self.newest = self.newest.max(bound.seq);
+        self.pushed(bound.messages);
+    }
+
+    /// Messages came down the socket.
+    pub fn pushed(&mut self, messages: Vec<Message>) {
+        let Some(last) = messages.iter().map(|message| message.seq).max() else { return };
+        self.newest = self.newest.max(last);
+        if !self.detached {
+            self.merge(messages);
+        }
+    }
+
+    /// The gateway skipped these for this connection.
+    pub fn skipped(&mut self, to: Seq) {
+        self.newest = self.newest.max(to);
+    }
+
+    /// History above the window, for a reader who scrolls up. Makes room at the other end.
+    pub fn older(&mut self, messages: Vec<Message>) {
+        self.merge(messages);
+        if self.held.len() > GROWN {
+            self.held.truncate(HELD);
+            self.detached = true;
+        }
+    }
+
+    /// History below a detached window, for a reader who scrolls down again.
+    pub fn newer(&mut self, messages: Vec<Message>) {
+        self.merge(messages);
+        self.detached = self.detached && self.newest_held() < Some(self.newest);
+        self.trim();
+    }
+
+    /// History inside a gap.
+    pub fn filled(&mut self, messages: Vec<Message>) {
+        self.merge(messages);
+    }
+
+    /// Begin anew at the newest, for a reader who jumps down from far above.
+    pub fn latest(&mut self, messages: Vec<Message>) {
+        self.held.clear();
+        self.detached = false;
+        self.newest = messages.last().map_or(self.newest, |last| self.newest.max(last.seq));
+        self.merge(messages);
+    }
+
+    /// Above what was grown to, the oldest go. To be called when the reader is at the bottom, alone in its flush.
+    pub fn is_overgrown(&self) -> bool {
+        self.held.len() >= GROWN
+    }
+
+    pub fn trim(&mut self) {
+        let surplus = self.held.len().saturating_sub(HELD);
+        self.held.drain(..surplus);
+    }
+
+    /// A reader above the bottom keeps what they read: what would overgrow the window is let go at its end instead.
+    pub fn detach(&mut self) {
+        self.held.truncate(GROWN);
+        self.detached = true;
+    }
+
+    /// The list, with a separator wherever `day_of` (unix ms to day number) changes.
+    pub fn rows(&self, day_of: impl Fn(u64) -> i64) -> Vec<Row> {
+        let mut rows = Vec::with_capacity(self.held.len() + 4);
+        let mut day = None;
+        let mut expected = self.oldest_held();
+        for message in &self.held {
+            if let Some(from) = expected.filter(|from| *from < message.seq) {
+                rows.push(Row::Gap { from, to: message.seq.previous() });
+            }
+            let its = day_of(message.at);
+            if day.is_none_or(|day| day < its) {
+                rows.push(Row::Day(its));
+                day = Some(its);
+            }
+            expected = Some(message.seq.next());
+            rows.push(Row::Message(message.clone()));
+        }
+        let after = expected.unwrap_or(Seq(1));
+        if !self.detached && after <= self.newest {
+            rows.push(Row::Gap { from: after, to: self.newest });
+        }
+        rows
+    }
+
+    fn merge(&mut self, messages: Vec<Message>) {
+        for message in messages {
+            if self.held.back().is_none_or(|last| last.seq < message.seq) {
+                self.held.push_back(message);
+            } else if let Err(place) = self.place(message.seq) {
+                self.held.insert(place, message);
+            }
+        }
+    }
+
+    fn place(&self, seq: Seq) -> Result<usize, usize> {
+        self.held.binary_search_by_key(&seq, |message| message.seq)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::message::Role;
+    use proptest::prelude::*;
+
+    fn message(seq: u64) -> Message {
+        Message {
+            room: "1".parse().unwrap(),
+            seq: Seq(seq),
+            id: uuid::Uuid::from_u128(seq as u128),
+            user: "u".parse().unwrap(),
+            nickname: "u".into(),
+            role: Role::Viewer,
+            text: seq.to_string(),
+            at: seq * 1000,
+        }
+    }
+
+    fn messages(range: std::ops::RangeInclusive<u64>) -> Vec<Message> {
+        range.map(message).collect()
+    }
+
+    fn epoch(name: &str) -> Epoch {
+        name.parse().unwrap()
+    }
+
+    fn bound(name: &str, seq: u64, messages: Vec<Message>, gap: bool) -> Bound {
+        let code = "u".parse().unwrap();
+        Bound { code, status: true, message: String::new(), epoch: epoch(name), seq: Seq(seq), messages, gap }
+    }
+
+    fn held(timeline: &Timeline) -> Vec<u64> {
+        timeline.held.iter().map(|m| m.seq.0).collect()
+    }
+
+    fn gaps(timeline: &Timeline) -> Vec<(u64, u64)> {
+        let gap = |row| if let Row::Gap { from, to } = row { Some((from.0, to.0)) } else { None };
+        timeline.rows(|_| 0).into_iter().filter_map(gap).collect()
+    }
+
+    #[test]
+    fn what_is_missing_shows_by_itself() {
+        let mut timeline = Timeline::new(epoch("a"), Seq(3), messages(2..=3));
+        assert_eq!(gaps(&timeline), []);
+        timeline.pushed(vec![message(6)]);
+        timeline.skipped(Seq(8));
+        assert_eq!(gaps(&timeline), [(4, 5), (7, 8)]);
+        timeline.filled(messages(4..=8));
+        assert_eq!((held(&timeline), gaps(&timeline)), ((2..=8).collect(), vec![]));
+    }
+
+    #[test]
+    fn another_epoch_is_another_history() {
+        let mut timeline = Timeline::new(epoch("a"), Seq(9), messages(1..=9));
+        timeline.bound(bound("b", 2, messages(1..=2), true));
+        assert_eq!((held(&timeline), timeline.newest()), (vec![1, 2], Seq(2)));
+    }
+
+    #[test]
+    fn days_are_parted_once_and_in_order() {
+        let timeline = Timeline::new(epoch("a"), Seq(4), messages(1..=4));
+        let rows = timeline.rows(|at| (at / 2000) as i64);
+        let days: Vec<_> = rows.iter().filter_map(|row| if let Row::Day(day) = row { Some(*day) } else { None }).collect();
+        assert_eq!(days, [0, 1, 2]);
+        assert_eq!(rows[0], Row::Day(0));
+    }
+
+    #[test]
+    fn a_reader_far_above_comes_down_page_by_page_or_at_once() {
+        let mut timeline = Timeline::new(epoch("a"), Seq(600), messages(401..=600));
+        timeline.older(messages(351..=400));
+        assert!(!timeline.is_detached());
+        timeline.older(messages(301..=350));
+        assert_eq!((timeline.is_detached(), timeline.newest_held()), (true, Some(Seq(500))));
+        timeline.pushed(messages(601..=602));
+        assert_eq!((timeline.len(), timeline.newest(), gaps(&timeline).len()), (200, Seq(602), 0));
+        let mut jumped = timeline.clone();
+        jumped.latest(messages(553..=602));
+        assert_eq!((held(&jumped), jumped.is_detached()), ((553..=602).collect(), false));
+        timeline.newer(messages(501..=550));
+        assert!(timeline.is_detached());
+        timeline.newer(messages(551..=602));
+        assert_eq!((timeline.is_detached(), timeline.len(), timeline.newest_held()), (false, 200, Some(Seq(602))));
+    }
+
+    /// What may reach a page, by the room's true history 1..=N.
+    #[derive(Clone, Debug)]
+    enum Event {
+        Pushed(u64),
+        Skipped(u64),
+        BoundSince(u64),
+        History { before: u64, limit: u64 },
+    }
+
+    fn events(total: u64) -> impl Strategy<Value = Vec<Event>> {
+        let event = prop_oneof![
+            6 => (1..=total).prop_map(Event::Pushed),
+            1 => (1..=total).prop_map(Event::Skipped),
+            2 => (0..=total).prop_map(Event::BoundSince),
+            2 => (1..=total, 1..30u64).prop_map(|(before, limit)| Event::History { before, limit }),
+        ];
+        prop::collection::vec(event, 0..120)
+    }
+
+    proptest! {
+        /// The model is the room itself: whatever order things come in, what is held is ordered and true, every hole is
+        /// said, and after the said holes were fetched the list is the room's history.
+        #[test]
+        fn any_interleaving_ends_in_the_same_list((total, start, events) in (1u64..150).prop_flat_map(|total| (Just(total), 0..=total, events(total)))) {
+            let mut timeline = Timeline::new(epoch("a"), Seq(start), messages(start.saturating_sub(49).max(1)..=start));
+            for event in events {
+                match event {
+                    Event::Pushed(seq) => timeline.pushed(vec![message(seq)]),
+                    Event::Skipped(to) => timeline.skipped(Seq(to)),
+                    Event::BoundSince(since) => timeline.bound(bound("a", total, messages(since + 1..=total), false)),
+                    Event::History { before, limit } => timeline.filled(messages(before.saturating_sub(limit).max(1)..=before - 1)),
+                }
+                let held = held(&timeline);
+                prop_assert!(held.windows(2).all(|pair| pair[0] < pair[1]));
+                let mut said: Vec<u64> = gaps(&timeline).into_iter().flat_map(|(from, to)| from..=to).collect();
+                said.extend(&held);
+                said.sort();
+                let first = timeline.oldest_held().map_or(1, |seq| seq.0);
+                prop_assert_eq!(said, (first..=timeline.newest().0).collect::<Vec<_>>());
+            }
+            timeline.bound(bound("a", total, messages(timeline.newest().0 + 1..=total), false));
+            for (from, to) in gaps(&timeline) {
+                timeline.filled(messages(from..=to));
+            }
+            timeline.older(messages(1..=timeline.oldest_held().unwrap().0 - 1));
+            prop_assert_eq!(held(&timeline), (1..=total).collect::<Vec<_>>());
+            prop_assert_eq!(gaps(&timeline), vec![]);
+        }
+
+        /// However long it goes on, the window is bounded, and at the bottom it ends with the newest.
+        #[test]
+        fn the_window_is_bounded(steps in prop::collection::vec((0..3u8, 1..60u64), 1..80)) {
+            let (mut timeline, mut newest) = (Timeline::new(epoch("a"), Seq(0), vec![]), 0);
+            for (step, count) in steps {
+                match step {
+                    0 => {
+                        if timeline.is_overgrown() { timeline.trim(); }
+                        timeline.pushed(messages(newest + 1..=newest + count));
+                        newest += count;
+                    }
+                    1 => if let Some(Seq(oldest)) = timeline.oldest_held() {
+                        timeline.older(messages(oldest.saturating_sub(count).max(1)..=oldest - 1));
+                    },
+                    _ => if timeline.is_detached() && let Some(Seq(last)) = timeline.newest_held() {
+                        timeline.newer(messages(last + 1..=(last + count).min(newest)));
+                    },
+                }
+                prop_assert!(timeline.len() <= GROWN + 60);
+                prop_assert!(timeline.is_detached() || timeline.newest_held() == (newest > 0).then_some(Seq(newest)));
+                prop_assert_eq!(gaps(&timeline), vec![]);
+            }
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Floor 3: the use cases of a live room. Checks the rules, stores, pushes; a failure is logged once and becomes a
+//! [`Refusal`]. A message goes: `say` → [`commit`] (durable, numbered) → gateway (pushed).
+
+mod commit;
+mod pace;
+mod presence;
+
+use crate::domain::{
+    draft::{Draft, Rules},
+    id::{ClientId, Epoch, Nonce, RoomId, Seq},
+    message::Role,
+    name,
+    refusal::Refusal,
+    reply::{Accepted, Bound, History, Opened},
+    room::{Person, RoomCard, Snapshot},
+};
+use crate::server::{
+    clock::Clock,
+    config::Chat as Settings,
+    gateway::{Gateway, Group, Owner},
+    incident::refusal_of,
+    storage::{NewMessage, RoomRow, StorageError, Store},
+};
+use commit::Commits;
+use moka::sync::Cache;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+/// Messages a page starts with, and gets a time when it asks for older ones.
+const PAGE: u32 = 50;
+const MAX_PAGE: u32 = 100;
+/// What a page that was away gets at once; beyond it the rest is told as a gap. A page holds no more than this anyway.
+const CATCH_UP: u32 = 200;
+/// Lines of the lobby.
+const LOBBY: u32 = 200;
+/// How late a title or host changed by the command line may show.
+const ROOM_CACHED_FOR: Duration = Duration::from_secs(2);
+
+/// Cheap to clone; all clones are one chat.
+#[derive(Clone)]
+pub struct Chat {
+    settings: Settings,
+    store: Store,
+    gateway: Gateway,
+    clock: Clock,
+    commits: Commits,
+    rooms: Cache<RoomId, RoomRow>,
+    tasks: TaskTracker,
+    closing: CancellationToken,
+}
+
+/// What a page posts to `bind`, as it came.
+pub struct Entry<'a> {
+    pub client_id: &'a str,
+    pub room: &'a str,
+    pub since: Option<&'a str>,
+    pub epoch: Option<&'a str>,
+}
+
+impl Chat {
+    /// Starts the tasks that commit and count; [`Chat::close`] ends them.
+    pub async fn start(settings: Settings, store: Store, gateway: Gateway, clock: Clock) -> Result<Self, StorageError> {
+        let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
+        let rules = rules(&settings);
+        let commits = Commits::start(&tasks, closing.clone(), store.clone(), gateway.clone(), clock.clone(), rules).await?;
+        tasks.spawn(presence::announce(gateway.clone(), closing.clone()));
+        let rooms = Cache::builder().max_capacity(10_000).time_to_live(ROOM_CACHED_FOR).build();
+        Ok(Self { settings, store, gateway, clock, commits, rooms, tasks, closing })
+    }
+
+    /// What was handed in is committed and answered; then the tasks are gone.
+    pub async fn close(&self) {
+        self.closing.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    pub fn rules(&self) -> Rules {
+        rules(&self.settings)
+    }
+
+    /// Binds a socket to its person and joins it to the room's group. Joins before it reads, so that nothing said in
+    /// between is missed; what arrives twice has one seq.
+    pub async fn enter(&self, person: &Person, owner: Owner, entry: Entry<'_>) -> Result<Bound, Refusal> {
+        let client: ClientId = entry.client_id.parse()?;
+        let room: RoomId = entry.room.parse()?;
+        let since = entry.since.map(|since| position(since, "since")).transpose()?;
+        let epoch = entry.epoch.map(str::parse::<Epoch>).transpose()?;
+        let row = self.room(&room).await?;
+        match self.gateway.owner_of(client) {
+            None => return Err(Refusal::NoSuchClient),
+            Some(opened_by) if opened_by != Some(owner) => return Err(Refusal::NotYours),
+            Some(_) => {}
+        }
+        let group = Group::new(room.as_str());
+        if !self.gateway.bind_uid(client, &person.uid) || !self.gateway.join_group(client, &group) {
+            return Err(Refusal::NoSuchClient);
+        }
+
+        let newest = self.newest(&room).await?;
+        let same_history = epoch.is_none_or(|epoch| epoch == row.epoch);
+        let since = since.filter(|since| same_history && *since <= newest);
+        let asked = entry.since.is_some();
+        let messages = match since {
+            Some(since) => self.messages(&room, since, None, CATCH_UP).await?,
+            None => self.messages(&room, Seq::default(), None, PAGE).await?,
+        };
+        let gap = match (since, messages.first()) {
+            (Some(since), Some(first)) => first.seq > since.next(),
+            (Some(_), None) => false,
+            (None, _) => asked,
+        };
+        let seq = messages.last().map_or(newest, |last| last.seq.max(newest));
+        let message = "Group Success".to_owned();
+        Ok(Bound { code: person.uid.clone(), status: true, message, epoch: row.epoch, seq, messages, gap })
+    }
+
+    /// Says something. Answers when it is durable; it is pushed then.
+    pub async fn say(&self, person: &Person, room: &str, message: &str, nonce: Option<&str>) -> Result<Accepted, Refusal> {
+        let said = self.try_say(person, room, message, nonce).await;
+        let outcome = said.as_ref().map_or_else(Refusal::code, |_| "accepted");
+        metrics::counter!("roomcast_sends_total", "outcome" => outcome).increment(1);
+        said
+    }
+
+    async fn try_say(&self, person: &Person, room: &str, message: &str, nonce: Option<&str>) -> Result<Accepted, Refusal> {
+        let room: RoomId = room.parse()?;
+        let nonce = nonce.map(str::parse::<Nonce>).transpose()?;
+        let draft = Draft::new(message);
+        draft.check(&self.rules())?;
+        let host = self.room(&room).await?.host;
+        let new = NewMessage {
+            room,
+            id: Uuid::now_v7(),
+            user: person.uid.clone(),
+            nickname: person.nickname.clone(),
+            role: if host.as_ref() == Some(&person.uid) { Role::Host } else { Role::Viewer },
+            text: draft.into_text(),
+            at: self.clock.now_ms(),
+            nonce,
+        };
+        let (id, seq) = self.commits.commit(new).await?;
+        Ok(Accepted { status: true, id, seq })
+    }
+
+    /// What was said before a position, newest last.
+    pub async fn history(&self, room: &str, before: &str, limit: Option<&str>) -> Result<History, Refusal> {
+        let room: RoomId = room.parse()?;
+        let before = position(before, "before")?;
+        let limit = limit.map(|limit| limit.parse::<u32>().map_err(|_| Refusal::malformed("limit"))).transpose()?;
+        self.room(&room).await?;
+        metrics::counter!("roomcast_history_reads_total").increment(1);
+        let messages = self.messages(&room, Seq::default(), Some(before), limit.unwrap_or(PAGE).min(MAX_PAGE)).await?;
+        Ok(History { messages })
+    }
+
+    /// Opens a room whose host is the account that asks.
+    pub async fn open_room(&self, person: &Person, title: &str) -> Result<Opened, Refusal> {
+        if person.account.is_none() {
+            return Err(Refusal::NotAllowed);
+        }
+        let title = name::title(title)?;
+        let failed = |error| refusal_of(&error, "rooms");
+        if self.store.room_count_of(&person.uid).await.map_err(failed)? >= self.settings.rooms_per_account {
+            return Err(Refusal::NotAllowed);
+        }
+        let room = self.store.open_room(&title, Some(&person.uid), self.clock.now_ms()).await.map_err(failed)?;
+        tracing::info!(%room, host = %person.uid, "room opened");
+        Ok(Opened { room })
+    }
+
+    /// The rooms, newest first.
+    pub async fn lobby(&self) -> Result<Vec<RoomCard>, Refusal> {
+        let rooms = self.store.rooms(LOBBY).await.map_err(|error| refusal_of(&error, "lobby"))?;
+        Ok(rooms.into_iter().map(|row| self.card(row)).collect())
+    }
+
+    /// A room as it is now.
+    pub async fn snapshot(&self, room: &str) -> Result<Snapshot, Refusal> {
+        // Whatever cannot be a room's name names no room.
+        let room: RoomId = room.parse().map_err(|_| Refusal::NoSuchRoom)?;
+        let row = self.room(&room).await?;
+        let messages = self.messages(&room, Seq::default(), None, PAGE).await?;
+        let seq = messages.last().map_or(Seq::default(), |last| last.seq);
+        let (host, epoch) = (row.host.clone(), row.epoch.clone());
+        Ok(Snapshot { card: self.card(row), host, rules: self.rules(), epoch, seq, messages })
+    }
+
+    fn card(&self, row: RoomRow) -> RoomCard {
+        let online = self.gateway.person_count(&Group::new(row.room.as_str()));
+        RoomCard { room: row.room, title: row.title, host: row.host_nickname, online }
+    }
+
+    async fn room(&self, room: &RoomId) -> Result<RoomRow, Refusal> {
+        if let Some(row) = self.rooms.get(room) {
+            return Ok(row);
+        }
+        let row = self.store.room(room).await.map_err(|error| refusal_of(&error, "room"))?.ok_or(Refusal::NoSuchRoom)?;
+        self.rooms.insert(room.clone(), row.clone());
+        Ok(row)
+    }
+
+    async fn newest(&self, room: &RoomId) -> Result<Seq, Refusal> {
+        self.store.newest_seq(room).await.map_err(|error| refusal_of(&error, "newest"))
+    }
+
+    async fn messages(&self, room: &RoomId, after: Seq, before: Option<Seq>, limit: u32) -> Result<Vec<crate::domain::message::Message>, Refusal> {
+        self.store.messages_between(room, after, before, limit).await.map_err(|error| refusal_of(&error, "messages"))
+    }
+}
+
+fn rules(settings: &Settings) -> Rules {
+    Rules { max_graphemes: settings.max_graphemes, cooldown_ms: settings.cooldown_ms, ..Rules::default() }
+}
+
+fn position(text: &str, field: &'static str) -> Result<Seq, Refusal> {
+    text.parse().map(Seq).map_err(|_| Refusal::malformed(field))
+}

@@ -1,0 +1,94 @@
+//! An encoded WebSocket frame (RFC 6455, 5.2): made once a publish, shared by every connection that writes it.
+
+use super::Group;
+use crate::domain::{id::Seq, push::CloseCode};
+use bytes::Bytes;
+use tungstenite::protocol::frame::FrameHeader;
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+
+/// Where a frame stands in its group, so that skipping it can be told without reading it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Position {
+    pub group: Group,
+    pub seq: Seq,
+}
+
+#[derive(Clone, Debug)]
+pub struct Frame {
+    /// Header and payload, as they stand on the wire.
+    pub bytes: Bytes,
+    pub position: Option<Position>,
+}
+
+impl Frame {
+    pub fn text(payload: &[u8]) -> Self {
+        Self::encode(OpCode::Data(Data::Text), payload)
+    }
+
+    pub fn at(mut self, group: Group, seq: Seq) -> Self {
+        self.position = Some(Position { group, seq });
+        self
+    }
+
+    pub(super) fn ping() -> Self {
+        Self::encode(OpCode::Control(Control::Ping), b"")
+    }
+
+    pub(super) fn pong(payload: &[u8]) -> Self {
+        Self::encode(OpCode::Control(Control::Pong), payload)
+    }
+
+    pub(super) fn close(code: CloseCode) -> Self {
+        let mut payload = code.0.to_be_bytes().to_vec();
+        payload.extend_from_slice(code.reason().as_bytes());
+        Self::encode(OpCode::Control(Control::Close), &payload)
+    }
+
+    /// The answer to a close frame that gave no code.
+    pub(super) fn close_without_code() -> Self {
+        Self::encode(OpCode::Control(Control::Close), b"")
+    }
+
+    fn encode(opcode: OpCode, payload: &[u8]) -> Self {
+        let header = FrameHeader { is_final: true, opcode, ..FrameHeader::default() };
+        let length = payload.len() as u64;
+        let mut bytes = Vec::with_capacity(header.len(length) + payload.len());
+        if header.format(length, &mut bytes).is_err() {
+            unreachable!("writing into a Vec does not fail");
+        }
+        bytes.extend_from_slice(payload);
+        Self { bytes: bytes.into(), position: None }
+    }
+}
+
+/// One publish in the forms its receivers understand.
+#[derive(Clone, Debug)]
+pub struct Publication {
+    pub plain: Option<Frame>,
+    pub v1: Option<Frame>,
+}
+
+impl Publication {
+    /// The same bytes for both dialects.
+    pub fn both(frame: Frame) -> Self {
+        Self { plain: Some(frame.clone()), v1: Some(frame) }
+    }
+
+    pub fn v1(frame: Frame) -> Self {
+        Self { plain: None, v1: Some(frame) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_are_final_and_unmasked_with_the_shortest_length() {
+        assert_eq!(&Frame::text(b"hi").bytes[..], b"\x81\x02hi");
+        assert_eq!(&Frame::text(&[b'x'; 126]).bytes[..4], b"\x81\x7e\x00\x7e");
+        assert_eq!(&Frame::text(&[b'x'; 65536]).bytes[..10], b"\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00");
+        assert_eq!(&Frame::ping().bytes[..], b"\x89\x00");
+        assert_eq!(&Frame::close(CloseCode::SLOW).bytes[..], b"\x88\x06\x11\x39slow");
+    }
+}

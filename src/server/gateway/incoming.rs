@@ -1,0 +1,250 @@
+//! What comes up the socket: read as RFC 6455 asks, counted and dropped. The socket is one way, so the only things that
+//! leave here are a pong to send, a sign of life, and a reason to close.
+
+use crate::domain::push::CloseCode;
+use std::io::Cursor;
+use tungstenite::protocol::frame::FrameHeader;
+use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
+
+/// Largest data message in bytes, and most frames a second, before the client is sent away (DESIGN.md 3.1).
+const MAX_MESSAGE: u64 = 1024;
+const MAX_FRAMES_A_SECOND: u32 = 10;
+/// RFC 6455, 5.5.
+const MAX_CONTROL: u64 = 125;
+const MAX_HEADER: usize = 14;
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Event {
+    Ping(Vec<u8>),
+    Pong,
+    /// The peer closes, with the code it gave if any.
+    Closed(Option<CloseCode>),
+}
+
+/// Reads frames out of bytes that arrive in any pieces.
+#[derive(Default)]
+pub struct Incoming {
+    header: Vec<u8>,
+    frame: Option<Open>,
+    /// Payload of the frame under way when it is a control frame, of the message under way when it is text.
+    control: Vec<u8>,
+    message: Vec<u8>,
+    /// The message under way, if it is fragmented: text or not.
+    fragmented: Option<Data>,
+    message_bytes: u64,
+    second: u64,
+    frames_this_second: u32,
+    pub dropped_frames: u64,
+}
+
+struct Open {
+    header: FrameHeader,
+    remaining: u64,
+    mask_at: usize,
+}
+
+impl Incoming {
+    /// `now_ms` is any steady clock. An `Err` is the code to close with; nothing may be fed after it.
+    pub fn feed(&mut self, mut bytes: &[u8], now_ms: u64, mut event: impl FnMut(Event)) -> Result<(), CloseCode> {
+        loop {
+            let Some(open) = &mut self.frame else {
+                if bytes.is_empty() {
+                    return Ok(());
+                }
+                bytes = self.read_header(bytes, now_ms)?;
+                continue;
+            };
+            let count = open.remaining.min(bytes.len() as u64) as usize;
+            let (payload, rest) = bytes.split_at(count);
+            let mask = open.header.mask.unwrap_or_default();
+            let at = open.mask_at;
+            let unmasked = payload.iter().enumerate().map(|(i, byte)| byte ^ mask[(at + i) % 4]);
+            match open.header.opcode {
+                OpCode::Control(_) => self.control.extend(unmasked),
+                OpCode::Data(_) => self.message.extend(unmasked),
+            }
+            open.mask_at += count;
+            open.remaining -= count as u64;
+            bytes = rest;
+            if open.remaining > 0 {
+                return Ok(());
+            }
+            if let Some(open) = self.frame.take()
+                && let Some(ended) = self.end(open.header)?
+            {
+                event(ended);
+            }
+        }
+    }
+
+    /// Takes bytes until a header is whole, and opens its frame if the frame may come.
+    fn read_header<'a>(&mut self, bytes: &'a [u8], now_ms: u64) -> Result<&'a [u8], CloseCode> {
+        let before = self.header.len();
+        self.header.extend(bytes.iter().take(MAX_HEADER - before));
+        let mut cursor = Cursor::new(&self.header);
+        let parsed = FrameHeader::parse(&mut cursor).map_err(|_| CloseCode::PROTOCOL_ERROR)?;
+        let Some((header, length)) = parsed else { return Ok(&bytes[self.header.len() - before..]) };
+        let used = cursor.position() as usize - before;
+        self.header = Vec::new();
+        self.admit(&header, length, now_ms)?;
+        self.frame = Some(Open { header, remaining: length, mask_at: 0 });
+        Ok(&bytes[used..])
+    }
+
+    fn admit(&mut self, header: &FrameHeader, length: u64, now_ms: u64) -> Result<(), CloseCode> {
+        let reserved = header.rsv1 || header.rsv2 || header.rsv3;
+        let starts_or_goes_on = match header.opcode {
+            OpCode::Data(Data::Continue) => self.fragmented.is_some(),
+            OpCode::Data(Data::Text | Data::Binary) => self.fragmented.is_none(),
+            OpCode::Control(Control::Close | Control::Ping | Control::Pong) => header.is_final && length <= MAX_CONTROL,
+            OpCode::Data(Data::Reserved(_)) | OpCode::Control(Control::Reserved(_)) => false,
+        };
+        if header.mask.is_none() || reserved || !starts_or_goes_on {
+            return Err(CloseCode::PROTOCOL_ERROR);
+        }
+        if self.second != now_ms / 1000 {
+            (self.second, self.frames_this_second) = (now_ms / 1000, 0);
+        }
+        self.frames_this_second += 1;
+        if let OpCode::Data(_) = header.opcode {
+            self.message_bytes += length;
+        }
+        if self.frames_this_second > MAX_FRAMES_A_SECOND || self.message_bytes > MAX_MESSAGE {
+            return Err(CloseCode::TOO_TALKATIVE);
+        }
+        Ok(())
+    }
+
+    /// A frame is whole.
+    fn end(&mut self, header: FrameHeader) -> Result<Option<Event>, CloseCode> {
+        match header.opcode {
+            OpCode::Control(control) => {
+                let payload = std::mem::take(&mut self.control);
+                match control {
+                    Control::Ping => Ok(Some(Event::Ping(payload))),
+                    Control::Close => closed(&payload).map(Event::Closed).map(Some),
+                    _ => Ok(Some(Event::Pong)),
+                }
+            }
+            OpCode::Data(data) => {
+                self.dropped_frames += 1;
+                let kind = self.fragmented.take().unwrap_or(data);
+                if !header.is_final {
+                    self.fragmented = Some(kind);
+                    return Ok(None);
+                }
+                self.message_bytes = 0;
+                let message = std::mem::take(&mut self.message);
+                if kind == Data::Text && std::str::from_utf8(&message).is_err() {
+                    return Err(CloseCode::NOT_UTF8);
+                }
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// RFC 6455, 5.5.1 and 7.4: no payload, or a code that may stand on the wire and a reason in UTF-8.
+fn closed(payload: &[u8]) -> Result<Option<CloseCode>, CloseCode> {
+    match payload {
+        [] => Ok(None),
+        [_] => Err(CloseCode::PROTOCOL_ERROR),
+        [high, low, reason @ ..] => {
+            let code = u16::from_be_bytes([*high, *low]);
+            if !matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
+                return Err(CloseCode::PROTOCOL_ERROR);
+            }
+            std::str::from_utf8(reason).map_err(|_| CloseCode::NOT_UTF8)?;
+            Ok(Some(CloseCode(code)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A masked client frame.
+    fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+        let mut bytes = vec![first];
+        match payload.len() {
+            length @ 0..126 => bytes.push(0x80 | length as u8),
+            length => {
+                bytes.push(0x80 | 126);
+                bytes.extend((length as u16).to_be_bytes());
+            }
+        }
+        let mask = [1, 2, 3, 4];
+        bytes.extend(mask);
+        bytes.extend(payload.iter().enumerate().map(|(i, byte)| byte ^ mask[i % 4]));
+        bytes
+    }
+
+    fn feed(bytes: &[u8]) -> Result<Vec<Event>, CloseCode> {
+        let mut events = Vec::new();
+        Incoming::default().feed(bytes, 0, |event| events.push(event))?;
+        Ok(events)
+    }
+
+    #[test]
+    fn each_offence_has_its_code() {
+        let cat = |frames: &[Vec<u8>]| frames.concat();
+        assert_eq!(feed(&frame(0x81, b"hello")), Ok(vec![]));
+        assert_eq!(feed(&cat(&[frame(0x01, "né".as_bytes()), frame(0x89, b"p"), frame(0x80, b"e")])), Ok(vec![Event::Ping(b"p".into())]));
+        assert_eq!(feed(b"\x81\x02hi"), Err(CloseCode::PROTOCOL_ERROR), "unmasked");
+        assert_eq!(feed(&frame(0xc1, b"x")), Err(CloseCode::PROTOCOL_ERROR), "reserved bit");
+        assert_eq!(feed(&frame(0x83, b"x")), Err(CloseCode::PROTOCOL_ERROR), "reserved opcode");
+        assert_eq!(feed(&frame(0x80, b"x")), Err(CloseCode::PROTOCOL_ERROR), "continuation of nothing");
+        assert_eq!(feed(&cat(&[frame(0x01, b"a"), frame(0x81, b"b")])), Err(CloseCode::PROTOCOL_ERROR), "message in a message");
+        assert_eq!(feed(&frame(0x09, b"")), Err(CloseCode::PROTOCOL_ERROR), "fragmented ping");
+        assert_eq!(feed(&frame(0x89, &[0; 126])), Err(CloseCode::PROTOCOL_ERROR), "long ping");
+        assert_eq!(feed(&frame(0x81, b"\xff")), Err(CloseCode::NOT_UTF8));
+        assert_eq!(feed(&frame(0x82, b"\xff")), Ok(vec![]), "binary need not be UTF-8");
+        assert_eq!(feed(&frame(0x81, &[b'x'; 1024])), Ok(vec![]));
+        assert_eq!(feed(&frame(0x81, &[b'x'; 1025])), Err(CloseCode::TOO_TALKATIVE));
+        assert_eq!(feed(&cat(&[frame(0x01, &[b'x'; 1000]), frame(0x80, &[b'x'; 25])])), Err(CloseCode::TOO_TALKATIVE), "long in parts");
+        assert_eq!(feed(&cat(&vec![frame(0x81, b"x"); 10])), Ok(vec![]));
+        assert_eq!(feed(&cat(&vec![frame(0x81, b"x"); 11])), Err(CloseCode::TOO_TALKATIVE));
+        assert_eq!(feed(&frame(0x88, b"\x03\xe8bye")), Ok(vec![Event::Closed(Some(CloseCode(1000)))]));
+        assert_eq!(feed(&frame(0x88, b"")), Ok(vec![Event::Closed(None)]));
+        for bad in [&b"\x03"[..], b"\x03\xed", b"\x00\x00"] {
+            assert_eq!(feed(&frame(0x88, bad)), Err(CloseCode::PROTOCOL_ERROR), "{bad:?}");
+        }
+        assert_eq!(feed(&frame(0x88, b"\x03\xe8\xff")), Err(CloseCode::NOT_UTF8));
+    }
+
+    #[test]
+    fn the_next_second_is_a_new_one() {
+        let mut incoming = Incoming::default();
+        for second in 0..5 {
+            assert_eq!(incoming.feed(&frame(0x81, b"x").repeat(10), second * 1000, |_| ()), Ok(()));
+        }
+        assert_eq!(incoming.dropped_frames, 50);
+    }
+
+    proptest! {
+        #[test]
+        fn any_cut_reads_the_same(frames in prop::collection::vec((0..6usize, prop::collection::vec(any::<u8>(), 0..200)), 0..8), cuts in prop::collection::vec(1..40usize, 0..40)) {
+            let bytes: Vec<u8> = frames.iter().flat_map(|(kind, payload)| frame([0x81, 0x82, 0x89, 0x8a, 0x88, 0x01][*kind], payload)).collect();
+            let mut events = Vec::new();
+            let mut incoming = Incoming::default();
+            let mut result = Ok(());
+            let (mut rest, mut cuts) = (&bytes[..], cuts.into_iter());
+            while !rest.is_empty() && result.is_ok() {
+                let (piece, after) = rest.split_at(cuts.next().unwrap_or(usize::MAX).min(rest.len()));
+                result = incoming.feed(piece, 0, |event| events.push(event));
+                rest = after;
+            }
+            let whole = feed(&bytes);
+            prop_assert_eq!(result.map(|()| events), whole);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic_or_hold_much(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
+            let mut incoming = Incoming::default();
+            let _ = incoming.feed(&bytes, 0, |_| ());
+            prop_assert!(incoming.message.len() + incoming.control.len() <= 1024 + 125);
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Floor 1: who is connected to this node, and what is pushed to them. Moves encoded frames; knows no chat, no axum, no
+//! SQL, and never parses a payload. The verbs are GatewayWorker's.
+
+mod connection;
+mod frame;
+mod incoming;
+mod outbox;
+mod registry;
+
+pub use frame::{Frame, Position, Publication};
+
+use crate::domain::{
+    id::{ClientId, Uid},
+    push::{CloseCode, Push},
+};
+use crate::server::config::Gateway as Settings;
+use connection::Connection;
+use outbox::Outbox;
+use registry::{Entry, Registry};
+use std::collections::HashMap;
+use std::net::SocketAddrV4;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// A room's audience, by name.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Group(Arc<str>);
+
+impl Group {
+    pub fn new(name: &str) -> Self {
+        Self(name.into())
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Whoever opened a socket, as the door knows them; compared, never read.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Owner(pub [u8; 32]);
+
+/// Which pushes a connection understands (DESIGN.md 3.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Dialect {
+    /// No subprotocol: messages, and what the API pushes, verbatim.
+    Plain,
+    /// `roomcast.v1`: every push is an object with a `type`.
+    V1,
+}
+
+/// What became of a publish on this node.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Delivered {
+    /// Connections it was queued for.
+    pub to: usize,
+    /// Connections whose queue was full: it was skipped for them, and they will be told.
+    pub slow: usize,
+}
+
+/// The node takes no further connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("the node is full or draining")]
+pub struct Full;
+
+/// The facade. Cheap to clone; all clones are one gateway.
+#[derive(Clone)]
+pub struct Gateway(Arc<Shared>);
+
+struct Shared {
+    settings: Settings,
+    /// Held for a look-up or a change of a map, never across an await.
+    registry: Mutex<Registry>,
+    /// Every connection's task.
+    connections: TaskTracker,
+    /// Cancelled when the time to leave politely is over.
+    deadline: CancellationToken,
+}
+
+impl Gateway {
+    pub fn new(settings: Settings) -> Self {
+        Self(Arc::new(Shared {
+            settings,
+            registry: Mutex::default(),
+            connections: TaskTracker::new(),
+            deadline: CancellationToken::new(),
+        }))
+    }
+
+    /// Takes a stream whose handshake is done, tells it who it is, and serves it until it ends.
+    pub fn connect<S>(&self, stream: S, dialect: Dialect, owner: Option<Owner>) -> Result<ClientId, Full>
+    where
+        S: AsyncRead + AsyncWrite + Send + 'static,
+    {
+        let outbox = Arc::new(Outbox::new(self.0.settings.queue_bytes, dialect));
+        let client = {
+            let mut registry = self.registry();
+            if registry.is_draining() || registry.len() >= self.0.settings.max_connections {
+                return Err(Full);
+            }
+            let connection = registry.draw_connection(rand::random);
+            registry.insert(connection, Entry::new(outbox.clone(), owner));
+            self.client_id(connection)
+        };
+        outbox.push(Frame::text(Push::Init { client_id: client }.to_json().as_bytes()));
+        let seat = Seat { gateway: self.clone(), connection: client.connection };
+        let connection = Connection::new(stream, outbox, self.0.settings.clone(), self.0.deadline.clone());
+        self.0.connections.spawn(async move {
+            let _seat = seat;
+            connection.serve().await;
+        });
+        metrics::counter!("roomcast_sockets_opened_total").increment(1);
+        Ok(client)
+    }
+
+    pub fn is_online(&self, client: ClientId) -> bool {
+        self.entry(client, |_| ()).is_some()
+    }
+
+    /// Who opened it. `None`: no such connection here.
+    pub fn owner_of(&self, client: ClientId) -> Option<Option<Owner>> {
+        self.entry(client, |entry| entry.owner)
+    }
+
+    /// One uid a client, the last one wins; many clients a uid. False: no such connection.
+    pub fn bind_uid(&self, client: ClientId, uid: &Uid) -> bool {
+        self.is_ours(client) && self.registry().bind_uid(client.connection, uid)
+    }
+
+    /// Joining twice is joining once. False: no such connection.
+    pub fn join_group(&self, client: ClientId, group: &Group) -> bool {
+        self.is_ours(client) && self.registry().join_group(client.connection, group)
+    }
+
+    pub fn leave_group(&self, client: ClientId, group: &Group) -> bool {
+        self.is_ours(client) && self.registry().leave_group(client.connection, group)
+    }
+
+    pub fn send_to_client(&self, client: ClientId, publication: &Publication) -> Delivered {
+        let outbox = self.entry(client, |entry| entry.outbox.clone());
+        deliver(outbox.iter(), publication)
+    }
+
+    pub fn send_to_uid(&self, uid: &Uid, publication: &Publication) -> Delivered {
+        deliver(self.registry().of_uid(uid), publication)
+    }
+
+    pub fn send_to_group(&self, group: &Group, publication: &Publication) -> Delivered {
+        deliver(self.registry().of_group(group), publication)
+    }
+
+    pub fn send_to_all(&self, publication: &Publication) -> Delivered {
+        deliver(self.registry().all(), publication)
+    }
+
+    /// What is queued still leaves, then the close frame.
+    pub fn close_client(&self, client: ClientId, code: CloseCode) -> bool {
+        self.entry(client, |entry| entry.outbox.close(code)).is_some()
+    }
+
+    /// Every connection that `owner` opened.
+    pub fn close_owner(&self, owner: Owner, code: CloseCode) -> usize {
+        let registry = self.registry();
+        registry.of_owner(owner).map(|outbox| outbox.close(code)).count()
+    }
+
+    pub fn connection_count(&self) -> usize {
+        self.registry().len()
+    }
+
+    /// People in a group: a uid counts once however many connections it has, a connection without uid counts as one.
+    pub fn person_count(&self, group: &Group) -> u32 {
+        self.registry().person_count(group)
+    }
+
+    /// Groups whose person count may have changed since the last call, each with its present count.
+    pub fn take_changed_groups(&self) -> HashMap<Group, u32> {
+        self.registry().take_changed_groups()
+    }
+
+    /// Says `bye` to everyone, each with its own time to come back, and waits until all are gone or `within` is over.
+    pub async fn drain(&self, within: Duration) {
+        let leaving: Vec<_> = {
+            let mut registry = self.registry();
+            registry.set_draining();
+            registry.all().cloned().collect()
+        };
+        // A fresh node takes about a thousand handshakes a second without strain: spread the return over that.
+        let spread_ms = (leaving.len() as u64).clamp(1_000, 30_000);
+        for outbox in leaving {
+            let reconnect_after_ms = 200 + rand::random_range(0..spread_ms);
+            let bye = Frame::text(Push::Bye { reconnect_after_ms }.to_json().as_bytes());
+            outbox.publish(&Publication::v1(bye));
+            outbox.close(CloseCode::GOING_AWAY);
+        }
+        self.0.connections.close();
+        if tokio::time::timeout(within, self.0.connections.wait()).await.is_err() {
+            self.0.deadline.cancel();
+            self.0.connections.wait().await;
+        }
+    }
+
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        // Every change of the registry is whole before anything in it can panic.
+        self.0.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn entry<T>(&self, client: ClientId, look: impl FnOnce(&Entry) -> T) -> Option<T> {
+        if !self.is_ours(client) {
+            return None;
+        }
+        self.registry().get(client.connection).map(look)
+    }
+
+    fn is_ours(&self, client: ClientId) -> bool {
+        let lan: SocketAddrV4 = self.0.settings.lan_addr;
+        client.address == lan.ip().octets() && client.port == lan.port()
+    }
+
+    fn client_id(&self, connection: u32) -> ClientId {
+        let lan = self.0.settings.lan_addr;
+        ClientId { address: lan.ip().octets(), port: lan.port(), connection }
+    }
+}
+
+fn deliver<'a>(outboxes: impl Iterator<Item = &'a Arc<Outbox>>, publication: &Publication) -> Delivered {
+    let mut delivered = Delivered::default();
+    for outbox in outboxes {
+        match outbox.publish(publication) {
+            outbox::Queued::Yes => delivered.to += 1,
+            outbox::Queued::Slow => delivered.slow += 1,
+            outbox::Queued::NotForIt => {}
+        }
+    }
+    metrics::counter!("roomcast_pushes_total").increment(delivered.to as u64);
+    metrics::counter!("roomcast_pushes_skipped_total").increment(delivered.slow as u64);
+    delivered
+}
+
+/// A connection's place in the registry, given up however its task ends.
+struct Seat {
+    gateway: Gateway,
+    connection: u32,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.gateway.registry().remove(self.connection);
+        metrics::counter!("roomcast_sockets_closed_total").increment(1);
+    }
+}

@@ -1,0 +1,10 @@
+//! The server, floor by floor. A floor uses the floors below it and nothing above; `tests/house.rs` holds that.
+
+pub mod accounts;
+pub mod chat;
+pub mod clock;
+pub mod config;
+pub mod gateway;
+pub mod incident;
+pub mod storage;
+pub mod web;

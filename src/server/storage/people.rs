@@ -1,0 +1,134 @@
+//! People: guests and accounts.
+
+use super::open::to_sql;
+use super::{Result, StorageError, Store, broken};
+use crate::domain::{id::Uid, name, room::Person};
+
+#[derive(Clone, Debug)]
+pub struct PersonRow {
+    pub person: Person,
+    /// argon2id, in PHC form. A guest has none.
+    pub password: Option<String>,
+    pub is_owner: bool,
+}
+
+/// An account as it is first stored.
+#[derive(Clone, Debug)]
+pub struct NewPerson<'a> {
+    pub uid: &'a Uid,
+    pub nickname: &'a str,
+    pub account: &'a str,
+    pub password: &'a str,
+    pub created_at: u64,
+}
+
+struct Row {
+    uid: String,
+    nickname: String,
+    account: Option<String>,
+    password: Option<String>,
+    is_owner: i64,
+}
+
+impl Row {
+    fn into_person(self) -> Result<PersonRow> {
+        let uid = self.uid.parse().map_err(|_| broken("uid"))?;
+        let person = Person { uid, nickname: self.nickname, account: self.account };
+        Ok(PersonRow { person, password: self.password, is_owner: self.is_owner != 0 })
+    }
+}
+
+impl Store {
+    pub async fn person(&self, uid: &Uid) -> Result<Option<PersonRow>> {
+        let uid = uid.as_str();
+        sqlx::query_as!(Row, "SELECT uid, nickname, account, password, is_owner FROM people WHERE uid = ?", uid)
+            .fetch_optional(&self.readers)
+            .await?
+            .map(Row::into_person)
+            .transpose()
+    }
+
+    pub async fn person_by_account(&self, account: &str) -> Result<Option<PersonRow>> {
+        let key = name::account_key(account);
+        sqlx::query_as!(Row, "SELECT uid, nickname, account, password, is_owner FROM people WHERE account_key = ?", key)
+            .fetch_optional(&self.readers)
+            .await?
+            .map(Row::into_person)
+            .transpose()
+    }
+
+    /// Accounts, oldest first, for the command line.
+    pub async fn accounts(&self) -> Result<Vec<PersonRow>> {
+        sqlx::query_as!(
+            Row,
+            "SELECT uid, nickname, account, password, is_owner FROM people WHERE account IS NOT NULL ORDER BY created_at"
+        )
+        .fetch_all(&self.readers)
+        .await?
+        .into_iter()
+        .map(Row::into_person)
+        .collect()
+    }
+
+    /// A new guest, or another nickname for a known person.
+    pub async fn put_nickname(&self, uid: &Uid, nickname: &str, now: u64) -> Result<()> {
+        let (uid, now) = (uid.as_str(), to_sql(now));
+        sqlx::query!(
+            "INSERT INTO people (uid, nickname, created_at) VALUES (?1, ?2, ?3) ON CONFLICT (uid) DO UPDATE SET nickname = ?2",
+            uid,
+            nickname,
+            now
+        )
+        .execute(&self.writer)
+        .await?;
+        Ok(())
+    }
+
+    /// An account for a new uid or for a guest's. Fails with [`StorageError::NameTaken`] when the name is somebody's.
+    pub async fn put_account(&self, new: NewPerson<'_>) -> Result<()> {
+        let (uid, created_at, key) = (new.uid.as_str(), to_sql(new.created_at), name::account_key(new.account));
+        let stored = sqlx::query!(
+            "INSERT INTO people (uid, nickname, account, account_key, password, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            ON CONFLICT (uid) DO UPDATE SET nickname = ?2, account = ?3, account_key = ?4, password = ?5",
+            uid,
+            new.nickname,
+            new.account,
+            key,
+            new.password,
+            created_at
+        )
+        .execute(&self.writer)
+        .await;
+        match stored {
+            // The uid's own conflict is handled above: what is left is the index on the name.
+            Err(error) if error.as_database_error().is_some_and(|error| error.is_unique_violation()) => Err(StorageError::NameTaken),
+            stored => Ok(stored.map(|_| ())?),
+        }
+    }
+
+    pub async fn set_password(&self, uid: &Uid, password: &str) -> Result<()> {
+        let uid = uid.as_str();
+        sqlx::query!("UPDATE people SET password = ? WHERE uid = ?", password, uid).execute(&self.writer).await?;
+        Ok(())
+    }
+
+    /// Uses the one-time link up, if its hash is the stored one, and makes `uid` the owner and the host of every room that
+    /// has none. False: the link was used or replaced.
+    pub async fn claim_ownership(&self, uid: &Uid, token_hash: &[u8]) -> Result<bool> {
+        let uid = uid.as_str();
+        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let used = sqlx::query!("DELETE FROM facts WHERE name = 'owner_link' AND value = ?", token_hash).execute(&mut *transaction).await?;
+        if used.rows_affected() == 0 {
+            return Ok(false);
+        }
+        sqlx::query!("UPDATE people SET is_owner = 1 WHERE uid = ?", uid).execute(&mut *transaction).await?;
+        sqlx::query!("UPDATE rooms SET host = ? WHERE host IS NULL", uid).execute(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(true)
+    }
+
+    pub async fn has_owner(&self) -> Result<bool> {
+        let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!: i64" FROM people WHERE is_owner = 1"#).fetch_one(&self.readers).await?;
+        Ok(count > 0)
+    }
+}

@@ -1,0 +1,136 @@
+//! Who asks: found out once a request, kept in its extensions.
+
+use super::{Site, refusals::Refused};
+use crate::domain::{
+    lang::Lang,
+    preferences::{LANG_COOKIE, Preferences, THEME_COOKIE, Theme},
+};
+use crate::server::{
+    accounts::{Accounts, Session, Token},
+    config::Web,
+};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, HeaderName, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use cookie::{Cookie, SameSite};
+use std::net::{IpAddr, SocketAddr};
+
+const SESSION_COOKIE: &str = "roomcast_session";
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// The person's own address as far as we believe the proxies.
+    pub address: IpAddr,
+    pub secure: bool,
+    pub preferences: Preferences,
+    pub session: Option<Session>,
+}
+
+pub async fn find_out(State(site): State<Site>, ConnectInfo(peer): ConnectInfo<SocketAddr>, mut request: Request, next: Next) -> Response {
+    let headers = request.headers();
+    let address = client_address(peer.ip(), headers, &site.config.web);
+    let secure = is_secure(peer.ip(), headers, &site.config.web);
+    let lang = cookie_of(headers, LANG_COOKIE).and_then(|code| Lang::from_code(&code));
+    let accepted = || Lang::accepted(text_of(headers, &header::ACCEPT_LANGUAGE).unwrap_or_default());
+    let theme = cookie_of(headers, THEME_COOKIE).and_then(|code| Theme::from_code(&code)).unwrap_or_default();
+    let preferences = Preferences { lang: lang.unwrap_or_else(accepted), theme };
+    let token = cookie_of(headers, SESSION_COOKIE).and_then(|text| Token::parse(&text));
+    let mut asked = Asked { address, secure, preferences, session: None };
+    if let Some(token) = token {
+        match site.accounts.session(&token).await {
+            Ok(session) => asked.session = session,
+            Err(refusal) => {
+                request.extensions_mut().insert(asked);
+                return Refused(refusal).into_response();
+            }
+        }
+    }
+    request.extensions_mut().insert(asked);
+    next.run(request).await
+}
+
+/// The `Set-Cookie` of a new or renewed session.
+pub fn session_cookie(token: &str, secure: bool) -> String {
+    let seconds = i64::try_from(Accounts::cookie_seconds()).unwrap_or(i64::MAX);
+    set_cookie(SESSION_COOKIE, token, seconds, secure, true)
+}
+
+pub fn no_session_cookie(secure: bool) -> String {
+    set_cookie(SESSION_COOKIE, "", 0, secure, true)
+}
+
+/// The token as it came, to be sent back with a longer life.
+pub fn session_token(headers: &HeaderMap) -> Option<String> {
+    cookie_of(headers, SESSION_COOKIE)
+}
+
+pub fn set_cookie(name: &str, value: &str, seconds: i64, secure: bool, http_only: bool) -> String {
+    Cookie::build((name, value))
+        .path("/")
+        .same_site(SameSite::Lax)
+        .secure(secure)
+        .http_only(http_only)
+        .max_age(cookie::time::Duration::seconds(seconds))
+        .build()
+        .to_string()
+}
+
+pub fn cookie_of(headers: &HeaderMap, name: &str) -> Option<String> {
+    let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(Cookie::split_parse).filter_map(Result::ok).find(|cookie| cookie.name() == name).map(|cookie| cookie.value().to_owned())
+}
+
+pub fn text_of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// The last address of X-Forwarded-For that no proxy of ours wrote about another proxy of ours; the peer's own when it is
+/// no proxy. An IPv6 network of 64 bits is one household, and one address here.
+fn client_address(peer: IpAddr, headers: &HeaderMap, web: &Web) -> IpAddr {
+    let trusted = |address: &IpAddr| web.trusted_proxies.iter().any(|network| network.contains(address));
+    let mut address = peer.to_canonical();
+    if trusted(&address) {
+        let lines: Vec<&str> = headers.get_all(FORWARDED_FOR).iter().filter_map(|line| line.to_str().ok()).collect();
+        for hop in lines.join(",").rsplit(',') {
+            let Ok(hop) = hop.trim().parse::<IpAddr>() else { break };
+            address = hop.to_canonical();
+            if !trusted(&address) {
+                break;
+            }
+        }
+    }
+    match address {
+        IpAddr::V6(v6) if !v6.is_loopback() => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+        address => address,
+    }
+}
+
+fn is_secure(peer: IpAddr, headers: &HeaderMap, web: &Web) -> bool {
+    let by_proxy = web.trusted_proxies.iter().any(|network| network.contains(&peer.to_canonical()));
+    web.public_url.starts_with("https://") || by_proxy && text_of(headers, &FORWARDED_PROTO) == Some("https")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn forwarded_addresses_are_believed_from_proxies_only() {
+        let web = Web { trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..Web::default() };
+        let mut headers = HeaderMap::new();
+        headers.insert(FORWARDED_FOR, "6.6.6.6, 203.0.113.9, 10.0.0.7".parse().unwrap());
+        let ip = |text: &str| text.parse::<IpAddr>().unwrap();
+        assert_eq!(client_address(ip("198.51.100.1"), &headers, &web), ip("198.51.100.1"));
+        assert_eq!(client_address(ip("10.0.0.1"), &headers, &web), ip("203.0.113.9"));
+        assert_eq!(client_address(ip("::ffff:10.0.0.1"), &headers, &web), ip("203.0.113.9"));
+        assert_eq!(client_address(ip("2001:db8:1:2:3:4:5:6"), &headers, &web), ip("2001:db8:1:2::"));
+        headers.insert(FORWARDED_FOR, "garbage".parse().unwrap());
+        assert_eq!(client_address(ip("10.0.0.1"), &headers, &web), ip("10.0.0.1"));
+    }
+}

@@ -1,0 +1,88 @@
+//! The site's files, carried in the binary (in development read from `target/site`): compressed once at build time,
+//! with ETags, and immutable under an address that holds their version.
+
+use super::asked::text_of;
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use rust_embed::{EmbeddedFile, RustEmbed};
+use sha2::{Digest, Sha256};
+use std::sync::LazyLock;
+
+#[derive(RustEmbed)]
+#[folder = "$CARGO_MANIFEST_DIR/target/site"]
+#[allow_missing = true]
+struct Files;
+
+/// Of all files together, 12 hex digits: a page always gets the wasm that belongs to its HTML.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let mut digest = Sha256::new();
+    for path in Files::iter() {
+        digest.update(path.as_bytes());
+        digest.update(Files::get(&path).map(|file| file.metadata.sha256_hash()).unwrap_or_default());
+    }
+    hex(&digest.finalize()[..6])
+});
+
+/// Before `/pkg/…` in every address a page asks for.
+pub fn root() -> String {
+    // While developing, files change under a running server.
+    if cfg!(debug_assertions) { String::new() } else { format!("/v/{}", *VERSION) }
+}
+
+/// Is anything there? A binary built without its site says so instead of serving blank pages.
+pub fn are_there() -> bool {
+    Files::iter().next().is_some()
+}
+
+/// A file by the path of the address, `None` when there is none.
+pub fn find(request: &Request) -> Option<Response> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return None;
+    }
+    let path = request.uri().path();
+    let versioned = path.strip_prefix("/v/").and_then(|rest| rest.split_once('/'));
+    let (version, path) = match versioned {
+        Some((version, path)) => (Some(version), path),
+        None => (None, path.strip_prefix('/')?),
+    };
+    if path.ends_with(".br") || path.ends_with(".gz") {
+        return None;
+    }
+    let file = Files::get(path)?;
+    // A page of another version than ours must not keep our file under its name.
+    let immutable = version == Some(VERSION.as_str());
+    Some(respond(path, file, immutable, request.headers()))
+}
+
+fn respond(path: &str, plain: EmbeddedFile, immutable: bool, headers: &HeaderMap) -> Response {
+    let accepted = text_of(headers, &header::ACCEPT_ENCODING).unwrap_or_default();
+    let accepts = |name: &str| accepted.split(',').any(|coding| coding.trim().split(';').next() == Some(name));
+    let compressed = |name, ending| Files::get(&format!("{path}.{ending}")).filter(|_| accepts(name)).map(|file| (Some(name), file));
+    let (encoding, file) = compressed("br", "br").or_else(|| compressed("gzip", "gz")).unwrap_or((None, plain));
+    let etag = format!("\"{}\"", hex(&file.metadata.sha256_hash()[..12]));
+
+    let mut response = if text_of(headers, &header::IF_NONE_MATCH).is_some_and(|known| known.contains(&etag)) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        Response::new(Body::from(file.data))
+    };
+    let cache = if immutable { "public, max-age=31536000, immutable" } else { "no-cache" };
+    let content_type = mime_guess::from_path(path).first_or_octet_stream();
+    let out = response.headers_mut();
+    out.insert(header::CACHE_CONTROL, HeaderValue::from_static(cache));
+    out.insert(header::VARY, HeaderValue::from_static("accept-encoding"));
+    if let (Ok(etag), Ok(content_type)) = (etag.parse(), content_type.as_ref().parse()) {
+        out.insert(header::ETAG, etag);
+        out.insert(header::CONTENT_TYPE, content_type);
+    }
+    if let Some(encoding) = encoding {
+        out.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
+    }
+    response
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,169 @@
+//! What a server function sees of the request it answers: who asks, and the use cases on their behalf. Each body in
+//! `app/api.rs` is one call of a method here, so what a page may do stands on this one screen.
+
+use super::asked::{Asked, no_session_cookie, session_cookie, set_cookie};
+use super::{Site, limits::Kind};
+use crate::domain::{
+    lang::Lang,
+    preferences::{LANG_COOKIE, THEME_COOKIE, Theme},
+    push::CloseCode,
+    refusal::Refusal,
+    reply::{Accepted, Bound, Done, History, Opened, Returned, SignedIn},
+    room::{Person, RoomCard, Snapshot},
+};
+use crate::server::{
+    accounts::{Entered, NewSession, Registration, Session},
+    chat::Entry,
+    gateway::Owner,
+    incident::incident,
+};
+use axum::http::{HeaderValue, StatusCode, header, request::Parts};
+use leptos::prelude::use_context;
+use leptos_axum::ResponseOptions;
+
+const A_YEAR_SECONDS: i64 = 365 * 24 * 3600;
+
+pub struct Caller {
+    site: Site,
+    asked: Asked,
+    parts: Parts,
+    response: ResponseOptions,
+}
+
+impl Caller {
+    /// The request under way.
+    pub fn current() -> Result<Self, Refusal> {
+        let found = || {
+            let parts = use_context::<Parts>()?;
+            let asked = parts.extensions.get::<Asked>()?.clone();
+            Some(Self { site: use_context()?, asked, parts, response: use_context()? })
+        };
+        found().ok_or_else(|| incident(&"a server function ran outside of a request", "caller"))
+    }
+
+    pub async fn enter_as_guest(&self, nickname: &str) -> Result<SignedIn, Refusal> {
+        self.limit(Kind::Guest)?;
+        match self.site.accounts.enter_as_guest(nickname, self.asked.session.as_ref()).await? {
+            Entered::New(session) => Ok(self.signed_in(session)),
+            Entered::As(person) => Ok(SignedIn { uid: person.uid, nickname: person.nickname }),
+        }
+    }
+
+    pub async fn register(&self, account: &str, password: &str, nickname: &str, owner_link: Option<&str>) -> Result<SignedIn, Refusal> {
+        self.limit(Kind::SignIn)?;
+        let form = Registration { account, password, nickname, owner_link: given(owner_link) };
+        let session = self.site.accounts.register(form, self.asked.session.as_ref()).await?;
+        self.leave_old_session();
+        Ok(self.signed_in(session))
+    }
+
+    pub async fn log_in(&self, account: &str, password: &str) -> Result<SignedIn, Refusal> {
+        self.limit(Kind::SignIn)?;
+        self.site.limits.check_guess(account)?;
+        let session = self.site.accounts.log_in(account, password, self.asked.session.as_ref()).await?;
+        self.leave_old_session();
+        Ok(self.signed_in(session))
+    }
+
+    pub async fn log_out(&self) -> Result<Done, Refusal> {
+        if let Some(session) = &self.asked.session {
+            self.site.accounts.end(session).await?;
+            self.leave_old_session();
+        }
+        self.set_cookie(no_session_cookie(self.asked.secure));
+        Ok(Done { status: true })
+    }
+
+    /// Language and theme, for pages without JavaScript; others set the cookies themselves.
+    pub fn prefer(&self, lang: Option<&str>, theme: Option<&str>) -> Result<Done, Refusal> {
+        let (lang, theme) = (given(lang), given(theme));
+        if let Some(code) = lang {
+            Lang::from_code(code).ok_or(Refusal::malformed("lang"))?;
+            self.set_cookie(set_cookie(LANG_COOKIE, code, A_YEAR_SECONDS, self.asked.secure, false));
+        }
+        if let Some(code) = theme {
+            Theme::from_code(code).ok_or(Refusal::malformed("theme"))?;
+            self.set_cookie(set_cookie(THEME_COOKIE, code, A_YEAR_SECONDS, self.asked.secure, false));
+        }
+        Ok(Done { status: true })
+    }
+
+    pub async fn bind(&self, client_id: &str, room: &str, since: Option<&str>, epoch: Option<&str>) -> Result<Bound, Refusal> {
+        self.limit(Kind::Request)?;
+        let session = self.session()?;
+        let entry = Entry { client_id, room, since: given(since), epoch: given(epoch) };
+        self.site.chat.enter(&session.person, Owner(session.token_hash), entry).await
+    }
+
+    pub async fn send(&self, room: &str, message: &str, nonce: Option<&str>) -> Result<Accepted, Refusal> {
+        self.limit(Kind::Send)?;
+        self.site.chat.say(&self.session()?.person, room, message, given(nonce)).await
+    }
+
+    pub async fn history(&self, room: &str, before: &str, limit: Option<&str>) -> Result<History, Refusal> {
+        self.limit(Kind::Request)?;
+        self.site.chat.history(room, before, given(limit)).await
+    }
+
+    pub async fn open_room(&self, title: &str) -> Result<Opened, Refusal> {
+        self.limit(Kind::Request)?;
+        self.site.chat.open_room(&self.session()?.person, title).await
+    }
+
+    pub async fn lobby(&self) -> Result<Vec<RoomCard>, Refusal> {
+        self.limit(Kind::Request)?;
+        self.site.chat.lobby().await
+    }
+
+    /// For a page: an unknown room is also the page's own status.
+    pub async fn snapshot(&self, room: &str) -> Result<Snapshot, Refusal> {
+        self.limit(Kind::Request)?;
+        let snapshot = self.site.chat.snapshot(room).await;
+        if let Err(refusal) = &snapshot
+            && let Ok(status) = StatusCode::from_u16(refusal.status())
+        {
+            self.response.set_status(status);
+        }
+        snapshot
+    }
+
+    pub fn person(&self) -> Option<Person> {
+        self.asked.session.as_ref().map(|session| session.person.clone())
+    }
+
+    /// The form that was refused on the last load, once.
+    pub fn returned_form(&self) -> Option<Returned> {
+        self.site.returned.take(&self.parts.headers)
+    }
+
+    fn session(&self) -> Result<&Session, Refusal> {
+        self.asked.session.as_ref().ok_or(Refusal::NotSignedIn)
+    }
+
+    fn limit(&self, kind: Kind) -> Result<(), Refusal> {
+        self.site.limits.check(kind, &self.asked)
+    }
+
+    /// The sockets of a session that ended go with it.
+    fn leave_old_session(&self) {
+        if let Some(session) = &self.asked.session {
+            self.site.gateway.close_owner(Owner(session.token_hash), CloseCode::SIGNED_OUT);
+        }
+    }
+
+    fn signed_in(&self, NewSession { person, token }: NewSession) -> SignedIn {
+        self.set_cookie(session_cookie(&token.reveal(), self.asked.secure));
+        SignedIn { uid: person.uid, nickname: person.nickname }
+    }
+
+    fn set_cookie(&self, cookie: String) {
+        if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+            self.response.append_header(header::SET_COOKIE, cookie);
+        }
+    }
+}
+
+/// A form sends an empty field for what was left out.
+fn given(field: Option<&str>) -> Option<&str> {
+    field.filter(|text| !text.is_empty())
+}

@@ -1,0 +1,72 @@
+//! Floor 4, the door of the pages: HTTP in, use cases below, refusals out. Decides who asks, how often, and in which
+//! language they are answered; never what the chat's rules are, and never what a page looks like.
+
+mod asked;
+mod assets;
+pub mod caller;
+mod forms;
+mod limits;
+mod origin;
+mod pages;
+mod refusals;
+mod router;
+mod serve;
+mod socket;
+mod telemetry;
+
+pub use router::router;
+pub use serve::{Served, serve};
+pub use telemetry::{init_metrics, init_tracing};
+
+use crate::server::{accounts::Accounts, chat::Chat, config::Config, gateway::Gateway, storage::Store};
+use axum::extract::FromRef;
+use forms::ReturnedForms;
+use leptos::config::LeptosOptions;
+use limits::Limits;
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// What every request may need. Cheap to clone; all clones are one site.
+#[derive(Clone)]
+pub struct Site(Arc<Floors>);
+
+pub struct Floors {
+    pub config: Config,
+    pub store: Store,
+    pub gateway: Gateway,
+    pub accounts: Accounts,
+    pub chat: Chat,
+    pub metrics: PrometheusHandle,
+    /// Cancelled when the node begins to leave.
+    pub leaving: CancellationToken,
+    limits: Limits,
+    returned: ReturnedForms,
+}
+
+impl Site {
+    pub fn new(config: Config, store: Store, gateway: Gateway, accounts: Accounts, chat: Chat, metrics: PrometheusHandle) -> Self {
+        let limits = Limits::new(&config.limits, config.chat.cooldown_ms == 0);
+        let (leaving, returned) = (CancellationToken::new(), ReturnedForms::default());
+        Self(Arc::new(Floors { config, store, gateway, accounts, chat, metrics, leaving, limits, returned }))
+    }
+
+    /// Forgets addresses and sessions that no limit remembers. To be called now and then.
+    pub fn sweep(&self) {
+        self.limits.sweep();
+    }
+}
+
+impl std::ops::Deref for Site {
+    type Target = Floors;
+
+    fn deref(&self) -> &Floors {
+        &self.0
+    }
+}
+
+impl FromRef<Site> for LeptosOptions {
+    fn from_ref(site: &Site) -> Self {
+        site.config.leptos.clone()
+    }
+}

@@ -1,0 +1,55 @@
+//! Whose pages may post and connect: the site's own and those that are allowed by name. Browsers always say where a POST
+//! or a socket comes from, so a request that says nothing comes from no page and cannot ride on anyone's cookie.
+
+use super::asked::text_of;
+use crate::server::config::Web;
+use axum::http::{HeaderMap, HeaderName, header};
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+pub fn is_allowed(headers: &HeaderMap, web: &Web) -> bool {
+    let Some(origin) = headers.get(header::ORIGIN) else {
+        return text_of(headers, &SEC_FETCH_SITE).is_none_or(|site| matches!(site, "same-origin" | "none"));
+    };
+    let Ok(origin) = origin.to_str() else { return false };
+    if web.allowed_origins.iter().any(|allowed| allowed.trim_end_matches('/').eq_ignore_ascii_case(origin)) {
+        return true;
+    }
+    if !web.public_url.is_empty() {
+        return web.public_url.eq_ignore_ascii_case(origin);
+    }
+    // Without a public_url the Host header says who we are; the scheme is the proxy's affair.
+    let authority = origin.strip_prefix("https://").or(origin.strip_prefix("http://"));
+    authority.is_some_and(|authority| text_of(headers, &header::HOST).is_some_and(|host| host.eq_ignore_ascii_case(authority)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(web: &Web, pairs: &[(&str, &str)], expected: bool) {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+        }
+        assert_eq!(is_allowed(&headers, web), expected, "{pairs:?}");
+    }
+
+    #[test]
+    fn closed_to_other_origins() {
+        let host = ("host", "chat.example:3000");
+        let web = Web::default();
+        check(&web, &[host], true);
+        check(&web, &[host, ("origin", "http://chat.example:3000")], true);
+        check(&web, &[host, ("origin", "https://chat.example:3000")], true);
+        check(&web, &[host, ("origin", "http://chat.example")], false);
+        check(&web, &[host, ("origin", "http://evil.example")], false);
+        check(&web, &[host, ("origin", "null")], false);
+        check(&web, &[host, ("sec-fetch-site", "cross-site")], false);
+        check(&web, &[host, ("sec-fetch-site", "same-origin")], true);
+        let web = Web { public_url: "https://a.example".into(), allowed_origins: vec!["https://www.b.example/".into()], ..web };
+        check(&web, &[host, ("origin", "https://a.example")], true);
+        check(&web, &[host, ("origin", "https://www.b.example")], true);
+        check(&web, &[host, ("origin", "http://chat.example:3000")], false);
+    }
+}

@@ -1,0 +1,63 @@
+//! Refusals on the wire: their status, their JSON in the reader's language, `Retry-After`. The one place that says them.
+
+use super::asked::Asked;
+use crate::domain::{lang::Lang, refusal::{Refusal, seconds}};
+use axum::Json;
+use axum::body::to_bytes;
+use axum::extract::Request;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use leptos::server_fn::error::SERVER_FN_ERROR_HEADER;
+
+/// A refusal is small.
+const MAX_BYTES: usize = 16 * 1024;
+
+/// A refusal on its way out of a handler; [`say`] gives it its words.
+pub struct Refused(pub Refusal);
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        let mut response = status(&self.0).into_response();
+        response.extensions_mut().insert(self.0);
+        response
+    }
+}
+
+fn status(refusal: &Refusal) -> StatusCode {
+    StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+/// Outermost but for the log: whatever was refused below, by a handler, a server function or the router, leaves in one form.
+pub async fn say(request: Request, next: Next) -> Response {
+    let lang = request.extensions().get::<Asked>().map_or(Lang::default(), |asked| asked.preferences.lang);
+    let response = next.run(request).await;
+    let refusal = match response.extensions().get::<Refusal>() {
+        Some(refusal) => refusal.clone(),
+        None if response.headers().contains_key(SERVER_FN_ERROR_HEADER) => match to_bytes(response.into_body(), MAX_BYTES).await {
+            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or(Refusal::Busy),
+            Err(_) => Refusal::Busy,
+        },
+        None if response.status() == StatusCode::METHOD_NOT_ALLOWED => {
+            let mut said = in_words(&Refusal::malformed("method"), lang);
+            *said.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+            said.headers_mut().extend(response.headers().get(header::ALLOW).cloned().map(|allow| (header::ALLOW, allow)));
+            return said;
+        }
+        None => return response,
+    };
+    in_words(&refusal, lang)
+}
+
+pub fn in_words(refusal: &Refusal, lang: Lang) -> Response {
+    let mut body = serde_json::to_value(refusal).unwrap_or_default();
+    body["status"] = false.into();
+    body["message"] = refusal.message(lang).into();
+    let mut response = (status(refusal), Json(body)).into_response();
+    if let Refusal::TooFast { retry_after_ms } = refusal {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds(*retry_after_ms)));
+    }
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.extensions_mut().insert(refusal.clone());
+    response
+}

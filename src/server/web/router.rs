@@ -1,0 +1,94 @@
+//! Every address of the site on one screen, grouped by who calls it.
+
+use super::{Site, asked, assets, forms, pages, refusals, socket, telemetry};
+use axum::Router;
+use axum::extract::Request;
+use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use leptos::IntoView;
+use leptos::prelude::use_context;
+use leptos_axum::{LeptosRoutes, ResponseOptions, generate_route_list, render_app_async_with_context};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::CorsLayer;
+
+/// `app` and `shell` are values from above: this floor renders them and knows nothing of what they show.
+pub fn router<A, AV, S, SV>(site: Site, app: A, shell: S) -> Router
+where
+    A: Fn() -> AV + Clone + Send + 'static,
+    AV: IntoView + 'static,
+    S: Fn(String) -> SV + Clone + Send + Sync + 'static,
+    SV: IntoView + 'static,
+{
+    let shell = move || shell(assets::root());
+    let context = { let site = site.clone(); move || pages::provide(&site) };
+    let not_found = { let (context, shell) = (context.clone(), shell.clone()); move |request| not_found(request, context.clone(), shell.clone()) };
+
+    let people = Router::new()
+        // Pages and the server functions of app/api.rs: /session/*, /gateway/*, /page/*.
+        .leptos_routes_with_context(&site, generate_route_list(app), context, shell)
+        // The push channel.
+        .route("/ws", get(socket::open))
+        .fallback(not_found)
+        .layer(from_fn_with_state(site.clone(), forms::admit));
+    let operators = Router::new()
+        .route("/readyz", get(telemetry::readyz))
+        .route("/metrics", get(telemetry::figures));
+
+    people
+        .merge(operators)
+        .layer(from_fn(refusals::say))
+        .layer(cors(&site))
+        .layer(from_fn_with_state(site.clone(), asked::find_out))
+        .layer(from_fn(files))
+        .route("/healthz", get(telemetry::healthz))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(pages::secure))
+        .layer(from_fn(telemetry::log))
+        .with_state(site)
+}
+
+/// Files come before everything that costs a look at the person.
+async fn files(request: Request, next: axum::middleware::Next) -> Response {
+    match assets::find(&request) {
+        Some(file) => file,
+        None => next.run(request).await,
+    }
+}
+
+/// A page for people, two words for programs.
+async fn not_found<SV: IntoView + 'static>(
+    request: Request,
+    context: impl Fn() + Clone + Send + Sync + 'static,
+    shell: impl Fn() -> SV + Clone + Send + Sync + 'static,
+) -> Response {
+    let accepts_html = request.headers().get(header::ACCEPT).is_some_and(|accept| accept.as_bytes().windows(9).any(|part| part == b"text/html"));
+    if !accepts_html || request.method() != Method::GET {
+        return (StatusCode::NOT_FOUND, "not found").into_response();
+    }
+    let with_status = move || {
+        context();
+        if let Some(response) = use_context::<ResponseOptions>() {
+            response.set_status(StatusCode::NOT_FOUND);
+        }
+    };
+    render_app_async_with_context(with_status, shell)(request).await
+}
+
+/// Pages of allowed origins may read our answers, with their cookies.
+fn cors(site: &Site) -> CorsLayer {
+    let allowed = site.config.web.allowed_origins.iter().filter_map(|origin| HeaderValue::from_str(origin.trim_end_matches('/')).ok());
+    CorsLayer::new()
+        .allow_origin(allowed.collect::<Vec<_>>())
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([header::CONTENT_TYPE])
+        .allow_credentials(true)
+}
+
+fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
+    let words = panic.downcast_ref::<&str>().map(|words| words.to_string()).or_else(|| panic.downcast_ref::<String>().cloned());
+    let refusal = crate::server::incident::incident(&words.unwrap_or_default(), "panic");
+    refusals::in_words(&refusal, Default::default())
+}
+

@@ -1,0 +1,71 @@
+//! `GET /ws`: the handshake (RFC 6455, 4.2), by hand because what follows is ours: the raw stream goes to the gateway.
+
+use super::asked::{Asked, text_of};
+use super::{Site, limits::Kind, origin, refusals::Refused};
+use crate::domain::{push::SUBPROTOCOL, refusal::Refusal};
+use crate::server::gateway::{Dialect, Owner};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::Extension;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tungstenite::handshake::derive_accept_key;
+
+pub async fn open(State(site): State<Site>, Extension(asked): Extension<Asked>, mut request: Request) -> Response {
+    let headers = request.headers();
+    if !origin::is_allowed(headers, &site.config.web) {
+        return Refused(Refusal::NotAllowed).into_response();
+    }
+    if let Err(refusal) = site.limits.check(Kind::Socket, &asked) {
+        return Refused(refusal).into_response();
+    }
+    let Some(key) = key(headers) else {
+        return (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_VERSION, "13")]).into_response();
+    };
+    if site.leaving.is_cancelled() || site.gateway.connection_count() >= site.config.gateway.max_connections {
+        return Refused(Refusal::Busy).into_response();
+    }
+    let dialect = if offers(headers, &header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) { Dialect::V1 } else { Dialect::Plain };
+    let accept = derive_accept_key(key.as_bytes());
+    let owner = asked.session.map(|session| Owner(session.token_hash));
+    let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
+        return StatusCode::UPGRADE_REQUIRED.into_response();
+    };
+
+    let gateway = site.gateway.clone();
+    tokio::spawn(async move {
+        // Hyper resolves this when the answer is written, or fails it when the client is gone.
+        if let Ok(upgraded) = upgrade.await
+            && let Err(full) = gateway.connect(TokioIo::new(upgraded), dialect, owner)
+        {
+            tracing::debug!(%full, "a socket came too late");
+        }
+    });
+
+    let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+    if let Ok(accept) = HeaderValue::from_str(&accept) {
+        headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+    }
+    if dialect == Dialect::V1 {
+        headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
+    }
+    response
+}
+
+/// The client's key, if this is a WebSocket handshake of version 13.
+fn key(headers: &HeaderMap) -> Option<&str> {
+    let asks = offers(headers, &header::UPGRADE, "websocket") && offers(headers, &header::CONNECTION, "upgrade");
+    let version = text_of(headers, &header::SEC_WEBSOCKET_VERSION) == Some("13");
+    // 16 bytes in base64.
+    text_of(headers, &header::SEC_WEBSOCKET_KEY).filter(|key| asks && version && key.len() == 24)
+}
+
+/// Is the word among a header's comma-separated ones?
+fn offers(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
+    let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|offered| offered.trim().eq_ignore_ascii_case(word))
+}

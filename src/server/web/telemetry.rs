@@ -1,0 +1,73 @@
+//! What an operator sees: one line a request, the figures, alive and ready.
+
+use super::asked::Asked;
+use super::{Site, refusals::Refused};
+use crate::domain::refusal::Refusal;
+use axum::Extension;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+use std::io::IsTerminal;
+use std::time::Instant;
+use tracing_subscriber::EnvFilter;
+
+const SECONDS: [f64; 10] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.0];
+const MESSAGES: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 500.0];
+
+/// Text on a terminal, JSON otherwise; `RUST_LOG` chooses.
+pub fn init_tracing() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    if std::io::stderr().is_terminal() { builder.init() } else { builder.json().flatten_event(true).init() }
+}
+
+pub fn init_metrics() -> Result<PrometheusHandle, BuildError> {
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)?
+        .set_buckets_for_metric(Matcher::Full("roomcast_commit_messages".into()), &MESSAGES)?
+        .install_recorder()
+}
+
+/// One line a request with its outcome. The path without its query: what people type never reaches a log.
+pub async fn log(request: Request, next: Next) -> Response {
+    let (method, path, began) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
+    let response = next.run(request).await;
+    let status = response.status().as_u16();
+    let code = response.extensions().get::<Refusal>().map_or("", Refusal::code);
+    let ms = began.elapsed().as_secs_f64() * 1000.0;
+    if path.starts_with("/v/") || path.starts_with("/pkg/") || path == "/healthz" || path == "/readyz" || path == "/metrics" {
+        tracing::debug!(%method, path, status, ms, "request");
+    } else {
+        tracing::info!(%method, path, status, code, ms, "request");
+    }
+    metrics::counter!("roomcast_requests_total", "status" => status.to_string()).increment(1);
+    response
+}
+
+pub async fn healthz() -> &'static str {
+    "ok"
+}
+
+/// May this node get traffic?
+pub async fn readyz(State(site): State<Site>) -> Response {
+    if site.leaving.is_cancelled() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "draining").into_response();
+    }
+    match site.store.ping().await {
+        Ok(()) => "ready".into_response(),
+        Err(error) => {
+            tracing::warn!(%error, "not ready");
+            (StatusCode::SERVICE_UNAVAILABLE, "storage").into_response()
+        }
+    }
+}
+
+pub async fn figures(State(site): State<Site>, Extension(asked): Extension<Asked>) -> Response {
+    if !site.config.web.metrics_from.iter().any(|network| network.contains(&asked.address)) {
+        return Refused(Refusal::NotAllowed).into_response();
+    }
+    metrics::gauge!("roomcast_connections").set(site.gateway.connection_count() as f64);
+    site.metrics.render().into_response()
+}

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Renews .sqlx, the checked form of every query, from the migrations. Needs no sqlx-cli: the macros write it themselves.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+database=$(mktemp -d)/schema.db
+trap 'rm -rf "$(dirname "$database")"' EXIT
+cat src/server/storage/migrations/*.sql | sqlite3 "$database"
+rm -rf .sqlx && mkdir .sqlx
+touch src/lib.rs
+DATABASE_URL="sqlite://$database" SQLX_OFFLINE=false SQLX_OFFLINE_DIR="$PWD/.sqlx" cargo check --lib --features ssr
