@@ -2,6 +2,7 @@
 //! Pure: no input or output, no clock, no async; compiled for both targets.
 
 pub mod backoff;
+pub mod calendar;
 pub mod draft;
 pub mod id;
 pub mod lang;

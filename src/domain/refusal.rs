@@ -111,6 +111,8 @@ impl std::fmt::Display for Refusal {
     }
 }
 
+impl std::error::Error for Refusal {}
+
 /// Whole seconds to wait, never fewer than asked for.
 pub fn seconds(ms: u64) -> u64 {
     ms.div_ceil(1000)

@@ -4,6 +4,7 @@ use crate::domain::{
     draft::Rules,
     id::{Epoch, RoomId, Seq, Uid},
     message::Message,
+    reply::Returned,
 };
 use serde::{Deserialize, Serialize};
 
@@ -40,4 +41,13 @@ pub struct Snapshot {
     pub seq: Seq,
     /// The newest ones, newest last.
     pub messages: Vec<Message>,
+}
+
+/// What a page is rendered from: one request, one answer.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Page<T> {
+    pub content: T,
+    pub you: Option<Person>,
+    /// A form that was refused on the last load, without JavaScript.
+    pub returned: Option<Returned>,
 }

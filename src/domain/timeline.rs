@@ -62,6 +62,10 @@ impl Timeline {
         self.held.back().map(|message| message.seq)
     }
 
+    pub fn newest_message(&self) -> Option<&Message> {
+        self.held.back()
+    }
+
     pub fn len(&self) -> usize {
         self.held.len()
     }

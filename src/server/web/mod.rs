@@ -14,6 +14,7 @@ mod serve;
 mod socket;
 mod telemetry;
 
+pub use assets::are_there as has_site;
 pub use router::router;
 pub use serve::{Served, serve};
 pub use telemetry::{init_metrics, init_tracing};

@@ -1,0 +1,172 @@
+//! What the panel knows: the timeline, one's own line on its way, the connection's state. Signals, and the few moves that
+//! change them; no socket and no markup here.
+
+use crate::domain::{
+    draft::Rules,
+    id::{RoomId, Seq, Uid},
+    message::Message,
+    push::Push,
+    refusal::Refusal,
+    reply::Bound,
+    room::{Person, Snapshot},
+    timeline::{GROWN, Timeline},
+};
+use leptos::prelude::*;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Link {
+    /// The page has just come: nothing to say yet.
+    Starting,
+    Up,
+    /// Gone for longer than a moment, being mended.
+    Lost,
+    /// The server said not to come back.
+    Ended,
+}
+
+/// One's own message between the send button and the list.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Outgoing {
+    pub text: String,
+    /// Its number, once accepted; it leaves here when the timeline holds it.
+    pub seq: Option<Seq>,
+}
+
+#[derive(Clone, Copy)]
+pub struct Conversation {
+    pub timeline: RwSignal<Timeline>,
+    pub online: RwSignal<u32>,
+    pub link: RwSignal<Link>,
+    pub outgoing: RwSignal<Option<Outgoing>>,
+    /// What the system says about the last attempt.
+    pub notice: RwSignal<Option<Refusal>>,
+    /// The reader is at the bottom and wants to stay there.
+    pub following: RwSignal<bool>,
+    /// Messages that came while the reader was not.
+    pub unseen: RwSignal<u32>,
+    facts: StoredValue<Facts>,
+    /// Pushed and not yet shown: shown together, once a frame.
+    arrived: StoredValue<Vec<Message>>,
+}
+
+struct Facts {
+    room: RoomId,
+    you: Option<Person>,
+    rules: Rules,
+}
+
+impl Conversation {
+    pub fn new(snapshot: Snapshot, you: Option<Person>) -> Self {
+        let Snapshot { card, rules, epoch, seq, messages, .. } = snapshot;
+        Self {
+            timeline: RwSignal::new(Timeline::new(epoch, seq, messages)),
+            online: RwSignal::new(card.online),
+            link: RwSignal::new(Link::Starting),
+            outgoing: RwSignal::new(None),
+            notice: RwSignal::new(None),
+            following: RwSignal::new(true),
+            unseen: RwSignal::new(0),
+            facts: StoredValue::new(Facts { room: card.room, you, rules }),
+            arrived: StoredValue::new(Vec::new()),
+        }
+    }
+
+    pub fn room(self) -> RoomId {
+        self.facts.with_value(|facts| facts.room.clone())
+    }
+
+    pub fn rules(self) -> Rules {
+        self.facts.with_value(|facts| facts.rules)
+    }
+
+    pub fn nickname(self) -> String {
+        self.facts.with_value(|facts| facts.you.as_ref().map(|you| you.nickname.clone())).unwrap_or_default()
+    }
+
+    pub fn is_mine(self, user: &Uid) -> bool {
+        self.facts.with_value(|facts| facts.you.as_ref().is_some_and(|you| you.uid == *user))
+    }
+
+    /// True: something waits to be shown in the next frame.
+    pub fn receive(self, push: Push) -> bool {
+        match push {
+            Push::Message(message) => {
+                self.arrived.update_value(|arrived| {
+                    // A tab asleep keeps what it could show; the rest is a gap until it is fetched.
+                    if arrived.len() >= GROWN {
+                        arrived.remove(0);
+                    }
+                    arrived.push(message);
+                });
+                true
+            }
+            Push::Gap { to, .. } => {
+                self.timeline.update(|timeline| timeline.skipped(to));
+                false
+            }
+            Push::Online { count, .. } => {
+                self.online.set(count);
+                false
+            }
+            Push::Init { .. } | Push::Bye { .. } | Push::Data { .. } => false,
+        }
+    }
+
+    /// Shows what arrived. True: there is more to do in the next frame.
+    pub fn flush(self) -> bool {
+        let following = self.following.get_untracked();
+        let mut trimmed = false;
+        // Cutting and adding in one flush would move every row of the list.
+        if following && self.timeline.with_untracked(Timeline::is_overgrown) {
+            self.timeline.update(Timeline::trim);
+            trimmed = true;
+        }
+        if trimmed {
+            return self.arrived.with_value(|arrived| !arrived.is_empty());
+        }
+        let messages = self.arrived.try_update_value(std::mem::take).unwrap_or_default();
+        if messages.is_empty() {
+            return false;
+        }
+        let others = messages.iter().filter(|message| !self.is_mine(&message.user)).count() as u32;
+        self.timeline.update(|timeline| {
+            if !following && timeline.len() + messages.len() > GROWN {
+                timeline.detach();
+            }
+            timeline.pushed(messages);
+        });
+        if !following {
+            self.unseen.update(|unseen| *unseen += others);
+        }
+        self.settle_outgoing();
+        false
+    }
+
+    pub fn bound(self, bound: Bound) {
+        let before = self.timeline.with_untracked(Timeline::newest);
+        let newest = bound.seq;
+        self.timeline.update(|timeline| timeline.bound(bound));
+        if !self.following.get_untracked() {
+            self.unseen.update(|unseen| *unseen += newest.0.saturating_sub(before.0) as u32);
+        }
+        self.settle_outgoing();
+    }
+
+    /// One's own line is in the list: the one on its way is no longer.
+    pub fn settle_outgoing(self) {
+        let seq = self.outgoing.with_untracked(|outgoing| outgoing.as_ref().and_then(|outgoing| outgoing.seq));
+        if seq.is_some_and(|seq| self.timeline.with_untracked(|timeline| timeline.holds(seq))) {
+            self.outgoing.set(None);
+        }
+    }
+
+    /// The reader is at the bottom again.
+    pub fn follow(self) {
+        if !self.following.get_untracked() {
+            self.following.set(true);
+        }
+        if self.unseen.get_untracked() != 0 {
+            self.unseen.set(0);
+        }
+    }
+}

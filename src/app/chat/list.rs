@@ -1,0 +1,258 @@
+//! The list of messages: bounded, keyed by seq, following at the bottom and still where a reader reads.
+//!
+//! The scroller is a reversed column: its position is counted from the bottom (0, and negative above), so it starts at the
+//! newest without JavaScript and stays there by itself when lines or keyboards come.
+
+use super::conversation::Conversation;
+use crate::app::api::history;
+use crate::app::i18n::{Reader, missing, new_messages};
+use crate::domain::{calendar, id::Seq, message::{Message, Role}, timeline::{Row, Timeline}};
+use crate::t;
+use leptos::html::Div;
+use leptos::prelude::*;
+use leptos::task::{spawn_local, tick};
+
+/// Pixels from an end at which the reader counts as being there.
+const AT_BOTTOM: i32 = 40;
+const NEAR_END: i32 = 300;
+const PAGE: u64 = 50;
+const MOST: u64 = 100;
+/// A screen reader is told at most this often.
+const ANNOUNCE_EVERY_MS: u64 = 3_000;
+
+#[component]
+pub fn MessageList(conversation: Conversation) -> impl IntoView {
+    let reader = Reader::here();
+    let scroller = NodeRef::<Div>::new();
+    let loading = RwSignal::new(false);
+    // The first render is the server's: UTC. The reader's own zone comes after hydration.
+    let localised = RwSignal::new(false);
+    Effect::new(move || localised.set(true));
+    let rows = move || {
+        let localised = localised.get();
+        conversation.timeline.with(|timeline| timeline.rows(|at| if localised { local_day(at) } else { calendar::day_of(at) }))
+    };
+    hold_still(conversation, scroller);
+
+    let on_scroll = move |_| {
+        let Some(node) = scroller.get_untracked() else { return };
+        let below = -node.scroll_top();
+        let above = node.scroll_height() - node.client_height() - below;
+        let detached = conversation.timeline.with_untracked(Timeline::is_detached);
+        match below <= AT_BOTTOM && !detached {
+            true => conversation.follow(),
+            false if conversation.following.get_untracked() => conversation.following.set(false),
+            false => {}
+        }
+        if below <= NEAR_END && detached {
+            fetch(conversation, loading, Wanted::Newer);
+        } else if above <= NEAR_END {
+            fetch(conversation, loading, Wanted::Older);
+        }
+    };
+    let to_bottom = move |_| {
+        if conversation.timeline.with_untracked(Timeline::is_detached) {
+            fetch(conversation, loading, Wanted::Latest);
+        }
+        conversation.follow();
+        if let Some(node) = scroller.get_untracked() {
+            node.set_scroll_top(0);
+        }
+    };
+    let is_empty = move || conversation.timeline.with(Timeline::is_empty) && conversation.outgoing.with(Option::is_none);
+    let at_beginning = move || conversation.timeline.with(|timeline| timeline.oldest_held() == Some(Seq(1)));
+    let pill = move || match conversation.unseen.get() {
+        0 => reader.texts().latest.to_owned(),
+        unseen => new_messages(reader.lang(), unseen),
+    };
+    view! {
+        <div class="list">
+            <div class="list__scroller" node_ref=scroller on:scroll=on_scroll tabindex="0" role="log" aria-live="off" aria-label=t!(chat)>
+                <ol class="list__lines">
+                    <Show when=move || loading.get()><li class="list__edge">{t!(loading)}</li></Show>
+                    <Show when=at_beginning><li class="list__edge">{t!(beginning)}</li></Show>
+                    <Show when=is_empty><li class="list__edge">{t!(silence)}</li></Show>
+                    <For each=rows key=row_key let:row>
+                        <RowView row conversation localised loading/>
+                    </For>
+                    <OutgoingLine conversation/>
+                </ol>
+            </div>
+            <Show when=move || !conversation.following.get()>
+                <button class="list__pill" type="button" on:click=to_bottom>{pill}</button>
+            </Show>
+            <Announcer conversation/>
+        </div>
+    }
+}
+
+/// A row never changes under its key: what would change it is in the key.
+fn row_key(row: &Row) -> (u8, i64, u64) {
+    match row {
+        Row::Day(day) => (0, *day, 0),
+        Row::Message(message) => (1, message.seq.0 as i64, 0),
+        Row::Gap { from, to } => (2, from.0 as i64, to.0),
+    }
+}
+
+#[component]
+fn RowView(row: Row, conversation: Conversation, localised: RwSignal<bool>, loading: RwSignal<bool>) -> impl IntoView {
+    let reader = Reader::here();
+    match row {
+        Row::Day(day) => view! { <li class="list__day">{move || calendar::day_name(day, reader.lang())}</li> }.into_any(),
+        Row::Message(message) => view! { <Line message conversation localised/> }.into_any(),
+        Row::Gap { from, to } => {
+            let words = move || format!("{}, {}", missing(reader.lang(), to.0 - from.0 + 1), reader.texts().fetch_missing);
+            let fill = move |_| fetch(conversation, loading, Wanted::Gap { from, to });
+            view! { <li class="list__gap"><button type="button" class="quiet-button" on:click=fill>{words}</button></li> }.into_any()
+        }
+    }
+}
+
+#[component]
+fn Line(message: Message, conversation: Conversation, localised: RwSignal<bool>) -> impl IntoView {
+    let Message { user, nickname, role, text, at, .. } = message;
+    let mine = conversation.is_mine(&user);
+    let host = role == Role::Host && !mine;
+    let class = match (mine, host) {
+        (true, _) => "line line--mine",
+        (_, true) => "line line--host",
+        _ => "line",
+    };
+    let time = move || if localised.get() { local_clock(at) } else { calendar::clock(at) };
+    view! {
+        <li class=class>
+            {host.then(|| view! { <span class="line__badge">{t!(badge)}</span> })}
+            <span class="line__nickname">{nickname}</span>
+            <span class="line__colon">" : "</span>
+            <span class="line__text">{text}</span>
+            <time class="line__time" datetime=calendar::iso(at)>{time}</time>
+        </li>
+    }
+}
+
+/// One's own line on its way, and until the list holds it.
+#[component]
+fn OutgoingLine(conversation: Conversation) -> impl IntoView {
+    let nickname = conversation.nickname();
+    move || {
+        let nickname = nickname.clone();
+        conversation.outgoing.get().map(|outgoing| {
+            let pending = outgoing.seq.is_none();
+            view! {
+                <li class="line line--mine" class:line--pending=pending>
+                    <span class="line__nickname">{nickname}</span>
+                    <span class="line__colon">" : "</span>
+                    <span class="line__text">{outgoing.text}</span>
+                    {pending.then(|| view! { <span class="line__time">{t!(sending)}</span> })}
+                </li>
+            }
+        })
+    }
+}
+
+/// A throttled, polite voice for those who listen: the newest line, and how many came with it.
+#[component]
+fn Announcer(conversation: Conversation) -> impl IntoView {
+    let words = RwSignal::new(String::new());
+    let waiting = StoredValue::new(false);
+    Effect::new(move |told: Option<Option<Seq>>| {
+        let newest = conversation.timeline.with(Timeline::newest_held);
+        if told.is_some_and(|told| told < newest) && !waiting.get_value() {
+            waiting.set_value(true);
+            set_timeout(
+                move || {
+                    let Some(()) = waiting.try_set_value(false).map_or(Some(()), |_| None) else { return };
+                    let newest = conversation.timeline.try_with_untracked(|timeline| timeline.newest_message().cloned()).flatten();
+                    if let Some(message) = newest.filter(|message| !conversation.is_mine(&message.user)) {
+                        words.set(format!("{}: {}", message.nickname, message.text));
+                    }
+                },
+                std::time::Duration::from_millis(ANNOUNCE_EVERY_MS),
+            );
+        }
+        newest
+    });
+    view! { <p class="visually-hidden" aria-live="polite">{words}</p> }
+}
+
+/// A reader above the bottom keeps the line they read: what comes below pushes nothing up.
+fn hold_still(conversation: Conversation, scroller: NodeRef<Div>) {
+    Effect::new(move |before: Option<(i32, Option<Seq>)>| {
+        let newest = conversation.timeline.with(Timeline::newest_held);
+        let Some(node) = scroller.get_untracked() else { return (0, newest) };
+        let height = node.scroll_height();
+        if let Some((before, last)) = before
+            && last != newest
+            && !conversation.following.get_untracked()
+        {
+            // This effect may run before the rows are there: look again when they are, still before the paint.
+            spawn_local(async move {
+                tick().await;
+                if let Some(node) = scroller.get_untracked() {
+                    node.set_scroll_top(node.scroll_top() - (node.scroll_height() - before));
+                }
+            });
+        }
+        (height, newest)
+    });
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Older,
+    Newer,
+    Latest,
+    Gap { from: Seq, to: Seq },
+}
+
+/// One request at a time. `before` and `limit` say everything, since a room's numbers have no holes.
+fn fetch(conversation: Conversation, loading: RwSignal<bool>, wanted: Wanted) {
+    let (oldest, newest_held, newest) =
+        conversation.timeline.with_untracked(|timeline| (timeline.oldest_held(), timeline.newest_held(), timeline.newest()));
+    let (before, limit) = match wanted {
+        Wanted::Older => match oldest {
+            Some(oldest) if oldest > Seq(1) => (oldest, PAGE),
+            _ => return,
+        },
+        Wanted::Newer => (Seq(newest_held.unwrap_or_default().0 + PAGE + 1), PAGE),
+        Wanted::Latest => (newest.next(), MOST),
+        Wanted::Gap { from, to } => (to.next(), (to.0 - from.0 + 1).min(MOST)),
+    };
+    if loading.get_untracked() {
+        return;
+    }
+    loading.set(true);
+    spawn_local(async move {
+        let answer = history(conversation.room().to_string(), before.to_string(), Some(limit.to_string())).await;
+        if loading.try_set(false).is_some() {
+            return;
+        }
+        match answer {
+            Ok(history) => {
+                conversation.timeline.update(|timeline| match wanted {
+                    Wanted::Older => timeline.older(history.messages),
+                    Wanted::Newer => timeline.newer(history.messages),
+                    Wanted::Latest => timeline.latest(history.messages),
+                    Wanted::Gap { .. } => timeline.filled(history.messages),
+                });
+                conversation.settle_outgoing();
+            }
+            Err(refusal) => conversation.notice.set(Some(refusal)),
+        }
+    });
+}
+
+fn local_day(at: u64) -> i64 {
+    calendar::day_of(localised_ms(at))
+}
+
+fn local_clock(at: u64) -> String {
+    calendar::clock(localised_ms(at))
+}
+
+/// Moved so that UTC's reading of it is the reader's wall clock, on that very day.
+fn localised_ms(at: u64) -> u64 {
+    let offset_minutes = js_sys::Date::new(&(at as f64).into()).get_timezone_offset();
+    (at as f64 - offset_minutes * 60_000.0).max(0.0) as u64
+}

@@ -1,0 +1,80 @@
+//! `/`: the rooms, newest first, and a way to open one.
+
+use crate::app::api::lobby_page;
+use crate::app::i18n::{Reader, online};
+use crate::app::top_bar::TopBar;
+use crate::domain::{reply::Returned, room::{Page, Person, RoomCard}};
+use crate::t;
+use leptos::prelude::*;
+use leptos_meta::Title;
+
+#[component]
+pub fn LobbyPage() -> impl IntoView {
+    let page = Resource::new_blocking(|| (), |()| lobby_page());
+    let reader = Reader::here();
+    view! {
+        <Title text=move || format!("{} · Roomcast", reader.texts().lobby)/>
+        <Suspense>
+            {move || Suspend::new(async move {
+                match page.await {
+                    Ok(page) => view! { <Lobby page/> }.into_any(),
+                    Err(refusal) => view! { <TopBar you=None/><p class="refusal" role="alert">{move || refusal.message(reader.lang())}</p> }.into_any(),
+                }
+            })}
+        </Suspense>
+    }
+}
+
+#[component]
+fn Lobby(page: Page<Vec<RoomCard>>) -> impl IntoView {
+    let Page { content: rooms, you, returned } = page;
+    let empty = rooms.is_empty();
+    view! {
+        <TopBar you=you.clone()/>
+        <main class="page">
+            <h1>{t!(lobby)}</h1>
+            <p class="page__tagline">{t!(tagline)}</p>
+            {empty.then(|| view! { <p class="page__empty">{t!(no_rooms)}</p> })}
+            <ul class="rooms">{rooms.into_iter().map(|card| view! { <RoomLine card/> }).collect_view()}</ul>
+            <OpenRoom you returned/>
+        </main>
+    }
+}
+
+#[component]
+fn RoomLine(card: RoomCard) -> impl IntoView {
+    let reader = Reader::here();
+    let RoomCard { room, title, host, online: count } = card;
+    view! {
+        <li>
+            <a class="room-card" href=format!("/rooms/{room}")>
+                <span class="room-card__title">{title}</span>
+                <span class="room-card__host">
+                    {move || host.clone().unwrap_or_else(|| reader.texts().no_host.into())}
+                </span>
+                <span class="room-card__online" class:room-card__online--live={count > 0}>{move || online(reader.lang(), count)}</span>
+            </a>
+        </li>
+    }
+}
+
+#[component]
+fn OpenRoom(you: Option<Person>, returned: Option<Returned>) -> impl IntoView {
+    let reader = Reader::here();
+    if you.is_none_or(|you| you.account.is_none()) {
+        return view! { <p class="page__hint"><a href="/sign-in">{t!(account_to_open)}</a></p> }.into_any();
+    }
+    let returned = returned.filter(|returned| returned.form == "/gateway/rooms");
+    let (text, refusal) = returned.map(|returned| (returned.text, returned.refusal)).unzip();
+    view! {
+        <section class="card">
+            <h2>{t!(open_room)}</h2>
+            <form class="row-form" method="post" action="/gateway/rooms">
+                <input class="field__input" name="title" required maxlength="240" aria-label=t!(room_title) placeholder=t!(room_title) value=text.unwrap_or_default()/>
+                <button class="button">{t!(open)}</button>
+            </form>
+            {refusal.map(|refusal| view! { <p class="refusal" role="alert">{move || refusal.message(reader.lang())}</p> })}
+        </section>
+    }
+    .into_any()
+}

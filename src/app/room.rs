@@ -1,0 +1,43 @@
+//! `/rooms/{id}`: a room's head and its chat.
+
+use crate::app::api::room_page;
+use crate::app::chat::ChatPanel;
+use crate::app::i18n::Reader;
+use crate::app::not_found::NotFound;
+use crate::app::top_bar::TopBar;
+use crate::domain::refusal::Refusal;
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::use_params_map;
+
+#[component]
+pub fn RoomPage() -> impl IntoView {
+    let params = use_params_map();
+    let room = move || params.with(|params| params.get("room")).unwrap_or_default();
+    let page = Resource::new_blocking(room, room_page);
+    let reader = Reader::here();
+    view! {
+        <Suspense>
+            {move || Suspend::new(async move {
+                match page.await {
+                    Ok(page) => view! {
+                        <Title text=format!("{} · Roomcast", page.content.card.title)/>
+                        <div class="room">
+                            <TopBar you=page.you.clone()/>
+                            <main class="room__main">
+                                <ChatPanel snapshot=page.content you=page.you returned=page.returned/>
+                            </main>
+                        </div>
+                    }
+                    .into_any(),
+                    Err(Refusal::NoSuchRoom) => view! { <NotFound/> }.into_any(),
+                    Err(refusal) => view! {
+                        <TopBar you=None/>
+                        <p class="refusal" role="alert">{move || refusal.message(reader.lang())}</p>
+                    }
+                    .into_any(),
+                }
+            })}
+        </Suspense>
+    }
+}

@@ -1,0 +1,121 @@
+//! `/sign-in`: guest, log in, register. Plain forms: they work before the wasm is there and without it.
+
+use crate::app::api::sign_in_page;
+use crate::app::i18n::Reader;
+use crate::app::top_bar::TopBar;
+use crate::domain::{refusal::Refusal, reply::Returned, room::{Page, Person}};
+use crate::t;
+use leptos::prelude::*;
+use leptos_meta::Title;
+use leptos_router::hooks::use_query_map;
+
+#[component]
+pub fn SignInPage() -> impl IntoView {
+    let page = Resource::new_blocking(|| (), |()| sign_in_page());
+    let query = use_query_map();
+    let owner = move || query.with(|query| query.get("owner"));
+    let next = move || query.with(|query| query.get("next")).filter(|next| next.starts_with('/'));
+    view! {
+        <Title text=move || format!("{} · Roomcast", Reader::here().texts().sign_in)/>
+        <Suspense>
+            {move || Suspend::new(async move {
+                let Page { you, returned, .. } = page.await.unwrap_or(Page { content: (), you: None, returned: None });
+                let owner = owner();
+                view! {
+                    <TopBar you=you.clone()/>
+                    <main class="page page--narrow">
+                        <h1>{t!(sign_in)}</h1>
+                        {owner.is_none().then(|| view! { <GuestForm you=you.clone() returned=returned.clone() next=next()/> })}
+                        {owner.is_none().then(|| view! { <LogInForm returned=returned.clone() next=next()/> })}
+                        <RegisterForm you returned owner next=next()/>
+                    </main>
+                }
+            })}
+        </Suspense>
+    }
+}
+
+#[component]
+fn GuestForm(you: Option<Person>, returned: Option<Returned>, next: Option<String>) -> impl IntoView {
+    let (text, refusal) = back_from("/session/guest", returned);
+    let nickname = text.or(you.map(|you| you.nickname)).unwrap_or_default();
+    view! {
+        <section class="card">
+            <h2>{t!(guest)}</h2>
+            <p class="card__hint">{t!(guest_hint)}</p>
+            <form class="row-form" method="post" action="/session/guest">
+                <Next next/>
+                <input class="field__input" name="nickname" required maxlength="256" autocomplete="nickname" aria-label=t!(nickname) placeholder=t!(nickname) value=nickname/>
+                <button class="button">{t!(enter)}</button>
+            </form>
+            <Refused refusal/>
+        </section>
+    }
+}
+
+#[component]
+fn LogInForm(returned: Option<Returned>, next: Option<String>) -> impl IntoView {
+    let (text, refusal) = back_from("/session/login", returned);
+    view! {
+        <section class="card">
+            <h2>{t!(log_in)}</h2>
+            <form class="column-form" method="post" action="/session/login">
+                <Next next/>
+                <input class="field__input" name="name" required autocomplete="username" aria-label=t!(name) placeholder=t!(name) value=text.unwrap_or_default()/>
+                <input class="field__input" name="password" type="password" required autocomplete="current-password" aria-label=t!(password) placeholder=t!(password)/>
+                <button class="button">{t!(log_in)}</button>
+            </form>
+            <Refused refusal/>
+        </section>
+    }
+}
+
+#[component]
+fn RegisterForm(you: Option<Person>, returned: Option<Returned>, owner: Option<String>, next: Option<String>) -> impl IntoView {
+    let (text, refusal) = back_from("/session/register", returned);
+    let reader = Reader::here();
+    let is_guest = you.as_ref().is_some_and(|you| you.account.is_none());
+    let nickname = you.map(|you| you.nickname).unwrap_or_default();
+    let is_owner = owner.is_some();
+    let hint = move || match (is_owner, is_guest) {
+        (true, _) => reader.texts().owner_hint,
+        (false, true) => reader.texts().register_as_guest_hint,
+        (false, false) => reader.texts().register_hint,
+    };
+    view! {
+        <section class="card">
+            <h2>{t!(register)}</h2>
+            <p class="card__hint">{hint}</p>
+            <form class="column-form" method="post" action="/session/register">
+                <Next next/>
+                {owner.map(|owner| view! { <input type="hidden" name="owner" value=owner/> })}
+                <input class="field__input" name="name" required maxlength="64" autocomplete="username" aria-label=t!(name) placeholder=t!(name) value=text.unwrap_or_default()/>
+                <input class="field__input" name="password" type="password" required minlength="8" autocomplete="new-password" aria-label=t!(password) placeholder=t!(password)/>
+                <input class="field__input" name="nickname" maxlength="256" autocomplete="nickname" aria-label=t!(nickname_optional) placeholder=t!(nickname_optional) value=nickname/>
+                <button class="button">{t!(register)}</button>
+            </form>
+            <Refused refusal/>
+        </section>
+    }
+}
+
+/// Where to go afterwards: back to the room one came from.
+#[component]
+fn Next(next: Option<String>) -> impl IntoView {
+    next.map(|next| view! { <input type="hidden" name="next" value=next/> })
+}
+
+#[component]
+fn Refused(refusal: Option<Refusal>) -> impl IntoView {
+    let reader = Reader::here();
+    let words = move |refusal: &Refusal| match refusal {
+        // On this page the one who is not signed in is the one who mistyped.
+        Refusal::NotSignedIn => reader.texts().wrong_login.to_owned(),
+        refusal => refusal.message(reader.lang()),
+    };
+    refusal.map(|refusal| view! { <p class="refusal" role="alert">{move || words(&refusal)}</p> })
+}
+
+fn back_from(form: &str, returned: Option<Returned>) -> (Option<String>, Option<Refusal>) {
+    returned.filter(|returned| returned.form == form).map(|returned| (returned.text, returned.refusal)).unzip()
+}
