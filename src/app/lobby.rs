@@ -23,6 +23,7 @@ pub fn LobbyPage() -> impl IntoView {
             })}
         </Suspense>
     }
+    .into_any()
 }
 
 #[component]
@@ -39,6 +40,7 @@ fn Lobby(page: Page<Vec<RoomCard>>) -> impl IntoView {
             <OpenRoom you returned/>
         </main>
     }
+    .into_any()
 }
 
 #[component]
@@ -56,6 +58,7 @@ fn RoomLine(card: RoomCard) -> impl IntoView {
             </a>
         </li>
     }
+    .into_any()
 }
 
 #[component]

@@ -46,6 +46,7 @@ pub fn shell(options: LeptosOptions, root: String) -> impl IntoView {
             </body>
         </html>
     }
+    .into_any()
 }
 
 /// What the server rendered with, read from its HTML: the first render in the browser must be the same.
@@ -69,4 +70,5 @@ pub fn App() -> impl IntoView {
             </Routes>
         </Router>
     }
+    .into_any()
 }

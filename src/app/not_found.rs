@@ -13,4 +13,5 @@ pub fn NotFound() -> impl IntoView {
             <p><a href="/">{t!(back)}</a></p>
         </main>
     }
+    .into_any()
 }

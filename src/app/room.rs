@@ -40,4 +40,5 @@ pub fn RoomPage() -> impl IntoView {
             })}
         </Suspense>
     }
+    .into_any()
 }

@@ -33,6 +33,7 @@ pub fn SignInPage() -> impl IntoView {
             })}
         </Suspense>
     }
+    .into_any()
 }
 
 #[component]
@@ -51,6 +52,7 @@ fn GuestForm(you: Option<Person>, returned: Option<Returned>, next: Option<Strin
             <Refused refusal/>
         </section>
     }
+    .into_any()
 }
 
 #[component]
@@ -68,6 +70,7 @@ fn LogInForm(returned: Option<Returned>, next: Option<String>) -> impl IntoView 
             <Refused refusal/>
         </section>
     }
+    .into_any()
 }
 
 #[component]
@@ -97,6 +100,7 @@ fn RegisterForm(you: Option<Person>, returned: Option<Returned>, owner: Option<S
             <Refused refusal/>
         </section>
     }
+    .into_any()
 }
 
 /// Where to go afterwards: back to the room one came from.

@@ -18,6 +18,7 @@ pub fn TopBar(you: Option<Person>) -> impl IntoView {
             </nav>
         </header>
     }
+    .into_any()
 }
 
 #[component]
@@ -51,6 +52,7 @@ fn LanguageSwitch() -> impl IntoView {
             <button class="quiet-button" lang=move || reader.lang().other().tag()>{t!(switch_language)}</button>
         </form>
     }
+    .into_any()
 }
 
 #[component]
@@ -72,6 +74,7 @@ fn ThemeSwitch() -> impl IntoView {
             </button>
         </form>
     }
+    .into_any()
 }
 
 fn remember(cookie: &str, value: &str) {

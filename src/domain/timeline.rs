@@ -40,7 +40,7 @@ pub enum Row {
 
 impl Timeline {
     pub fn new(epoch: Epoch, seq: Seq, messages: Vec<Message>) -> Self {
-        let mut timeline = Self { epoch, held: VecDeque::new(), newest: seq, detached: false };
+        let mut timeline = Self { epoch, held: VecDeque::with_capacity(GROWN), newest: seq, detached: false };
         timeline.merge(messages);
         timeline
     }
@@ -131,7 +131,6 @@ impl Timeline {
     pub fn latest(&mut self, messages: Vec<Message>) {
         self.held.clear();
         self.detached = false;
-        self.newest = messages.last().map_or(self.newest, |last| self.newest.max(last.seq));
         self.merge(messages);
     }
 
@@ -177,6 +176,7 @@ impl Timeline {
 
     fn merge(&mut self, messages: Vec<Message>) {
         for message in messages {
+            self.newest = self.newest.max(message.seq);
             if self.held.back().is_none_or(|last| last.seq < message.seq) {
                 self.held.push_back(message);
             } else if let Err(place) = self.place(message.seq) {

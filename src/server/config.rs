@@ -297,10 +297,10 @@ fn known_keys() -> Result<Vec<String>, ConfigError> {
         storage: Storage,
         limits: Limits,
     }
-    let tables = Layers::try_from(&All::default())?.cache.into_table()?;
+    let tables = serde_json::to_value(All::default()).map_err(|error| LayerError::Foreign(error.into()))?;
     let mut keys = Vec::new();
-    for (table, value) in tables {
-        keys.extend(value.into_table()?.into_keys().map(|key| format!("{table}.{key}")));
+    for (table, value) in tables.as_object().into_iter().flatten() {
+        keys.extend(value.as_object().into_iter().flatten().map(|(key, _)| format!("{table}.{key}")));
     }
     keys.sort();
     Ok(keys)

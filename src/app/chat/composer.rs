@@ -105,6 +105,7 @@ pub fn Composer(conversation: Conversation, returned: Option<Returned>) -> impl 
             <button class="button composer__send" class:composer__send--waiting=move || cooldown.seconds.get() != 0>{label}</button>
         </form>
     }
+    .into_any()
 }
 
 /// The first visit asks for nothing but a name.
@@ -123,6 +124,7 @@ pub fn JoinForm(room: RoomId, returned: Option<Returned>) -> impl IntoView {
             <a class="composer__account" href=format!("/sign-in?next={here}")>{t!(have_account)}</a>
         </form>
     }
+    .into_any()
 }
 
 /// `系统提示: 不能超过140个字符`

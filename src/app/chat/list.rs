@@ -84,6 +84,7 @@ pub fn MessageList(conversation: Conversation) -> impl IntoView {
             <Announcer conversation/>
         </div>
     }
+    .into_any()
 }
 
 /// A row never changes under its key: what would change it is in the key.
@@ -129,6 +130,7 @@ fn Line(message: Message, conversation: Conversation, localised: RwSignal<bool>)
             <time class="line__time" datetime=calendar::iso(at)>{time}</time>
         </li>
     }
+    .into_any()
 }
 
 /// One's own line on its way, and until the list holds it.

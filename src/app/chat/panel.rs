@@ -38,6 +38,7 @@ pub fn ChatPanel(snapshot: Snapshot, you: Option<Person>, returned: Option<Retur
             }}
         </section>
     }
+    .into_any()
 }
 
 /// Says calmly that the connection is gone; nothing while all is well.

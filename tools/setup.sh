@@ -1,0 +1,115 @@
+#!/usr/bin/env bash
+# Puts what the build needs beside cargo into a per-user cache, keyed by version: nothing installed by the user is touched,
+# and a second clone builds none of it again. Prints the folders for PATH.
+#
+#   tools/setup.sh build   wasm target, wasm-bindgen, wasm-opt, lightningcss    (first time about 3 minutes on two cores)
+#   tools/setup.sh watch   the same and cargo-leptos                            (first time about 8 minutes more)
+#   tools/setup.sh test    build, and the end-to-end tests' packages and a Chromium
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+wasm_bindgen=0.2.126 # the crate in Cargo.toml is pinned to the same
+cargo_leptos=0.3.10  # 0.3.11's lock file wants a newer rustc
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/roomcast/tools
+
+say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
+need() {
+    command -v "$1" >/dev/null 2>&1 && return
+    printf 'roomcast: %s is missing. Install it with:\n    %s\n' "$1" "$2" >&2
+    exit 1
+}
+
+prerequisites() {
+    need rustup "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"
+    need cc "apt-get install build-essential   (or your system's C compiler)"
+    need node "apt-get install nodejs npm   (Node 20 or newer)"
+    need npm "apt-get install npm"
+    local major
+    major=$(node -p 'process.versions.node.split(".")[0]')
+    if [ "$major" -lt 20 ]; then
+        echo "roomcast: Node $major is too old. Install Node 20 or newer: https://nodejs.org" >&2
+        exit 1
+    fi
+}
+
+toolchain() {
+    # The names are those of rust-toolchain.toml.
+    local channel
+    channel=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
+    if ! rustup run "$channel" rustc --version >/dev/null 2>&1; then
+        say "installing Rust $channel (a minute or two)"
+        rustup toolchain install "$channel" --profile minimal --component clippy,rustfmt >&2
+    fi
+    if ! rustup target list --installed --toolchain "$channel" | grep -qx wasm32-unknown-unknown; then
+        say "adding the wasm target (seconds)"
+        rustup target add --toolchain "$channel" wasm32-unknown-unknown >&2
+    fi
+}
+
+# Tools are run a few times a build: optimised lightly they cost half the minutes.
+cargo_tool() {
+    local name=$1 version=$2 minutes=$3 home=$cache/$1-$2
+    [ -x "$home/bin/$4" ] && return
+    say "building $name $version (about $minutes minutes on two cores, once for this user)"
+    mkdir -p "$cache"
+    local building
+    building=$(mktemp -d "$cache/building.XXXXXX")
+    CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+        CARGO_PROFILE_RELEASE_DEBUG=0 CARGO_TARGET_DIR=$building/target \
+        cargo install "$name@$version" --locked --quiet --root "$building/root" >&2
+    rm -rf "$home" && mv "$building/root" "$home"
+    rm -rf "$building"
+}
+
+node_tools() {
+    local key home
+    key=$(cat tools/node/package.json tools/node/package-lock.json | cksum | cut -d' ' -f1)
+    home=$cache/node-$key
+    if [ ! -d "$home/node_modules" ]; then
+        say "fetching wasm-opt and lightningcss (half a minute, once for this user)"
+        mkdir -p "$cache"
+        local building
+        building=$(mktemp -d "$cache/building.XXXXXX")
+        cp tools/node/package.json tools/node/package-lock.json "$building"
+        npm ci --prefix "$building" --no-audit --no-fund --loglevel=error >&2
+        rm -rf "$home" && mv "$building" "$home"
+    fi
+    echo "$home/node_modules/.bin"
+}
+
+end_to_end() {
+    local key=end2end/node_modules/.roomcast-$(cksum <end2end/package-lock.json | cut -d' ' -f1)
+    if [ ! -e "$key" ]; then
+        say "fetching the end-to-end tests' packages (half a minute)"
+        # The browser is found or installed below: Playwright's own is the last choice.
+        PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --prefix end2end --no-audit --no-fund --loglevel=error >&2
+        touch "$key"
+    fi
+    for browser in "${CHROMIUM:-}" chromium chromium-browser google-chrome google-chrome-stable; do
+        [ -n "$browser" ] && command -v "$browser" >/dev/null 2>&1 && return
+    done
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        say "installing Debian's Chromium and its fonts (a minute)"
+        { apt-get update -q && apt-get install -qy chromium fonts-noto-cjk fonts-noto-color-emoji; } >&2 && return
+    fi
+    say "fetching Playwright's Chromium (a minute)"
+    npx --prefix end2end playwright install chromium >&2
+}
+
+prerequisites
+toolchain
+cargo_tool wasm-bindgen-cli $wasm_bindgen 2 wasm-bindgen
+path=$(node_tools):$cache/wasm-bindgen-cli-$wasm_bindgen/bin
+case "${1:-build}" in
+build) ;;
+watch)
+    cargo_tool cargo-leptos $cargo_leptos 8 cargo-leptos
+    path=$path:$cache/cargo-leptos-$cargo_leptos/bin
+    ;;
+test) end_to_end ;;
+*)
+    echo "usage: tools/setup.sh build|watch|test" >&2
+    exit 2
+    ;;
+esac
+echo "$path"

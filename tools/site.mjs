@@ -1,0 +1,68 @@
+// Builds the browser's half into target/site, from the settings cargo-leptos reads too ([package.metadata.leptos]), with the
+// same steps and tools: `tools/same-site.sh` holds the two together. Here because cargo-leptos itself takes minutes to build.
+// Run by tools/build.sh, which puts wasm-bindgen, wasm-opt and lightningcss on PATH.
+import { execFileSync } from "node:child_process";
+import { createRequire } from "node:module";
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+
+const run = (command, ...args) => execFileSync(command, args, { stdio: ["ignore", "inherit", "inherit"] });
+const metadata = JSON.parse(execFileSync("cargo", ["metadata", "--no-deps", "--format-version=1"], { maxBuffer: 1 << 28 }));
+const project = metadata.packages[0];
+const settings = project.metadata.leptos;
+const name = settings["output-name"];
+const site = resolve(settings["site-root"]);
+const pkg = join(site, settings["site-pkg-dir"]);
+const profile = settings["lib-profile-release"];
+const stamp = join(metadata.target_directory, "site.stamp");
+
+// 1. Rust to wasm. Cargo knows whether there is anything to do.
+const features = settings["lib-features"].join(",");
+run("cargo", "build", "--lib", "--target=wasm32-unknown-unknown", "--no-default-features", `--features=${features}`, `--profile=${profile}`);
+const wasm = join(metadata.target_directory, "wasm32-unknown-unknown", profile, `${project.name}.wasm`);
+
+// A site that is newer than all it is made of is left alone, so that the server is not linked again for nothing.
+const files = (folder) =>
+  readdirSync(folder).flatMap((entry) => {
+    const path = join(folder, entry);
+    return statSync(path).isDirectory() ? files(path) : [path];
+  });
+const sources = [wasm, "Cargo.toml", "tools/site.mjs", ...files("style"), ...files(settings["assets-dir"])];
+const newest = Math.max(...sources.map((path) => statSync(path).mtimeMs));
+if (existsSync(stamp) && existsSync(pkg) && statSync(stamp).mtimeMs > newest) process.exit(0);
+rmSync(site, { recursive: true, force: true });
+mkdirSync(pkg, { recursive: true });
+
+// 2. Its JavaScript, under the name the pages ask for; then smaller.
+run("wasm-bindgen", "--target=web", "--no-typescript", `--out-name=${name}`, `--out-dir=${pkg}`, wasm);
+renameSync(join(pkg, `${name}_bg.wasm`), join(pkg, `${name}.wasm`));
+const shrunk = join(pkg, `${name}.wasm`);
+run("wasm-opt", "-Oz", "--enable-bulk-memory", "--enable-nontrapping-float-to-int", shrunk, "-o", shrunk);
+
+// 3. One style sheet.
+const bin = process.env.PATH.split(":").find((folder) => existsSync(join(folder, "../lightningcss")));
+const { bundle } = createRequire(join(bin, "../lightningcss/package.json"))("lightningcss");
+const { code } = bundle({ filename: settings["style-file"], minify: true, targets: targets(settings["browserquery"]) });
+writeFileSync(join(pkg, `${name}.css`), code);
+
+// 4. Files as they are, and everything once more compressed.
+cpSync(settings["assets-dir"], site, { recursive: true });
+for (const path of files(site)) {
+  const plain = readFileSync(path);
+  writeFileSync(`${path}.gz`, gzipSync(plain, { level: 9 }));
+  writeFileSync(`${path}.br`, brotliCompressSync(plain, { params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: plain.length } }));
+}
+mkdirSync(dirname(stamp), { recursive: true });
+writeFileSync(stamp, "");
+
+/** `chrome >= 111, safari >= 16.4` as lightningcss wants it: a byte each for major, minor and patch. */
+function targets(query) {
+  const version = (text) => text.split(".").reduce((sum, part, place) => sum | (Number(part) << (16 - 8 * place)), 0);
+  return Object.fromEntries(
+    query.split(",").map((range) => {
+      const [browser, number] = range.split(">=").map((text) => text.trim());
+      return [browser, version(number)];
+    }),
+  );
+}
