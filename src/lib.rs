@@ -17,14 +17,10 @@ pub mod domain;
 #[cfg(feature = "ssr")]
 pub mod server;
 
-/// Takes the server's HTML over, in the browser.
+/// Takes the islands of the server's HTML over, in the browser.
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate() {
     app::crash::install();
-    let preferences = app::rendered_preferences();
-    leptos::mount::hydrate_body(move || {
-        leptos::prelude::provide_context(preferences);
-        app::App()
-    });
+    leptos::mount::hydrate_islands();
 }

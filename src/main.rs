@@ -17,7 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 type Outcome = Result<(), Box<dyn Error>>;
 
 /// What the first room of a new installation is called.
-const FIRST_TITLE: &str = "Roomcast";
+const FIRST_TITLE: &str = "直播间 1 · Room 1";
 /// The floors below the door close within this after it; together under the 8 s that an operator waits.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -68,7 +68,7 @@ async fn serve(config: Config) -> Outcome {
     let url = if config.web.public_url.is_empty() { format!("http://{address}") } else { config.web.public_url.clone() };
     println!("Roomcast serves {url}  (listening on {address}, data in {})", config.storage.data_dir.display());
     if let Some(link) = accounts.owner_link().await? {
-        println!("First start: make the owner's account, once, at {url}/sign-in?owner={}", link.reveal());
+        println!("No owner yet: make the owner's account, once, at {url}/sign-in?owner={}", link.reveal());
     }
 
     let options = config.leptos.clone();

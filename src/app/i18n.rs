@@ -2,7 +2,7 @@
 
 use crate::domain::lang::Lang;
 use crate::domain::preferences::{Preferences, Theme};
-use leptos::prelude::*;
+use leptos::prelude::use_context;
 
 pub struct Texts {
     pub lobby: &'static str,
@@ -28,6 +28,7 @@ pub struct Texts {
     pub wrong_login: &'static str,
     pub name: &'static str,
     pub password: &'static str,
+    pub new_password: &'static str,
     pub nickname_optional: &'static str,
     pub switch_language: &'static str,
     pub theme: &'static str,
@@ -47,14 +48,14 @@ pub struct Texts {
     pub latest: &'static str,
     pub beginning: &'static str,
     pub reconnecting: &'static str,
-    pub connected_elsewhere: &'static str,
+    pub ended: &'static str,
     pub crashed: &'static str,
     pub reload: &'static str,
 }
 
 const ZH: Texts = Texts {
     lobby: "直播间",
-    tagline: "选一个房间,进去聊聊",
+    tagline: "选一个房间，进去聊聊",
     open_room: "开一个房间",
     room_title: "房间标题",
     open: "开房间",
@@ -65,18 +66,19 @@ const ZH: Texts = Texts {
     sign_in: "登录",
     sign_out: "退出",
     guest: "游客进入",
-    guest_hint: "只要一个昵称,马上就能聊",
+    guest_hint: "只要一个昵称，马上就能聊",
     nickname: "昵称",
     enter: "进入",
     log_in: "账号登录",
     register: "注册账号",
-    register_hint: "保留昵称,还可以开房间",
-    register_as_guest_hint: "保留您现在的身份,还可以开房间",
-    owner_hint: "这个账号将成为本站的站长,并主持第一个房间",
+    register_hint: "保留昵称，还可以开房间",
+    register_as_guest_hint: "保留您现在的身份，还可以开房间",
+    owner_hint: "这个账号将成为本站的站长，并主持第一个房间",
     wrong_login: "用户名或密码不正确",
     name: "用户名",
-    password: "密码(至少 8 位)",
-    nickname_optional: "昵称(可不填)",
+    password: "密码",
+    new_password: "密码（至少 8 位）",
+    nickname_optional: "昵称（可不填）",
     switch_language: "English",
     theme: "主题",
     not_found: "这里什么都没有",
@@ -87,15 +89,15 @@ const ZH: Texts = Texts {
     sending: "发送中",
     badge: "[主播]",
     system: "系统提示",
-    pick_nickname: "取个昵称,加入聊天",
-    have_account: "已有账号?登录",
-    silence: "还没有人说话,来打个招呼吧",
+    pick_nickname: "取个昵称，加入聊天",
+    have_account: "已有账号？登录",
+    silence: "还没有人说话，来打个招呼吧",
     loading: "正在加载更早的消息…",
     fetch_missing: "点击补上",
     latest: "回到最新",
     beginning: "没有更早的消息了",
-    reconnecting: "连接断开,正在重新连接…",
-    connected_elsewhere: "连接已结束,请刷新页面",
+    reconnecting: "连接断开，正在重新连接…",
+    ended: "连接已结束，请刷新页面",
     crashed: "页面出错了",
     reload: "刷新",
 };
@@ -123,7 +125,8 @@ const EN: Texts = Texts {
     owner_hint: "This account will own the site and host its first room",
     wrong_login: "Wrong name or password",
     name: "Name",
-    password: "Password (8 characters or more)",
+    password: "Password",
+    new_password: "Password (8 characters or more)",
     nickname_optional: "Nickname (optional)",
     switch_language: "中文",
     theme: "Theme",
@@ -143,7 +146,7 @@ const EN: Texts = Texts {
     latest: "Jump to latest",
     beginning: "This is where it began",
     reconnecting: "Connection lost, reconnecting…",
-    connected_elsewhere: "The connection has ended: please reload",
+    ended: "The connection has ended: please reload",
     crashed: "Something went wrong on this page",
     reload: "Reload",
 };
@@ -191,37 +194,15 @@ pub fn theme_name(lang: Lang, theme: Theme) -> &'static str {
     }
 }
 
-/// The reader's language and theme, as signals: a switch changes the page in place and no draft is lost.
-#[derive(Clone, Copy)]
-pub struct Reader {
-    pub lang: RwSignal<Lang>,
-    pub theme: RwSignal<Theme>,
+/// The language of the page under way. It does not change under a page: the switch loads it again.
+pub fn lang() -> Lang {
+    use_context::<Preferences>().unwrap_or_default().lang
 }
 
-impl Reader {
-    pub fn new(preferences: Preferences) -> Self {
-        Self { lang: RwSignal::new(preferences.lang), theme: RwSignal::new(preferences.theme) }
-    }
-
-    /// Of the page under way.
-    pub fn here() -> Self {
-        use_context().unwrap_or_else(|| Self::new(Preferences::default()))
-    }
-
-    pub fn lang(self) -> Lang {
-        self.lang.get()
-    }
-
-    pub fn texts(self) -> &'static Texts {
-        Texts::of(self.lang.get())
-    }
-}
-
-/// `t!(send)`: one text of the catalogue, in the reader's language as it changes.
+/// `t!(send)`: one text of the catalogue, in the page's language.
 #[macro_export]
 macro_rules! t {
-    ($text:ident) => {{
-        let reader = $crate::app::i18n::Reader::here();
-        move || reader.texts().$text
-    }};
+    ($text:ident) => {
+        $crate::app::i18n::Texts::of($crate::app::i18n::lang()).$text
+    };
 }

@@ -1,7 +1,7 @@
 //! `/`: the rooms, newest first, and a way to open one.
 
 use crate::app::api::lobby_page;
-use crate::app::i18n::{Reader, online};
+use crate::app::i18n::{lang, online};
 use crate::app::top_bar::TopBar;
 use crate::domain::{reply::Returned, room::{Page, Person, RoomCard}};
 use crate::t;
@@ -11,14 +11,13 @@ use leptos_meta::Title;
 #[component]
 pub fn LobbyPage() -> impl IntoView {
     let page = Resource::new_blocking(|| (), |()| lobby_page());
-    let reader = Reader::here();
     view! {
-        <Title text=move || format!("{} · Roomcast", reader.texts().lobby)/>
+        <Title text=format!("{} · Roomcast", t!(lobby))/>
         <Suspense>
             {move || Suspend::new(async move {
                 match page.await {
                     Ok(page) => view! { <Lobby page/> }.into_any(),
-                    Err(refusal) => view! { <TopBar you=None/><p class="refusal" role="alert">{move || refusal.message(reader.lang())}</p> }.into_any(),
+                    Err(refusal) => view! { <TopBar you=None/><p class="refusal" role="alert">{refusal.message(lang())}</p> }.into_any(),
                 }
             })}
         </Suspense>
@@ -45,16 +44,15 @@ fn Lobby(page: Page<Vec<RoomCard>>) -> impl IntoView {
 
 #[component]
 fn RoomLine(card: RoomCard) -> impl IntoView {
-    let reader = Reader::here();
     let RoomCard { room, title, host, online: count } = card;
     view! {
         <li>
             <a class="room-card" href=format!("/rooms/{room}")>
                 <span class="room-card__title">{title}</span>
                 <span class="room-card__host">
-                    {move || host.clone().unwrap_or_else(|| reader.texts().no_host.into())}
+                    {host.unwrap_or_else(|| t!(no_host).into())}
                 </span>
-                <span class="room-card__online" class:room-card__online--live={count > 0}>{move || online(reader.lang(), count)}</span>
+                <span class="room-card__online" class:room-card__online--live={count > 0}>{online(lang(), count)}</span>
             </a>
         </li>
     }
@@ -63,7 +61,6 @@ fn RoomLine(card: RoomCard) -> impl IntoView {
 
 #[component]
 fn OpenRoom(you: Option<Person>, returned: Option<Returned>) -> impl IntoView {
-    let reader = Reader::here();
     if you.is_none_or(|you| you.account.is_none()) {
         return view! { <p class="page__hint"><a href="/sign-in">{t!(account_to_open)}</a></p> }.into_any();
     }
@@ -76,7 +73,7 @@ fn OpenRoom(you: Option<Person>, returned: Option<Returned>) -> impl IntoView {
                 <input class="field__input" name="title" required maxlength="240" aria-label=t!(room_title) placeholder=t!(room_title) value=text.unwrap_or_default()/>
                 <button class="button">{t!(open)}</button>
             </form>
-            {refusal.map(|refusal| view! { <p class="refusal" role="alert">{move || refusal.message(reader.lang())}</p> })}
+            {refusal.map(|refusal| view! { <p class="refusal" role="alert">{refusal.message(lang())}</p> })}
         </section>
     }
     .into_any()

@@ -1,5 +1,5 @@
-//! The top floor: pages, rendered on the server and taken over in the browser. Sees the domain and its own `api`, nothing
-//! else of the server.
+//! The top floor: pages, rendered on the server; what moves on them (the chat panel, the theme switch) is an island, taken
+//! over in the browser. Sees the domain and its own `api`, nothing else of the server.
 
 pub mod api;
 pub mod chat;
@@ -11,9 +11,7 @@ mod room;
 mod sign_in;
 mod top_bar;
 
-use crate::domain::lang::Lang;
-use crate::domain::preferences::{Preferences, Theme};
-use i18n::Reader;
+use crate::domain::preferences::Preferences;
 use leptos::config::LeptosOptions;
 use leptos::prelude::*;
 use leptos_meta::{MetaTags, provide_meta_context};
@@ -38,7 +36,7 @@ pub fn shell(options: LeptosOptions, root: String) -> impl IntoView {
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
                 <link rel="stylesheet" href=style/>
                 <AutoReload options=options.clone()/>
-                <HydrationScripts options root/>
+                <HydrationScripts options root islands=true/>
                 <MetaTags/>
             </head>
             <body>
@@ -49,17 +47,9 @@ pub fn shell(options: LeptosOptions, root: String) -> impl IntoView {
     .into_any()
 }
 
-/// What the server rendered with, read from its HTML: the first render in the browser must be the same.
-pub fn rendered_preferences() -> Preferences {
-    let of_root = |attribute| document().document_element().and_then(|root| root.get_attribute(attribute)).unwrap_or_default();
-    let theme = Theme::from_code(&of_root("data-theme")).unwrap_or_default();
-    Preferences { lang: Lang::accepted(&of_root("lang")), theme }
-}
-
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
-    provide_context(Reader::new(use_context::<Preferences>().unwrap_or_default()));
     view! {
         <Router>
             <Routes fallback=NotFound>

@@ -2,7 +2,7 @@
 
 use crate::app::api::room_page;
 use crate::app::chat::ChatPanel;
-use crate::app::i18n::Reader;
+use crate::app::i18n::lang;
 use crate::app::not_found::NotFound;
 use crate::app::top_bar::TopBar;
 use crate::domain::refusal::Refusal;
@@ -15,7 +15,6 @@ pub fn RoomPage() -> impl IntoView {
     let params = use_params_map();
     let room = move || params.with(|params| params.get("room")).unwrap_or_default();
     let page = Resource::new_blocking(room, room_page);
-    let reader = Reader::here();
     view! {
         <Suspense>
             {move || Suspend::new(async move {
@@ -25,7 +24,7 @@ pub fn RoomPage() -> impl IntoView {
                         <div class="room">
                             <TopBar you=page.you.clone()/>
                             <main class="room__main">
-                                <ChatPanel snapshot=page.content you=page.you returned=page.returned/>
+                                <ChatPanel lang=lang() snapshot=page.content you=page.you returned=page.returned/>
                             </main>
                         </div>
                     }
@@ -33,7 +32,7 @@ pub fn RoomPage() -> impl IntoView {
                     Err(Refusal::NoSuchRoom) => view! { <NotFound/> }.into_any(),
                     Err(refusal) => view! {
                         <TopBar you=None/>
-                        <p class="refusal" role="alert">{move || refusal.message(reader.lang())}</p>
+                        <p class="refusal" role="alert">{refusal.message(lang())}</p>
                     }
                     .into_any(),
                 }

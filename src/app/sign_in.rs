@@ -1,7 +1,7 @@
 //! `/sign-in`: guest, log in, register. Plain forms: they work before the wasm is there and without it.
 
 use crate::app::api::sign_in_page;
-use crate::app::i18n::Reader;
+use crate::app::i18n::lang;
 use crate::app::top_bar::TopBar;
 use crate::domain::{refusal::Refusal, reply::Returned, room::{Page, Person}};
 use crate::t;
@@ -16,7 +16,7 @@ pub fn SignInPage() -> impl IntoView {
     let owner = move || query.with(|query| query.get("owner"));
     let next = move || query.with(|query| query.get("next")).filter(|next| next.starts_with('/'));
     view! {
-        <Title text=move || format!("{} · Roomcast", Reader::here().texts().sign_in)/>
+        <Title text=format!("{} · Roomcast", t!(sign_in))/>
         <Suspense>
             {move || Suspend::new(async move {
                 let Page { you, returned, .. } = page.await.unwrap_or(Page { content: (), you: None, returned: None });
@@ -76,14 +76,13 @@ fn LogInForm(returned: Option<Returned>, next: Option<String>) -> impl IntoView 
 #[component]
 fn RegisterForm(you: Option<Person>, returned: Option<Returned>, owner: Option<String>, next: Option<String>) -> impl IntoView {
     let (text, refusal) = back_from("/session/register", returned);
-    let reader = Reader::here();
     let is_guest = you.as_ref().is_some_and(|you| you.account.is_none());
     let nickname = you.map(|you| you.nickname).unwrap_or_default();
     let is_owner = owner.is_some();
-    let hint = move || match (is_owner, is_guest) {
-        (true, _) => reader.texts().owner_hint,
-        (false, true) => reader.texts().register_as_guest_hint,
-        (false, false) => reader.texts().register_hint,
+    let hint = match (is_owner, is_guest) {
+        (true, _) => t!(owner_hint),
+        (false, true) => t!(register_as_guest_hint),
+        (false, false) => t!(register_hint),
     };
     view! {
         <section class="card">
@@ -93,7 +92,7 @@ fn RegisterForm(you: Option<Person>, returned: Option<Returned>, owner: Option<S
                 <Next next/>
                 {owner.map(|owner| view! { <input type="hidden" name="owner" value=owner/> })}
                 <input class="field__input" name="name" required maxlength="64" autocomplete="username" aria-label=t!(name) placeholder=t!(name) value=text.unwrap_or_default()/>
-                <input class="field__input" name="password" type="password" required minlength="8" autocomplete="new-password" aria-label=t!(password) placeholder=t!(password)/>
+                <input class="field__input" name="password" type="password" required minlength="8" autocomplete="new-password" aria-label=t!(new_password) placeholder=t!(new_password)/>
                 <input class="field__input" name="nickname" maxlength="256" autocomplete="nickname" aria-label=t!(nickname_optional) placeholder=t!(nickname_optional) value=nickname/>
                 <button class="button">{t!(register)}</button>
             </form>
@@ -111,13 +110,12 @@ fn Next(next: Option<String>) -> impl IntoView {
 
 #[component]
 fn Refused(refusal: Option<Refusal>) -> impl IntoView {
-    let reader = Reader::here();
-    let words = move |refusal: &Refusal| match refusal {
+    let words = |refusal: Refusal| match refusal {
         // On this page the one who is not signed in is the one who mistyped.
-        Refusal::NotSignedIn => reader.texts().wrong_login.to_owned(),
-        refusal => refusal.message(reader.lang()),
+        Refusal::NotSignedIn => t!(wrong_login).to_owned(),
+        refusal => refusal.message(lang()),
     };
-    refusal.map(|refusal| view! { <p class="refusal" role="alert">{move || words(&refusal)}</p> })
+    refusal.map(|refusal| view! { <p class="refusal" role="alert">{words(refusal)}</p> })
 }
 
 fn back_from(form: &str, returned: Option<Returned>) -> (Option<String>, Option<Refusal>) {

@@ -1,7 +1,8 @@
 //! The bar above every page: where one is, who one is, language and theme.
 
-use crate::app::i18n::{Reader, theme_name};
-use crate::domain::{preferences::{LANG_COOKIE, THEME_COOKIE}, room::Person};
+use crate::app::i18n::{Texts, lang, theme_name};
+use crate::domain::preferences::{Preferences, THEME_COOKIE};
+use crate::domain::room::Person;
 use crate::t;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
@@ -13,7 +14,7 @@ pub fn TopBar(you: Option<Person>) -> impl IntoView {
             <a class="top-bar__brand" href="/">"Roomcast"</a>
             <nav class="top-bar__nav">
                 <LanguageSwitch/>
-                <ThemeSwitch/>
+                <ThemeSwitch preferences=use_context().unwrap_or_default()/>
                 <SignInState you/>
             </nav>
         </header>
@@ -35,56 +36,43 @@ fn SignInState(you: Option<Person>) -> impl IntoView {
     }
 }
 
-/// A form for pages without JavaScript; with it, the page changes in place and remembers in a cookie.
+/// An ordinary form: another language is another page.
 #[component]
 fn LanguageSwitch() -> impl IntoView {
-    let reader = Reader::here();
-    let switch = move |event: web_sys::SubmitEvent| {
-        event.prevent_default();
-        reader.lang.update(|lang| *lang = lang.other());
-        let lang = reader.lang.get_untracked();
-        remember(LANG_COOKIE, lang.code());
-        on_root("lang", lang.tag());
-    };
+    let other = lang().other();
     view! {
-        <form method="post" action="/session/preferences" on:submit=switch>
-            <input type="hidden" name="lang" value=move || reader.lang().other().code()/>
-            <button class="quiet-button" lang=move || reader.lang().other().tag()>{t!(switch_language)}</button>
+        <form method="post" action="/session/preferences">
+            <input type="hidden" name="lang" value=other.code()/>
+            <button class="quiet-button" lang=other.tag()>{t!(switch_language)}</button>
         </form>
     }
     .into_any()
 }
 
-#[component]
-fn ThemeSwitch() -> impl IntoView {
-    let reader = Reader::here();
+/// A form for pages without JavaScript; with it, the page changes in place and remembers in a cookie.
+#[island]
+fn ThemeSwitch(preferences: Preferences) -> impl IntoView {
+    let theme = RwSignal::new(preferences.theme);
     let switch = move |event: web_sys::SubmitEvent| {
         event.prevent_default();
-        reader.theme.update(|theme| *theme = theme.next());
-        let theme = reader.theme.get_untracked();
-        remember(THEME_COOKIE, theme.code());
-        on_root("data-theme", theme.code());
+        theme.update(|theme| *theme = theme.next());
+        let code = theme.get_untracked().code();
+        if let Ok(document) = document().dyn_into::<web_sys::HtmlDocument>() {
+            let _ = document.set_cookie(&format!("{THEME_COOKIE}={code}; Path=/; Max-Age=31536000; SameSite=Lax"));
+        }
+        if let Some(root) = document().document_element() {
+            let _ = root.set_attribute("data-theme", code);
+        }
     };
-    let label = move || format!("{}: {}", reader.texts().theme, theme_name(reader.lang(), reader.theme.get()));
+    let lang = preferences.lang;
+    let label = move || format!("{}: {}", Texts::of(lang).theme, theme_name(lang, theme.get()));
     view! {
         <form method="post" action="/session/preferences" on:submit=switch>
-            <input type="hidden" name="theme" value=move || reader.theme.get().next().code()/>
-            <button class="quiet-button theme-switch" data-theme=move || reader.theme.get().code() aria-label=label title=label>
+            <input type="hidden" name="theme" value=move || theme.get().next().code()/>
+            <button class="quiet-button theme-switch" data-theme=move || theme.get().code() aria-label=label title=label>
                 <span class="theme-switch__icon" aria-hidden="true"></span>
             </button>
         </form>
     }
     .into_any()
-}
-
-fn remember(cookie: &str, value: &str) {
-    if let Ok(document) = document().dyn_into::<web_sys::HtmlDocument>() {
-        let _ = document.set_cookie(&format!("{cookie}={value}; Path=/; Max-Age=31536000; SameSite=Lax"));
-    }
-}
-
-fn on_root(attribute: &str, value: &str) {
-    if let Some(root) = document().document_element() {
-        let _ = root.set_attribute(attribute, value);
-    }
 }

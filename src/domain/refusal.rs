@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 /// On the wire `{"status":false,"code":"too_long","message":"…","max":140}`; `status` and `message` are added by the door.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(tag = "code", rename_all = "snake_case")]
+#[serde(from = "Flat", into = "Flat")]
 pub enum Refusal {
     NotSignedIn,
     /// The client_id belongs to another session.
@@ -25,6 +25,55 @@ pub enum Refusal {
     Internal { incident: String },
     /// The page's own, never sent: no answer arrived, so the outcome is unknown. The nonce makes a repeat safe.
     Unreachable,
+}
+
+/// A refusal as it travels: flat, because a page is smaller without serde's machinery for tagged enums.
+#[derive(Serialize, Deserialize)]
+struct Flat {
+    code: Cow<'static, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<Cow<'static, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    incident: Option<String>,
+}
+
+impl From<Refusal> for Flat {
+    fn from(refusal: Refusal) -> Self {
+        let mut flat = Self { code: refusal.code().into(), max: None, field: None, retry_after_ms: None, incident: None };
+        match refusal {
+            Refusal::TooLong { max } => flat.max = Some(max),
+            Refusal::Blank { field } | Refusal::Malformed { field } => flat.field = Some(field),
+            Refusal::TooFast { retry_after_ms } => flat.retry_after_ms = Some(retry_after_ms),
+            Refusal::Internal { incident } => flat.incident = Some(incident),
+            _ => {}
+        }
+        flat
+    }
+}
+
+impl From<Flat> for Refusal {
+    fn from(flat: Flat) -> Self {
+        let field = flat.field.unwrap_or_default();
+        match &*flat.code {
+            "not_signed_in" => Self::NotSignedIn,
+            "not_yours" => Self::NotYours,
+            "not_allowed" => Self::NotAllowed,
+            "no_such_room" => Self::NoSuchRoom,
+            "no_such_client" => Self::NoSuchClient,
+            "name_taken" => Self::NameTaken,
+            "too_long" => Self::TooLong { max: flat.max.unwrap_or_default() },
+            "blank" => Self::Blank { field },
+            "malformed" => Self::Malformed { field },
+            "too_fast" => Self::TooFast { retry_after_ms: flat.retry_after_ms.unwrap_or_default() },
+            "busy" => Self::Busy,
+            "internal" => Self::Internal { incident: flat.incident.unwrap_or_default() },
+            _ => Self::Unreachable,
+        }
+    }
 }
 
 impl Refusal {
@@ -93,13 +142,13 @@ impl Refusal {
             (Lang::En, Self::Blank { field: of }) => format!("The {} must not be empty", field_name(of, lang)),
             (Lang::Zh, Self::Malformed { field: of }) => format!("{}格式不正确", field_name(of, lang)),
             (Lang::En, Self::Malformed { field: of }) => format!("The {} is not valid", field_name(of, lang)),
-            (Lang::Zh, Self::TooFast { retry_after_ms }) => format!("太快了,请 {} 秒后再试", seconds(*retry_after_ms)),
+            (Lang::Zh, Self::TooFast { retry_after_ms }) => format!("太快了，请 {} 秒后再试", seconds(*retry_after_ms)),
             (Lang::En, Self::TooFast { retry_after_ms }) => format!("Too fast: try again in {} s", seconds(*retry_after_ms)),
-            (Lang::Zh, Self::Busy) => "服务器繁忙,请稍后再试".into(),
+            (Lang::Zh, Self::Busy) => "服务器繁忙，请稍后再试".into(),
             (Lang::En, Self::Busy) => "The server is busy: please try again soon".into(),
-            (Lang::Zh, Self::Internal { incident }) => format!("服务器出错了(编号 {incident})"),
+            (Lang::Zh, Self::Internal { incident }) => format!("服务器出错了（编号 {incident}）"),
             (Lang::En, Self::Internal { incident }) => format!("Something went wrong here (incident {incident})"),
-            (Lang::Zh, Self::Unreachable) => "网络不通,消息可能没有发出".into(),
+            (Lang::Zh, Self::Unreachable) => "网络不通，消息可能没有发出".into(),
             (Lang::En, Self::Unreachable) => "No answer from the server: it may not have been sent".into(),
         }
     }
@@ -128,5 +177,34 @@ fn field_name(field: &str, lang: Lang) -> Cow<'_, str> {
         (Lang::Zh, "owner") => "链接".into(),
         (Lang::En, "owner") => "link".into(),
         (_, other) => other.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_travels_and_comes_back() {
+        let field = || Cow::Borrowed("room");
+        let refusals = [
+            Refusal::NotSignedIn,
+            Refusal::NotYours,
+            Refusal::NotAllowed,
+            Refusal::NoSuchRoom,
+            Refusal::NoSuchClient,
+            Refusal::NameTaken,
+            Refusal::TooLong { max: 140 },
+            Refusal::Blank { field: field() },
+            Refusal::Malformed { field: field() },
+            Refusal::TooFast { retry_after_ms: 2990 },
+            Refusal::Busy,
+            Refusal::Internal { incident: "i".into() },
+            Refusal::Unreachable,
+        ];
+        insta::assert_json_snapshot!(refusals);
+        for refusal in refusals {
+            assert_eq!(serde_json::from_str::<Refusal>(&serde_json::to_string(&refusal).unwrap()).unwrap(), refusal);
+        }
     }
 }

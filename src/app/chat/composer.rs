@@ -2,7 +2,7 @@
 
 use super::conversation::{Conversation, Outgoing};
 use crate::app::api::send;
-use crate::app::i18n::Reader;
+use crate::app::i18n::lang;
 use crate::domain::{draft::Draft, id::RoomId, refusal::{Refusal, seconds}, reply::Returned};
 use crate::t;
 use gloo_timers::future::TimeoutFuture;
@@ -20,7 +20,6 @@ const TRY_AGAIN_MS: [u32; 3] = [500, 1_500, 3_000];
 
 #[component]
 pub fn Composer(conversation: Conversation, returned: Option<Returned>) -> impl IntoView {
-    let reader = Reader::here();
     let textarea = NodeRef::<Textarea>::new();
     let rules = conversation.rules();
     let length = RwSignal::new(0u32);
@@ -85,8 +84,9 @@ pub fn Composer(conversation: Conversation, returned: Option<Returned>) -> impl 
         }
     };
     let left = move || i64::from(rules.max_graphemes) - i64::from(length.get());
+    let send_label = t!(send);
     let label = move || match cooldown.seconds.get() {
-        0 => reader.texts().send.to_owned(),
+        0 => send_label.to_owned(),
         seconds => format!("{seconds} S"),
     };
     view! {
@@ -105,18 +105,16 @@ pub fn Composer(conversation: Conversation, returned: Option<Returned>) -> impl 
             <button class="button composer__send" class:composer__send--waiting=move || cooldown.seconds.get() != 0>{label}</button>
         </form>
     }
-    .into_any()
 }
 
 /// The first visit asks for nothing but a name.
 #[component]
 pub fn JoinForm(room: RoomId, returned: Option<Returned>) -> impl IntoView {
-    let reader = Reader::here();
     let returned = returned.filter(|returned| matches!(returned.form.as_str(), "/session/guest" | "/gateway/send"));
     let (text, refusal) = returned.map(|returned| (returned.text, returned.refusal)).unzip();
     let here = format!("/rooms/{room}");
     view! {
-        {refusal.map(|refusal| view! { <p class="notice" role="alert">{move || format!("{}: {}", reader.texts().system, refusal.message(reader.lang()))}</p> })}
+        {refusal.map(|refusal| view! { <p class="notice" role="alert">{format!("{}: {}", t!(system), refusal.message(lang()))}</p> })}
         <form class="composer composer--join" method="post" action="/session/guest">
             <input type="hidden" name="next" value=here.clone()/>
             <input class="field__input" name="nickname" required maxlength="256" autocomplete="nickname" aria-label=t!(nickname) placeholder=t!(pick_nickname) value=text.unwrap_or_default()/>
@@ -124,15 +122,14 @@ pub fn JoinForm(room: RoomId, returned: Option<Returned>) -> impl IntoView {
             <a class="composer__account" href=format!("/sign-in?next={here}")>{t!(have_account)}</a>
         </form>
     }
-    .into_any()
 }
 
 /// `系统提示: 不能超过140个字符`
 #[component]
 fn Notice(conversation: Conversation) -> impl IntoView {
-    let reader = Reader::here();
-    let words = move || conversation.notice.get().map(|refusal| format!("{}: {}", reader.texts().system, refusal.message(reader.lang())));
-    view! { <p class="notice" role="alert">{words}</p> }
+    let (lang, system) = (lang(), t!(system));
+    let words = move || conversation.notice.get().map(|refusal| format!("{system}: {}", refusal.message(lang)));
+    view! { <div role="alert">{move || words().map(|words| view! { <p class="notice">{words}</p> })}</div> }
 }
 
 /// Once it is accepted it is accepted once: a lost answer is asked for again under the same nonce.

@@ -108,7 +108,7 @@ impl Conversation {
                 self.online.set(count);
                 false
             }
-            Push::Init { .. } | Push::Bye { .. } | Push::Data { .. } => false,
+            Push::Init { .. } | Push::Bye { .. } | Push::Data => false,
         }
     }
 

@@ -5,9 +5,10 @@
 
 use super::conversation::Conversation;
 use crate::app::api::history;
-use crate::app::i18n::{Reader, missing, new_messages};
+use crate::app::i18n::{lang, missing, new_messages};
 use crate::domain::{calendar, id::Seq, message::{Message, Role}, timeline::{Row, Timeline}};
 use crate::t;
+use leptos::either::EitherOf3;
 use leptos::html::Div;
 use leptos::prelude::*;
 use leptos::task::{spawn_local, tick};
@@ -22,7 +23,6 @@ const ANNOUNCE_EVERY_MS: u64 = 3_000;
 
 #[component]
 pub fn MessageList(conversation: Conversation) -> impl IntoView {
-    let reader = Reader::here();
     let scroller = NodeRef::<Div>::new();
     let loading = RwSignal::new(false);
     // The first render is the server's: UTC. The reader's own zone comes after hydration.
@@ -61,9 +61,10 @@ pub fn MessageList(conversation: Conversation) -> impl IntoView {
     };
     let is_empty = move || conversation.timeline.with(Timeline::is_empty) && conversation.outgoing.with(Option::is_none);
     let at_beginning = move || conversation.timeline.with(|timeline| timeline.oldest_held() == Some(Seq(1)));
+    let (language, latest) = (lang(), t!(latest));
     let pill = move || match conversation.unseen.get() {
-        0 => reader.texts().latest.to_owned(),
-        unseen => new_messages(reader.lang(), unseen),
+        0 => latest.to_owned(),
+        unseen => new_messages(language, unseen),
     };
     view! {
         <div class="list">
@@ -84,7 +85,6 @@ pub fn MessageList(conversation: Conversation) -> impl IntoView {
             <Announcer conversation/>
         </div>
     }
-    .into_any()
 }
 
 /// A row never changes under its key: what would change it is in the key.
@@ -98,14 +98,13 @@ fn row_key(row: &Row) -> (u8, i64, u64) {
 
 #[component]
 fn RowView(row: Row, conversation: Conversation, localised: RwSignal<bool>, loading: RwSignal<bool>) -> impl IntoView {
-    let reader = Reader::here();
     match row {
-        Row::Day(day) => view! { <li class="list__day">{move || calendar::day_name(day, reader.lang())}</li> }.into_any(),
-        Row::Message(message) => view! { <Line message conversation localised/> }.into_any(),
+        Row::Day(day) => EitherOf3::A(view! { <li class="list__day">{calendar::day_name(day, lang())}</li> }),
+        Row::Message(message) => EitherOf3::B(view! { <Line message conversation localised/> }),
         Row::Gap { from, to } => {
-            let words = move || format!("{}, {}", missing(reader.lang(), to.0 - from.0 + 1), reader.texts().fetch_missing);
+            let words = format!("{} · {}", missing(lang(), to.0 - from.0 + 1), t!(fetch_missing));
             let fill = move |_| fetch(conversation, loading, Wanted::Gap { from, to });
-            view! { <li class="list__gap"><button type="button" class="quiet-button" on:click=fill>{words}</button></li> }.into_any()
+            EitherOf3::C(view! { <li class="list__gap"><button type="button" class="quiet-button" on:click=fill>{words}</button></li> })
         }
     }
 }
@@ -130,7 +129,6 @@ fn Line(message: Message, conversation: Conversation, localised: RwSignal<bool>)
             <time class="line__time" datetime=calendar::iso(at)>{time}</time>
         </li>
     }
-    .into_any()
 }
 
 /// One's own line on its way, and until the list holds it.

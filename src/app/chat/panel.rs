@@ -4,14 +4,15 @@ use super::composer::{Composer, JoinForm};
 use super::connection;
 use super::conversation::{Conversation, Link};
 use super::list::MessageList;
-use crate::app::i18n::{Reader, online};
-use crate::domain::{reply::Returned, room::{Person, Snapshot}};
+use crate::app::i18n::online;
+use crate::domain::{lang::Lang, preferences::Preferences, reply::Returned, room::{Person, Snapshot}};
 use crate::t;
+use leptos::either::Either;
 use leptos::prelude::*;
 
-#[component]
-pub fn ChatPanel(snapshot: Snapshot, you: Option<Person>, returned: Option<Returned>) -> impl IntoView {
-    let reader = Reader::here();
+#[island]
+pub fn ChatPanel(lang: Lang, snapshot: Snapshot, you: Option<Person>, returned: Option<Returned>) -> impl IntoView {
+    provide_context(Preferences { lang, ..Preferences::default() });
     let title = snapshot.card.title.clone();
     let host = snapshot.card.host.clone();
     let signed_in = you.is_some();
@@ -19,36 +20,35 @@ pub fn ChatPanel(snapshot: Snapshot, you: Option<Person>, returned: Option<Retur
     if signed_in {
         connection::keep(conversation);
     }
-    let host = move || host.clone().map_or(reader.texts().no_host.into(), |host| format!("{} {host}", reader.texts().host));
+    let host = host.map_or(t!(no_host).into(), |host| format!("{} {host}", t!(host)));
     view! {
         <section class="chat" aria-label=t!(chat)>
             <header class="chat__head">
                 <h1 class="chat__title">{title}</h1>
                 <p class="chat__facts">
                     <span class="chat__host">{host}</span>
-                    <span class="chat__online">{move || online(reader.lang(), conversation.online.get())}</span>
+                    <span class="chat__online">{move || online(lang, conversation.online.get())}</span>
                 </p>
             </header>
             <MessageList conversation/>
             <LinkLine conversation/>
             {if signed_in {
-                view! { <Composer conversation returned/> }.into_any()
+                Either::Left(view! { <Composer conversation returned/> })
             } else {
-                view! { <JoinForm room=conversation.room() returned/> }.into_any()
+                Either::Right(view! { <JoinForm room=conversation.room() returned/> })
             }}
         </section>
     }
-    .into_any()
 }
 
 /// Says calmly that the connection is gone; nothing while all is well.
 #[component]
 fn LinkLine(conversation: Conversation) -> impl IntoView {
-    let reader = Reader::here();
+    let (reconnecting, ended) = (t!(reconnecting), t!(ended));
     let words = move || match conversation.link.get() {
-        Link::Lost => reader.texts().reconnecting,
-        Link::Ended => reader.texts().connected_elsewhere,
-        Link::Starting | Link::Up => "",
+        Link::Lost => Some(reconnecting),
+        Link::Ended => Some(ended),
+        Link::Starting | Link::Up => None,
     };
-    view! { <p class="chat__link" role="status">{words}</p> }
+    view! { <div role="status">{move || words().map(|words| view! { <p class="chat__link">{words}</p> })}</div> }
 }
