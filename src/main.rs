@@ -70,6 +70,7 @@ async fn serve(config: Config) -> Outcome {
     if let Some(link) = accounts.owner_link().await? {
         println!("No owner yet: make the owner's account, once, at {url}/sign-in?owner={}", link.reveal());
     }
+    println!("Open it in a browser; Ctrl+C stops it.");
 
     let options = config.leptos.clone();
     let site = web::Site::new(config, store.clone(), gateway, accounts, chat.clone(), metrics);

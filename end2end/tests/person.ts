@@ -1,0 +1,69 @@
+// A person: a browser of their own, signed in or not, and what they do in a room, on the page or by plain HTTP.
+import { expect, type BrowserContext, type Locator, type Page } from '@playwright/test';
+
+export type Form = Record<string, string>;
+
+export class Person {
+  uid = '';
+  nickname = '';
+
+  constructor(
+    readonly context: BrowserContext,
+    readonly page: Page,
+    private readonly hydrates: boolean,
+  ) {}
+
+  async enterAsGuest(nickname: string): Promise<this> {
+    return this.signIn('/session/guest', { nickname });
+  }
+
+  async signIn(path: string, form: Form): Promise<this> {
+    const { uid, nickname } = await this.post(path, form);
+    this.uid = uid;
+    this.nickname = nickname;
+    return this;
+  }
+
+  /** A request of the page's own API; what is refused fails the test. */
+  async post(path: string, form: Form) {
+    const response = await this.context.request.post(path, { form });
+    const text = await response.text();
+    expect(response.status(), `${path}: ${text}`).toBe(200);
+    return JSON.parse(text);
+  }
+
+  /** Says something without a page, as another browser somewhere would. */
+  async tell(...texts: string[]): Promise<void> {
+    for (const message of texts) await this.post('/gateway/send', { room: '1', message });
+  }
+
+  /** Opens a room, and where there is JavaScript and a session, waits until the panel is alive: its socket is bound. */
+  async open(room = '1', page = this.page): Promise<Page> {
+    const bound = this.hydrates && this.uid ? page.waitForResponse((response) => response.url().endsWith('/gateway/bind')) : undefined;
+    await page.goto(`/rooms/${room}`);
+    await bound;
+    return page;
+  }
+
+  /** Types and presses Enter. */
+  async say(text: string, page = this.page): Promise<void> {
+    await box(page).fill(text);
+    await box(page).press('Enter');
+  }
+}
+
+export const box = (page: Page): Locator => page.locator('.composer__text');
+export const button = (page: Page): Locator => page.locator('.composer__send');
+export const notice = (page: Page): Locator => page.locator('.notice');
+export const lines = (page: Page): Locator => page.locator('.list .line');
+export const texts = (page: Page): Locator => page.locator('.list .line__text');
+export const link = (page: Page): Locator => page.locator('.chat__link');
+export const pill = (page: Page): Locator => page.locator('.list__pill');
+export const scroller = (page: Page): Locator => page.locator('.list__scroller');
+
+/** The line with this text and no other. */
+export const line = (page: Page, text: string): Locator =>
+  lines(page).filter({ has: page.locator('.line__text').getByText(text, { exact: true }) });
+
+/** `count` texts: 1, 2, 3 … */
+export const numbers = (from: number, to: number): string[] => Array.from({ length: to - from + 1 }, (_, index) => String(from + index));

@@ -1,0 +1,73 @@
+//! People: guests, accounts, sessions.
+
+use crate::support::Server;
+use serde_json::json;
+
+#[tokio::test]
+async fn a_guest_may_register_and_stays_who_they_are() {
+    let server = Server::start();
+    let person = server.guest("阿明").await;
+    let before = person.cookie().unwrap();
+    let registered = person.post("/session/register", &[("name", "ming"), ("password", "correct horse"), ("nickname", "阿明")]).await;
+    assert_eq!(registered.body, json!({"uid": person.uid, "nickname": "阿明"}));
+    assert_ne!(person.cookie().unwrap(), before, "another token after a rise in rights");
+    let thief = server.visitor();
+    thief.set_cookie(&before);
+    assert_eq!(thief.say("x").await.status, 401, "the old one is worth nothing");
+    let elsewhere = server.visitor();
+    assert_eq!(elsewhere.post("/session/login", &[("name", "MING"), ("password", "correct horse")]).await.body["uid"], json!(person.uid));
+    assert_eq!(person.say("here").await.status, 200, "two devices, one person");
+    assert_eq!(elsewhere.say("there").await.status, 429, "and one cooldown");
+}
+
+#[tokio::test]
+async fn a_guest_may_take_another_nickname() {
+    let server = Server::start();
+    let person = server.guest("before").await;
+    let renamed = person.post("/session/guest", &[("nickname", "after")]).await;
+    assert_eq!(renamed.body, json!({"uid": person.uid, "nickname": "after"}));
+    let mut socket = person.enter(None).await;
+    person.say("x").await;
+    assert_eq!(socket.push().await["message"], "after : x");
+}
+
+#[tokio::test]
+async fn the_session_cookie_is_closed_to_scripts_and_other_sites() {
+    let server = Server::with(&["web.public_url=https://chat.example.com"]);
+    let visitor = server.visitor();
+    let answer = visitor.post("/session/guest", &[("nickname", "阿明")]).await;
+    let cookie = answer.headers["set-cookie"].to_str().unwrap();
+    for part in ["HttpOnly", "SameSite=Lax", "Secure", "Path=/", "Max-Age=2592000"] {
+        assert!(cookie.contains(part), "{part}: {cookie}");
+    }
+    let server = Server::start();
+    assert!(!server.visitor().post("/session/guest", &[("nickname", "阿明")]).await.headers["set-cookie"].to_str().unwrap().contains("Secure"));
+}
+
+#[tokio::test]
+async fn the_owners_link_works_once() {
+    let server = Server::start();
+    let owner = server.owner().await;
+    owner.say("mine").await;
+    let history = owner.post("/gateway/history", &[("room", "1"), ("before", "9")]).await;
+    assert_eq!(history.body["messages"][0]["role"], "host");
+    let link = server.owner_link.as_ref().unwrap().rsplit('=').next().unwrap();
+    for token in [link, &"0".repeat(64), "short"] {
+        let answer = server.visitor().post("/session/register", &[("name", "second"), ("password", "correct horse"), ("owner", token)]).await;
+        assert_eq!((answer.status.as_u16(), &answer.body["field"]), (422, &json!("owner")), "{token}");
+    }
+}
+
+#[tokio::test]
+async fn an_expired_session_is_nobodys() {
+    let server = Server::start();
+    let person = server.guest("阿明").await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(server.data.path().join("data/roomcast.db"));
+    let mut database = <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options).await.unwrap();
+    let stored: Vec<u8> = sqlx::query_scalar("SELECT token_hash FROM sessions").fetch_one(&mut database).await.unwrap();
+    let cookie = person.cookie().unwrap();
+    assert!(stored.len() == 32 && !cookie.contains(&stored.iter().map(|byte| format!("{byte:02x}")).collect::<String>()), "only a hash is stored");
+    sqlx::query("UPDATE sessions SET expires_at = 1").execute(&mut database).await.unwrap();
+    let answer = person.say("x").await;
+    assert_eq!((answer.status.as_u16(), &answer.body["code"]), (401, &json!("not_signed_in")));
+}

@@ -1,0 +1,75 @@
+//! The command line beside a running server.
+
+use crate::support::{Server, binary};
+use std::io::Write;
+use std::process::{Output, Stdio};
+
+fn run(server: &Server, arguments: &[&str], input: &str) -> Output {
+    let mut child = binary()
+        .current_dir(server.data.path())
+        .arg("--data-dir")
+        .arg(server.data.path().join("data"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+fn printed(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[tokio::test]
+async fn users_and_rooms_are_kept_beside_the_server() {
+    let server = Server::start();
+    printed(&run(&server, &["user", "add", "Ming", "--nickname", "阿明"], "correct horse\n"));
+    assert!(!run(&server, &["user", "add", "ming"], "correct horse\n").status.success(), "taken");
+    assert!(!run(&server, &["user", "add", "lena"], "short\n").status.success());
+    assert!(printed(&run(&server, &["user", "list"], "")).contains("Ming\t阿明"));
+    let ming = server.visitor();
+    assert_eq!(ming.post("/session/login", &[("name", "ming"), ("password", "correct horse")]).await.status, 200);
+
+    assert_eq!(printed(&run(&server, &["room", "add", "听歌", "--host", "ming"], "")), "2\n");
+    assert_eq!(printed(&run(&server, &["room", "add", "唱歌", "--id", "song"], "")), "song\n");
+    assert!(!run(&server, &["room", "add", "唱歌", "--id", "song"], "").status.success());
+    assert!(!run(&server, &["room", "title", "nowhere", "x"], "").status.success());
+    printed(&run(&server, &["room", "title", "song", "K歌"], ""));
+    printed(&run(&server, &["room", "host", "song", "Ming"], ""));
+    assert!(printed(&run(&server, &["room", "list"], "")).contains("song\tK歌\t阿明"));
+    assert_eq!(ming.post("/gateway/send", &[("room", "song"), ("message", "x")]).await.status, 200);
+    let history = ming.post("/gateway/history", &[("room", "song"), ("before", "9")]).await;
+    assert_eq!(history.body["messages"][0]["role"], "host");
+
+    assert!(printed(&run(&server, &["user", "password", "ming"], "another horse\n")).contains("1 sessions ended"));
+    assert_eq!(server.visitor().post("/session/login", &[("name", "ming"), ("password", "correct horse")]).await.status, 401);
+    let ming = server.visitor();
+    assert_eq!(ming.post("/session/login", &[("name", "ming"), ("password", "another horse")]).await.status, 200);
+    assert!(printed(&run(&server, &["user", "sign-out", "ming"], "")).contains("1 sessions ended"));
+}
+
+#[test]
+fn mistakes_are_named() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let said = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let output = binary().current_dir(folder.path()).args(arguments).envs(environment.iter().copied()).output().unwrap();
+        assert!(!output.status.success(), "{arguments:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    std::fs::write(folder.path().join("Leptos.toml"), "[chat]\ncooldwn_ms = 1\n").unwrap();
+    let words = said(&[], &[]);
+    assert!(words.contains("chat.cooldwn_ms") && words.contains("chat.cooldown_ms"), "{words}");
+    std::fs::remove_file(folder.path().join("Leptos.toml")).unwrap();
+    assert!(said(&["--config", "nothing.toml"], &[]).contains("nothing.toml"));
+    assert!(said(&["--set", "chat.x=1"], &[]).contains("chat.x"));
+    assert!(said(&["--addr", "0.0.0.0:0"], &[("ROOMCAST_LIMITS_PER_IP", "off")]).contains("loopback"));
+    assert!(said(&[], &[("ROOMCAST_CHAT_COOLDOWN_MS", "soon")]).contains("cooldown_ms"));
+    assert!(said(&["--data-dir", "/proc/nowhere"], &[("LEPTOS_SITE_ADDR", "127.0.0.1:0")]).contains("/proc/nowhere"));
+    for command in [&["--help"][..], &["serve", "--help"], &["user", "--help"], &["room", "--help"], &["user", "add", "--help"]] {
+        assert!(binary().args(command).output().unwrap().status.success());
+    }
+}

@@ -1,0 +1,83 @@
+//! Leaving politely: `bye` to every socket, requests in flight finished, exit 0, in time.
+
+use crate::support::Server;
+use std::time::{Duration, Instant};
+
+#[tokio::test]
+async fn a_signal_says_bye_with_jitter_and_ends_well() {
+    for signal in [libc::SIGTERM, libc::SIGINT] {
+        let mut server = Server::start();
+        let person = server.guest("阿明").await;
+        let mut plain = person.enter(None).await;
+        let mut v1 = Vec::new();
+        for _ in 0..8 {
+            v1.push(person.enter(Some("roomcast.v1")).await);
+        }
+        let began = Instant::now();
+        server.signal(signal);
+        let mut waits = Vec::new();
+        for socket in &mut v1 {
+            waits.push(socket.push_of("bye").await["reconnect_after_ms"].as_u64().unwrap());
+            assert_eq!(socket.close_code().await, 1001);
+        }
+        waits.sort();
+        waits.dedup();
+        assert!(waits.len() > 4, "everyone has a time of their own: {waits:?}");
+        assert_eq!(plain.close_code().await, 1001, "a page that knows no bye is closed all the same");
+        drop((plain, v1));
+        assert!(server.ended().await.success());
+        assert!(began.elapsed() < Duration::from_secs(8));
+        assert!(!server.data.path().join("data/roomcast.db-wal").exists(), "the log is in the database, and both are closed");
+        assert!(server.errors().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn sockets_that_never_answer_do_not_hold_it_up() {
+    let mut server = Server::with(&["web.drain_within_ms=500"]);
+    let person = server.guest("阿明").await;
+    // Open, and never read again.
+    let _deaf = person.enter(Some("roomcast.v1")).await;
+    server.signal(libc::SIGTERM);
+    assert!(server.ended().await.success());
+}
+
+#[tokio::test]
+async fn alive_ready_and_counted() {
+    let server = Server::start();
+    let person = server.guest("阿明").await;
+    assert_eq!(person.get("/healthz").await.status(), 200);
+    assert_eq!(person.get("/readyz").await.status(), 200);
+    let _socket = person.enter(None).await;
+    person.say("one").await;
+    person.say("two").await;
+    person.post("/gateway/history", &[("room", "1"), ("before", "9")]).await;
+    let figures = person.get("/metrics").await.text().await.unwrap();
+    for line in [
+        "roomcast_connections 1",
+        "roomcast_sends_total{outcome=\"accepted\"} 1",
+        "roomcast_sends_total{outcome=\"too_fast\"} 1",
+        "roomcast_commit_messages_count 1",
+        "roomcast_commit_seconds_count 1",
+        "roomcast_history_reads_total 1",
+        "roomcast_pushes_total 1",
+    ] {
+        assert!(figures.lines().any(|found| found == line), "{line} is not in\n{figures}");
+    }
+    assert!(figures.contains("roomcast_push_bytes_total"));
+    let log = server.log();
+    assert_eq!(log.lines().filter(|line| line.contains("\"path\":\"/gateway/send\"")).count(), 2, "one line a request");
+    assert!(log.contains("\"code\":\"too_fast\""));
+    let token = person.cookie().unwrap().split('=').nth(1).unwrap().to_owned();
+    assert!(!log.contains(&token) && !log.contains("阿明"), "no secret and no text of a person in the log");
+}
+
+#[tokio::test]
+async fn figures_are_for_operators() {
+    let server = Server::with(&["web.metrics_from=10.0.0.0/8", "web.trusted_proxies=127.0.0.0/8"]);
+    let visitor = server.visitor();
+    assert_eq!(visitor.get("/metrics").await.status(), 403);
+    let from = |address: &'static str| visitor.request("GET", "/metrics").header("x-forwarded-for", address).send();
+    assert_eq!(from("10.1.1.1").await.unwrap().status(), 200);
+    assert_eq!(from("10.1.1.1, 203.0.113.5").await.unwrap().status(), 403);
+}

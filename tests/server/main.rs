@@ -1,0 +1,13 @@
+//! The whole server from outside: the real binary on port 0, real sockets, SQLite on disk. One test program, so that it
+//! links once.
+
+mod accounts;
+mod bad_input;
+mod command_line;
+mod faults;
+mod leaving;
+mod live;
+mod pages;
+mod socket;
+mod storage;
+mod support;

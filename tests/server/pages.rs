@@ -1,0 +1,74 @@
+//! Pages and files as a browser without JavaScript gets them.
+
+use crate::support::{Server, read};
+
+#[tokio::test]
+async fn a_room_is_in_the_html() {
+    let server = Server::start();
+    let person = server.guest("阿明").await;
+    person.say("大家好").await;
+    let page = server.visitor().get("/rooms/1").await;
+    assert_eq!((page.status().as_u16(), page.headers()["cache-control"].to_str().unwrap()), (200, "no-store"));
+    let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    let html = page.text().await.unwrap();
+    assert!(html.contains("大家好") && html.contains("阿明") && html.contains("action=\"/session/guest\""), "{html}");
+    let nonce = policy.split("'nonce-").nth(1).unwrap().split('\'').next().unwrap();
+    assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe-inline") && !policy.contains("unsafe-eval'; s"), "{policy}");
+    assert!(html.matches("<script").count() >= 1 && html.matches("<script").count() == html.matches(&format!("nonce=\"{nonce}\"")).count(), "every script has the nonce");
+    assert!(!html.contains(" style=\"") && !html.contains("onclick="));
+    let again = server.visitor().get("/rooms/1").await;
+    assert!(!again.headers()["content-security-policy"].to_str().unwrap().contains(nonce), "a nonce is used once");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_404() {
+    let server = Server::start();
+    let visitor = server.visitor();
+    for path in ["/rooms/nowhere", "/rooms/no%2Fwhere", "/nothing"] {
+        let page = visitor.get(path).await;
+        assert_eq!(page.status(), 404, "{path}");
+        assert!(page.text().await.unwrap().contains("<main"), "{path}");
+    }
+    let file = visitor.request("GET", "/pkg/nothing.js").send().await.unwrap();
+    assert_eq!((file.status().as_u16(), file.text().await.unwrap()), (404, "not found".into()));
+    for secret in ["/pkg/../Cargo.toml", "/v/x/../../Cargo.toml", "/%2e%2e/Cargo.toml"] {
+        assert_eq!(visitor.request("GET", secret).send().await.unwrap().status(), 404, "{secret}");
+    }
+}
+
+#[tokio::test]
+async fn a_form_without_javascript_goes_to_a_page_and_loses_nothing() {
+    let server = Server::start();
+    let visitor = server.visitor();
+    let post = |path: &'static str, form: Vec<(&'static str, String)>| {
+        let request = visitor.request("POST", path).header("accept", "text/html").header("referer", format!("{}/rooms/1", server.base)).form(&form);
+        async move { read(request.send().await.unwrap()).await }
+    };
+    let joined = post("/session/guest", vec![("nickname", "阿明".into()), ("next", "/rooms/1".into())]).await;
+    assert_eq!((joined.status.as_u16(), &joined.headers["location"]), (303, &"/rooms/1".parse().unwrap()));
+    let said = post("/gateway/send", vec![("room", "1".into()), ("message", "没有脚本".into())]).await;
+    assert_eq!((said.status.as_u16(), &said.headers["location"]), (303, &"/rooms/1".parse().unwrap()));
+    let long = "长".repeat(141);
+    let refused = post("/gateway/send", vec![("room", "1".into()), ("message", long.clone())]).await;
+    assert_eq!((refused.status.as_u16(), &refused.headers["location"]), (303, &"/rooms/1".parse().unwrap()));
+    let page = visitor.get("/rooms/1").await.text().await.unwrap();
+    assert!(page.contains("没有脚本") && page.contains("系统提示: 不能超过140个字符") && page.contains(&format!("{long}</textarea>")), "{page}");
+    let again = visitor.get("/rooms/1").await.text().await.unwrap();
+    assert!(!again.contains("系统提示: 不能超过"), "said once");
+    let elsewhere = post("/session/guest", vec![("nickname", "阿明".into()), ("next", "//evil.example/".into())]).await;
+    assert_eq!(elsewhere.headers["location"], "/");
+    let english = post("/session/preferences", vec![("lang", "en".into()), ("theme", "dark".into())]).await;
+    assert_eq!(english.status, 303);
+    let page = visitor.get("/").await.text().await.unwrap();
+    assert!(page.contains("<html lang=\"en\" data-theme=\"dark\"") && page.contains("Live rooms"), "{page}");
+    assert_eq!(visitor.post("/session/preferences", &[("lang", "fr")]).await.status, 422);
+}
+
+#[tokio::test]
+async fn the_browsers_language_decides() {
+    let server = Server::start();
+    for (accept, words) in [("zh-CN,zh;q=0.9", "直播间"), ("en-GB,en;q=0.8", "Live rooms"), ("fr", "Live rooms")] {
+        let page = server.visitor().request("GET", "/").header("accept-language", accept).header("accept", "text/html").send().await.unwrap().text().await.unwrap();
+        assert!(page.contains(words), "{accept}");
+    }
+}

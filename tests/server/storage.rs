@@ -1,0 +1,123 @@
+//! The store's contract, on SQLite on disk. Another store behind the same contract would run the same tests.
+
+use roomcast::domain::{id::Seq, message::Role};
+use roomcast::server::config::Storage as Settings;
+use roomcast::server::storage::{Appended, NewMessage, NewPerson, StorageError, Store};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+async fn open() -> (TempDir, Store) {
+    let folder = TempDir::new().unwrap();
+    let store = Store::open(&Settings { data_dir: folder.path().into(), ..Settings::default() }).await.unwrap();
+    (folder, store)
+}
+
+fn message(room: &str, user: &str, text: &str, nonce: Option<&str>) -> NewMessage {
+    NewMessage {
+        room: room.parse().unwrap(),
+        id: Uuid::now_v7(),
+        user: user.parse().unwrap(),
+        nickname: user.into(),
+        role: Role::Viewer,
+        text: text.into(),
+        at: 5,
+        nonce: nonce.map(|nonce| nonce.parse().unwrap()),
+    }
+}
+
+fn seqs(appended: &[Appended]) -> Vec<(bool, u64)> {
+    appended.iter().map(|one| match one {
+        Appended::Stored(message) => (true, message.seq.0),
+        Appended::Before { seq, .. } => (false, seq.0),
+    }).collect()
+}
+
+#[tokio::test]
+async fn a_batch_is_numbered_room_by_room_without_holes() {
+    let (_folder, store) = open().await;
+    for room in ["1", "2"] {
+        store.add_room(&room.parse().unwrap(), room, None, 0).await.unwrap();
+    }
+    let batch = vec![message("1", "u", "a", None), message("2", "u", "b", None), message("1", "v", "c\u{0}\"quoted\"", None)];
+    assert_eq!(seqs(&store.append(batch).await.unwrap()), [(true, 1), (true, 1), (true, 2)]);
+    assert_eq!(seqs(&store.append(vec![message("1", "u", "d", None)]).await.unwrap()), [(true, 3)]);
+    let stored = store.messages_between(&"1".parse().unwrap(), Seq(1), None, 10).await.unwrap();
+    assert_eq!(stored.iter().map(|message| (message.seq.0, message.text.as_str())).collect::<Vec<_>>(), [(2, "c\u{0}\"quoted\""), (3, "d")]);
+    assert_eq!(store.newest_seq(&"1".parse().unwrap()).await.unwrap(), Seq(3));
+}
+
+#[tokio::test]
+async fn a_nonce_stands_for_its_first_message() {
+    let (_folder, store) = open().await;
+    for room in ["1", "2"] {
+        store.add_room(&room.parse().unwrap(), room, None, 0).await.unwrap();
+    }
+    let batch = vec![message("1", "u", "a", Some("n")), message("1", "u", "a", Some("n")), message("1", "v", "b", Some("n")), message("2", "u", "c", Some("n"))];
+    assert_eq!(seqs(&store.append(batch).await.unwrap()), [(true, 1), (false, 1), (true, 2), (true, 1)]);
+    assert_eq!(seqs(&store.append(vec![message("1", "u", "a", Some("n"))]).await.unwrap()), [(false, 1)]);
+    let before = store.sent_before(&"u".parse().unwrap(), &"n".parse().unwrap(), &"1".parse().unwrap()).await.unwrap();
+    assert_eq!(before.map(|(_, seq)| seq), Some(Seq(1)));
+}
+
+#[tokio::test]
+async fn a_batch_with_one_bad_message_stores_none() {
+    let (_folder, store) = open().await;
+    store.add_room(&"1".parse().unwrap(), "1", None, 0).await.unwrap();
+    let failed = store.append(vec![message("1", "u", "a", None), message("nowhere", "u", "b", None)]).await;
+    assert!(matches!(failed, Err(StorageError::Failed(_))));
+    assert_eq!(store.newest_seq(&"1".parse().unwrap()).await.unwrap(), Seq(0));
+}
+
+#[tokio::test]
+async fn what_was_stored_is_there_after_opening_again() {
+    let (folder, store) = open().await;
+    let room = store.open_room("first", None, 0).await.unwrap();
+    assert_eq!(room.as_str(), "1");
+    store.append(vec![message("1", "u", "a", None)]).await.unwrap();
+    let epoch = store.room(&room).await.unwrap().unwrap().epoch;
+    let settings = Settings { data_dir: folder.path().into(), ..Settings::default() };
+    assert!(Store::open(&settings).await.is_err(), "one server at a time");
+    store.close().await;
+    drop(store);
+    let store = Store::open(&settings).await.unwrap();
+    assert_eq!(store.messages_between(&room, Seq(0), None, 10).await.unwrap().len(), 1);
+    assert_eq!(store.room(&room).await.unwrap().unwrap().epoch, epoch);
+    assert_eq!(store.open_room("next", None, 1).await.unwrap().as_str(), "2");
+    store.add_room(&"9x".parse().unwrap(), "a name", None, 2).await.unwrap();
+    assert_eq!(store.open_room("next", None, 3).await.unwrap().as_str(), "3");
+}
+
+#[tokio::test]
+async fn sessions_end_and_names_are_one_regardless_of_case() {
+    let (_folder, store) = open().await;
+    let (uid, other) = ("u".parse().unwrap(), "v".parse().unwrap());
+    store.put_nickname(&uid, "阿明", 0).await.unwrap();
+    let account = |uid, account| NewPerson { uid, nickname: "n", account, password: "hash", created_at: 0 };
+    store.put_account(account(&uid, "Ming")).await.unwrap();
+    assert!(matches!(store.put_account(account(&other, "ｍＩＮＧ")).await, Err(StorageError::NameTaken)));
+    assert_eq!(store.person_by_account("MING").await.unwrap().unwrap().person.uid, uid);
+
+    store.put_session(&[1; 32], &uid, 0, 10).await.unwrap();
+    store.put_session(&[2; 32], &uid, 0, 20).await.unwrap();
+    assert_eq!(store.session(&[1; 32]).await.unwrap().unwrap().expires_at, 10);
+    store.extend_session(&[1; 32], 15).await.unwrap();
+    assert_eq!(store.end_expired_sessions(15).await.unwrap(), 1);
+    assert!(store.session(&[1; 32]).await.unwrap().is_none());
+    assert_eq!(store.end_sessions_of(&uid).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn ownership_is_claimed_once_and_takes_the_rooms_nobody_hosts() {
+    let (_folder, store) = open().await;
+    let (uid, other) = ("u".parse().unwrap(), "v".parse().unwrap());
+    for uid in [&uid, &other] {
+        store.put_nickname(uid, "n", 0).await.unwrap();
+    }
+    let (free, taken) = (store.open_room("free", None, 0).await.unwrap(), store.open_room("taken", Some(&other), 0).await.unwrap());
+    store.set_fact("owner_link", &[7; 32]).await.unwrap();
+    assert!(!store.claim_ownership(&uid, &[8; 32]).await.unwrap());
+    assert!(store.claim_ownership(&uid, &[7; 32]).await.unwrap() && store.has_owner().await.unwrap());
+    assert!(!store.claim_ownership(&other, &[7; 32]).await.unwrap(), "once");
+    assert_eq!(store.room(&free).await.unwrap().unwrap().host, Some(uid));
+    assert_eq!(store.room(&taken).await.unwrap().unwrap().host, Some(other));
+}
