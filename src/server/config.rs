@@ -174,6 +174,17 @@ impl Default for Limits {
     }
 }
 
+/// Our tables of the file.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Tables {
+    web: Web,
+    gateway: Gateway,
+    chat: Chat,
+    storage: Storage,
+    limits: Limits,
+}
+
 /// What the command line may say.
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
@@ -231,14 +242,8 @@ impl Config {
         }
         let layers = layers.build()?;
 
-        let mut config = Self {
-            leptos: leptos_options(text)?,
-            web: table(&layers, "web")?,
-            gateway: table(&layers, "gateway")?,
-            chat: table(&layers, "chat")?,
-            storage: table(&layers, "storage")?,
-            limits: table(&layers, "limits")?,
-        };
+        let Tables { web, gateway, chat, storage, limits } = layers.try_deserialize()?;
+        let mut config = Self { leptos: leptos_options(text)?, web, gateway, chat, storage, limits };
         if let Some(addr) = flags.addr {
             config.leptos.site_addr = addr;
         }
@@ -270,13 +275,6 @@ fn leptos_options(text: &str) -> Result<LeptosOptions, ConfigError> {
     get_config_from_str(if has_table { text } else { BUILT_IN }).map_err(|error| ConfigError::Leptos(error.to_string()))
 }
 
-fn table<T: Default + for<'de> Deserialize<'de>>(layers: &Layers, name: &str) -> Result<T, ConfigError> {
-    match layers.get::<T>(name) {
-        Err(LayerError::NotFound(_)) => Ok(T::default()),
-        other => Ok(other?),
-    }
-}
-
 /// Lists are written with commas in variables and flags.
 fn typed(key: &str, text: &str) -> Value {
     let lists = ["web.allowed_origins", "web.frame_ancestors", "web.trusted_proxies", "web.metrics_from"];
@@ -289,15 +287,7 @@ fn typed(key: &str, text: &str) -> Value {
 
 /// `table.key` of everything the structs above name, taken from the structs.
 fn known_keys() -> Result<Vec<String>, ConfigError> {
-    #[derive(Default, Serialize)]
-    struct All {
-        web: Web,
-        gateway: Gateway,
-        chat: Chat,
-        storage: Storage,
-        limits: Limits,
-    }
-    let tables = serde_json::to_value(All::default()).map_err(|error| LayerError::Foreign(error.into()))?;
+    let tables = serde_json::to_value(Tables::default()).map_err(|error| LayerError::Foreign(error.into()))?;
     let mut keys = Vec::new();
     for (table, value) in tables.as_object().into_iter().flatten() {
         keys.extend(value.as_object().into_iter().flatten().map(|(key, _)| format!("{table}.{key}")));

@@ -51,7 +51,7 @@ async fn the_owners_link_works_once() {
     owner.say("mine").await;
     let history = owner.post("/gateway/history", &[("room", "1"), ("before", "9")]).await;
     assert_eq!(history.body["messages"][0]["role"], "host");
-    let link = server.owner_link.as_ref().unwrap().rsplit('=').next().unwrap();
+    let link = server.owner_link.as_deref().unwrap();
     for token in [link, &"0".repeat(64), "short"] {
         let answer = server.visitor().post("/session/register", &[("name", "second"), ("password", "correct horse"), ("owner", token)]).await;
         assert_eq!((answer.status.as_u16(), &answer.body["field"]), (422, &json!("owner")), "{token}");

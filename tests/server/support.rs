@@ -104,7 +104,7 @@ impl Server {
 
     /// The owner, through the console's one-time link: host of room 1.
     pub async fn owner(&self) -> Person {
-        let link = self.owner_link.as_ref().expect("the first start prints the owner's link").rsplit('=').next().unwrap();
+        let link = self.owner_link.as_ref().expect("a server without owner prints the link");
         let mut person = self.visitor();
         let form = [("name", "owner"), ("password", "correct horse"), ("nickname", "小鱼"), ("owner", link)];
         let answer = person.post("/session/register", &form).await;
@@ -151,9 +151,9 @@ fn spawn(data: &TempDir, address: &str, settings: &[String], ignore_file_size_si
             break;
         }
     }
-    let word = |start: &str| said.iter().flat_map(|line| line.split_whitespace()).find(|word| word.starts_with("http://") && word.contains(start)).map(str::to_owned);
-    let base = word("").unwrap_or_else(|| panic!("{}", std::fs::read_to_string(data.path().join("log")).unwrap()));
-    let owner_link = word("?owner=");
+    let after = |words: &str| said.iter().find_map(|line| line.split(words).nth(1)).map(|rest| rest.split([',', ' ']).next().unwrap().to_owned());
+    let address = after("listening on ").unwrap_or_else(|| panic!("{}", std::fs::read_to_string(data.path().join("log")).unwrap()));
+    let (base, owner_link) = (format!("http://{address}"), after("?owner="));
     (child, base, owner_link)
 }
 
@@ -175,7 +175,7 @@ pub struct Person {
 impl Person {
     fn new(base: &str) -> Self {
         let cookies = std::sync::Arc::new(reqwest::cookie::Jar::default());
-        let client = Client::builder().cookie_provider(cookies.clone()).redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE).build().unwrap();
+        let client = Client::builder().cookie_provider(cookies.clone()).redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE).pool_max_idle_per_host(0).build().unwrap();
         Self { client, base: base.to_owned(), uid: String::new(), cookies }
     }
 

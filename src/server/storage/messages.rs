@@ -1,12 +1,13 @@
 //! Messages: appended in batches, read from one position to another.
 
 use super::open::{from_sql, to_sql};
-use super::{Result, Store, broken};
+use super::{Result, Store, broken, settled};
 use crate::domain::{
     id::{Nonce, RoomId, Seq, Uid},
     message::{Message, Role},
 };
 use serde::Serialize;
+use sqlx::{Connection, SqliteConnection};
 use std::collections::HashMap;
 use uuid::Uuid;
 
@@ -74,8 +75,65 @@ impl Store {
     /// One transaction for all of them: either every message of the batch is durable when this returns, or none is.
     /// Statements do not grow with the batch. Rooms must exist.
     pub async fn append(&self, batch: Vec<NewMessage>) -> Result<Vec<Appended>> {
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
+        let mut connection = self.writer.acquire().await?;
+        let appended = append(&mut connection, batch).await;
+        settled(connection, appended)
+    }
 
+    /// What a nonce stands for, if it was used.
+    pub async fn sent_before(&self, user: &Uid, nonce: &Nonce, room: &RoomId) -> Result<Option<(Uuid, Seq)>> {
+        let (uid, nonce, room) = (user.as_str(), nonce.as_str(), room.as_str());
+        let row = sqlx::query!(r#"SELECT id, seq AS "seq!: i64" FROM messages WHERE uid = ? AND nonce = ? AND room = ?"#, uid, nonce, room)
+            .fetch_optional(&self.readers)
+            .await?;
+        row.map(|row| Ok((row.id.parse().map_err(broken)?, Seq(from_sql(row.seq)?)))).transpose()
+    }
+
+    /// Position of the newest message; 0 in a silent room.
+    pub async fn newest_seq(&self, room: &RoomId) -> Result<Seq> {
+        let room = room.as_str();
+        let seq = sqlx::query_scalar!(r#"SELECT coalesce(max(seq), 0) AS "seq!: i64" FROM messages WHERE room = ?"#, room)
+            .fetch_one(&self.readers)
+            .await?;
+        Ok(Seq(from_sql(seq)?))
+    }
+
+    /// The last `limit` with a seq in `after + 1 ..= before - 1`, newest last.
+    pub async fn messages_between(&self, room: &RoomId, after: Seq, before: Option<Seq>, limit: u32) -> Result<Vec<Message>> {
+        let (room, after, before) = (room.as_str(), to_sql(after.0), before.map_or(i64::MAX, |seq| to_sql(seq.0)));
+        let rows = sqlx::query_as!(
+            MessageRow,
+            "SELECT room, seq, id, uid, nickname, role, text, at FROM messages
+            WHERE room = ? AND seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?",
+            room,
+            after,
+            before,
+            limit
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter().rev().map(MessageRow::into_message).collect()
+    }
+
+    /// Who spoke when, among the last `limit` messages of every room, not before `since`: for the cooldowns of a node
+    /// that starts.
+    pub async fn recent_speakers(&self, since: u64, limit: u32) -> Result<Vec<(RoomId, Uid, u64)>> {
+        let since = to_sql(since);
+        let rows = sqlx::query!(
+            r#"SELECT rooms.room AS "room!", m.uid AS "uid!", m.at AS "at!: i64" FROM rooms JOIN messages AS m ON m.room = rooms.room
+            WHERE m.seq > (SELECT max(seq) FROM messages WHERE room = rooms.room) - ? AND m.at >= ?"#,
+            limit,
+            since
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        let speaker = |room: String, uid: String, at| Some((room.parse().ok()?, uid.parse().ok()?, from_sql(at).ok()?));
+        Ok(rows.into_iter().filter_map(|row| speaker(row.room, row.uid, row.at)).collect())
+    }
+}
+
+async fn append(connection: &mut SqliteConnection, batch: Vec<NewMessage>) -> Result<Vec<Appended>> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
         #[derive(Serialize)]
         struct Attempt<'a> {
             uid: &'a str,
@@ -167,56 +225,4 @@ impl Store {
         }
         transaction.commit().await?;
         Ok(results)
-    }
-
-    /// What a nonce stands for, if it was used.
-    pub async fn sent_before(&self, user: &Uid, nonce: &Nonce, room: &RoomId) -> Result<Option<(Uuid, Seq)>> {
-        let (uid, nonce, room) = (user.as_str(), nonce.as_str(), room.as_str());
-        let row = sqlx::query!(r#"SELECT id, seq AS "seq!: i64" FROM messages WHERE uid = ? AND nonce = ? AND room = ?"#, uid, nonce, room)
-            .fetch_optional(&self.readers)
-            .await?;
-        row.map(|row| Ok((row.id.parse().map_err(broken)?, Seq(from_sql(row.seq)?)))).transpose()
-    }
-
-    /// Position of the newest message; 0 in a silent room.
-    pub async fn newest_seq(&self, room: &RoomId) -> Result<Seq> {
-        let room = room.as_str();
-        let seq = sqlx::query_scalar!(r#"SELECT coalesce(max(seq), 0) AS "seq!: i64" FROM messages WHERE room = ?"#, room)
-            .fetch_one(&self.readers)
-            .await?;
-        Ok(Seq(from_sql(seq)?))
-    }
-
-    /// The last `limit` with a seq in `after + 1 ..= before - 1`, newest last.
-    pub async fn messages_between(&self, room: &RoomId, after: Seq, before: Option<Seq>, limit: u32) -> Result<Vec<Message>> {
-        let (room, after, before) = (room.as_str(), to_sql(after.0), before.map_or(i64::MAX, |seq| to_sql(seq.0)));
-        let rows = sqlx::query_as!(
-            MessageRow,
-            "SELECT room, seq, id, uid, nickname, role, text, at FROM messages
-            WHERE room = ? AND seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?",
-            room,
-            after,
-            before,
-            limit
-        )
-        .fetch_all(&self.readers)
-        .await?;
-        rows.into_iter().rev().map(MessageRow::into_message).collect()
-    }
-
-    /// Who spoke when, among the last `limit` messages of every room, not before `since`: for the cooldowns of a node
-    /// that starts.
-    pub async fn recent_speakers(&self, since: u64, limit: u32) -> Result<Vec<(RoomId, Uid, u64)>> {
-        let since = to_sql(since);
-        let rows = sqlx::query!(
-            r#"SELECT rooms.room AS "room!", m.uid AS "uid!", m.at AS "at!: i64" FROM rooms JOIN messages AS m ON m.room = rooms.room
-            WHERE m.seq > (SELECT max(seq) FROM messages WHERE room = rooms.room) - ? AND m.at >= ?"#,
-            limit,
-            since
-        )
-        .fetch_all(&self.readers)
-        .await?;
-        let speaker = |room: String, uid: String, at| Some((room.parse().ok()?, uid.parse().ok()?, from_sql(at).ok()?));
-        Ok(rows.into_iter().filter_map(|row| speaker(row.room, row.uid, row.at)).collect())
-    }
 }

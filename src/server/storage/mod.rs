@@ -13,6 +13,9 @@ pub use people::{NewPerson, PersonRow};
 pub use rooms::RoomRow;
 pub use sessions::SessionRow;
 
+use sqlx::Sqlite;
+use sqlx::pool::PoolConnection;
+
 /// Why the database did not do it.
 #[derive(Debug, thiserror::Error)]
 pub enum StorageError {
@@ -45,4 +48,13 @@ pub type Result<T> = std::result::Result<T, StorageError>;
 /// A value of ours that the database gave back broken: a failure, never a default.
 fn broken(what: impl std::fmt::Display) -> StorageError {
     StorageError::Failed(sqlx::Error::Decode(format!("a stored value is not valid: {what}").into()))
+}
+
+/// After a failed transaction its connection is given up: SQLite rolls back by itself when a write fails, and what the
+/// driver believes of the transaction is not true any more.
+fn settled<T>(mut connection: PoolConnection<Sqlite>, result: Result<T>) -> Result<T> {
+    if result.is_err() {
+        connection.close_on_drop();
+    }
+    result
 }

@@ -1,8 +1,9 @@
 //! People: guests and accounts.
 
 use super::open::to_sql;
-use super::{Result, StorageError, Store, broken};
+use super::{Result, StorageError, Store, broken, settled};
 use crate::domain::{id::Uid, name, room::Person};
+use sqlx::{Connection, SqliteConnection};
 
 #[derive(Clone, Debug)]
 pub struct PersonRow {
@@ -115,20 +116,25 @@ impl Store {
     /// Uses the one-time link up, if its hash is the stored one, and makes `uid` the owner and the host of every room that
     /// has none. False: the link was used or replaced.
     pub async fn claim_ownership(&self, uid: &Uid, token_hash: &[u8]) -> Result<bool> {
-        let uid = uid.as_str();
-        let mut transaction = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        let used = sqlx::query!("DELETE FROM facts WHERE name = 'owner_link' AND value = ?", token_hash).execute(&mut *transaction).await?;
-        if used.rows_affected() == 0 {
-            return Ok(false);
-        }
-        sqlx::query!("UPDATE people SET is_owner = 1 WHERE uid = ?", uid).execute(&mut *transaction).await?;
-        sqlx::query!("UPDATE rooms SET host = ? WHERE host IS NULL", uid).execute(&mut *transaction).await?;
-        transaction.commit().await?;
-        Ok(true)
+        let mut connection = self.writer.acquire().await?;
+        let claimed = claim_ownership(&mut connection, uid.as_str(), token_hash).await;
+        settled(connection, claimed)
     }
 
     pub async fn has_owner(&self) -> Result<bool> {
         let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!: i64" FROM people WHERE is_owner = 1"#).fetch_one(&self.readers).await?;
         Ok(count > 0)
     }
+}
+
+async fn claim_ownership(connection: &mut SqliteConnection, uid: &str, token_hash: &[u8]) -> Result<bool> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let used = sqlx::query!("DELETE FROM facts WHERE name = 'owner_link' AND value = ?", token_hash).execute(&mut *transaction).await?;
+    if used.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sqlx::query!("UPDATE people SET is_owner = 1 WHERE uid = ?", uid).execute(&mut *transaction).await?;
+    sqlx::query!("UPDATE rooms SET host = ? WHERE host IS NULL", uid).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(true)
 }

@@ -9,6 +9,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use leptos::server_fn::error::SERVER_FN_ERROR_HEADER;
 use moka::sync::Cache;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -105,7 +106,7 @@ async fn go_on(site: &Site, path: &str, headers: &HeaderMap, mut fields: HashMap
         };
         redirect(&mut parts.headers, &to.unwrap_or_else(came_from));
     } else {
-        let refusal = serde_json::from_slice(&body).unwrap_or(Refusal::Busy);
+        let refusal = parts.extensions.remove::<Refusal>().or_else(|| serde_json::from_slice(&body).ok()).unwrap_or(Refusal::Busy);
         let text = ["message", "title", "nickname", "name"].iter().find_map(|field| fields.remove(*field)).unwrap_or_default();
         let name = site.returned.keep(Returned { form: path.into(), refusal, text });
         let seconds = i64::try_from(RETURNED_FOR.as_secs()).unwrap_or(i64::MAX);
@@ -119,9 +120,11 @@ async fn go_on(site: &Site, path: &str, headers: &HeaderMap, mut fields: HashMap
 }
 
 fn redirect(headers: &mut HeaderMap, to: &str) {
-    for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH, header::RETRY_AFTER] {
+    for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH] {
         headers.remove(name);
     }
+    // The refusal is said by the page one goes to.
+    headers.remove(SERVER_FN_ERROR_HEADER);
     headers.insert(header::LOCATION, HeaderValue::from_str(to).unwrap_or(HeaderValue::from_static("/")));
 }
 

@@ -20,6 +20,8 @@ const MESSAGES: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 500.0];
 pub fn init_tracing() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // A log that cannot be written (full disk) must not take a request down with it.
+    let builder = builder.log_internal_errors(false);
     if std::io::stderr().is_terminal() { builder.init() } else { builder.json().flatten_event(true).init() }
 }
 

@@ -1,0 +1,59 @@
+// axe finds nothing serious on any page, in either theme. (It is a script itself, so it runs in the hydrated pages only.)
+import AxeBuilder from '@axe-core/playwright';
+import type { Page } from '@playwright/test';
+import { expect, test } from './fixtures';
+import { line, notice, pill, scroller, numbers } from './person';
+
+async function expectNothingSerious(page: Page): Promise<void> {
+  const { violations, passes } = await new AxeBuilder({ page }).analyze();
+  expect(passes.length).toBeGreaterThan(10);
+  const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
+  const said = serious.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html.slice(0, 160)} ${node.failureSummary}`));
+  expect(said, page.url()).toEqual([]);
+}
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  test(`a visitor's pages, ${colorScheme}`, async ({ guest, visitor }) => {
+    await (await guest('阿明')).tell('大家好');
+    const { page } = await visitor({ colorScheme });
+    for (const path of ['/', '/rooms/1', '/sign-in', '/nowhere']) {
+      await page.goto(path);
+      await expectNothingSerious(page);
+    }
+  });
+
+  test(`a room with every role and a notice, and the account's pages, ${colorScheme}`, async ({ host, guest, visitor }) => {
+    const [star, anna, ming] = [await host('小星'), await guest('Anna'), await visitor({ colorScheme })];
+    await ming.signIn('/session/register', { name: 'ming', password: 'a long password', nickname: '阿明' });
+    await star.tell('开播了');
+    await ming.tell('自己说');
+    await anna.tell(numbers(1, 45).join('\n'));
+    const page = await ming.open();
+    await ming.say('字'.repeat(141));
+    await expect(notice(page)).toBeVisible();
+    await expect(page.locator('.composer__left')).toHaveText('-1');
+    await expectNothingSerious(page);
+    await scroller(page).evaluate((element) => (element.scrollTop = -element.scrollHeight));
+    await expect(pill(page)).toBeVisible();
+    await expect(line(page, '开播了')).toBeInViewport();
+    await expectNothingSerious(page);
+    for (const path of ['/', '/sign-in']) {
+      await page.goto(path);
+      await expectNothingSerious(page);
+    }
+  });
+}
+
+test('keyboard alone: to the box, said, and on to the button', async ({ guest }) => {
+  const ming = await guest('阿明');
+  const page = await ming.open();
+  await page.locator('.list__scroller').focus();
+  await page.keyboard.press('Tab');
+  await expect(page.locator('.composer__text')).toBeFocused();
+  await page.keyboard.type('只用键盘');
+  await page.keyboard.press('Tab');
+  await expect(page.locator('.composer__send')).toBeFocused();
+  await expect(page.locator('.composer__send')).toHaveCSS('outline-style', 'solid');
+  await page.keyboard.press('Enter');
+  await expect(line(page, '只用键盘')).toBeVisible();
+});

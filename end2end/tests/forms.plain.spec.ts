@@ -1,0 +1,64 @@
+// Without JavaScript: history is in the HTML, the forms post, a refusal is shown and nothing typed is lost.
+import { expect, test } from './fixtures';
+import { box, button, lines, notice, texts } from './person';
+
+test('history is there before anything runs', async ({ guest, visitor }) => {
+  const ming = await guest('阿明');
+  await ming.tell('写在页面里');
+  const { page } = await visitor();
+  await page.goto('/rooms/1');
+  await expect(lines(page)).toContainText(['阿明 : 写在页面里']);
+});
+
+test('a visitor joins by nickname, talks, and reads the line after the redirect', async ({ visitor }) => {
+  const { page } = await visitor();
+  await page.goto('/rooms/1');
+  await page.getByLabel('昵称').fill('阿明');
+  await page.getByRole('button', { name: '进入' }).click();
+  await expect(page).toHaveURL(/\/rooms\/1$/);
+  await expect(page.locator('.top-bar__you')).toHaveText('阿明');
+
+  await box(page).fill('没有脚本也能聊\n第二行');
+  await button(page).click();
+  await expect(page).toHaveURL(/\/rooms\/1$/);
+  await expect(texts(page)).toHaveCount(1);
+  expect(await texts(page).innerText()).toBe('没有脚本也能聊\n第二行');
+  await expect(box(page)).toHaveValue('');
+});
+
+test('what is refused comes back into the box, with its reason', async ({ guest }) => {
+  const ming = await guest('阿明');
+  const page = await ming.open();
+  const post = async (text: string) => {
+    await box(page).fill(text);
+    await button(page).click();
+  };
+  await post('字'.repeat(141));
+  await expect(notice(page)).toHaveText('系统提示: 不能超过140个字符');
+  await expect(box(page)).toHaveValue('字'.repeat(141));
+  await expect(lines(page)).toHaveCount(0);
+
+  await post('  ');
+  await expect(notice(page)).toHaveText('系统提示: 不能发送空消息');
+
+  // A refusal is said once, and starts no cooldown.
+  await page.reload();
+  await expect(notice(page)).toHaveCount(0);
+  await post('第一句');
+  await expect(texts(page)).toHaveText(['第一句']);
+  await expect(notice(page)).toHaveCount(0);
+
+  await post('太快的 <b>第二句</b> & "引号"');
+  await expect(notice(page)).toHaveText(/^系统提示: 太快了，请 [123] 秒后再试$/);
+  await expect(box(page)).toHaveValue('太快的 <b>第二句</b> & "引号"');
+  await expect(texts(page)).toHaveText(['第一句']);
+});
+
+test('a nickname that is none is refused at the form', async ({ visitor }) => {
+  const { page } = await visitor();
+  await page.goto('/rooms/1');
+  await page.getByLabel('昵称').fill('[主播]');
+  await page.getByRole('button', { name: '进入' }).click();
+  await expect(notice(page)).toHaveText('系统提示: 昵称格式不正确');
+  await expect(page.getByLabel('昵称')).toHaveValue('[主播]');
+});

@@ -1,0 +1,69 @@
+// Language and theme: the browser decides, the reader may switch, and the choice stays.
+import { expect, test } from './fixtures';
+import { box, button } from './person';
+
+for (const [locale, lang, words] of [
+  ['zh-CN', 'zh-CN', { lobby: '直播间', placeholder: '输入聊天内容...', send: '发送', other: 'English' }],
+  ['en-GB', 'en', { lobby: 'Live rooms', placeholder: 'Type a message...', send: 'Send', other: '中文' }],
+  ['fr-FR', 'en', { lobby: 'Live rooms', placeholder: 'Type a message...', send: 'Send', other: '中文' }],
+] as const) {
+  test(`a reader from ${locale} gets ${lang}`, async ({ guest }) => {
+    const ming = await guest('阿明', { locale });
+    await ming.page.goto('/');
+    await expect(ming.page.locator('html')).toHaveAttribute('lang', lang);
+    await expect(ming.page.getByRole('heading', { level: 1 })).toHaveText(words.lobby);
+    const page = await ming.open();
+    await expect(page.locator('html')).toHaveAttribute('lang', lang);
+    await expect(box(page)).toHaveAttribute('placeholder', words.placeholder);
+    await expect(button(page)).toHaveText(words.send);
+    await expect(page.getByRole('button', { name: words.other })).toBeVisible();
+  });
+}
+
+test('the language switch stays on the page and is remembered', async ({ guest }) => {
+  const ming = await guest('阿明');
+  const page = await ming.open();
+  await page.getByRole('button', { name: 'English' }).click();
+  await expect(page).toHaveURL(/\/rooms\/1$/);
+  await expect(page.locator('html')).toHaveAttribute('lang', 'en');
+  await expect(button(page)).toHaveText('Send');
+  await page.goto('/');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Live rooms');
+  await page.getByRole('button', { name: '中文' }).click();
+  await expect(page.locator('html')).toHaveAttribute('lang', 'zh-CN');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('直播间');
+});
+
+test('a refusal speaks the reader\'s language', async ({ guest }) => {
+  const anna = await guest('Anna', { locale: 'en-US' });
+  const page = await anna.open();
+  await box(page).fill('x'.repeat(141));
+  await button(page).click();
+  await expect(page.locator('.notice')).toHaveText('System: No more than 140 characters');
+});
+
+test('the theme follows the system until it is switched, and is remembered', async ({ guest }) => {
+  const [light, dark] = ['rgb(255, 255, 255)', 'rgb(24, 25, 28)'];
+  const ming = await guest('阿明', { colorScheme: 'dark' });
+  const page = await ming.open();
+  const panel = page.locator('.chat');
+  const root = page.locator('html');
+  await expect(panel).toHaveCSS('background-color', dark);
+
+  const themeSwitch = page.locator('.theme-switch');
+  await expect(themeSwitch).toHaveAccessibleName('主题: 跟随系统');
+  await themeSwitch.click();
+  await expect(root).toHaveAttribute('data-theme', 'light');
+  await expect(panel).toHaveCSS('background-color', light);
+  await expect(themeSwitch).toHaveAccessibleName('主题: 浅色');
+  await page.reload();
+  await expect(panel).toHaveCSS('background-color', light);
+
+  await page.emulateMedia({ colorScheme: 'light' });
+  await themeSwitch.click();
+  await expect(root).toHaveAttribute('data-theme', 'dark');
+  await expect(panel).toHaveCSS('background-color', dark);
+  await themeSwitch.click();
+  await expect(root).toHaveAttribute('data-theme', 'system');
+  await expect(panel).toHaveCSS('background-color', light);
+});
