@@ -2,6 +2,7 @@
 # Renews .sqlx, the checked form of every query, from the migrations. Needs no sqlx-cli: the macros write it themselves.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+command -v sqlite3 >/dev/null || { echo "roomcast: sqlite3 is missing. Install it with: apt-get install sqlite3" >&2; exit 1; }
 database=$(mktemp -d)/schema.db
 trap 'rm -rf "$(dirname "$database")"' EXIT
 cat src/server/storage/migrations/*.sql | sqlite3 "$database"

@@ -2,7 +2,7 @@
 # Puts what the build needs beside cargo into a per-user cache, keyed by version: nothing installed by the user is touched,
 # and a second clone builds none of it again. Prints the folders for PATH.
 #
-#   tools/setup.sh build   wasm target, wasm-bindgen, wasm-opt, lightningcss    (first time about 3 minutes on two cores)
+#   tools/setup.sh build   wasm target, wasm-bindgen, wasm-opt, lightningcss    (first time about 2 minutes on two cores)
 #   tools/setup.sh watch   the same and cargo-leptos                            (first time about 8 minutes more)
 #   tools/setup.sh test    build, and the end-to-end tests' packages and a Chromium
 set -euo pipefail
@@ -85,7 +85,7 @@ end_to_end() {
         PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --prefix end2end --no-audit --no-fund --loglevel=error >&2
         touch "$key"
     fi
-    for browser in "${CHROMIUM:-}" chromium chromium-browser google-chrome google-chrome-stable; do
+    for browser in "${CHROMIUM:-}" chromium chromium-browser google-chrome; do
         [ -n "$browser" ] && command -v "$browser" >/dev/null 2>&1 && return
     done
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then

@@ -40,6 +40,27 @@ test('one\'s own line is there before the server has answered, and is one line a
   await expect(texts(page)).toHaveText(['在路上']);
 });
 
+test('one\'s own line pushed before the answer came is one line all the same', async ({ guest }) => {
+  const [ming, anna] = [await guest('阿明'), await guest('Anna')];
+  const page = await ming.open();
+  await anna.open();
+  let answer = () => {};
+  const held = new Promise<void>((done) => (answer = done));
+  await page.route('**/gateway/send', async (route) => {
+    const response = await route.fetch();
+    await held;
+    await route.fulfill({ response });
+  });
+  await ming.say('推送先到');
+  await expect(texts(anna.page)).toHaveText(['推送先到']);
+  await anna.tell('然后是我');
+  await expect(line(page, '然后是我')).toBeVisible();
+  await expect(texts(page)).toHaveText(['推送先到', '然后是我']);
+  answer();
+  await expect(button(page)).toHaveText(/^\d S$/);
+  await expect(texts(page)).toHaveText(['推送先到', '然后是我']);
+});
+
 test('what was not sent after all goes back into the box', async ({ guest }) => {
   const ming = await guest('阿明');
   const page = await ming.open();

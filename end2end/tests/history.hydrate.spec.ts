@@ -22,7 +22,6 @@ async function drift(watched: Locator, settled: () => Promise<void>): Promise<nu
   const places = await watched.page().evaluate(
     () => new Promise<number[]>((done) => requestAnimationFrame(() => setTimeout(() => done((window as unknown as { places: number[] }).places)))),
   );
-  console.log(JSON.stringify(places));
   return Math.max(...places) - Math.min(...places);
 }
 

@@ -58,6 +58,17 @@ test('offline while five things are said', async ({ guest }) => {
   await expect(texts(page)).toHaveText(numbers(0, 6));
 });
 
+test('being offline is said after a moment, and over at once', async ({ guest }) => {
+  const [ming, anna] = [await guest('阿明'), await guest('Anna')];
+  const page = await ming.open();
+  await ming.context.setOffline(true);
+  await expect(link(page)).toHaveText('连接断开，正在重新连接…');
+  await anna.tell('错过的');
+  await ming.context.setOffline(false);
+  await expect(texts(page)).toHaveText(['错过的'], { timeout: 2_000 });
+  await expect(link(page)).toHaveCount(0);
+});
+
 test('more missed than is sent at once: a line says how many, and fetches them', async ({ guest, server }) => {
   const [ming, anna] = [await guest('阿明'), await guest('Anna')];
   await anna.tell('0');

@@ -6,9 +6,13 @@ use crate::domain::{
     reply::{Accepted, Bound, Done, History, Opened, SignedIn},
     room::{Page, RoomCard, Snapshot},
 };
+use futures_util::future::{Either, select};
+use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 use leptos::server_fn::codec::JsonEncoding;
 use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
+
+const ANSWER_WITHIN_MS: u32 = 10_000;
 
 impl FromServerFnError for Refusal {
     type Encoder = JsonEncoding;
@@ -21,6 +25,14 @@ impl FromServerFnError for Refusal {
             }
             _ => Self::Unreachable,
         }
+    }
+}
+
+/// A request that hangs is one that was not answered: a phone that changed networks does not say so.
+pub async fn answered<T>(request: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    match select(std::pin::pin!(request), TimeoutFuture::new(ANSWER_WITHIN_MS)).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(_) => Err(Refusal::Unreachable),
     }
 }
 

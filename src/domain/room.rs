@@ -34,7 +34,6 @@ pub struct Person {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Snapshot {
     pub card: RoomCard,
-    pub host: Option<Uid>,
     pub rules: Rules,
     pub epoch: Epoch,
     /// Position of the newest message.

@@ -82,9 +82,10 @@ impl Timeline {
         self.place(seq).is_ok()
     }
 
-    /// `bind` answered. Another epoch is another history: what was held is not part of it.
-    pub fn bound(&mut self, bound: Bound) {
-        if bound.epoch != self.epoch {
+    /// `bind` answered to `since`. Another epoch is another history, and so is one that ends before what was seen of it (an
+    /// old copy of the database): what was held is not part of it.
+    pub fn bound(&mut self, since: Seq, bound: Bound) {
+        if bound.epoch != self.epoch || bound.seq < since {
             *self = Self::new(bound.epoch, bound.seq, bound.messages);
             return;
         }
@@ -245,8 +246,10 @@ mod tests {
     #[test]
     fn another_epoch_is_another_history() {
         let mut timeline = Timeline::new(epoch("a"), Seq(9), messages(1..=9));
-        timeline.bound(bound("b", 2, messages(1..=2), true));
+        timeline.bound(Seq(9), bound("b", 2, messages(1..=2), true));
         assert_eq!((held(&timeline), timeline.newest()), (vec![1, 2], Seq(2)));
+        timeline.bound(Seq(2), bound("b", 1, messages(1..=1), true));
+        assert_eq!((held(&timeline), timeline.newest()), (vec![1], Seq(1)));
     }
 
     #[test]
@@ -305,7 +308,7 @@ mod tests {
                 match event {
                     Event::Pushed(seq) => timeline.pushed(vec![message(seq)]),
                     Event::Skipped(to) => timeline.skipped(Seq(to)),
-                    Event::BoundSince(since) => timeline.bound(bound("a", total, messages(since + 1..=total), false)),
+                    Event::BoundSince(since) => timeline.bound(Seq(since), bound("a", total, messages(since + 1..=total), false)),
                     Event::History { before, limit } => timeline.filled(messages(before.saturating_sub(limit).max(1)..=before - 1)),
                 }
                 let held = held(&timeline);
@@ -316,7 +319,8 @@ mod tests {
                 let first = timeline.oldest_held().map_or(1, |seq| seq.0);
                 prop_assert_eq!(said, (first..=timeline.newest().0).collect::<Vec<_>>());
             }
-            timeline.bound(bound("a", total, messages(timeline.newest().0 + 1..=total), false));
+            let since = timeline.newest();
+            timeline.bound(since, bound("a", total, messages(since.0 + 1..=total), false));
             for (from, to) in gaps(&timeline) {
                 timeline.filled(messages(from..=to));
             }

@@ -58,7 +58,7 @@ impl Default for Web {
             metrics_from: vec![IpNet::from(loopback_v4()), IpNet::from(std::net::IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]))],
             body_bytes: 16 * 1024,
             read_within_ms: 15_000,
-            drain_within_ms: 6_000,
+            drain_within_ms: 4_000,
         }
     }
 }
@@ -151,7 +151,7 @@ pub struct Limits {
     /// Everything else a page asks for: sends, binds, history.
     pub request_burst: u32,
     pub request_a_minute: u32,
-    /// Sockets, and requests other than sends, of one session.
+    /// Sockets and requests of one session; its sends, too, unless `chat.cooldown_ms` is 0.
     pub session_burst: u32,
     pub session_a_minute: u32,
 }

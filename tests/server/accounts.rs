@@ -71,3 +71,23 @@ async fn an_expired_session_is_nobodys() {
     let answer = person.say("x").await;
     assert_eq!((answer.status.as_u16(), &answer.body["code"]), (401, &json!("not_signed_in")));
 }
+
+#[tokio::test]
+async fn a_session_slides_for_thirty_days_and_then_ends() {
+    use roomcast::server::{accounts::{Accounts, Entered}, clock::Clock, config::Storage, storage::Store};
+    const DAY: u64 = 24 * 3600 * 1000;
+    let folder = tempfile::TempDir::new().unwrap();
+    let store = Store::open(&Storage { data_dir: folder.path().into(), ..Storage::default() }).await.unwrap();
+    let clock = Clock::manual(DAY);
+    let accounts = Accounts::new(store.clone(), clock.clone());
+    let Entered::New(session) = accounts.enter_as_guest("阿明", None).await.unwrap() else { panic!("a new session") };
+    for day in [20, 45, 70] {
+        clock.set(day * DAY);
+        assert!(accounts.session(&session.token).await.unwrap().is_some(), "seen on day {day}");
+    }
+    clock.set(99 * DAY);
+    assert!(accounts.session(&session.token).await.unwrap().is_some(), "the last day");
+    clock.set(130 * DAY);
+    assert!(accounts.session(&session.token).await.unwrap().is_none());
+    assert_eq!(accounts.sweep().await.unwrap(), 1);
+}

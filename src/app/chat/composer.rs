@@ -1,9 +1,9 @@
 //! The text box: what is typed is never lost. A form first; with JavaScript the line goes out in place.
 
 use super::conversation::{Conversation, Outgoing};
-use crate::app::api::send;
+use crate::app::api::{answered, send};
 use crate::app::i18n::lang;
-use crate::domain::{draft::Draft, id::RoomId, refusal::{Refusal, seconds}, reply::Returned};
+use crate::domain::{draft::Draft, id::RoomId, refusal::{Refusal, seconds}, reply::{Accepted, Returned}};
 use crate::t;
 use gloo_timers::future::TimeoutFuture;
 use leptos::ev::{KeyboardEvent, SubmitEvent};
@@ -23,6 +23,8 @@ pub fn Composer(conversation: Conversation, returned: Option<Returned>) -> impl 
     let textarea = NodeRef::<Textarea>::new();
     let rules = conversation.rules();
     let length = RwSignal::new(0u32);
+    // A line that may have been stored though no answer came, and its nonce: sent again unchanged it is the same line.
+    let unsure = StoredValue::new(None::<(String, String)>);
     let cooldown = Cooldown::default();
     let (text, refusal) = returned.filter(|returned| returned.form == "/gateway/send").map(|returned| (returned.text, returned.refusal)).unzip();
     if let Some(refusal) = refusal {
@@ -53,8 +55,9 @@ pub fn Composer(conversation: Conversation, returned: Option<Returned>) -> impl 
         conversation.follow();
         conversation.outgoing.set(Some(Outgoing { text: draft.as_str().to_owned(), seq: None }));
         type_in("");
+        let nonce = unsure.try_update_value(Option::take).flatten().filter(|(text, _)| text == draft.as_str()).map_or_else(new_nonce, |(_, nonce)| nonce);
         spawn_local(async move {
-            match send_surely(conversation.room(), draft.as_str()).await {
+            match send_surely(conversation.room(), draft.as_str(), &nonce).await {
                 Ok(accepted) => {
                     conversation.outgoing.set(Some(Outgoing { text: draft.into_text(), seq: Some(accepted.seq) }));
                     conversation.settle_outgoing();
@@ -62,6 +65,9 @@ pub fn Composer(conversation: Conversation, returned: Option<Returned>) -> impl 
                 }
                 Err(refusal) => {
                     conversation.outgoing.set(None);
+                    if refusal == Refusal::Unreachable {
+                        unsure.set_value(Some((draft.into_text(), nonce)));
+                    }
                     if let Refusal::TooFast { retry_after_ms } = refusal {
                         cooldown.start(retry_after_ms);
                     }
@@ -111,7 +117,9 @@ pub fn Composer(conversation: Conversation, returned: Option<Returned>) -> impl 
 #[component]
 pub fn JoinForm(room: RoomId, returned: Option<Returned>) -> impl IntoView {
     let returned = returned.filter(|returned| matches!(returned.form.as_str(), "/session/guest" | "/gateway/send"));
-    let (text, refusal) = returned.map(|returned| (returned.text, returned.refusal)).unzip();
+    // A message is no nickname.
+    let nickname = |returned: &Returned| if returned.form == "/session/guest" { returned.text.clone() } else { String::new() };
+    let (text, refusal) = returned.map(|returned| (nickname(&returned), returned.refusal)).unzip();
     let here = format!("/rooms/{room}");
     view! {
         {refusal.map(|refusal| view! { <p class="notice" role="alert">{format!("{}: {}", t!(system), refusal.message(lang()))}</p> })}
@@ -133,11 +141,10 @@ fn Notice(conversation: Conversation) -> impl IntoView {
 }
 
 /// Once it is accepted it is accepted once: a lost answer is asked for again under the same nonce.
-async fn send_surely(room: RoomId, text: &str) -> Result<crate::domain::reply::Accepted, Refusal> {
-    let nonce = format!("{:x}-{:x}", js_sys::Date::now() as u64, (js_sys::Math::random() * 2f64.powi(52)) as u64);
+async fn send_surely(room: RoomId, text: &str, nonce: &str) -> Result<Accepted, Refusal> {
     let mut waits = TRY_AGAIN_MS.into_iter();
     loop {
-        match send(room.to_string(), text.to_owned(), Some(nonce.clone())).await {
+        match answered(send(room.to_string(), text.to_owned(), Some(nonce.to_owned()))).await {
             Err(Refusal::Unreachable) => match waits.next() {
                 Some(wait_ms) => TimeoutFuture::new(wait_ms).await,
                 None => return Err(Refusal::Unreachable),
@@ -145,6 +152,10 @@ async fn send_surely(room: RoomId, text: &str) -> Result<crate::domain::reply::A
             answer => return answer,
         }
     }
+}
+
+fn new_nonce() -> String {
+    format!("{:x}-{:x}", js_sys::Date::now() as u64, (js_sys::Math::random() * 2f64.powi(52)) as u64)
 }
 
 /// Counts down what the server said, and gives the button back.

@@ -2,7 +2,7 @@
 //! the page has to say goes by ordinary requests.
 
 use super::conversation::{Conversation, Link};
-use crate::app::api::bind;
+use crate::app::api::{answered, bind};
 use crate::domain::{
     backoff::Backoff,
     id::ClientId,
@@ -32,7 +32,7 @@ pub fn keep(conversation: Conversation) {
         let life = Life::default();
         let wake = { let life = life.clone(); move || life.wake() };
         let came_online = window_event_listener(ev::online, { let wake = wake.clone(); move |_| wake() });
-        let came_back = leptos_dom_visible(wake);
+        let came_back = on_visible(wake);
         spawn_local(stay_connected(conversation, life.clone()));
         let ended = StoredValue::new_local(Some((life, came_online, came_back)));
         on_cleanup(move || {
@@ -45,7 +45,7 @@ pub fn keep(conversation: Conversation) {
     });
 }
 
-fn leptos_dom_visible(wake: impl Fn() + 'static) -> WindowListenerHandle {
+fn on_visible(wake: impl Fn() + 'static) -> WindowListenerHandle {
     window_event_listener(ev::visibilitychange, move |_| {
         if !document().hidden() {
             wake();
@@ -166,10 +166,10 @@ async fn converse(conversation: Conversation, life: &Life, backoff: &mut Backoff
 async fn bind_again(conversation: Conversation, client: ClientId) -> Result<(), Loss> {
     let (since, epoch) = conversation.timeline.with_untracked(|timeline| (timeline.newest(), timeline.epoch().to_string()));
     let room = conversation.room().to_string();
-    match bind(client.to_string(), room, Some(since.to_string()), Some(epoch)).await {
+    match answered(bind(client.to_string(), room, Some(since.to_string()), Some(epoch))).await {
         Ok(bound) => {
             conversation.flush();
-            conversation.bound(bound);
+            conversation.bound(since, bound);
             conversation.link.set(Link::Up);
             Ok(())
         }

@@ -142,10 +142,11 @@ impl Conversation {
         false
     }
 
-    pub fn bound(self, bound: Bound) {
+    /// `bind` answered to `since`.
+    pub fn bound(self, since: Seq, bound: Bound) {
         let before = self.timeline.with_untracked(Timeline::newest);
         let newest = bound.seq;
-        self.timeline.update(|timeline| timeline.bound(bound));
+        self.timeline.update(|timeline| timeline.bound(since, bound));
         if !self.following.get_untracked() {
             self.unseen.update(|unseen| *unseen += newest.0.saturating_sub(before.0) as u32);
         }

@@ -4,7 +4,7 @@
 //! newest without JavaScript and stays there by itself when lines or keyboards come.
 
 use super::conversation::Conversation;
-use crate::app::api::history;
+use crate::app::api::{answered, history};
 use crate::app::i18n::{lang, missing, new_messages};
 use crate::domain::{calendar, id::Seq, message::{Message, Role}, timeline::{Row, Timeline}};
 use crate::t;
@@ -224,7 +224,7 @@ fn fetch(conversation: Conversation, loading: RwSignal<bool>, wanted: Wanted) {
     }
     loading.set(true);
     spawn_local(async move {
-        let answer = history(conversation.room().to_string(), before.to_string(), Some(limit.to_string())).await;
+        let answer = answered(history(conversation.room().to_string(), before.to_string(), Some(limit.to_string()))).await;
         if loading.try_set(false).is_some() {
             return;
         }

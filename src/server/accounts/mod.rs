@@ -55,14 +55,14 @@ impl Accounts {
     /// Whose cookie this is. An expired, revoked or forged one is nobody's.
     pub async fn session(&self, token: &Token) -> Result<Option<Session>, Refusal> {
         let (token_hash, now) = (token.hash(), self.clock.now_ms());
-        let cached = self.sessions.get(&token_hash).filter(|session| session.expires_at > now);
-        if let Some(session) = cached {
+        let extended = now + SESSION_MS - EXTEND_EVERY_MS;
+        if let Some(session) = self.sessions.get(&token_hash).filter(|session| session.expires_at >= extended) {
             return Ok(Some(session));
         }
         let row = self.store.session(&token_hash).await.map_err(|error| refusal_of(&error, "session"))?;
         let Some(row) = row.filter(|row| row.expires_at > now) else { return Ok(None) };
         let mut session = Session { person: row.person, token_hash, expires_at: row.expires_at };
-        if session.expires_at < now + SESSION_MS - EXTEND_EVERY_MS {
+        if session.expires_at < extended {
             session.expires_at = now + SESSION_MS;
             self.store.extend_session(&token_hash, session.expires_at).await.map_err(|error| refusal_of(&error, "session"))?;
         }
@@ -106,8 +106,11 @@ impl Accounts {
         let now = self.clock.now_ms();
         let new = NewPerson { uid: &uid, nickname: &nickname, account: &account, password: &password, created_at: now };
         self.store.put_account(new).await.map_err(|error| refusal_of(&error, "register"))?;
-        if let Some(link) = owner_link {
-            self.store.claim_ownership(&uid, &link.hash()).await.map_err(|error| refusal_of(&error, "register"))?;
+        if let Some(link) = owner_link
+            && !self.store.claim_ownership(&uid, &link.hash()).await.map_err(|error| refusal_of(&error, "register"))?
+        {
+            // Somebody else was quicker: the account stands, and may log in as what it is.
+            return Err(Refusal::malformed("owner"));
         }
         // Another token after a rise in rights: one that leaked before is worth nothing now.
         if let Some(session) = session {

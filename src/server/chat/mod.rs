@@ -184,8 +184,8 @@ impl Chat {
         let row = self.room(&room).await?;
         let messages = self.messages(&room, Seq::default(), None, PAGE).await?;
         let seq = messages.last().map_or(Seq::default(), |last| last.seq);
-        let (host, epoch) = (row.host.clone(), row.epoch.clone());
-        Ok(Snapshot { card: self.card(row), host, rules: self.rules(), epoch, seq, messages })
+        let epoch = row.epoch.clone();
+        Ok(Snapshot { card: self.card(row), rules: self.rules(), epoch, seq, messages })
     }
 
     fn card(&self, row: RoomRow) -> RoomCard {

@@ -252,3 +252,83 @@ impl Drop for Seat {
         metrics::counter!("roomcast_sockets_closed_total").increment(1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, DuplexStream};
+
+    fn connect(gateway: &Gateway, dialect: Dialect, owner: Option<Owner>) -> (ClientId, DuplexStream) {
+        let (ours, theirs) = tokio::io::duplex(1 << 16);
+        (gateway.connect(ours, dialect, owner).unwrap(), theirs)
+    }
+
+    async fn frame(stream: &mut DuplexStream) -> String {
+        assert_eq!(stream.read_u8().await.unwrap(), 0x81);
+        let mut payload = vec![0; stream.read_u8().await.unwrap() as usize];
+        stream.read_exact(&mut payload).await.unwrap();
+        String::from_utf8(payload).unwrap()
+    }
+
+    fn both(text: &str) -> Publication {
+        Publication::both(Frame::text(text.as_bytes()))
+    }
+
+    #[tokio::test]
+    async fn every_verb_reaches_whom_it_names() {
+        let gateway = Gateway::new(Settings::default());
+        let owner = Owner([1; 32]);
+        let (one, mut at_one) = connect(&gateway, Dialect::V1, Some(owner));
+        let (other, mut at_other) = connect(&gateway, Dialect::Plain, None);
+        for stream in [&mut at_one, &mut at_other] {
+            assert!(frame(stream).await.starts_with(r#"{"type":"init""#));
+        }
+        let (uid, group) = ("u".parse().unwrap(), Group::new("1"));
+        assert!(gateway.bind_uid(one, &uid) && gateway.join_group(one, &group) && gateway.join_group(other, &group));
+        let to = |to| Delivered { to, slow: 0 };
+        assert_eq!(gateway.send_to_client(other, &both("client")), to(1));
+        assert_eq!(gateway.send_to_uid(&uid, &both("uid")), to(1));
+        assert_eq!(gateway.send_to_group(&group, &both("group")), to(2));
+        assert_eq!(gateway.send_to_group(&group, &Publication::v1(Frame::text(b"v1"))), to(1));
+        assert!(gateway.leave_group(one, &group) && !gateway.leave_group(one, &group));
+        assert_eq!(gateway.send_to_group(&group, &both("left")), to(1));
+        assert_eq!(gateway.send_to_all(&both("all")), to(2));
+        for expected in ["uid", "group", "v1", "all"] {
+            assert_eq!(frame(&mut at_one).await, expected);
+        }
+        for expected in ["client", "group", "left", "all"] {
+            assert_eq!(frame(&mut at_other).await, expected);
+        }
+
+        assert_eq!((gateway.owner_of(one), gateway.owner_of(other)), (Some(Some(owner)), Some(None)));
+        let elsewhere = ClientId { port: 1, ..one };
+        assert!(gateway.is_online(one) && !gateway.is_online(elsewhere) && !gateway.bind_uid(elsewhere, &uid));
+        assert_eq!(gateway.close_owner(owner, CloseCode::SIGNED_OUT), 1);
+        assert_eq!(at_one.read_u16().await.unwrap(), 0x880c);
+        assert_eq!(at_one.read_u16().await.unwrap(), 4501);
+        drop(at_one);
+        while gateway.is_online(one) {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!((gateway.connection_count(), gateway.send_to_uid(&uid, &both("gone"))), (1, to(0)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_nothing_is_closed_as_slow_and_who_says_nothing_as_silent() {
+        let gateway = Gateway::new(Settings { queue_bytes: 1 << 20, ..Settings::default() });
+        let (stuck, _never_read) = connect(&gateway, Dialect::V1, None);
+        let (silent, mut at_silent) = connect(&gateway, Dialect::V1, None);
+        let began = tokio::time::Instant::now();
+        gateway.send_to_client(stuck, &both(&"x".repeat(1 << 17)));
+        while gateway.is_online(stuck) || gateway.is_online(silent) {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        // 25 s until the ping, 10 s for its answer, 2 s for the goodbye; 30 s without progress for the stuck one.
+        let took = began.elapsed();
+        assert!(took > Duration::from_secs(34) && took < Duration::from_secs(39), "{took:?}");
+        frame(&mut at_silent).await;
+        let mut rest = Vec::new();
+        at_silent.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(&rest[..6], [0x89, 0, 0x88, 8, 0x11, 0x3a], "a ping, then 4410");
+    }
+}

@@ -40,15 +40,6 @@ impl Row {
 }
 
 impl Store {
-    pub async fn person(&self, uid: &Uid) -> Result<Option<PersonRow>> {
-        let uid = uid.as_str();
-        sqlx::query_as!(Row, "SELECT uid, nickname, account, password, is_owner FROM people WHERE uid = ?", uid)
-            .fetch_optional(&self.readers)
-            .await?
-            .map(Row::into_person)
-            .transpose()
-    }
-
     pub async fn person_by_account(&self, account: &str) -> Result<Option<PersonRow>> {
         let key = name::account_key(account);
         sqlx::query_as!(Row, "SELECT uid, nickname, account, password, is_owner FROM people WHERE account_key = ?", key)

@@ -1,6 +1,6 @@
 //! Who asks: found out once a request, kept in its extensions.
 
-use super::{Site, refusals::Refused};
+use super::{Site, limits::Kind, refusals::in_words};
 use crate::domain::{
     lang::Lang,
     preferences::{LANG_COOKIE, Preferences, THEME_COOKIE, Theme},
@@ -12,7 +12,7 @@ use crate::server::{
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderName, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use cookie::{Cookie, SameSite};
 use std::net::{IpAddr, SocketAddr};
 
@@ -41,10 +41,15 @@ pub async fn find_out(State(site): State<Site>, ConnectInfo(peer): ConnectInfo<S
     let mut asked = Asked { address, secure, preferences, session: None };
     if let Some(token) = token {
         match site.accounts.session(&token).await {
-            Ok(session) => asked.session = session,
+            Ok(Some(session)) => asked.session = Some(session),
+            // Each token nobody has costs a look into the database: that is counted.
+            Ok(None) => {
+                if let Err(refusal) = site.limits.check(Kind::Request, &asked) {
+                    return in_words(&refusal, asked.preferences.lang);
+                }
+            }
             Err(refusal) => {
-                request.extensions_mut().insert(asked);
-                return Refused(refusal).into_response();
+                return in_words(&refusal, asked.preferences.lang);
             }
         }
     }
@@ -88,7 +93,7 @@ pub fn text_of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str>
 }
 
 /// The last address of X-Forwarded-For that no proxy of ours wrote about another proxy of ours; the peer's own when it is
-/// no proxy. An IPv6 network of 64 bits is one household, and one address here.
+/// no proxy.
 fn client_address(peer: IpAddr, headers: &HeaderMap, web: &Web) -> IpAddr {
     let trusted = |address: &IpAddr| web.trusted_proxies.iter().any(|network| network.contains(address));
     let mut address = peer.to_canonical();
@@ -102,13 +107,7 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, web: &Web) -> IpAddr {
             }
         }
     }
-    match address {
-        IpAddr::V6(v6) if !v6.is_loopback() => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-        }
-        address => address,
-    }
+    address
 }
 
 fn is_secure(peer: IpAddr, headers: &HeaderMap, web: &Web) -> bool {
@@ -129,7 +128,6 @@ mod tests {
         assert_eq!(client_address(ip("198.51.100.1"), &headers, &web), ip("198.51.100.1"));
         assert_eq!(client_address(ip("10.0.0.1"), &headers, &web), ip("203.0.113.9"));
         assert_eq!(client_address(ip("::ffff:10.0.0.1"), &headers, &web), ip("203.0.113.9"));
-        assert_eq!(client_address(ip("2001:db8:1:2:3:4:5:6"), &headers, &web), ip("2001:db8:1:2::"));
         headers.insert(FORWARDED_FOR, "garbage".parse().unwrap());
         assert_eq!(client_address(ip("10.0.0.1"), &headers, &web), ip("10.0.0.1"));
     }

@@ -7,7 +7,7 @@ use crate::domain::{
     lang::Lang,
     preferences::{LANG_COOKIE, THEME_COOKIE, Theme},
     push::CloseCode,
-    refusal::Refusal,
+    refusal::{Refusal, seconds},
     reply::{Accepted, Bound, Done, History, Opened, Returned, SignedIn},
     room::{Person, RoomCard, Snapshot},
 };
@@ -66,6 +66,7 @@ impl Caller {
     }
 
     pub async fn log_out(&self) -> Result<Done, Refusal> {
+        self.limit(Kind::Request)?;
         if let Some(session) = &self.asked.session {
             self.site.accounts.end(session).await?;
             self.leave_old_session();
@@ -111,20 +112,19 @@ impl Caller {
     }
 
     pub async fn lobby(&self) -> Result<Vec<RoomCard>, Refusal> {
-        self.limit(Kind::Request)?;
-        self.site.chat.lobby().await
+        let lobby = async {
+            self.limit(Kind::Request)?;
+            self.site.chat.lobby().await
+        };
+        self.page(lobby.await)
     }
 
-    /// For a page: an unknown room is also the page's own status.
     pub async fn snapshot(&self, room: &str) -> Result<Snapshot, Refusal> {
-        self.limit(Kind::Request)?;
-        let snapshot = self.site.chat.snapshot(room).await;
-        if let Err(refusal) = &snapshot
-            && let Ok(status) = StatusCode::from_u16(refusal.status())
-        {
-            self.response.set_status(status);
-        }
-        snapshot
+        let snapshot = async {
+            self.limit(Kind::Request)?;
+            self.site.chat.snapshot(room).await
+        };
+        self.page(snapshot.await)
     }
 
     pub fn person(&self) -> Option<Person> {
@@ -134,6 +134,19 @@ impl Caller {
     /// The form that was refused on the last load, once.
     pub fn returned_form(&self) -> Option<Returned> {
         self.site.returned.take(&self.parts.headers)
+    }
+
+    /// What a page is made of: its refusal is also the page's own status.
+    fn page<T>(&self, content: Result<T, Refusal>) -> Result<T, Refusal> {
+        if let Err(refusal) = &content
+            && let Ok(status) = StatusCode::from_u16(refusal.status())
+        {
+            self.response.set_status(status);
+            if let Refusal::TooFast { retry_after_ms } = refusal {
+                self.response.insert_header(header::RETRY_AFTER, HeaderValue::from(seconds(*retry_after_ms)));
+            }
+        }
+        content
     }
 
     fn session(&self) -> Result<&Session, Refusal> {

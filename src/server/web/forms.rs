@@ -45,21 +45,17 @@ pub async fn admit(State(site): State<Site>, request: Request, next: Next) -> Re
     if request.method() != Method::POST {
         return next.run(request).await;
     }
-    let (parts, body) = request.into_parts();
-    let form = match read(&site, &parts.headers, body).await {
-        Ok(form) => form,
-        Err(refusal) => return Refused(refusal).into_response(),
+    let (mut parts, body) = request.into_parts();
+    let (path, headers) = (parts.uri.path().to_owned(), parts.headers.clone());
+    let secure = parts.extensions.get::<Asked>().is_some_and(|asked| asked.secure);
+    let from_a_page = text_of(&headers, &header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
+    // Leptos has an answer of its own for those who accept HTML; the one here keeps what was typed.
+    parts.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    let (fields, response) = match read(&site, &headers, body).await {
+        Ok(Form { bytes, fields }) => (fields, next.run(Request::from_parts(parts, Body::from(bytes))).await),
+        Err(refusal) => (HashMap::new(), Refused(refusal).into_response()),
     };
-    let from_a_page = text_of(&parts.headers, &header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
-    let mut request = Request::from_parts(parts, Body::from(form.bytes));
-    if !from_a_page {
-        return next.run(request).await;
-    }
-    let asked = request.extensions().get::<Asked>().cloned();
-    let (path, headers) = (request.uri().path().to_owned(), request.headers().clone());
-    request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    let response = next.run(request).await;
-    go_on(&site, &path, &headers, form.fields, response, asked.is_some_and(|asked| asked.secure)).await
+    if from_a_page { go_on(&site, &path, &headers, fields, response, secure).await } else { response }
 }
 
 struct Form {
@@ -107,7 +103,13 @@ async fn go_on(site: &Site, path: &str, headers: &HeaderMap, mut fields: HashMap
         redirect(&mut parts.headers, &to.unwrap_or_else(came_from));
     } else {
         let refusal = parts.extensions.remove::<Refusal>().or_else(|| serde_json::from_slice(&body).ok()).unwrap_or(Refusal::Busy);
-        let text = ["message", "title", "nickname", "name"].iter().find_map(|field| fields.remove(*field)).unwrap_or_default();
+        let field = match path {
+            "/gateway/send" => "message",
+            "/gateway/rooms" => "title",
+            "/session/guest" => "nickname",
+            _ => "name",
+        };
+        let text = fields.remove(field).unwrap_or_default();
         let name = site.returned.keep(Returned { form: path.into(), refusal, text });
         let seconds = i64::try_from(RETURNED_FOR.as_secs()).unwrap_or(i64::MAX);
         if let Ok(cookie) = HeaderValue::from_str(&set_cookie(RETURNED_COOKIE, &name, seconds, secure, true)) {

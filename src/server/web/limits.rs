@@ -61,7 +61,7 @@ impl Limits {
                 Kind::Socket => &by_address.socket,
                 Kind::Request | Kind::Send => &by_address.request,
             };
-            bucket.take(&asked.address)?;
+            bucket.take(&household(asked.address))?;
         }
         match &asked.session {
             Some(session) if !(kind == Kind::Send && self.sends_unlimited) => self.by_session.take(&session.token_hash),
@@ -80,6 +80,17 @@ impl Limits {
         }
         self.by_session.sweep();
         self.by_account.sweep();
+    }
+}
+
+/// An IPv6 network of 64 bits is one household, and one address here.
+fn household(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) if !v6.is_loopback() => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+        address => address,
     }
 }
 

@@ -52,9 +52,10 @@ impl Site {
         Self(Arc::new(Floors { config, store, gateway, accounts, chat, metrics, leaving, limits, returned }))
     }
 
-    /// Forgets addresses and sessions that no limit remembers. To be called now and then.
+    /// Forgets addresses and sessions that no limit remembers, and folds the samples of the figures together.
     pub fn sweep(&self) {
         self.limits.sweep();
+        self.metrics.run_upkeep();
     }
 }
 

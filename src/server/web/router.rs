@@ -39,8 +39,8 @@ where
     people
         .merge(operators)
         .layer(from_fn(refusals::say))
-        .layer(cors(&site))
         .layer(from_fn_with_state(site.clone(), asked::find_out))
+        .layer(cors(&site))
         .layer(from_fn(files))
         .route("/healthz", get(telemetry::healthz))
         .layer(CatchPanicLayer::custom(panicked))

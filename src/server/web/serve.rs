@@ -16,7 +16,7 @@ use tower::ServiceExt;
 const MAX_HEADER: usize = 16 * 1024;
 /// After the system refused a connection (out of file descriptors), the next try waits this long.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
 
 /// What was left undone when the time was over.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ pub struct Served {
 /// Serves until `leave` resolves and everyone was seen off.
 pub async fn serve(listener: TcpListener, site: Site, router: Router, leave: impl Future<Output = ()>) -> Served {
     let connections = TaskTracker::new();
-    let mut sweep = tokio::time::interval(SWEEP_EVERY);
+    connections.spawn(sweep(site.clone()));
     let mut leave = std::pin::pin!(leave);
     loop {
         tokio::select! {
@@ -38,12 +38,6 @@ pub async fn serve(listener: TcpListener, site: Site, router: Router, leave: imp
                     tokio::time::sleep(ACCEPT_AGAIN).await;
                 }
             },
-            _ = sweep.tick() => {
-                site.sweep();
-                if let Err(error) = site.accounts.sweep().await {
-                    tracing::warn!(%error, "expired sessions were not removed");
-                }
-            }
             () = &mut leave => break,
         }
     }
@@ -89,4 +83,19 @@ fn converse(stream: TcpStream, peer: std::net::SocketAddr, site: &Site, router: 
             tracing::debug!(%error, "connection");
         }
     });
+}
+
+/// Forgets what time has made worthless, beside the accepting of connections and never in its way.
+async fn sweep(site: Site) {
+    let mut tick = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = site.leaving.cancelled() => return,
+        }
+        site.sweep();
+        if let Err(error) = site.accounts.sweep().await {
+            tracing::warn!(%error, "expired sessions were not removed");
+        }
+    }
 }

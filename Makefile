@@ -1,0 +1,29 @@
+# Two commands matter: `make run` and `make test`. Each does its own set-up, says what it does, and does nothing twice.
+
+.DEFAULT_GOAL := run
+.PHONY: run build test watch bench check queries same-site
+
+run: build        ## set up, build, serve
+	target/release/roomcast
+
+build:            ## the binary with its site: target/release/roomcast
+	tools/build.sh
+
+test: build       ## everything: Rust, house rules, end to end
+	tools/test.sh
+
+watch:            ## rebuild and reload while you write
+	PATH="$$(tools/setup.sh watch):$$PATH" cargo leptos watch
+
+bench: build      ## print the figures of benches/RESULTS.md anew
+	tools/bench.sh
+
+check:            ## what a reviewer asks first
+	cargo fmt --check
+	cargo clippy --all-targets --features ssr -- --deny warnings
+
+queries:          ## after a migration or a query changed: renew .sqlx
+	tools/queries.sh
+
+same-site:        ## hold the two ways of building the site together (builds cargo-leptos once, 8 minutes)
+	PATH="$$(tools/setup.sh watch):$$PATH" tools/same-site.sh
