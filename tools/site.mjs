@@ -35,10 +35,14 @@ rmSync(site, { recursive: true, force: true });
 mkdirSync(pkg, { recursive: true });
 
 // 2. Its JavaScript, under the name the pages ask for; then smaller.
-run("wasm-bindgen", "--target=web", "--no-typescript", `--out-name=${name}`, `--out-dir=${pkg}`, wasm);
+run("wasm-bindgen", "--target=web", `--out-name=${name}`, `--out-dir=${pkg}`, wasm);
 renameSync(join(pkg, `${name}_bg.wasm`), join(pkg, `${name}.wasm`));
+// Declarations are for editors, not for browsers.
+for (const file of readdirSync(pkg)) if (file.endsWith(".d.ts")) rmSync(join(pkg, file));
 const shrunk = join(pkg, `${name}.wasm`);
 run("wasm-opt", "-Oz", "--enable-bulk-memory", "--enable-nontrapping-float-to-int", shrunk, "-o", shrunk);
+
+run("node", "tools/minify.mjs", join(pkg, `${name}.js`));
 
 // 3. One style sheet.
 const bin = process.env.PATH.split(":").find((folder) => existsSync(join(folder, "../lightningcss")));

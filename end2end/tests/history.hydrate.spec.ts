@@ -27,7 +27,7 @@ async function drift(watched: Locator, settled: () => Promise<void>): Promise<nu
 
 /** The scroller counts from the bottom, so this is how far above it the reader is. */
 const scrollAbove = (page: Page, pixels: number) => scroller(page).evaluate((element, pixels) => (element.scrollTop = -pixels), pixels);
-const below = (page: Page) => scroller(page).evaluate((element) => -element.scrollTop);
+const below = (page: Page) => scroller(page).evaluate((element) => Math.abs(element.scrollTop));
 const atTop = (page: Page) => scroller(page).evaluate((element) => (element.scrollTop = -element.scrollHeight));
 
 test('starts at the newest fifty and fetches older ones on the way up, without a jump', async ({ guest }) => {

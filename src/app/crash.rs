@@ -1,6 +1,6 @@
 //! After a panic the wasm is dead and the page only looks alive: a bar offers to load it again.
 
-use crate::app::i18n::Texts;
+use crate::app::i18n::texts;
 use crate::domain::lang::Lang;
 use leptos::prelude::*;
 use std::panic;
@@ -16,15 +16,15 @@ pub fn install() {
 fn show_bar() -> Option<()> {
     let document = document();
     let lang = document.document_element()?.get_attribute("lang").unwrap_or_default();
-    let texts = Texts::of(Lang::accepted(&lang));
+    let lang = Lang::accepted(&lang);
     let bar = document.create_element("p").ok()?;
     bar.set_class_name("crash-bar");
     bar.set_attribute("role", "alert").ok()?;
-    bar.set_text_content(Some(&format!("{} ", texts.crashed)));
+    bar.set_text_content(Some(&format!("{} ", texts::crashed(lang))));
     let link = document.create_element("a").ok()?;
     // The page's own address: loading it again is all there is to do.
     link.set_attribute("href", &window().location().href().ok()?).ok()?;
-    link.set_text_content(Some(texts.reload));
+    link.set_text_content(Some(texts::reload(lang)));
     bar.append_child(&link).ok()?;
     document.body()?.append_child(&bar).ok()?;
     Some(())

@@ -4,160 +4,70 @@ use crate::domain::lang::Lang;
 use crate::domain::preferences::{Preferences, Theme};
 use leptos::prelude::use_context;
 
-pub struct Texts {
-    pub lobby: &'static str,
-    pub tagline: &'static str,
-    pub open_room: &'static str,
-    pub room_title: &'static str,
-    pub open: &'static str,
-    pub account_to_open: &'static str,
-    pub no_rooms: &'static str,
-    pub host: &'static str,
-    pub no_host: &'static str,
-    pub sign_in: &'static str,
-    pub sign_out: &'static str,
-    pub guest: &'static str,
-    pub guest_hint: &'static str,
-    pub nickname: &'static str,
-    pub enter: &'static str,
-    pub log_in: &'static str,
-    pub register: &'static str,
-    pub register_hint: &'static str,
-    pub register_as_guest_hint: &'static str,
-    pub owner_hint: &'static str,
-    pub wrong_login: &'static str,
-    pub name: &'static str,
-    pub password: &'static str,
-    pub new_password: &'static str,
-    pub nickname_optional: &'static str,
-    pub switch_language: &'static str,
-    pub theme: &'static str,
-    pub not_found: &'static str,
-    pub back: &'static str,
-    pub chat: &'static str,
-    pub placeholder: &'static str,
-    pub send: &'static str,
-    pub sending: &'static str,
-    pub badge: &'static str,
-    pub system: &'static str,
-    pub pick_nickname: &'static str,
-    pub have_account: &'static str,
-    pub silence: &'static str,
-    pub loading: &'static str,
-    pub fetch_missing: &'static str,
-    pub latest: &'static str,
-    pub beginning: &'static str,
-    pub reconnecting: &'static str,
-    pub ended: &'static str,
-    pub crashed: &'static str,
-    pub reload: &'static str,
+/// Each text is a function of its own, so that a page carries only what it shows.
+macro_rules! texts {
+    ($($name:ident: $zh:literal, $en:literal;)*) => {
+        pub mod texts {
+            use crate::domain::lang::Lang;
+            $(
+                pub fn $name(lang: Lang) -> &'static str {
+                    match lang {
+                        Lang::Zh => $zh,
+                        Lang::En => $en,
+                    }
+                }
+            )*
+        }
+    };
 }
 
-const ZH: Texts = Texts {
-    lobby: "直播间",
-    tagline: "选一个房间，进去聊聊",
-    open_room: "开一个房间",
-    room_title: "房间标题",
-    open: "开房间",
-    account_to_open: "注册账号后就可以开自己的房间",
-    no_rooms: "还没有房间",
-    host: "主播",
-    no_host: "暂无主播",
-    sign_in: "登录",
-    sign_out: "退出",
-    guest: "游客进入",
-    guest_hint: "只要一个昵称，马上就能聊",
-    nickname: "昵称",
-    enter: "进入",
-    log_in: "账号登录",
-    register: "注册账号",
-    register_hint: "保留昵称，还可以开房间",
-    register_as_guest_hint: "保留您现在的身份，还可以开房间",
-    owner_hint: "这个账号将成为本站的站长，并主持第一个房间",
-    wrong_login: "用户名或密码不正确",
-    name: "用户名",
-    password: "密码",
-    new_password: "密码（至少 8 位）",
-    nickname_optional: "昵称（可不填）",
-    switch_language: "English",
-    theme: "主题",
-    not_found: "这里什么都没有",
-    back: "返回大厅",
-    chat: "聊天",
-    placeholder: "输入聊天内容...",
-    send: "发送",
-    sending: "发送中",
-    badge: "[主播]",
-    system: "系统提示",
-    pick_nickname: "取个昵称，加入聊天",
-    have_account: "已有账号？登录",
-    silence: "还没有人说话，来打个招呼吧",
-    loading: "正在加载更早的消息…",
-    fetch_missing: "点击补上",
-    latest: "回到最新",
-    beginning: "没有更早的消息了",
-    reconnecting: "连接断开，正在重新连接…",
-    ended: "连接已结束，请刷新页面",
-    crashed: "页面出错了",
-    reload: "刷新",
-};
-
-const EN: Texts = Texts {
-    lobby: "Live rooms",
-    tagline: "Pick a room and say hello",
-    open_room: "Open a room",
-    room_title: "Room title",
-    open: "Open",
-    account_to_open: "Register an account to open a room of your own",
-    no_rooms: "There are no rooms yet",
-    host: "Host",
-    no_host: "No host yet",
-    sign_in: "Sign in",
-    sign_out: "Sign out",
-    guest: "Come in as a guest",
-    guest_hint: "A nickname is all it takes",
-    nickname: "Nickname",
-    enter: "Enter",
-    log_in: "Log in",
-    register: "Register",
-    register_hint: "Keep your nickname and open rooms",
-    register_as_guest_hint: "Stay who you are now, and open rooms",
-    owner_hint: "This account will own the site and host its first room",
-    wrong_login: "Wrong name or password",
-    name: "Name",
-    password: "Password",
-    new_password: "Password (8 characters or more)",
-    nickname_optional: "Nickname (optional)",
-    switch_language: "中文",
-    theme: "Theme",
-    not_found: "There is nothing here",
-    back: "Back to the lobby",
-    chat: "Chat",
-    placeholder: "Type a message...",
-    send: "Send",
-    sending: "Sending",
-    badge: "[Host]",
-    system: "System",
-    pick_nickname: "Pick a nickname to join in",
-    have_account: "Have an account? Sign in",
-    silence: "Nobody has said anything yet. Say hello!",
-    loading: "Loading older messages…",
-    fetch_missing: "tap to fetch",
-    latest: "Jump to latest",
-    beginning: "This is where it began",
-    reconnecting: "Connection lost, reconnecting…",
-    ended: "The connection has ended: please reload",
-    crashed: "Something went wrong on this page",
-    reload: "Reload",
-};
-
-impl Texts {
-    pub fn of(lang: Lang) -> &'static Self {
-        match lang {
-            Lang::Zh => &ZH,
-            Lang::En => &EN,
-        }
-    }
+texts! {
+    lobby: "直播间", "Live rooms";
+    tagline: "选一个房间，进去聊聊", "Pick a room and say hello";
+    open_room: "开一个房间", "Open a room";
+    room_title: "房间标题", "Room title";
+    open: "开房间", "Open";
+    account_to_open: "注册账号后就可以开自己的房间", "Register an account to open a room of your own";
+    no_rooms: "还没有房间", "There are no rooms yet";
+    host: "主播", "Host";
+    no_host: "暂无主播", "No host yet";
+    sign_in: "登录", "Sign in";
+    sign_out: "退出", "Sign out";
+    guest: "游客进入", "Come in as a guest";
+    guest_hint: "只要一个昵称，马上就能聊", "A nickname is all it takes";
+    nickname: "昵称", "Nickname";
+    enter: "进入", "Enter";
+    log_in: "账号登录", "Log in";
+    register: "注册账号", "Register";
+    register_hint: "保留昵称，还可以开房间", "Keep your nickname and open rooms";
+    register_as_guest_hint: "保留您现在的身份，还可以开房间", "Stay who you are now, and open rooms";
+    owner_hint: "这个账号将成为本站的站长，并主持第一个房间", "This account will own the site and host its first room";
+    wrong_login: "用户名或密码不正确", "Wrong name or password";
+    name: "用户名", "Name";
+    password: "密码", "Password";
+    new_password: "密码（至少 8 位）", "Password (8 characters or more)";
+    nickname_optional: "昵称（可不填）", "Nickname (optional)";
+    switch_language: "English", "中文";
+    theme: "主题", "Theme";
+    not_found: "这里什么都没有", "There is nothing here";
+    back: "返回大厅", "Back to the lobby";
+    chat: "聊天", "Chat";
+    placeholder: "输入聊天内容...", "Type a message...";
+    send: "发送", "Send";
+    sending: "发送中", "Sending";
+    badge: "[主播]", "[Host]";
+    system: "系统提示", "System";
+    pick_nickname: "取个昵称，加入聊天", "Pick a nickname to join in";
+    have_account: "已有账号？登录", "Have an account? Sign in";
+    silence: "还没有人说话，来打个招呼吧", "Nobody has said anything yet. Say hello!";
+    loading: "正在加载更早的消息…", "Loading older messages…";
+    fetch_missing: "点击补上", "tap to fetch";
+    latest: "回到最新", "Jump to latest";
+    beginning: "没有更早的消息了", "This is where it began";
+    reconnecting: "连接断开，正在重新连接…", "Connection lost, reconnecting…";
+    ended: "连接已结束，请刷新页面", "The connection has ended: please reload";
+    crashed: "页面出错了", "Something went wrong on this page";
+    reload: "刷新", "Reload";
 }
 
 pub fn online(lang: Lang, count: u32) -> String {
@@ -203,6 +113,6 @@ pub fn lang() -> Lang {
 #[macro_export]
 macro_rules! t {
     ($text:ident) => {
-        $crate::app::i18n::Texts::of($crate::app::i18n::lang()).$text
+        $crate::app::i18n::texts::$text($crate::app::i18n::lang())
     };
 }

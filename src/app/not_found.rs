@@ -3,10 +3,12 @@
 use crate::app::top_bar::TopBar;
 use crate::t;
 use leptos::prelude::*;
+use leptos_meta::Title;
 
 #[component]
 pub fn NotFound() -> impl IntoView {
     view! {
+        <Title text=format!("{} · Roomcast", t!(not_found))/>
         <TopBar you=None/>
         <main class="page page--narrow">
             <h1>{t!(not_found)}</h1>

@@ -1,6 +1,6 @@
 //! The bar above every page: where one is, who one is, language and theme.
 
-use crate::app::i18n::{Texts, lang, theme_name};
+use crate::app::i18n::{lang, texts, theme_name};
 use crate::domain::preferences::{Preferences, THEME_COOKIE};
 use crate::domain::room::Person;
 use crate::t;
@@ -65,7 +65,7 @@ fn ThemeSwitch(preferences: Preferences) -> impl IntoView {
         }
     };
     let lang = preferences.lang;
-    let label = move || format!("{}: {}", Texts::of(lang).theme, theme_name(lang, theme.get()));
+    let label = move || format!("{}: {}", texts::theme(lang), theme_name(lang, theme.get()));
     view! {
         <form method="post" action="/session/preferences" on:submit=switch>
             <input type="hidden" name="theme" value=move || theme.get().next().code()/>

@@ -33,13 +33,14 @@ pub fn keep(conversation: Conversation) {
         let wake = { let life = life.clone(); move || life.wake() };
         let came_online = window_event_listener(ev::online, { let wake = wake.clone(); move |_| wake() });
         let came_back = on_visible(wake);
+        // A socket does not notice that the network went; the browser does.
+        let went_offline = window_event_listener(ev::offline, { let life = life.clone(); move |_| say_lost_if_it_lasts(conversation, &life) });
         spawn_local(stay_connected(conversation, life.clone()));
-        let ended = StoredValue::new_local(Some((life, came_online, came_back)));
+        let ended = StoredValue::new_local(Some((life, [came_online, came_back, went_offline])));
         on_cleanup(move || {
-            if let Some((life, came_online, came_back)) = ended.try_update_value(Option::take).flatten() {
+            if let Some((life, listeners)) = ended.try_update_value(Option::take).flatten() {
                 life.end();
-                came_online.remove();
-                came_back.remove();
+                listeners.into_iter().for_each(WindowListenerHandle::remove);
             }
         });
     });

@@ -128,6 +128,7 @@ impl Conversation {
         if messages.is_empty() {
             return false;
         }
+        self.recognise_outgoing(&messages);
         let others = messages.iter().filter(|message| !self.is_mine(&message.user)).count() as u32;
         self.timeline.update(|timeline| {
             if !following && timeline.len() + messages.len() > GROWN {
@@ -146,11 +147,22 @@ impl Conversation {
     pub fn bound(self, since: Seq, bound: Bound) {
         let before = self.timeline.with_untracked(Timeline::newest);
         let newest = bound.seq;
+        self.recognise_outgoing(&bound.messages);
         self.timeline.update(|timeline| timeline.bound(since, bound));
         if !self.following.get_untracked() {
             self.unseen.update(|unseen| *unseen += newest.0.saturating_sub(before.0) as u32);
         }
         self.settle_outgoing();
+    }
+
+    /// A push may be quicker than the answer to the send that caused it: then the line on its way has come already.
+    fn recognise_outgoing(self, messages: &[Message]) {
+        let Some(text) = self.outgoing.with_untracked(|outgoing| outgoing.as_ref().filter(|outgoing| outgoing.seq.is_none()).map(|outgoing| outgoing.text.clone())) else {
+            return;
+        };
+        if let Some(message) = messages.iter().find(|message| message.text == text && self.is_mine(&message.user)) {
+            self.outgoing.set(Some(Outgoing { text, seq: Some(message.seq) }));
+        }
     }
 
     /// One's own line is in the list: the one on its way is no longer.

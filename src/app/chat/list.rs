@@ -33,6 +33,7 @@ pub fn MessageList(conversation: Conversation) -> impl IntoView {
         conversation.timeline.with(|timeline| timeline.rows(|at| if localised { local_day(at) } else { calendar::day_of(at) }))
     };
     hold_still(conversation, scroller);
+    go_down_to_follow(conversation, scroller, loading);
 
     let on_scroll = move |_| {
         let Some(node) = scroller.get_untracked() else { return };
@@ -48,15 +49,6 @@ pub fn MessageList(conversation: Conversation) -> impl IntoView {
             fetch(conversation, loading, Wanted::Newer);
         } else if above <= NEAR_END {
             fetch(conversation, loading, Wanted::Older);
-        }
-    };
-    let to_bottom = move |_| {
-        if conversation.timeline.with_untracked(Timeline::is_detached) {
-            fetch(conversation, loading, Wanted::Latest);
-        }
-        conversation.follow();
-        if let Some(node) = scroller.get_untracked() {
-            node.set_scroll_top(0);
         }
     };
     let is_empty = move || conversation.timeline.with(Timeline::is_empty) && conversation.outgoing.with(Option::is_none);
@@ -80,7 +72,7 @@ pub fn MessageList(conversation: Conversation) -> impl IntoView {
                 </ol>
             </div>
             <Show when=move || !conversation.following.get()>
-                <button class="list__pill" type="button" on:click=to_bottom>{pill}</button>
+                <button class="list__pill" type="button" on:click=move |_| conversation.follow()>{pill}</button>
             </Show>
             <Announcer conversation/>
         </div>
@@ -178,23 +170,37 @@ fn Announcer(conversation: Conversation) -> impl IntoView {
 
 /// A reader above the bottom keeps the line they read: what comes below pushes nothing up.
 fn hold_still(conversation: Conversation, scroller: NodeRef<Div>) {
-    Effect::new(move |before: Option<(i32, Option<Seq>)>| {
+    let height = StoredValue::new(0);
+    Effect::new(move |before: Option<Option<Seq>>| {
         let newest = conversation.timeline.with(Timeline::newest_held);
-        let Some(node) = scroller.get_untracked() else { return (0, newest) };
-        let height = node.scroll_height();
-        if let Some((before, last)) = before
-            && last != newest
-            && !conversation.following.get_untracked()
-        {
-            // This effect may run before the rows are there: look again when they are, still before the paint.
-            spawn_local(async move {
-                tick().await;
-                if let Some(node) = scroller.get_untracked() {
-                    node.set_scroll_top(node.scroll_top() - (node.scroll_height() - before));
-                }
-            });
+        let grew_below = before.is_some_and(|before| before != newest);
+        // The rows come with this flush: look when they are there, still before the paint.
+        spawn_local(async move {
+            tick().await;
+            let (Some(node), Some(before)) = (scroller.get_untracked(), height.try_get_value()) else { return };
+            let now = node.scroll_height();
+            height.set_value(now);
+            if grew_below && !conversation.following.get_untracked() {
+                node.set_scroll_top(node.scroll_top() - (now - before));
+            }
+        });
+        newest
+    });
+}
+
+/// Whoever follows again, by the pill or by saying something, is taken to the newest line.
+fn go_down_to_follow(conversation: Conversation, scroller: NodeRef<Div>, loading: RwSignal<bool>) {
+    Effect::new(move |was: Option<bool>| {
+        let following = conversation.following.get();
+        if following && was == Some(false) {
+            if conversation.timeline.with_untracked(Timeline::is_detached) {
+                fetch(conversation, loading, Wanted::Latest);
+            }
+            if let Some(node) = scroller.get_untracked() {
+                node.set_scroll_top(0);
+            }
         }
-        (height, newest)
+        following
     });
 }
 

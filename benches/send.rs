@@ -1,0 +1,88 @@
+//! Accepted sends a second through HTTP, and how long one takes. 64 people, a thread and a kept-alive connection each, one
+//! request after the other. Only the standard library: `rustc -O benches/send.rs`, run by `make bench`.
+//!
+//! send ADDRESS SECONDS
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+const PEOPLE: usize = 64;
+
+struct Person {
+    reader: BufReader<TcpStream>,
+    address: String,
+    cookie: String,
+}
+
+impl Person {
+    fn enter(address: &str, nickname: &str) -> Self {
+        let stream = TcpStream::connect(address).expect("the server listens");
+        stream.set_nodelay(true).expect("nodelay");
+        let mut person = Self { reader: BufReader::new(stream), address: address.into(), cookie: String::new() };
+        let (status, head) = person.post("/session/guest", &format!("nickname={nickname}"));
+        assert_eq!(status, 200, "{head}");
+        let cookie = head.split("set-cookie: ").nth(1).and_then(|rest| rest.split(';').next()).expect("a session cookie");
+        person.cookie = format!("Cookie: {cookie}\r\n");
+        person
+    }
+
+    fn post(&mut self, path: &str, form: &str) -> (u16, String) {
+        let Self { reader, address, cookie } = self;
+        let request = format!(
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\n{cookie}Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+            form.len()
+        );
+        reader.get_mut().write_all(request.as_bytes()).expect("write");
+        let (mut head, mut length) = (String::new(), 0);
+        loop {
+            let before = head.len();
+            reader.read_line(&mut head).expect("read");
+            let line = &head[before..];
+            if let Some(value) = line.strip_prefix("content-length: ") {
+                length = value.trim().parse().expect("a length");
+            }
+            if line == "\r\n" {
+                break;
+            }
+        }
+        std::io::copy(&mut reader.take(length), &mut std::io::sink()).expect("body");
+        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
+        (status, head)
+    }
+}
+
+fn main() {
+    let mut arguments = std::env::args().skip(1);
+    let address = arguments.next().expect("ADDRESS");
+    let seconds: u64 = arguments.next().and_then(|text| text.parse().ok()).expect("SECONDS");
+    let (ready, stop) = (Barrier::new(PEOPLE + 1), AtomicBool::new(false));
+    let mut took: Vec<u32> = std::thread::scope(|scope| {
+        let people: Vec<_> = (0..PEOPLE)
+            .map(|n| {
+                let (address, ready, stop) = (&address, &ready, &stop);
+                scope.spawn(move || {
+                    let mut person = Person::enter(address, &format!("p{n}"));
+                    let mut took = Vec::new();
+                    ready.wait();
+                    while !stop.load(Ordering::Relaxed) {
+                        let began = Instant::now();
+                        let (status, head) = person.post("/gateway/send", "room=1&message=hello+everybody+in+this+room");
+                        assert_eq!(status, 200, "{head}");
+                        took.push(began.elapsed().as_micros() as u32);
+                    }
+                    took
+                })
+            })
+            .collect();
+        ready.wait();
+        std::thread::sleep(Duration::from_secs(seconds));
+        stop.store(true, Ordering::Relaxed);
+        people.into_iter().flat_map(|person| person.join().expect("no failure")).collect()
+    });
+    took.sort_unstable();
+    let at = |share: f64| f64::from(took[((took.len() - 1) as f64 * share) as usize]) / 1000.0;
+    println!("accepted sends a second, {PEOPLE} people: {:.0}   p50 {:.1} ms   p99 {:.1} ms   max {:.1} ms", took.len() as f64 / seconds as f64, at(0.5), at(0.99), at(1.0));
+}
