@@ -25,6 +25,8 @@ test('the server is killed and started again', async ({ server, guest }) => {
   const said = await texts(page).allTextContents();
   expect(said.filter((text) => text !== '断线时说的')).toEqual(['之前', '一', '二', '三']);
   expect(said).toContain('断线时说的');
+  // It may still be on its way: the next one waits its turn.
+  await expect(page.locator('.line--pending')).toHaveCount(0);
 
   await ming.say('之后');
   await expect(texts(page)).toHaveText([...said, '之后']);

@@ -173,6 +173,13 @@ impl Conversation {
         }
     }
 
+    /// The reader went up to read.
+    pub fn look_away(self) {
+        if self.following.get_untracked() {
+            self.following.set(false);
+        }
+    }
+
     /// The reader is at the bottom again.
     pub fn follow(self) {
         if !self.following.get_untracked() {

@@ -12,6 +12,8 @@ use leptos::either::EitherOf3;
 use leptos::html::Div;
 use leptos::prelude::*;
 use leptos::task::{spawn_local, tick};
+use send_wrapper::SendWrapper;
+use web_sys::Element;
 
 /// Pixels from an end at which the reader counts as being there.
 const AT_BOTTOM: i32 = 40;
@@ -32,7 +34,8 @@ pub fn MessageList(conversation: Conversation) -> impl IntoView {
         let localised = localised.get();
         conversation.timeline.with(|timeline| timeline.rows(|at| if localised { local_day(at) } else { calendar::day_of(at) }))
     };
-    hold_still(conversation, scroller);
+    let anchor = Anchor::new(None);
+    hold_still(conversation, scroller, anchor);
     go_down_to_follow(conversation, scroller, loading);
 
     let on_scroll = move |_| {
@@ -40,11 +43,13 @@ pub fn MessageList(conversation: Conversation) -> impl IntoView {
         let below = -node.scroll_top();
         let above = node.scroll_height() - node.client_height() - below;
         let detached = conversation.timeline.with_untracked(Timeline::is_detached);
-        match below <= AT_BOTTOM && !detached {
-            true => conversation.follow(),
-            false if conversation.following.get_untracked() => conversation.following.set(false),
-            false => {}
+        // The end of a detached window is not the newest: being there says nothing about following.
+        if below > AT_BOTTOM {
+            conversation.look_away();
+        } else if !detached {
+            conversation.follow();
         }
+        drop_anchor(anchor, &node);
         if below <= NEAR_END && detached {
             fetch(conversation, loading, Wanted::Newer);
         } else if above <= NEAR_END {
@@ -168,23 +173,43 @@ fn Announcer(conversation: Conversation) -> impl IntoView {
     view! { <p class="visually-hidden" aria-live="polite">{words}</p> }
 }
 
-/// A reader above the bottom keeps the line they read: what comes below pushes nothing up.
-fn hold_still(conversation: Conversation, scroller: NodeRef<Div>) {
-    let height = StoredValue::new(0);
-    Effect::new(move |before: Option<Option<Seq>>| {
-        let newest = conversation.timeline.with(Timeline::newest_held);
-        let grew_below = before.is_some_and(|before| before != newest);
-        // The rows come with this flush: look when they are there, still before the paint.
+/// The line in the middle of what a reader sees, and where it stands on the screen. Wrapped, because the server makes the
+/// place for it on one thread and clears it on another; only a browser ever puts something in.
+type Anchor = StoredValue<Option<SendWrapper<(Element, f64)>>>;
+
+fn drop_anchor(anchor: Anchor, node: &Element) {
+    let rect = node.get_bounding_client_rect();
+    let (x, middle) = (rect.left() + rect.width() / 2.0, rect.top() + rect.height() / 2.0);
+    let line_at = |y: f64| document().element_from_point(x as f32, y as f32)?.closest("li").ok().flatten();
+    // The very middle may lie between two lines.
+    let line = [0.0, 8.0, -8.0, 24.0].into_iter().find_map(|off| line_at(middle + off));
+    anchor.set_value(line.map(|line| { let top = line.get_bounding_client_rect().top(); SendWrapper::new((line, top)) }));
+}
+
+/// A reader above the bottom keeps the line they read, whatever comes below it or goes above it.
+fn hold_still(conversation: Conversation, scroller: NodeRef<Div>, anchor: Anchor) {
+    let put_back = move || {
+        let Some(node) = scroller.get_untracked().filter(|_| !conversation.following.get_untracked()) else { return };
+        if let Some((line, top)) = anchor.try_get_value().flatten().map(SendWrapper::take).filter(|(line, _)| line.is_connected()) {
+            let moved = line.get_bounding_client_rect().top() - top;
+            node.set_scroll_top(node.scroll_top() + moved.round() as i32);
+        }
+        drop_anchor(anchor, &node);
+    };
+    Effect::new(move |_| {
+        conversation.timeline.track();
+        // The rows come with this flush, before or after this effect: once it is over, and once more before the paint.
         spawn_local(async move {
             tick().await;
-            let (Some(node), Some(before)) = (scroller.get_untracked(), height.try_get_value()) else { return };
-            let now = node.scroll_height();
-            height.set_value(now);
-            if grew_below && !conversation.following.get_untracked() {
-                node.set_scroll_top(node.scroll_top() - (now - before));
+            if !conversation.timeline.is_disposed() {
+                put_back();
             }
         });
-        newest
+        request_animation_frame(move || {
+            if !conversation.timeline.is_disposed() {
+                put_back();
+            }
+        });
     });
 }
 
@@ -225,7 +250,8 @@ fn fetch(conversation: Conversation, loading: RwSignal<bool>, wanted: Wanted) {
         Wanted::Latest => (newest.next(), MOST),
         Wanted::Gap { from, to } => (to.next(), (to.0 - from.0 + 1).min(MOST)),
     };
-    if loading.get_untracked() {
+    // A jump down does not wait for a page that is on its way up.
+    if loading.get_untracked() && wanted != Wanted::Latest {
         return;
     }
     loading.set(true);
@@ -237,6 +263,9 @@ fn fetch(conversation: Conversation, loading: RwSignal<bool>, wanted: Wanted) {
         match answer {
             Ok(history) => {
                 conversation.timeline.update(|timeline| match wanted {
+                    // The window may have moved on meanwhile: then this page does not belong to its edge.
+                    Wanted::Older if timeline.oldest_held() != oldest => {}
+                    Wanted::Newer if timeline.newest_held() != newest_held => {}
                     Wanted::Older => timeline.older(history.messages),
                     Wanted::Newer => timeline.newer(history.messages),
                     Wanted::Latest => timeline.latest(history.messages),
