@@ -84,5 +84,11 @@ fn main() {
     });
     took.sort_unstable();
     let at = |share: f64| f64::from(took[((took.len() - 1) as f64 * share) as usize]) / 1000.0;
-    println!("accepted sends a second, {PEOPLE} people: {:.0}   p50 {:.1} ms   p99 {:.1} ms   max {:.1} ms", took.len() as f64 / seconds as f64, at(0.5), at(0.99), at(1.0));
+    println!(
+        "accepted sends a second, {PEOPLE} people: {:.0}   p50 {:.1} ms   p99 {:.1} ms   max {:.1} ms",
+        took.len() as f64 / seconds as f64,
+        at(0.5),
+        at(0.99),
+        at(1.0)
+    );
 }

@@ -1,8 +1,8 @@
 //! The command line: what can be said to the program, and the commands that work beside a running server.
 
 use clap::{Args, Parser, Subcommand};
-use roomcast::domain::{id::RoomId, name, refusal::Refusal, room::Person};
 use roomcast::domain::lang::Lang;
+use roomcast::domain::{id::RoomId, name, refusal::Refusal, room::Person};
 use roomcast::server::{
     accounts::{Accounts, new_uid},
     clock::Clock,
@@ -74,7 +74,11 @@ pub enum UserCommand {
     /// Every account: name, nickname, uid, whether it owns the site
     List,
     /// A new account; the password is asked for, or read from standard input
-    Add { name: String, #[arg(long)] nickname: Option<String> },
+    Add {
+        name: String,
+        #[arg(long)]
+        nickname: Option<String>,
+    },
     /// Another password; asked for, or read from standard input. Ends the account's sessions
     Password { name: String },
     /// Ends every session of an account; a running server knows within 10 seconds
@@ -86,8 +90,14 @@ pub enum RoomCommand {
     /// Every room: id, title, host
     List,
     /// A new room, under the next free number or a name of your own
-    Add { title: String, #[arg(long)] id: Option<RoomId>, /// Account name of the host
-        #[arg(long)] host: Option<String> },
+    Add {
+        title: String,
+        #[arg(long)]
+        id: Option<RoomId>,
+        /// Account name of the host
+        #[arg(long)]
+        host: Option<String>,
+    },
     /// Another title
     Title { room: RoomId, title: String },
     /// Another host, by account name
@@ -109,7 +119,13 @@ impl UserCommand {
                 let nickname = name::nickname(nickname.as_deref().unwrap_or(&account)).map_err(words)?;
                 let password = accounts.hash_password(&read_password()?).await.map_err(words)?;
                 let uid = new_uid().map_err(words)?;
-                let new = NewPerson { uid: &uid, nickname: &nickname, account: &account, password: &password, created_at: Clock::system().now_ms() };
+                let new = NewPerson {
+                    uid: &uid,
+                    nickname: &nickname,
+                    account: &account,
+                    password: &password,
+                    created_at: Clock::system().now_ms(),
+                };
                 store.put_account(new).await.map_err(|error| match error {
                     StorageError::NameTaken => format!("there is an account {account} already"),
                     error => error.to_string(),

@@ -63,7 +63,8 @@ async fn serve(config: Config) -> Outcome {
     let gateway = Gateway::new(config.gateway.clone());
     let chat = Chat::start(config.chat.clone(), store.clone(), gateway.clone(), clock).await?;
 
-    let listener = TcpListener::bind(config.leptos.site_addr).await.map_err(|error| format!("{}: {error}", config.leptos.site_addr))?;
+    let listener =
+        TcpListener::bind(config.leptos.site_addr).await.map_err(|error| format!("{}: {error}", config.leptos.site_addr))?;
     let address = listener.local_addr()?;
     let url = if config.web.public_url.is_empty() { format!("http://{address}") } else { config.web.public_url.clone() };
     println!("Roomcast serves {url}  (listening on {address}, data in {})", config.storage.data_dir.display());

@@ -46,7 +46,8 @@ fn running(source: &str) -> &str {
 
 /// Every path after `crate::`, with grouped imports written out.
 fn used(source: &str) -> BTreeSet<String> {
-    let code: String = running(source).lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect();
+    let code: String =
+        running(source).lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect();
     let mut paths = BTreeSet::new();
     for rest in code.split("crate::").skip(1) {
         let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).unwrap_or(rest.len());
@@ -55,9 +56,19 @@ fn used(source: &str) -> BTreeSet<String> {
         match tail.strip_prefix('{') {
             Some(group) if rest[..end].ends_with("::") => {
                 let mut depth = 0;
-                let group: String = group.chars().take_while(|c| { depth += i32::from(*c == '{') - i32::from(*c == '}'); depth >= 0 }).filter(|c| !c.is_whitespace()).collect();
+                let group: String = group
+                    .chars()
+                    .take_while(|c| {
+                        depth += i32::from(*c == '{') - i32::from(*c == '}');
+                        depth >= 0
+                    })
+                    .filter(|c| !c.is_whitespace())
+                    .collect();
                 let mut depth = 0;
-                for item in group.split(|c: char| { depth += i32::from(c == '{') - i32::from(c == '}'); c == ',' && depth == 0 }) {
+                for item in group.split(|c: char| {
+                    depth += i32::from(c == '{') - i32::from(c == '}');
+                    c == ',' && depth == 0
+                }) {
                     let name: String = item.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
                     if !name.is_empty() {
                         paths.insert(format!("{head}/{name}"));
@@ -80,7 +91,9 @@ fn a_floor_uses_only_what_is_below_it() {
         for path in used(&source) {
             seen += 1;
             let allowed = match room {
-                Some((room, edges)) => path.starts_with(*room) || edges.iter().any(|edge| path == *edge || path.starts_with(&format!("{edge}/"))),
+                Some((room, edges)) => {
+                    path.starts_with(*room) || edges.iter().any(|edge| path == *edge || path.starts_with(&format!("{edge}/")))
+                }
                 None if file.starts_with(DOOR) => !path.starts_with("app"),
                 None => !file.starts_with("server/") || file == "server/mod.rs",
             };
@@ -103,7 +116,8 @@ fn the_edge_reader_reads_groups() {
 #[test]
 fn the_targets_part_in_two_places_only() {
     let of_feature = |source: &str| source.matches("cfg(feature").count() + source.matches("cfg_attr(feature").count();
-    let found: Vec<_> = files().iter().map(|(file, source)| (file.clone(), of_feature(source))).filter(|(_, count)| *count > 0).collect();
+    let found: Vec<_> =
+        files().iter().map(|(file, source)| (file.clone(), of_feature(source))).filter(|(_, count)| *count > 0).collect();
     assert_eq!(found, [("lib.rs".to_owned(), 2)]);
 }
 
@@ -131,7 +145,10 @@ fn every_file_says_what_it_is_for() {
 fn the_gateway_knows_no_chat_no_axum_no_sql() {
     for (file, source) in files().into_iter().filter(|(file, _)| file.starts_with("server/gateway/")) {
         for word in ["axum", "sqlx", "server::chat", "server::web"] {
-            assert!(!running(&source).lines().any(|line| !line.trim_start().starts_with("//") && line.contains(word)), "{file}: {word}");
+            assert!(
+                !running(&source).lines().any(|line| !line.trim_start().starts_with("//") && line.contains(word)),
+                "{file}: {word}"
+            );
         }
     }
 }

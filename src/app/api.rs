@@ -44,7 +44,12 @@ pub async fn enter_as_guest(nickname: String) -> Result<SignedIn, Refusal> {
 
 /// `owner` is the token of the console's one-time link.
 #[server(prefix = "/session", endpoint = "register")]
-pub async fn register(name: String, password: String, nickname: Option<String>, owner: Option<String>) -> Result<SignedIn, Refusal> {
+pub async fn register(
+    name: String,
+    password: String,
+    nickname: Option<String>,
+    owner: Option<String>,
+) -> Result<SignedIn, Refusal> {
     use crate::server::web::caller::Caller;
     Caller::current()?.register(&name, &password, nickname.as_deref().unwrap_or_default(), owner.as_deref()).await
 }

@@ -3,7 +3,10 @@
 use crate::app::api::lobby_page;
 use crate::app::i18n::{lang, online};
 use crate::app::top_bar::TopBar;
-use crate::domain::{reply::Returned, room::{Page, Person, RoomCard}};
+use crate::domain::{
+    reply::Returned,
+    room::{Page, Person, RoomCard},
+};
 use crate::t;
 use leptos::prelude::*;
 use leptos_meta::Title;

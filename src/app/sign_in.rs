@@ -3,7 +3,11 @@
 use crate::app::api::sign_in_page;
 use crate::app::i18n::lang;
 use crate::app::top_bar::TopBar;
-use crate::domain::{refusal::Refusal, reply::Returned, room::{Page, Person}};
+use crate::domain::{
+    refusal::Refusal,
+    reply::Returned,
+    room::{Page, Person},
+};
 use crate::t;
 use leptos::prelude::*;
 use leptos_meta::Title;

@@ -29,11 +29,7 @@ impl FromStr for ClientId {
         let hex = text.len() == 20 && text.bytes().all(|b| b.is_ascii_hexdigit());
         let number = |from, to| u32::from_str_radix(&text[from..to], 16).unwrap_or_default();
         match hex {
-            true => Ok(Self {
-                address: number(0, 8).to_be_bytes(),
-                port: number(8, 12) as u16,
-                connection: number(12, 20),
-            }),
+            true => Ok(Self { address: number(0, 8).to_be_bytes(), port: number(8, 12) as u16, connection: number(12, 20) }),
             false => Err(Refusal::malformed("client_id")),
         }
     }
@@ -149,7 +145,14 @@ mod tests {
         let id = ClientId { address: [127, 0, 0, 1], port: 2900, connection: 0x0000_00ff };
         assert_eq!(id.to_string(), "7f0000010b54000000ff");
         assert_eq!("7F0000010B54000000FF".parse(), Ok(id));
-        for bad in ["", "7f0000010b54000000f", "7f0000010b54000000fff", "7f0000010b54000000fg", "+f0000010b54000000ff", "ééééé0000000000"] {
+        for bad in [
+            "",
+            "7f0000010b54000000f",
+            "7f0000010b54000000fff",
+            "7f0000010b54000000fg",
+            "+f0000010b54000000ff",
+            "ééééé0000000000",
+        ] {
             assert_eq!(bad.parse::<ClientId>(), Err(Refusal::malformed("client_id")), "{bad}");
         }
     }

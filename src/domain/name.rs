@@ -75,7 +75,8 @@ mod tests {
         assert_eq!(nickname(&"名".repeat(32)), Ok("名".repeat(32)));
         assert_eq!(nickname(&"名".repeat(33)), Err(Refusal::TooLong { max: 32 }));
         assert_eq!(nickname("   "), Err(Refusal::blank("nickname")));
-        for badge in ["[主播]阿明", "【主 播】x", "主播", "[Host] Ming", "ＨＯＳＴ", "系统提示", "主\u{200b}播"] {
+        for badge in ["[主播]阿明", "【主 播】x", "主播", "[Host] Ming", "ＨＯＳＴ", "系统提示", "主\u{200b}播"]
+        {
             assert_eq!(nickname(badge), Err(Refusal::malformed("nickname")), "{badge}");
         }
         assert!(nickname("Ghost").is_ok() && nickname("hostess").is_ok());

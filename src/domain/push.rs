@@ -14,14 +14,25 @@ pub const SUBPROTOCOL: &str = "roomcast.v1";
 #[serde(tag = "type", rename_all = "snake_case", try_from = "Arrived")]
 pub enum Push {
     /// Always the first: which connection this is, to be posted to `bind`.
-    Init { client_id: ClientId },
+    Init {
+        client_id: ClientId,
+    },
     Message(Message),
     /// This connection was too slow and skipped these: fetch them.
-    Gap { room: RoomId, from: Seq, to: Seq },
+    Gap {
+        room: RoomId,
+        from: Seq,
+        to: Seq,
+    },
     /// At most one a second a room, and only when it changed.
-    Online { room: RoomId, count: u32 },
+    Online {
+        room: RoomId,
+        count: u32,
+    },
     /// The node drains: come back after this, already jittered.
-    Bye { reconnect_after_ms: u64 },
+    Bye {
+        reconnect_after_ms: u64,
+    },
     /// What a foreign back end pushed: not the chat's to read.
     Data,
 }

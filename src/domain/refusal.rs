@@ -16,13 +16,23 @@ pub enum Refusal {
     NoSuchRoom,
     NoSuchClient,
     NameTaken,
-    TooLong { max: u32 },
-    Blank { field: Cow<'static, str> },
-    Malformed { field: Cow<'static, str> },
-    TooFast { retry_after_ms: u64 },
+    TooLong {
+        max: u32,
+    },
+    Blank {
+        field: Cow<'static, str>,
+    },
+    Malformed {
+        field: Cow<'static, str>,
+    },
+    TooFast {
+        retry_after_ms: u64,
+    },
     /// The disk is full or the database locked: nothing was stored, the same request may work soon.
     Busy,
-    Internal { incident: String },
+    Internal {
+        incident: String,
+    },
     /// The page's own, never sent: no answer arrived, so the outcome is unknown. The nonce makes a repeat safe.
     Unreachable,
 }

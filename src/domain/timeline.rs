@@ -35,7 +35,10 @@ pub enum Row {
     Day(i64),
     Message(Message),
     /// Positions that exist and are not here.
-    Gap { from: Seq, to: Seq },
+    Gap {
+        from: Seq,
+        to: Seq,
+    },
 }
 
 impl Timeline {

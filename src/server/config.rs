@@ -256,7 +256,8 @@ impl Config {
             return Err(ConfigError::LimitsOffInPublic(addr));
         }
         let url = self.web.public_url.trim_end_matches('/').to_owned();
-        let is_origin = url.split_once("://").is_some_and(|(scheme, host)| matches!(scheme, "http" | "https") && !host.contains('/'));
+        let is_origin =
+            url.split_once("://").is_some_and(|(scheme, host)| matches!(scheme, "http" | "https") && !host.contains('/'));
         if !url.is_empty() && !is_origin {
             return Err(ConfigError::NotAnOrigin(url));
         }

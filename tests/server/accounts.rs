@@ -8,14 +8,18 @@ async fn a_guest_may_register_and_stays_who_they_are() {
     let server = Server::start();
     let person = server.guest("阿明").await;
     let before = person.cookie().unwrap();
-    let registered = person.post("/session/register", &[("name", "ming"), ("password", "correct horse"), ("nickname", "阿明")]).await;
+    let registered =
+        person.post("/session/register", &[("name", "ming"), ("password", "correct horse"), ("nickname", "阿明")]).await;
     assert_eq!(registered.body, json!({"uid": person.uid, "nickname": "阿明"}));
     assert_ne!(person.cookie().unwrap(), before, "another token after a rise in rights");
     let thief = server.visitor();
     thief.set_cookie(&before);
     assert_eq!(thief.say("x").await.status, 401, "the old one is worth nothing");
     let elsewhere = server.visitor();
-    assert_eq!(elsewhere.post("/session/login", &[("name", "MING"), ("password", "correct horse")]).await.body["uid"], json!(person.uid));
+    assert_eq!(
+        elsewhere.post("/session/login", &[("name", "MING"), ("password", "correct horse")]).await.body["uid"],
+        json!(person.uid)
+    );
     assert_eq!(person.say("here").await.status, 200, "two devices, one person");
     assert_eq!(elsewhere.say("there").await.status, 429, "and one cooldown");
 }
@@ -41,7 +45,12 @@ async fn the_session_cookie_is_closed_to_scripts_and_other_sites() {
         assert!(cookie.contains(part), "{part}: {cookie}");
     }
     let server = Server::start();
-    assert!(!server.visitor().post("/session/guest", &[("nickname", "阿明")]).await.headers["set-cookie"].to_str().unwrap().contains("Secure"));
+    assert!(
+        !server.visitor().post("/session/guest", &[("nickname", "阿明")]).await.headers["set-cookie"]
+            .to_str()
+            .unwrap()
+            .contains("Secure")
+    );
 }
 
 #[tokio::test]
@@ -53,7 +62,10 @@ async fn the_owners_link_works_once() {
     assert_eq!(history.body["messages"][0]["role"], "host");
     let link = server.owner_link.as_deref().unwrap();
     for token in [link, &"0".repeat(64), "short"] {
-        let answer = server.visitor().post("/session/register", &[("name", "second"), ("password", "correct horse"), ("owner", token)]).await;
+        let answer = server
+            .visitor()
+            .post("/session/register", &[("name", "second"), ("password", "correct horse"), ("owner", token)])
+            .await;
         assert_eq!((answer.status.as_u16(), &answer.body["field"]), (422, &json!("owner")), "{token}");
     }
 }
@@ -66,7 +78,10 @@ async fn an_expired_session_is_nobodys() {
     let mut database = <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options).await.unwrap();
     let stored: Vec<u8> = sqlx::query_scalar("SELECT token_hash FROM sessions").fetch_one(&mut database).await.unwrap();
     let cookie = person.cookie().unwrap();
-    assert!(stored.len() == 32 && !cookie.contains(&stored.iter().map(|byte| format!("{byte:02x}")).collect::<String>()), "only a hash is stored");
+    assert!(
+        stored.len() == 32 && !cookie.contains(&stored.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+        "only a hash is stored"
+    );
     sqlx::query("UPDATE sessions SET expires_at = 1").execute(&mut database).await.unwrap();
     let answer = person.say("x").await;
     assert_eq!((answer.status.as_u16(), &answer.body["code"]), (401, &json!("not_signed_in")));
@@ -74,7 +89,12 @@ async fn an_expired_session_is_nobodys() {
 
 #[tokio::test]
 async fn a_session_slides_for_thirty_days_and_then_ends() {
-    use roomcast::server::{accounts::{Accounts, Entered}, clock::Clock, config::Storage, storage::Store};
+    use roomcast::server::{
+        accounts::{Accounts, Entered},
+        clock::Clock,
+        config::Storage,
+        storage::Store,
+    };
     const DAY: u64 = 24 * 3600 * 1000;
     let folder = tempfile::TempDir::new().unwrap();
     let store = Store::open(&Storage { data_dir: folder.path().into(), ..Storage::default() }).await.unwrap();

@@ -4,7 +4,12 @@ use crate::support::{Answer, Server, read};
 use serde_json::json;
 
 fn check(what: &str, answer: &Answer, status: u16, code: &str) {
-    assert_eq!((answer.status.as_u16(), answer.body["code"].as_str(), &answer.body["status"]), (status, Some(code), &json!(false)), "{what}: {}", answer.body);
+    assert_eq!(
+        (answer.status.as_u16(), answer.body["code"].as_str(), &answer.body["status"]),
+        (status, Some(code), &json!(false)),
+        "{what}: {}",
+        answer.body
+    );
     let words = answer.body["message"].as_str().unwrap_or_default();
     assert!(!words.is_empty() && !words.contains("sqlx") && !words.contains("serde"), "{what}: {words}");
 }
@@ -17,7 +22,8 @@ async fn texts() {
     check("141", &person.say(&"字".repeat(141)).await, 413, "too_long");
     assert_eq!(person.say(&"字".repeat(141)).await.body["max"], 140);
     check("5 KiB of combining marks", &person.say(&format!("e{}", "\u{301}".repeat(2560))).await, 413, "too_long");
-    for allowed in [&"字".repeat(140), &"👨‍👩‍👧‍👦".repeat(140), "<script>alert(1)</script>", "javascript:alert(1)", "a\nb"] {
+    for allowed in [&"字".repeat(140), &"👨‍👩‍👧‍👦".repeat(140), "<script>alert(1)</script>", "javascript:alert(1)", "a\nb"]
+    {
         assert_eq!(person.say(allowed).await.status, 200, "{allowed:.30}");
     }
     let mut socket = person.enter(None).await;
@@ -52,8 +58,18 @@ async fn rooms_clients_and_sessions() {
     check("unknown client", &bind("7f0000010b54ffffffff", "1").await, 404, "no_such_client");
     check("a client of another node", &bind("0a0000010b5400000001", "1").await, 404, "no_such_client");
     check("foreign client", &stranger.bind(&socket, &[]).await, 403, "not_yours");
-    check("send to an unknown room", &person.post("/gateway/send", &[("room", "nowhere"), ("message", "x")]).await, 404, "no_such_room");
-    check("history of an unknown room", &person.post("/gateway/history", &[("room", "nowhere"), ("before", "9")]).await, 404, "no_such_room");
+    check(
+        "send to an unknown room",
+        &person.post("/gateway/send", &[("room", "nowhere"), ("message", "x")]).await,
+        404,
+        "no_such_room",
+    );
+    check(
+        "history of an unknown room",
+        &person.post("/gateway/history", &[("room", "nowhere"), ("before", "9")]).await,
+        404,
+        "no_such_room",
+    );
     for (field, value) in [("since", "soon"), ("since", "-1"), ("epoch", "an epoch")] {
         let answer = person.bind(&socket, &[(field, value)]).await;
         check(field, &answer, 422, "malformed");
@@ -61,7 +77,12 @@ async fn rooms_clients_and_sessions() {
     }
     check("before", &person.post("/gateway/history", &[("room", "1"), ("before", "x")]).await, 422, "malformed");
     for nonce in ["\u{e9}", "a\nb", &"x".repeat(65)] {
-        check("nonce", &person.post("/gateway/send", &[("room", "1"), ("message", "x"), ("nonce", nonce)]).await, 422, "malformed");
+        check(
+            "nonce",
+            &person.post("/gateway/send", &[("room", "1"), ("message", "x"), ("nonce", nonce)]).await,
+            422,
+            "malformed",
+        );
     }
 
     let nobody = server.visitor();
@@ -87,12 +108,16 @@ async fn origins() {
     };
     check("wrong origin", &from("https://evil.example".into()).await, 403, "not_allowed");
     check("null", &from("null".into()).await, 403, "not_allowed");
-    let fetched = person.request("POST", "/gateway/send").header("sec-fetch-site", "cross-site").form(&[("room", "1"), ("message", "x")]);
+    let fetched =
+        person.request("POST", "/gateway/send").header("sec-fetch-site", "cross-site").form(&[("room", "1"), ("message", "x")]);
     check("cross-site", &read(fetched.send().await.unwrap()).await, 403, "not_allowed");
     let own = from(server.base.clone()).await;
     assert_eq!(own.status, 200);
     let allowed = from("https://www.example.com".into()).await;
-    assert_eq!((allowed.status.as_u16(), &allowed.headers["access-control-allow-origin"]), (429, &"https://www.example.com".parse().unwrap()));
+    assert_eq!(
+        (allowed.status.as_u16(), &allowed.headers["access-control-allow-origin"]),
+        (429, &"https://www.example.com".parse().unwrap())
+    );
 
     assert_eq!(person.try_open(None, Some("https://evil.example")).await.err(), Some(403.try_into().unwrap()));
     for origin in [server.base.as_str(), "https://www.example.com"] {
@@ -127,19 +152,28 @@ async fn forms_and_methods() {
 async fn nicknames_names_and_passwords() {
     let server = Server::start();
     let visitor = server.visitor();
-    let guest = |nickname: String| { let visitor = visitor.clone(); async move { visitor.post("/session/guest", &[("nickname", &nickname)]).await } };
+    let guest = |nickname: String| {
+        let visitor = visitor.clone();
+        async move { visitor.post("/session/guest", &[("nickname", &nickname)]).await }
+    };
     check("33 graphemes", &guest("名".repeat(33)).await, 413, "too_long");
     check("spaces", &guest("   ".into()).await, 422, "blank");
     for badge in ["[主播]阿明", "主播", "【主 播】", "[Host] x", "系统提示"] {
         check(badge, &guest(badge.into()).await, 422, "malformed");
     }
     assert_eq!(guest("名".repeat(32)).await.status, 200);
-    let register = |name: &'static str, password: &'static str| { let visitor = server.visitor(); async move { visitor.post("/session/register", &[("name", name), ("password", password)]).await } };
+    let register = |name: &'static str, password: &'static str| {
+        let visitor = server.visitor();
+        async move { visitor.post("/session/register", &[("name", name), ("password", password)]).await }
+    };
     check("short password", &register("ming", "1234567").await, 422, "malformed");
     check("a name with a space", &register("a b", "correct horse").await, 422, "malformed");
     assert_eq!(register("Ming", "correct horse").await.status, 200);
     check("taken regardless of case", &register("mING", "correct horse").await, 409, "name_taken");
-    let log_in = |name: &'static str, password: &'static str| { let visitor = server.visitor(); async move { visitor.post("/session/login", &[("name", name), ("password", password)]).await } };
+    let log_in = |name: &'static str, password: &'static str| {
+        let visitor = server.visitor();
+        async move { visitor.post("/session/login", &[("name", name), ("password", password)]).await }
+    };
     check("wrong password", &log_in("ming", "wrong horse").await, 401, "not_signed_in");
     check("nobody", &log_in("nobody", "wrong horse").await, 401, "not_signed_in");
     assert_eq!(log_in("MING", "correct horse").await.status, 200);
@@ -149,14 +183,30 @@ async fn nicknames_names_and_passwords() {
 #[tokio::test]
 async fn refusals_speak_the_readers_language() {
     let server = Server::start();
-    let say = |accept: &'static str| server.visitor().request("POST", "/gateway/send").header("accept-language", accept).form(&[("room", "1"), ("message", "x")]).send();
+    let say = |accept: &'static str| {
+        server
+            .visitor()
+            .request("POST", "/gateway/send")
+            .header("accept-language", accept)
+            .form(&[("room", "1"), ("message", "x")])
+            .send()
+    };
     assert_eq!(read(say("en-US").await.unwrap()).await.body["message"], "Please sign in first");
     assert_eq!(read(say("zh-CN").await.unwrap()).await.body["message"], "请先登录");
 }
 
 #[tokio::test]
 async fn floods_are_slowed_down_by_address_and_by_session() {
-    let server = Server::with(&["limits.guest_burst=3", "limits.guest_a_minute=1", "limits.sign_in_burst=3", "limits.sign_in_a_minute=1", "limits.session_burst=4", "limits.session_a_minute=1", "limits.socket_burst=6", "limits.socket_a_minute=1"]);
+    let server = Server::with(&[
+        "limits.guest_burst=3",
+        "limits.guest_a_minute=1",
+        "limits.sign_in_burst=3",
+        "limits.sign_in_a_minute=1",
+        "limits.session_burst=4",
+        "limits.session_a_minute=1",
+        "limits.socket_burst=6",
+        "limits.socket_a_minute=1",
+    ]);
     let person = server.guest("one").await;
     server.guest("two").await;
     server.guest("three").await;
@@ -164,9 +214,19 @@ async fn floods_are_slowed_down_by_address_and_by_session() {
     check("guests", &fourth, 429, "too_fast");
     assert!(fourth.headers["retry-after"].to_str().unwrap().parse::<u64>().unwrap() > 1);
     for _ in 0..3 {
-        check("guess", &server.visitor().post("/session/login", &[("name", "x"), ("password", "guess guess")]).await, 401, "not_signed_in");
+        check(
+            "guess",
+            &server.visitor().post("/session/login", &[("name", "x"), ("password", "guess guess")]).await,
+            401,
+            "not_signed_in",
+        );
     }
-    check("guesses", &server.visitor().post("/session/login", &[("name", "x"), ("password", "guess guess")]).await, 429, "too_fast");
+    check(
+        "guesses",
+        &server.visitor().post("/session/login", &[("name", "x"), ("password", "guess guess")]).await,
+        429,
+        "too_fast",
+    );
     let mut statuses = Vec::new();
     for _ in 0..6 {
         statuses.push(person.say("x").await.body["retry_after_ms"].as_u64().unwrap_or_default());

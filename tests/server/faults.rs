@@ -16,7 +16,10 @@ async fn everything(person: &crate::support::Person) -> Vec<(u64, String)> {
         let page = answer.body["messages"].as_array().unwrap().clone();
         let Some(first) = page.first() else { break };
         before = first["seq"].as_u64().unwrap();
-        all.splice(0..0, page.iter().map(|message| (message["seq"].as_u64().unwrap(), message["text"].as_str().unwrap().to_owned())));
+        all.splice(
+            0..0,
+            page.iter().map(|message| (message["seq"].as_u64().unwrap(), message["text"].as_str().unwrap().to_owned())),
+        );
     }
     all
 }
@@ -24,23 +27,35 @@ async fn everything(person: &crate::support::Person) -> Vec<(u64, String)> {
 #[tokio::test]
 async fn killed_amid_a_hundred_sends_every_acknowledged_one_is_there_once() {
     let mut server = Server::with(&["chat.cooldown_ms=0", "limits.per_ip=off"]);
-    let people = join_all((0..100).map(|n| { let server = &server; async move { server.guest(&format!("p{n}")).await } })).await;
+    let people = join_all((0..100).map(|n| {
+        let server = &server;
+        async move { server.guest(&format!("p{n}")).await }
+    }))
+    .await;
     // Everyone sends one message after the other until the server is gone, and remembers what was acknowledged.
-    let senders: Vec<_> = people.iter().cloned().enumerate().map(|(n, person)| {
-        tokio::spawn(async move {
-            let mut acknowledged = Vec::new();
-            for turn in 0.. {
-                let text = format!("{n}-{turn}");
-                let request = person.request("POST", "/gateway/send").form(&[("room", "1"), ("message", &text), ("nonce", &text)]).send();
-                let Ok(answer) = request.await else { return (acknowledged, text) };
-                let status = answer.status();
-                let Ok(body) = answer.json::<serde_json::Value>().await else { return (acknowledged, text) };
-                assert_eq!(status, 200, "{body}");
-                acknowledged.push((body["seq"].as_u64().unwrap(), text));
-            }
-            unreachable!()
+    let senders: Vec<_> = people
+        .iter()
+        .cloned()
+        .enumerate()
+        .map(|(n, person)| {
+            tokio::spawn(async move {
+                let mut acknowledged = Vec::new();
+                for turn in 0.. {
+                    let text = format!("{n}-{turn}");
+                    let request = person
+                        .request("POST", "/gateway/send")
+                        .form(&[("room", "1"), ("message", &text), ("nonce", &text)])
+                        .send();
+                    let Ok(answer) = request.await else { return (acknowledged, text) };
+                    let status = answer.status();
+                    let Ok(body) = answer.json::<serde_json::Value>().await else { return (acknowledged, text) };
+                    assert_eq!(status, 200, "{body}");
+                    acknowledged.push((body["seq"].as_u64().unwrap(), text));
+                }
+                unreachable!()
+            })
         })
-    }).collect();
+        .collect();
     let witness = people[0].clone();
     // Not before every sender has had a turn or two.
     while everything(&witness).await.len() < 300 {}
@@ -89,7 +104,11 @@ async fn a_locked_database_refuses_as_busy_and_recovers() {
 #[tokio::test]
 async fn a_full_disk_refuses_as_busy_stores_nothing_half_and_recovers() {
     let server = Server::with_file_size_signal_ignored();
-    let people = join_all((0..40).map(|n| { let server = &server; async move { server.guest(&format!("p{n}")).await } })).await;
+    let people = join_all((0..40).map(|n| {
+        let server = &server;
+        async move { server.guest(&format!("p{n}")).await }
+    }))
+    .await;
     let limit = |bytes: &str| {
         let status = Command::new("prlimit").args(["--pid", &server.pid().to_string(), &format!("--fsize={bytes}:")]).status();
         assert!(status.expect("prlimit (util-linux) is needed").success());
@@ -114,7 +133,13 @@ async fn a_full_disk_refuses_as_busy_stores_nothing_half_and_recovers() {
 #[tokio::test]
 async fn a_second_server_on_the_same_folder_is_refused() {
     let server = Server::start();
-    let second = binary().current_dir(server.data.path()).args(["--addr", "127.0.0.1:0"]).arg("--data-dir").arg(server.data.path().join("data")).output().unwrap();
+    let second = binary()
+        .current_dir(server.data.path())
+        .args(["--addr", "127.0.0.1:0"])
+        .arg("--data-dir")
+        .arg(server.data.path().join("data"))
+        .output()
+        .unwrap();
     let words = String::from_utf8(second.stderr).unwrap();
     assert!(!second.status.success() && words.contains("another roomcast already serves"), "{words}");
     assert_eq!(server.visitor().get("/healthz").await.status(), 200);

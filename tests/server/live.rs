@@ -48,11 +48,18 @@ async fn bind_answers_in_the_contracts_form_and_twice_alike() {
     }
     let socket = person.open(None).await;
     let answer = person.bind(&socket, &[]).await.body;
-    let fixed = [("code", json!(person.uid)), ("status", json!(true)), ("message", json!("Group Success")), ("seq", json!(3)), ("gap", json!(false))];
+    let fixed = [
+        ("code", json!(person.uid)),
+        ("status", json!(true)),
+        ("message", json!("Group Success")),
+        ("seq", json!(3)),
+        ("gap", json!(false)),
+    ];
     for (field, value) in fixed {
         assert_eq!(answer[field], value, "{field}");
     }
-    let texts: Vec<_> = answer["messages"].as_array().unwrap().iter().map(|message| (message["text"].clone(), message["type"].clone())).collect();
+    let texts: Vec<_> =
+        answer["messages"].as_array().unwrap().iter().map(|message| (message["text"].clone(), message["type"].clone())).collect();
     assert_eq!(texts, [(json!("a"), json!("message")), (json!("b"), json!("message")), (json!("c"), json!("message"))]);
     assert_eq!(person.bind(&socket, &[]).await.body, answer, "binding twice is binding once");
     let epoch = answer["epoch"].as_str().unwrap();
@@ -73,7 +80,9 @@ async fn history_pages_back_to_the_beginning() {
     for n in 1..=260 {
         assert_eq!(person.say(&n.to_string()).await.body["seq"], n);
     }
-    let seqs = |answer: &serde_json::Value| answer["messages"].as_array().unwrap().iter().map(|message| message["seq"].as_u64().unwrap()).collect::<Vec<_>>();
+    let seqs = |answer: &serde_json::Value| {
+        answer["messages"].as_array().unwrap().iter().map(|message| message["seq"].as_u64().unwrap()).collect::<Vec<_>>()
+    };
     let page = |before: &'static str, limit: &'static str| {
         let person = person.clone();
         async move { person.post("/gateway/history", &[("room", "1"), ("before", before), ("limit", limit)]).await.body }
@@ -136,7 +145,10 @@ async fn a_nonce_is_said_once() {
     assert_eq!((again.status.as_u16(), &again.body), (200, &first.body), "within the cooldown, too");
     assert_eq!(send("hello", "n2").await.status, 429, "another nonce is another message");
     assert_eq!(socket.push().await["seq"], 1);
-    assert_eq!(person.post("/gateway/history", &[("room", "1"), ("before", "99")]).await.body["messages"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        person.post("/gateway/history", &[("room", "1"), ("before", "99")]).await.body["messages"].as_array().unwrap().len(),
+        1
+    );
 
     let server = Server::with(&["chat.cooldown_ms=0"]);
     let person = server.guest("one").await;
@@ -150,7 +162,9 @@ async fn a_nonce_is_said_once() {
 async fn rooms_are_opened_by_accounts_and_live_apart() {
     let server = Server::start();
     let (host, guest) = (server.owner().await, server.guest("阿明").await);
-    let open = |title: &'static str| host.post("/gateway/rooms", if title.is_empty() { vec![("title", " ")] } else { vec![("title", title)] }.leak());
+    let open = |title: &'static str| {
+        host.post("/gateway/rooms", if title.is_empty() { vec![("title", " ")] } else { vec![("title", title)] }.leak())
+    };
     assert_eq!(open("听歌").await.body, json!({"room": "2"}));
     assert_eq!(open("唱歌").await.body, json!({"room": "3"}));
     assert_eq!(open("").await.body["code"], "blank");

@@ -13,8 +13,15 @@ async fn a_room_is_in_the_html() {
     let html = page.text().await.unwrap();
     assert!(html.contains("大家好") && html.contains("阿明") && html.contains("action=\"/session/guest\""), "{html}");
     let nonce = policy.split("'nonce-").nth(1).unwrap().split('\'').next().unwrap();
-    assert!(policy.starts_with("default-src 'none'") && !policy.contains("unsafe-inline") && !policy.contains("'unsafe-eval'"), "{policy}");
-    assert!(html.matches("<script").count() >= 1 && html.matches("<script").count() == html.matches(&format!("nonce=\"{nonce}\"")).count(), "every script has the nonce");
+    assert!(
+        policy.starts_with("default-src 'none'") && !policy.contains("unsafe-inline") && !policy.contains("'unsafe-eval'"),
+        "{policy}"
+    );
+    assert!(
+        html.matches("<script").count() >= 1
+            && html.matches("<script").count() == html.matches(&format!("nonce=\"{nonce}\"")).count(),
+        "every script has the nonce"
+    );
     assert!(!html.contains(" style=\"") && !html.contains("onclick="));
     let again = server.visitor().get("/rooms/1").await;
     assert!(!again.headers()["content-security-policy"].to_str().unwrap().contains(nonce), "a nonce is used once");
@@ -41,7 +48,11 @@ async fn a_form_without_javascript_goes_to_a_page_and_loses_nothing() {
     let server = Server::start();
     let visitor = server.visitor();
     let post = |path: &'static str, form: Vec<(&'static str, String)>| {
-        let request = visitor.request("POST", path).header("accept", "text/html").header("referer", format!("{}/rooms/1", server.base)).form(&form);
+        let request = visitor
+            .request("POST", path)
+            .header("accept", "text/html")
+            .header("referer", format!("{}/rooms/1", server.base))
+            .form(&form);
         async move { read(request.send().await.unwrap()).await }
     };
     let joined = post("/session/guest", vec![("nickname", "阿明".into()), ("next", "/rooms/1".into())]).await;
@@ -52,7 +63,10 @@ async fn a_form_without_javascript_goes_to_a_page_and_loses_nothing() {
     let refused = post("/gateway/send", vec![("room", "1".into()), ("message", long.clone())]).await;
     assert_eq!((refused.status.as_u16(), &refused.headers["location"]), (303, &"/rooms/1".parse().unwrap()));
     let page = visitor.get("/rooms/1").await.text().await.unwrap();
-    assert!(page.contains("没有脚本") && page.contains("系统提示: 不能超过140个字符") && page.contains(&format!("{long}</textarea>")), "{page}");
+    assert!(
+        page.contains("没有脚本") && page.contains("系统提示: 不能超过140个字符") && page.contains(&format!("{long}</textarea>")),
+        "{page}"
+    );
     let again = visitor.get("/rooms/1").await.text().await.unwrap();
     assert!(!again.contains("系统提示: 不能超过"), "said once");
     let elsewhere = post("/session/guest", vec![("nickname", "阿明".into()), ("next", "//evil.example/".into())]).await;
@@ -68,7 +82,17 @@ async fn a_form_without_javascript_goes_to_a_page_and_loses_nothing() {
 async fn the_browsers_language_decides() {
     let server = Server::start();
     for (accept, words) in [("zh-CN,zh;q=0.9", "直播间"), ("en-GB,en;q=0.8", "Live rooms"), ("fr", "Live rooms")] {
-        let page = server.visitor().request("GET", "/").header("accept-language", accept).header("accept", "text/html").send().await.unwrap().text().await.unwrap();
+        let page = server
+            .visitor()
+            .request("GET", "/")
+            .header("accept-language", accept)
+            .header("accept", "text/html")
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
         assert!(page.contains(words), "{accept}");
     }
 }

@@ -151,13 +151,20 @@ async fn a_silent_client_is_pinged_and_then_let_go() {
 
 #[tokio::test]
 async fn a_slow_reader_is_told_what_it_missed_and_delays_nobody() {
-    let server = Server::with(&["chat.cooldown_ms=0", "gateway.queue_bytes=20000", "limits.request_burst=100000", "limits.request_a_minute=1000000"]);
+    let server = Server::with(&[
+        "chat.cooldown_ms=0",
+        "gateway.queue_bytes=20000",
+        "limits.request_burst=100000",
+        "limits.request_a_minute=1000000",
+    ]);
     let (slow, quick) = (server.guest("slow").await, server.guest("quick").await);
     // A tiny window: the kernel takes little of what the reader does not read.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(2048).unwrap();
     let stream = socket.connect(server.address().parse().unwrap()).await.unwrap();
-    let mut request = tokio_tungstenite::tungstenite::client::IntoClientRequest::into_client_request(format!("ws://{}/ws", server.address())).unwrap();
+    let mut request =
+        tokio_tungstenite::tungstenite::client::IntoClientRequest::into_client_request(format!("ws://{}/ws", server.address()))
+            .unwrap();
     request.headers_mut().insert("cookie", slow.cookie().unwrap().parse().unwrap());
     request.headers_mut().insert("sec-websocket-protocol", "roomcast.v1".parse().unwrap());
     let (stream, _) = tokio_tungstenite::client_async(request, tokio_tungstenite::MaybeTlsStream::Plain(stream)).await.unwrap();
@@ -174,7 +181,10 @@ async fn a_slow_reader_is_told_what_it_missed_and_delays_nobody() {
         sent += 1;
         assert_eq!(reader.push_of("message").await["seq"], sent, "the quick reader gets every one at once");
         let figures = quick.request("GET", "/metrics").send().await.unwrap().text().await.unwrap();
-        let skipped = figures.lines().find_map(|line| line.strip_prefix("roomcast_pushes_skipped_total ")).map_or(0, |count| count.parse().unwrap());
+        let skipped = figures
+            .lines()
+            .find_map(|line| line.strip_prefix("roomcast_pushes_skipped_total "))
+            .map_or(0, |count| count.parse().unwrap());
         if skipped >= 3 {
             break;
         }

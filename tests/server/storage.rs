@@ -26,10 +26,13 @@ fn message(room: &str, user: &str, text: &str, nonce: Option<&str>) -> NewMessag
 }
 
 fn seqs(appended: &[Appended]) -> Vec<(bool, u64)> {
-    appended.iter().map(|one| match one {
-        Appended::Stored(message) => (true, message.seq.0),
-        Appended::Before { seq, .. } => (false, seq.0),
-    }).collect()
+    appended
+        .iter()
+        .map(|one| match one {
+            Appended::Stored(message) => (true, message.seq.0),
+            Appended::Before { seq, .. } => (false, seq.0),
+        })
+        .collect()
 }
 
 #[tokio::test]
@@ -42,7 +45,10 @@ async fn a_batch_is_numbered_room_by_room_without_holes() {
     assert_eq!(seqs(&store.append(batch).await.unwrap()), [(true, 1), (true, 1), (true, 2)]);
     assert_eq!(seqs(&store.append(vec![message("1", "u", "d", None)]).await.unwrap()), [(true, 3)]);
     let stored = store.messages_between(&"1".parse().unwrap(), Seq(1), None, 10).await.unwrap();
-    assert_eq!(stored.iter().map(|message| (message.seq.0, message.text.as_str())).collect::<Vec<_>>(), [(2, "c\u{0}\"quoted\""), (3, "d")]);
+    assert_eq!(
+        stored.iter().map(|message| (message.seq.0, message.text.as_str())).collect::<Vec<_>>(),
+        [(2, "c\u{0}\"quoted\""), (3, "d")]
+    );
     assert_eq!(store.newest_seq(&"1".parse().unwrap()).await.unwrap(), Seq(3));
 }
 
@@ -52,7 +58,12 @@ async fn a_nonce_stands_for_its_first_message() {
     for room in ["1", "2"] {
         store.add_room(&room.parse().unwrap(), room, None, 0).await.unwrap();
     }
-    let batch = vec![message("1", "u", "a", Some("n")), message("1", "u", "a", Some("n")), message("1", "v", "b", Some("n")), message("2", "u", "c", Some("n"))];
+    let batch = vec![
+        message("1", "u", "a", Some("n")),
+        message("1", "u", "a", Some("n")),
+        message("1", "v", "b", Some("n")),
+        message("2", "u", "c", Some("n")),
+    ];
     assert_eq!(seqs(&store.append(batch).await.unwrap()), [(true, 1), (false, 1), (true, 2), (true, 1)]);
     assert_eq!(seqs(&store.append(vec![message("1", "u", "a", Some("n"))]).await.unwrap()), [(false, 1)]);
     let before = store.sent_before(&"u".parse().unwrap(), &"n".parse().unwrap(), &"1".parse().unwrap()).await.unwrap();
@@ -113,7 +124,8 @@ async fn ownership_is_claimed_once_and_takes_the_rooms_nobody_hosts() {
     for uid in [&uid, &other] {
         store.put_nickname(uid, "n", 0).await.unwrap();
     }
-    let (free, taken) = (store.open_room("free", None, 0).await.unwrap(), store.open_room("taken", Some(&other), 0).await.unwrap());
+    let (free, taken) =
+        (store.open_room("free", None, 0).await.unwrap(), store.open_room("taken", Some(&other), 0).await.unwrap());
     store.set_fact("owner_link", &[7; 32]).await.unwrap();
     assert!(!store.claim_ownership(&uid, &[8; 32]).await.unwrap());
     assert!(store.claim_ownership(&uid, &[7; 32]).await.unwrap() && store.has_owner().await.unwrap());

@@ -138,7 +138,12 @@ fn spawn(data: &TempDir, address: &str, settings: &[String], ignore_file_size_si
     if ignore_file_size_signal {
         use std::os::unix::process::CommandExt;
         // SAFETY: signal() is async-signal-safe, and nothing else runs between fork and exec.
-        unsafe { command.pre_exec(|| { libc::signal(libc::SIGXFSZ, libc::SIG_IGN); Ok(()) }) };
+        unsafe {
+            command.pre_exec(|| {
+                libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+                Ok(())
+            })
+        };
     }
     let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
     // Three lines: the address, the owner's link while there is no owner, and what to do next.
@@ -151,8 +156,11 @@ fn spawn(data: &TempDir, address: &str, settings: &[String], ignore_file_size_si
             break;
         }
     }
-    let after = |words: &str| said.iter().find_map(|line| line.split(words).nth(1)).map(|rest| rest.split([',', ' ']).next().unwrap().to_owned());
-    let address = after("listening on ").unwrap_or_else(|| panic!("{}", std::fs::read_to_string(data.path().join("log")).unwrap()));
+    let after = |words: &str| {
+        said.iter().find_map(|line| line.split(words).nth(1)).map(|rest| rest.split([',', ' ']).next().unwrap().to_owned())
+    };
+    let address =
+        after("listening on ").unwrap_or_else(|| panic!("{}", std::fs::read_to_string(data.path().join("log")).unwrap()));
     let (base, owner_link) = (format!("http://{address}"), after("?owner="));
     (child, base, owner_link)
 }
@@ -175,7 +183,13 @@ pub struct Person {
 impl Person {
     fn new(base: &str) -> Self {
         let cookies = std::sync::Arc::new(reqwest::cookie::Jar::default());
-        let client = Client::builder().cookie_provider(cookies.clone()).redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE).pool_max_idle_per_host(0).build().unwrap();
+        let client = Client::builder()
+            .cookie_provider(cookies.clone())
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(PATIENCE)
+            .pool_max_idle_per_host(0)
+            .build()
+            .unwrap();
         Self { client, base: base.to_owned(), uid: String::new(), cookies }
     }
 
@@ -224,7 +238,9 @@ impl Person {
 
     pub async fn try_open(&self, protocol: Option<&str>, origin: Option<&str>) -> Result<Socket, StatusCode> {
         let mut request = format!("{}/ws", self.base.replace("http", "ws")).into_client_request().unwrap();
-        let mut header = |name: &str, value: &str| request.headers_mut().insert(name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap());
+        let mut header = |name: &str, value: &str| {
+            request.headers_mut().insert(name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap())
+        };
         if let Some(cookie) = self.cookie() {
             header("cookie", &cookie);
         }
@@ -262,7 +278,12 @@ impl Socket {
     /// The next push, whatever it is.
     pub async fn push(&mut self) -> Value {
         loop {
-            match timeout(PATIENCE, self.stream.next()).await.expect("nothing was pushed").expect("the socket ended").expect("the socket broke") {
+            match timeout(PATIENCE, self.stream.next())
+                .await
+                .expect("nothing was pushed")
+                .expect("the socket ended")
+                .expect("the socket broke")
+            {
                 Frame::Text(text) => return serde_json::from_str(&text).unwrap_or(Value::String(text.to_string())),
                 Frame::Ping(_) | Frame::Pong(_) => {}
                 frame => panic!("{frame:?}"),

@@ -3,7 +3,12 @@
 use super::conversation::{Conversation, Outgoing};
 use crate::app::api::{answered, send};
 use crate::app::i18n::lang;
-use crate::domain::{draft::Draft, id::RoomId, refusal::{Refusal, seconds}, reply::{Accepted, Returned}};
+use crate::domain::{
+    draft::Draft,
+    id::RoomId,
+    refusal::{Refusal, seconds},
+    reply::{Accepted, Returned},
+};
 use crate::t;
 use gloo_timers::future::TimeoutFuture;
 use leptos::ev::{KeyboardEvent, SubmitEvent};
@@ -26,7 +31,8 @@ pub fn Composer(conversation: Conversation, returned: Option<Returned>) -> impl 
     // A line that may have been stored though no answer came, and its nonce: sent again unchanged it is the same line.
     let unsure = StoredValue::new(None::<(String, String)>);
     let cooldown = Cooldown::default();
-    let (text, refusal) = returned.filter(|returned| returned.form == "/gateway/send").map(|returned| (returned.text, returned.refusal)).unzip();
+    let (text, refusal) =
+        returned.filter(|returned| returned.form == "/gateway/send").map(|returned| (returned.text, returned.refusal)).unzip();
     if let Some(refusal) = refusal {
         conversation.notice.set(Some(refusal));
     }
@@ -42,7 +48,9 @@ pub fn Composer(conversation: Conversation, returned: Option<Returned>) -> impl 
     Effect::new(move || length.set(Draft::new(&typed()).graphemes() as u32));
 
     let submit = move || {
-        if conversation.outgoing.with_untracked(|outgoing| outgoing.as_ref().is_some_and(|outgoing| outgoing.seq.is_none())) || cooldown.is_running() {
+        if conversation.outgoing.with_untracked(|outgoing| outgoing.as_ref().is_some_and(|outgoing| outgoing.seq.is_none()))
+            || cooldown.is_running()
+        {
             return;
         }
         let raw = typed();
@@ -55,7 +63,11 @@ pub fn Composer(conversation: Conversation, returned: Option<Returned>) -> impl 
         conversation.follow();
         conversation.outgoing.set(Some(Outgoing { text: draft.as_str().to_owned(), seq: None }));
         type_in("");
-        let nonce = unsure.try_update_value(Option::take).flatten().filter(|(text, _)| text == draft.as_str()).map_or_else(new_nonce, |(_, nonce)| nonce);
+        let nonce = unsure
+            .try_update_value(Option::take)
+            .flatten()
+            .filter(|(text, _)| text == draft.as_str())
+            .map_or_else(new_nonce, |(_, nonce)| nonce);
         spawn_local(async move {
             match send_surely(conversation.room(), draft.as_str(), &nonce).await {
                 Ok(accepted) => {

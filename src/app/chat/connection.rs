@@ -30,11 +30,20 @@ pub fn keep(conversation: Conversation) {
     // An effect: the server renders and never runs it.
     Effect::new(move || {
         let life = Life::default();
-        let wake = { let life = life.clone(); move || life.wake() };
-        let came_online = window_event_listener(ev::online, { let wake = wake.clone(); move |_| wake() });
+        let wake = {
+            let life = life.clone();
+            move || life.wake()
+        };
+        let came_online = window_event_listener(ev::online, {
+            let wake = wake.clone();
+            move |_| wake()
+        });
         let came_back = on_visible(wake);
         // A socket does not notice that the network went; the browser does.
-        let went_offline = window_event_listener(ev::offline, { let life = life.clone(); move |_| say_lost_if_it_lasts(conversation, &life) });
+        let went_offline = window_event_listener(ev::offline, {
+            let life = life.clone();
+            move |_| say_lost_if_it_lasts(conversation, &life)
+        });
         spawn_local(stay_connected(conversation, life.clone()));
         let ended = StoredValue::new_local(Some((life, [came_online, came_back, went_offline])));
         on_cleanup(move || {
@@ -171,7 +180,10 @@ async fn bind_again(conversation: Conversation, client: ClientId) -> Result<(), 
         Ok(bound) => {
             conversation.flush();
             conversation.bound(since, bound);
-            conversation.link.set(Link::Up);
+            // An answer that was on its way when the network went says nothing of now.
+            if window().navigator().on_line() {
+                conversation.link.set(Link::Up);
+            }
             Ok(())
         }
         Err(Refusal::NotSignedIn | Refusal::NoSuchRoom) => Err(Loss::StayAway),
@@ -181,7 +193,7 @@ async fn bind_again(conversation: Conversation, client: ClientId) -> Result<(), 
 }
 
 fn say_lost_if_it_lasts(conversation: Conversation, life: &Life) {
-    if conversation.link.get_untracked() != Link::Up {
+    if matches!(conversation.link.get_untracked(), Link::Lost | Link::Ended) {
         return;
     }
     conversation.link.set(Link::Starting);

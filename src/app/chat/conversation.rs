@@ -157,7 +157,9 @@ impl Conversation {
 
     /// A push may be quicker than the answer to the send that caused it: then the line on its way has come already.
     fn recognise_outgoing(self, messages: &[Message]) {
-        let Some(text) = self.outgoing.with_untracked(|outgoing| outgoing.as_ref().filter(|outgoing| outgoing.seq.is_none()).map(|outgoing| outgoing.text.clone())) else {
+        let Some(text) = self.outgoing.with_untracked(|outgoing| {
+            outgoing.as_ref().filter(|outgoing| outgoing.seq.is_none()).map(|outgoing| outgoing.text.clone())
+        }) else {
             return;
         };
         if let Some(message) = messages.iter().find(|message| message.text == text && self.is_mine(&message.user)) {

@@ -6,7 +6,12 @@
 use super::conversation::Conversation;
 use crate::app::api::{answered, history};
 use crate::app::i18n::{lang, missing, new_messages};
-use crate::domain::{calendar, id::Seq, message::{Message, Role}, timeline::{Row, Timeline}};
+use crate::domain::{
+    calendar,
+    id::Seq,
+    message::{Message, Role},
+    timeline::{Row, Timeline},
+};
 use crate::t;
 use leptos::either::EitherOf3;
 use leptos::html::Div;
@@ -101,7 +106,9 @@ fn RowView(row: Row, conversation: Conversation, localised: RwSignal<bool>, load
         Row::Gap { from, to } => {
             let words = format!("{} · {}", missing(lang(), to.0 - from.0 + 1), t!(fetch_missing));
             let fill = move |_| fetch(conversation, loading, Wanted::Gap { from, to });
-            EitherOf3::C(view! { <li class="list__gap"><button type="button" class="quiet-button" on:click=fill>{words}</button></li> })
+            EitherOf3::C(
+                view! { <li class="list__gap"><button type="button" class="quiet-button" on:click=fill>{words}</button></li> },
+            )
         }
     }
 }
@@ -160,7 +167,8 @@ fn Announcer(conversation: Conversation) -> impl IntoView {
             set_timeout(
                 move || {
                     let Some(()) = waiting.try_set_value(false).map_or(Some(()), |_| None) else { return };
-                    let newest = conversation.timeline.try_with_untracked(|timeline| timeline.newest_message().cloned()).flatten();
+                    let newest =
+                        conversation.timeline.try_with_untracked(|timeline| timeline.newest_message().cloned()).flatten();
                     if let Some(message) = newest.filter(|message| !conversation.is_mine(&message.user)) {
                         words.set(format!("{}: {}", message.nickname, message.text));
                     }
@@ -183,14 +191,18 @@ fn drop_anchor(anchor: Anchor, node: &Element) {
     let line_at = |y: f64| document().element_from_point(x as f32, y as f32)?.closest("li").ok().flatten();
     // The very middle may lie between two lines.
     let line = [0.0, 8.0, -8.0, 24.0].into_iter().find_map(|off| line_at(middle + off));
-    anchor.set_value(line.map(|line| { let top = line.get_bounding_client_rect().top(); SendWrapper::new((line, top)) }));
+    anchor.set_value(line.map(|line| {
+        let top = line.get_bounding_client_rect().top();
+        SendWrapper::new((line, top))
+    }));
 }
 
 /// A reader above the bottom keeps the line they read, whatever comes below it or goes above it.
 fn hold_still(conversation: Conversation, scroller: NodeRef<Div>, anchor: Anchor) {
     let put_back = move || {
         let Some(node) = scroller.get_untracked().filter(|_| !conversation.following.get_untracked()) else { return };
-        if let Some((line, top)) = anchor.try_get_value().flatten().map(SendWrapper::take).filter(|(line, _)| line.is_connected()) {
+        if let Some((line, top)) = anchor.try_get_value().flatten().map(SendWrapper::take).filter(|(line, _)| line.is_connected())
+        {
             let moved = line.get_bounding_client_rect().top() - top;
             node.set_scroll_top(node.scroll_top() + moved.round() as i32);
         }

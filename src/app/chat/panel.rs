@@ -5,7 +5,12 @@ use super::connection;
 use super::conversation::{Conversation, Link};
 use super::list::MessageList;
 use crate::app::i18n::online;
-use crate::domain::{lang::Lang, preferences::Preferences, reply::Returned, room::{Person, Snapshot}};
+use crate::domain::{
+    lang::Lang,
+    preferences::Preferences,
+    reply::Returned,
+    room::{Person, Snapshot},
+};
 use crate::t;
 use leptos::either::Either;
 use leptos::prelude::*;

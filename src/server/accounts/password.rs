@@ -31,7 +31,8 @@ impl Passwords {
     /// In PHC form.
     pub async fn hash(&self, password: &str) -> Result<String, Refusal> {
         let password = password.to_owned();
-        self.work(move || Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string())).await?
+        self.work(move || Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string()))
+            .await?
             .map_err(|error| incident(&error, "password"))
     }
 

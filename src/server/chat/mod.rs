@@ -206,7 +206,13 @@ impl Chat {
         self.store.newest_seq(room).await.map_err(|error| refusal_of(&error, "newest"))
     }
 
-    async fn messages(&self, room: &RoomId, after: Seq, before: Option<Seq>, limit: u32) -> Result<Vec<crate::domain::message::Message>, Refusal> {
+    async fn messages(
+        &self,
+        room: &RoomId,
+        after: Seq,
+        before: Option<Seq>,
+        limit: u32,
+    ) -> Result<Vec<crate::domain::message::Message>, Refusal> {
         self.store.messages_between(room, after, before, limit).await.map_err(|error| refusal_of(&error, "messages"))
     }
 }

@@ -53,7 +53,7 @@ impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<S> {
         metrics::counter!("roomcast_client_frames_dropped_total").increment(incoming.dropped_frames);
         let goodbye = async {
             match end {
-                End::Gone => return,
+                End::Gone => {}
                 End::Theirs(None) => writer.finish(Frame::close_without_code()).await,
                 End::Theirs(Some(code)) => writer.finish(Frame::close(CloseCode(code.0))).await,
                 End::Ours(code) => {

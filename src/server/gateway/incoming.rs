@@ -191,7 +191,10 @@ mod tests {
     fn each_offence_has_its_code() {
         let cat = |frames: &[Vec<u8>]| frames.concat();
         assert_eq!(feed(&frame(0x81, b"hello")), Ok(vec![]));
-        assert_eq!(feed(&cat(&[frame(0x01, "né".as_bytes()), frame(0x89, b"p"), frame(0x80, b"e")])), Ok(vec![Event::Ping(b"p".into())]));
+        assert_eq!(
+            feed(&cat(&[frame(0x01, "né".as_bytes()), frame(0x89, b"p"), frame(0x80, b"e")])),
+            Ok(vec![Event::Ping(b"p".into())])
+        );
         assert_eq!(feed(b"\x81\x02hi"), Err(CloseCode::PROTOCOL_ERROR), "unmasked");
         assert_eq!(feed(&frame(0xc1, b"x")), Err(CloseCode::PROTOCOL_ERROR), "reserved bit");
         assert_eq!(feed(&frame(0x83, b"x")), Err(CloseCode::PROTOCOL_ERROR), "reserved opcode");
@@ -203,7 +206,11 @@ mod tests {
         assert_eq!(feed(&frame(0x82, b"\xff")), Ok(vec![]), "binary need not be UTF-8");
         assert_eq!(feed(&frame(0x81, &[b'x'; 1024])), Ok(vec![]));
         assert_eq!(feed(&frame(0x81, &[b'x'; 1025])), Err(CloseCode::TOO_TALKATIVE));
-        assert_eq!(feed(&cat(&[frame(0x01, &[b'x'; 1000]), frame(0x80, &[b'x'; 25])])), Err(CloseCode::TOO_TALKATIVE), "long in parts");
+        assert_eq!(
+            feed(&cat(&[frame(0x01, &[b'x'; 1000]), frame(0x80, &[b'x'; 25])])),
+            Err(CloseCode::TOO_TALKATIVE),
+            "long in parts"
+        );
         assert_eq!(feed(&cat(&vec![frame(0x81, b"x"); 10])), Ok(vec![]));
         assert_eq!(feed(&cat(&vec![frame(0x81, b"x"); 11])), Err(CloseCode::TOO_TALKATIVE));
         assert_eq!(feed(&frame(0x88, b"\x03\xe8bye")), Ok(vec![Event::Closed(Some(CloseCode(1000)))]));

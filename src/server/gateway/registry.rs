@@ -142,7 +142,13 @@ impl Registry {
 
     pub fn take_changed_groups(&mut self) -> HashMap<Group, u32> {
         let changed = std::mem::take(&mut self.changed);
-        changed.into_iter().map(|group| { let count = self.person_count(&group); (group, count) }).collect()
+        changed
+            .into_iter()
+            .map(|group| {
+                let count = self.person_count(&group);
+                (group, count)
+            })
+            .collect()
     }
 
     fn leave(&mut self, connection: u32, group: &Group, uid: Option<&Uid>) {

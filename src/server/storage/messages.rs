@@ -29,7 +29,10 @@ pub struct NewMessage {
 pub enum Appended {
     Stored(Message),
     /// The nonce was used before: this is what it stands for.
-    Before { id: Uuid, seq: Seq },
+    Before {
+        id: Uuid,
+        seq: Seq,
+    },
 }
 
 #[derive(Serialize)]
@@ -83,9 +86,14 @@ impl Store {
     /// What a nonce stands for, if it was used.
     pub async fn sent_before(&self, user: &Uid, nonce: &Nonce, room: &RoomId) -> Result<Option<(Uuid, Seq)>> {
         let (uid, nonce, room) = (user.as_str(), nonce.as_str(), room.as_str());
-        let row = sqlx::query!(r#"SELECT id, seq AS "seq!: i64" FROM messages WHERE uid = ? AND nonce = ? AND room = ?"#, uid, nonce, room)
-            .fetch_optional(&self.readers)
-            .await?;
+        let row = sqlx::query!(
+            r#"SELECT id, seq AS "seq!: i64" FROM messages WHERE uid = ? AND nonce = ? AND room = ?"#,
+            uid,
+            nonce,
+            room
+        )
+        .fetch_optional(&self.readers)
+        .await?;
         row.map(|row| Ok((row.id.parse().map_err(broken)?, Seq(from_sql(row.seq)?)))).transpose()
     }
 
@@ -134,23 +142,23 @@ impl Store {
 
 async fn append(connection: &mut SqliteConnection, batch: Vec<NewMessage>) -> Result<Vec<Appended>> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        #[derive(Serialize)]
-        struct Attempt<'a> {
-            uid: &'a str,
-            nonce: &'a str,
-            room: &'a str,
-        }
-        let attempts: Vec<Attempt> = batch
-            .iter()
-            .filter_map(|new| {
-                let nonce = new.nonce.as_ref()?.as_str();
-                Some(Attempt { uid: new.user.as_str(), nonce, room: new.room.as_str() })
-            })
-            .collect();
-        let mut before: HashMap<(String, String, String), (Uuid, Seq)> = HashMap::new();
-        if !attempts.is_empty() {
-            let attempts = serde_json::to_string(&attempts).map_err(broken)?;
-            let rows = sqlx::query!(
+    #[derive(Serialize)]
+    struct Attempt<'a> {
+        uid: &'a str,
+        nonce: &'a str,
+        room: &'a str,
+    }
+    let attempts: Vec<Attempt> = batch
+        .iter()
+        .filter_map(|new| {
+            let nonce = new.nonce.as_ref()?.as_str();
+            Some(Attempt { uid: new.user.as_str(), nonce, room: new.room.as_str() })
+        })
+        .collect();
+    let mut before: HashMap<(String, String, String), (Uuid, Seq)> = HashMap::new();
+    if !attempts.is_empty() {
+        let attempts = serde_json::to_string(&attempts).map_err(broken)?;
+        let rows = sqlx::query!(
                 r#"SELECT m.uid AS "uid!", m.nonce AS "nonce!", m.room AS "room!", m.id AS "id!", m.seq AS "seq!: i64"
                 FROM json_each(?) AS attempt JOIN messages AS m
                 ON m.uid = attempt.value ->> 'uid' AND m.nonce = attempt.value ->> 'nonce' AND m.room = attempt.value ->> 'room'"#,
@@ -158,71 +166,72 @@ async fn append(connection: &mut SqliteConnection, batch: Vec<NewMessage>) -> Re
             )
             .fetch_all(&mut *transaction)
             .await?;
-            for row in rows {
-                let first = (row.id.parse().map_err(broken)?, Seq(from_sql(row.seq)?));
-                before.insert((row.uid, row.nonce, row.room), first);
-            }
+        for row in rows {
+            let first = (row.id.parse().map_err(broken)?, Seq(from_sql(row.seq)?));
+            before.insert((row.uid, row.nonce, row.room), first);
         }
+    }
 
-        let mut newest: HashMap<RoomId, Seq> = HashMap::new();
-        let mut results = Vec::with_capacity(batch.len());
-        let mut nonces: Vec<Option<Nonce>> = Vec::with_capacity(batch.len());
-        for new in batch {
-            let attempt = new.nonce.as_ref().map(|nonce| (new.user.to_string(), nonce.to_string(), new.room.to_string()));
-            if let Some((id, seq)) = attempt.as_ref().and_then(|attempt| before.get(attempt)) {
-                results.push(Appended::Before { id: *id, seq: *seq });
-                nonces.push(None);
-                continue;
-            }
-            let last = match newest.get(&new.room) {
-                Some(seq) => *seq,
-                None => {
-                    let room = new.room.as_str();
-                    let seq = sqlx::query_scalar!(r#"SELECT coalesce(max(seq), 0) AS "seq!: i64" FROM messages WHERE room = ?"#, room)
+    let mut newest: HashMap<RoomId, Seq> = HashMap::new();
+    let mut results = Vec::with_capacity(batch.len());
+    let mut nonces: Vec<Option<Nonce>> = Vec::with_capacity(batch.len());
+    for new in batch {
+        let attempt = new.nonce.as_ref().map(|nonce| (new.user.to_string(), nonce.to_string(), new.room.to_string()));
+        if let Some((id, seq)) = attempt.as_ref().and_then(|attempt| before.get(attempt)) {
+            results.push(Appended::Before { id: *id, seq: *seq });
+            nonces.push(None);
+            continue;
+        }
+        let last = match newest.get(&new.room) {
+            Some(seq) => *seq,
+            None => {
+                let room = new.room.as_str();
+                let seq =
+                    sqlx::query_scalar!(r#"SELECT coalesce(max(seq), 0) AS "seq!: i64" FROM messages WHERE room = ?"#, room)
                         .fetch_one(&mut *transaction)
                         .await?;
-                    Seq(from_sql(seq)?)
-                }
-            };
-            let seq = last.next();
-            newest.insert(new.room.clone(), seq);
-            if let Some(attempt) = attempt {
-                before.insert(attempt, (new.id, seq));
+                Seq(from_sql(seq)?)
             }
-            let NewMessage { room, id, user, nickname, role, text, at, nonce } = new;
-            results.push(Appended::Stored(Message { room, seq, id, user, nickname, role, text, at }));
-            nonces.push(nonce);
+        };
+        let seq = last.next();
+        newest.insert(new.room.clone(), seq);
+        if let Some(attempt) = attempt {
+            before.insert(attempt, (new.id, seq));
         }
+        let NewMessage { room, id, user, nickname, role, text, at, nonce } = new;
+        results.push(Appended::Stored(Message { room, seq, id, user, nickname, role, text, at }));
+        nonces.push(nonce);
+    }
 
-        let rows: Vec<InsertRow> = results
-            .iter()
-            .zip(&nonces)
-            .filter_map(|(result, nonce)| match result {
-                Appended::Stored(message) => Some(InsertRow {
-                    room: message.room.as_str(),
-                    seq: to_sql(message.seq.0),
-                    id: message.id,
-                    uid: message.user.as_str(),
-                    nickname: &message.nickname,
-                    role: if message.role == Role::Host { "host" } else { "viewer" },
-                    text: &message.text,
-                    at: to_sql(message.at),
-                    nonce: nonce.as_ref().map(Nonce::as_str),
-                }),
-                Appended::Before { .. } => None,
-            })
-            .collect();
-        if !rows.is_empty() {
-            let rows = serde_json::to_string(&rows).map_err(broken)?;
-            sqlx::query!(
-                "INSERT INTO messages (room, seq, id, uid, nickname, role, text, at, nonce)
+    let rows: Vec<InsertRow> = results
+        .iter()
+        .zip(&nonces)
+        .filter_map(|(result, nonce)| match result {
+            Appended::Stored(message) => Some(InsertRow {
+                room: message.room.as_str(),
+                seq: to_sql(message.seq.0),
+                id: message.id,
+                uid: message.user.as_str(),
+                nickname: &message.nickname,
+                role: if message.role == Role::Host { "host" } else { "viewer" },
+                text: &message.text,
+                at: to_sql(message.at),
+                nonce: nonce.as_ref().map(Nonce::as_str),
+            }),
+            Appended::Before { .. } => None,
+        })
+        .collect();
+    if !rows.is_empty() {
+        let rows = serde_json::to_string(&rows).map_err(broken)?;
+        sqlx::query!(
+            "INSERT INTO messages (room, seq, id, uid, nickname, role, text, at, nonce)
                 SELECT value ->> 'room', value ->> 'seq', value ->> 'id', value ->> 'uid', value ->> 'nickname',
                     value ->> 'role', value ->> 'text', value ->> 'at', value ->> 'nonce' FROM json_each(?)",
-                rows
-            )
-            .execute(&mut *transaction)
-            .await?;
-        }
-        transaction.commit().await?;
-        Ok(results)
+            rows
+        )
+        .execute(&mut *transaction)
+        .await?;
+    }
+    transaction.commit().await?;
+    Ok(results)
 }

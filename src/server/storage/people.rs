@@ -93,7 +93,9 @@ impl Store {
         .await;
         match stored {
             // The uid's own conflict is handled above: what is left is the index on the name.
-            Err(error) if error.as_database_error().is_some_and(|error| error.is_unique_violation()) => Err(StorageError::NameTaken),
+            Err(error) if error.as_database_error().is_some_and(|error| error.is_unique_violation()) => {
+                Err(StorageError::NameTaken)
+            }
             stored => Ok(stored.map(|_| ())?),
         }
     }
@@ -113,14 +115,17 @@ impl Store {
     }
 
     pub async fn has_owner(&self) -> Result<bool> {
-        let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!: i64" FROM people WHERE is_owner = 1"#).fetch_one(&self.readers).await?;
+        let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!: i64" FROM people WHERE is_owner = 1"#)
+            .fetch_one(&self.readers)
+            .await?;
         Ok(count > 0)
     }
 }
 
 async fn claim_ownership(connection: &mut SqliteConnection, uid: &str, token_hash: &[u8]) -> Result<bool> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let used = sqlx::query!("DELETE FROM facts WHERE name = 'owner_link' AND value = ?", token_hash).execute(&mut *transaction).await?;
+    let used =
+        sqlx::query!("DELETE FROM facts WHERE name = 'owner_link' AND value = ?", token_hash).execute(&mut *transaction).await?;
     if used.rows_affected() == 0 {
         return Ok(false);
     }

@@ -66,7 +66,9 @@ impl Store {
 
     pub async fn room_count_of(&self, host: &Uid) -> Result<u32> {
         let host = host.as_str();
-        let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!: i64" FROM rooms WHERE host = ?"#, host).fetch_one(&self.readers).await?;
+        let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!: i64" FROM rooms WHERE host = ?"#, host)
+            .fetch_one(&self.readers)
+            .await?;
         u32::try_from(count).map_err(broken)
     }
 
@@ -107,7 +109,8 @@ impl Store {
     /// False: no such room.
     pub async fn set_room_title(&self, room: &RoomId, title: &str) -> Result<bool> {
         let room = room.as_str();
-        Ok(sqlx::query!("UPDATE rooms SET title = ? WHERE room = ?", title, room).execute(&self.writer).await?.rows_affected() == 1)
+        Ok(sqlx::query!("UPDATE rooms SET title = ? WHERE room = ?", title, room).execute(&self.writer).await?.rows_affected()
+            == 1)
     }
 
     /// False: no such room.

@@ -42,7 +42,9 @@ impl Store {
 
     pub async fn extend_session(&self, token_hash: &[u8], expires_at: u64) -> Result<()> {
         let expires_at = to_sql(expires_at);
-        sqlx::query!("UPDATE sessions SET expires_at = ? WHERE token_hash = ?", expires_at, token_hash).execute(&self.writer).await?;
+        sqlx::query!("UPDATE sessions SET expires_at = ? WHERE token_hash = ?", expires_at, token_hash)
+            .execute(&self.writer)
+            .await?;
         Ok(())
     }
 

@@ -29,7 +29,12 @@ pub struct Asked {
     pub session: Option<Session>,
 }
 
-pub async fn find_out(State(site): State<Site>, ConnectInfo(peer): ConnectInfo<SocketAddr>, mut request: Request, next: Next) -> Response {
+pub async fn find_out(
+    State(site): State<Site>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let headers = request.headers();
     let address = client_address(peer.ip(), headers, &site.config.web);
     let secure = is_secure(peer.ip(), headers, &site.config.web);
@@ -85,7 +90,11 @@ pub fn set_cookie(name: &str, value: &str, seconds: i64, secure: bool, http_only
 
 pub fn cookie_of(headers: &HeaderMap, name: &str) -> Option<String> {
     let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(Cookie::split_parse).filter_map(Result::ok).find(|cookie| cookie.name() == name).map(|cookie| cookie.value().to_owned())
+    lines
+        .flat_map(Cookie::split_parse)
+        .filter_map(Result::ok)
+        .find(|cookie| cookie.name() == name)
+        .map(|cookie| cookie.value().to_owned())
 }
 
 pub fn text_of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {

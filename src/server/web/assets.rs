@@ -59,7 +59,8 @@ pub fn find(request: &Request) -> Option<Response> {
 fn respond(path: &str, plain: EmbeddedFile, immutable: bool, headers: &HeaderMap) -> Response {
     let accepted = text_of(headers, &header::ACCEPT_ENCODING).unwrap_or_default();
     let accepts = |name: &str| accepted.split(',').any(|coding| coding.trim().split(';').next() == Some(name));
-    let compressed = |name, ending| Files::get(&format!("{path}.{ending}")).filter(|_| accepts(name)).map(|file| (Some(name), file));
+    let compressed =
+        |name, ending| Files::get(&format!("{path}.{ending}")).filter(|_| accepts(name)).map(|file| (Some(name), file));
     let (encoding, file) = compressed("br", "br").or_else(|| compressed("gzip", "gz")).unwrap_or((None, plain));
     let etag = format!("\"{}\"", hex(&file.metadata.sha256_hash()[..12]));
 

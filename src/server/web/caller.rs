@@ -49,7 +49,13 @@ impl Caller {
         }
     }
 
-    pub async fn register(&self, account: &str, password: &str, nickname: &str, owner_link: Option<&str>) -> Result<SignedIn, Refusal> {
+    pub async fn register(
+        &self,
+        account: &str,
+        password: &str,
+        nickname: &str,
+        owner_link: Option<&str>,
+    ) -> Result<SignedIn, Refusal> {
         self.limit(Kind::SignIn)?;
         let form = Registration { account, password, nickname, owner_link: given(owner_link) };
         let session = self.site.accounts.register(form, self.asked.session.as_ref()).await?;

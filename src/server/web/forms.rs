@@ -3,7 +3,10 @@
 
 use super::asked::{Asked, cookie_of, set_cookie, text_of};
 use super::{Site, origin, refusals::Refused};
-use crate::domain::{refusal::Refusal, reply::{Opened, Returned}};
+use crate::domain::{
+    refusal::Refusal,
+    reply::{Opened, Returned},
+};
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -88,7 +91,14 @@ async fn read(site: &Site, headers: &HeaderMap, body: Body) -> Result<Form, Refu
 }
 
 /// Where a page without JavaScript goes after its form was posted.
-async fn go_on(site: &Site, path: &str, headers: &HeaderMap, mut fields: HashMap<String, String>, response: Response, secure: bool) -> Response {
+async fn go_on(
+    site: &Site,
+    path: &str,
+    headers: &HeaderMap,
+    mut fields: HashMap<String, String>,
+    response: Response,
+    secure: bool,
+) -> Response {
     let came_from = || text_of(headers, &header::REFERER).and_then(local_path).unwrap_or("/").to_owned();
     let room = |room: &str| format!("/rooms/{room}");
     let (mut parts, body) = response.into_parts();
@@ -102,7 +112,8 @@ async fn go_on(site: &Site, path: &str, headers: &HeaderMap, mut fields: HashMap
         };
         redirect(&mut parts.headers, &to.unwrap_or_else(came_from));
     } else {
-        let refusal = parts.extensions.remove::<Refusal>().or_else(|| serde_json::from_slice(&body).ok()).unwrap_or(Refusal::Busy);
+        let refusal =
+            parts.extensions.remove::<Refusal>().or_else(|| serde_json::from_slice(&body).ok()).unwrap_or(Refusal::Busy);
         let field = match path {
             "/gateway/send" => "message",
             "/gateway/rooms" => "title",
@@ -148,7 +159,15 @@ mod tests {
     fn nobody_is_sent_to_another_site() {
         assert_eq!(local_path("/rooms/1"), Some("/rooms/1"));
         assert_eq!(local_path("https://anywhere.example/rooms/1?a=b#c"), Some("/rooms/1?a=b"));
-        for bad in ["//evil.example", "https://evil.example", "evil", "/\\evil.example", "javascript:alert(1)", "http://x//evil.example", "/a\nb"] {
+        for bad in [
+            "//evil.example",
+            "https://evil.example",
+            "evil",
+            "/\\evil.example",
+            "javascript:alert(1)",
+            "http://x//evil.example",
+            "/a\nb",
+        ] {
             assert_eq!(local_path(bad), None, "{bad}");
         }
     }

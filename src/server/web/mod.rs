@@ -46,7 +46,14 @@ pub struct Floors {
 }
 
 impl Site {
-    pub fn new(config: Config, store: Store, gateway: Gateway, accounts: Accounts, chat: Chat, metrics: PrometheusHandle) -> Self {
+    pub fn new(
+        config: Config,
+        store: Store,
+        gateway: Gateway,
+        accounts: Accounts,
+        chat: Chat,
+        metrics: PrometheusHandle,
+    ) -> Self {
         let limits = Limits::new(&config.limits, config.chat.cooldown_ms == 0);
         let (leaving, returned) = (CancellationToken::new(), ReturnedForms::default());
         Self(Arc::new(Floors { config, store, gateway, accounts, chat, metrics, leaving, limits, returned }))

@@ -1,7 +1,7 @@
 //! What every rendered page gets along: its reader's preferences, and the policy of what it may load and who may frame it.
 
-use super::asked::{Asked, session_cookie, session_token};
 use super::Site;
+use super::asked::{Asked, session_cookie, session_token};
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, header, request::Parts};
 use axum::middleware::Next;
@@ -31,7 +31,8 @@ pub fn provide(site: &Site) {
 }
 
 fn policy(site: &Site, nonce: &str) -> String {
-    let reload = if cfg!(debug_assertions) { format!(" ws://127.0.0.1:{}", site.config.leptos.reload_port) } else { String::new() };
+    let reload =
+        if cfg!(debug_assertions) { format!(" ws://127.0.0.1:{}", site.config.leptos.reload_port) } else { String::new() };
     let frames = site.config.web.frame_ancestors.iter().fold("'self'".to_owned(), |all, origin| format!("{all} {origin}"));
     format!(
         "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; \

@@ -1,7 +1,10 @@
 //! Refusals on the wire: their status, their JSON in the reader's language, `Retry-After`. The one place that says them.
 
 use super::asked::Asked;
-use crate::domain::{lang::Lang, refusal::{Refusal, seconds}};
+use crate::domain::{
+    lang::Lang,
+    refusal::{Refusal, seconds},
+};
 use axum::Json;
 use axum::body::to_bytes;
 use axum::extract::Request;
@@ -34,10 +37,12 @@ pub async fn say(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let refusal = match response.extensions().get::<Refusal>() {
         Some(refusal) => refusal.clone(),
-        None if response.headers().contains_key(SERVER_FN_ERROR_HEADER) => match to_bytes(response.into_body(), MAX_BYTES).await {
-            Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or(Refusal::Busy),
-            Err(_) => Refusal::Busy,
-        },
+        None if response.headers().contains_key(SERVER_FN_ERROR_HEADER) => {
+            match to_bytes(response.into_body(), MAX_BYTES).await {
+                Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or(Refusal::Busy),
+                Err(_) => Refusal::Busy,
+            }
+        }
         None if response.status() == StatusCode::METHOD_NOT_ALLOWED => {
             let mut said = in_words(&Refusal::malformed("method"), lang);
             *said.status_mut() = StatusCode::METHOD_NOT_ALLOWED;

@@ -22,8 +22,14 @@ where
     SV: IntoView + 'static,
 {
     let shell = move || shell(assets::root());
-    let context = { let site = site.clone(); move || pages::provide(&site) };
-    let not_found = { let (context, shell) = (context.clone(), shell.clone()); move |request| not_found(request, context.clone(), shell.clone()) };
+    let context = {
+        let site = site.clone();
+        move || pages::provide(&site)
+    };
+    let not_found = {
+        let (context, shell) = (context.clone(), shell.clone());
+        move |request| not_found(request, context.clone(), shell.clone())
+    };
 
     let people = Router::new()
         // Pages and the server functions of app/api.rs: /session/*, /gateway/*, /page/*.
@@ -32,9 +38,7 @@ where
         .route("/ws", get(socket::open))
         .fallback(not_found)
         .layer(from_fn_with_state(site.clone(), forms::admit));
-    let operators = Router::new()
-        .route("/readyz", get(telemetry::readyz))
-        .route("/metrics", get(telemetry::figures));
+    let operators = Router::new().route("/readyz", get(telemetry::readyz)).route("/metrics", get(telemetry::figures));
 
     people
         .merge(operators)
@@ -63,7 +67,8 @@ async fn not_found<SV: IntoView + 'static>(
     context: impl Fn() + Clone + Send + Sync + 'static,
     shell: impl Fn() -> SV + Clone + Send + Sync + 'static,
 ) -> Response {
-    let accepts_html = request.headers().get(header::ACCEPT).is_some_and(|accept| accept.as_bytes().windows(9).any(|part| part == b"text/html"));
+    let accepts_html =
+        request.headers().get(header::ACCEPT).is_some_and(|accept| accept.as_bytes().windows(9).any(|part| part == b"text/html"));
     if !accepts_html || request.method() != Method::GET {
         return (StatusCode::NOT_FOUND, "not found").into_response();
     }
@@ -78,7 +83,8 @@ async fn not_found<SV: IntoView + 'static>(
 
 /// Pages of allowed origins may read our answers, with their cookies.
 fn cors(site: &Site) -> CorsLayer {
-    let allowed = site.config.web.allowed_origins.iter().filter_map(|origin| HeaderValue::from_str(origin.trim_end_matches('/')).ok());
+    let allowed =
+        site.config.web.allowed_origins.iter().filter_map(|origin| HeaderValue::from_str(origin.trim_end_matches('/')).ok());
     CorsLayer::new()
         .allow_origin(allowed.collect::<Vec<_>>())
         .allow_methods([Method::GET, Method::POST])
@@ -91,4 +97,3 @@ fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
     let refusal = crate::server::incident::incident(&words.unwrap_or_default(), "panic");
     refusals::in_words(&refusal, Default::default())
 }
-

@@ -4,10 +4,10 @@ use super::asked::{Asked, text_of};
 use super::{Site, limits::Kind, origin, refusals::Refused};
 use crate::domain::{push::SUBPROTOCOL, refusal::Refusal};
 use crate::server::gateway::{Dialect, Owner};
+use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::Extension;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tungstenite::handshake::derive_accept_key;
@@ -21,7 +21,8 @@ pub async fn open(State(site): State<Site>, Extension(asked): Extension<Asked>, 
         return Refused(refusal).into_response();
     }
     let Some(key) = key(headers) else {
-        return (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_VERSION, "13")]).into_response();
+        return (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_VERSION, "13")])
+            .into_response();
     };
     if site.leaving.is_cancelled() || site.gateway.connection_count() >= site.config.gateway.max_connections {
         return Refused(Refusal::Busy).into_response();
