@@ -38,14 +38,29 @@ pub fn Composer(conversation: Conversation, returned: Option<Returned>) -> impl 
     }
 
     let typed = move || textarea.get_untracked().map(|node| node.value()).unwrap_or_default();
+    let draft_key = move || format!("draft:{}", conversation.room());
+    let measure = move |text: &str| {
+        length.set(Draft::new(text).graphemes() as u32);
+        if let Some(storage) = storage() {
+            // A tab without storage keeps drafts as long as its page.
+            let _ = if text.is_empty() { storage.remove_item(&draft_key()) } else { storage.set_item(&draft_key(), text) };
+        }
+    };
     let type_in = move |text: &str| {
         if let Some(node) = textarea.get_untracked() {
             node.set_value(text);
         }
-        length.set(Draft::new(text).graphemes() as u32);
+        measure(text);
     };
-    // What was typed before the wasm came is the page's, not ours to clear.
-    Effect::new(move || length.set(Draft::new(&typed()).graphemes() as u32));
+    // What was typed before the wasm came is the page's, not ours to clear; an empty box gets back what it held before this
+    // tab loaded another page, in another language for instance.
+    Effect::new(move || {
+        let kept = storage().and_then(|storage| storage.get_item(&draft_key()).ok().flatten());
+        match kept.filter(|_| typed().is_empty()) {
+            Some(kept) => type_in(&kept),
+            None => measure(&typed()),
+        }
+    });
 
     let submit = move || {
         if conversation.outgoing.with_untracked(|outgoing| outgoing.as_ref().is_some_and(|outgoing| outgoing.seq.is_none()))
@@ -115,7 +130,7 @@ pub fn Composer(conversation: Conversation, returned: Option<Returned>) -> impl 
                 class="composer__text" name="message" rows="1" enterkeyhint="send" autocomplete="off"
                 aria-label=t!(placeholder) placeholder=t!(placeholder)
                 node_ref=textarea on:keydown=on_keydown
-                on:input=move |_| length.set(Draft::new(&typed()).graphemes() as u32)
+                on:input=move |_| measure(&typed())
             >{text.unwrap_or_default()}</textarea>
             <Show when=move || left() <= i64::from(COUNTER_AT)>
                 <span class="composer__left" class:composer__left--over=move || left() < 0 aria-live="polite">{left}</span>
@@ -164,6 +179,11 @@ async fn send_surely(room: RoomId, text: &str, nonce: &str) -> Result<Accepted, 
             answer => return answer,
         }
     }
+}
+
+/// The tab's own: gone with it, and no other tab's.
+fn storage() -> Option<web_sys::Storage> {
+    window().session_storage().ok().flatten()
 }
 
 fn new_nonce() -> String {

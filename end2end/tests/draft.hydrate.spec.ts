@@ -1,0 +1,20 @@
+// What is typed and not yet said stays in the box, whatever else happens to the page.
+import { expect, test } from './fixtures';
+
+test('a draft outlives another language and a reload, and is gone once it is said', async ({ guest }) => {
+  const ming = await guest('阿明');
+  const page = await ming.open();
+  const box = page.locator('.composer__text');
+  await box.fill('还没写完');
+  await page.getByRole('button', { name: 'English' }).click();
+  await expect(page.locator('html')).toHaveAttribute('lang', 'en');
+  await expect(box).toHaveValue('还没写完');
+  await page.reload();
+  await expect(box).toHaveValue('还没写完');
+  await box.press('Enter');
+  await expect(page.locator('.line__text')).toHaveText(['还没写完']);
+  await expect(box).toHaveValue('');
+  await page.reload();
+  await expect(page.locator('.line__text')).toHaveText(['还没写完']);
+  await expect(box).toHaveValue('');
+});
