@@ -23,7 +23,10 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let line = Line::parse();
-    let outcome = Config::load(&line.flags(), &std::env::vars().collect()).map_err(Box::from).and_then(|config| {
+    // What is not text is no variable of ours.
+    let environment =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
+    let outcome = Config::load(&line.flags(), &environment).map_err(Box::from).and_then(|config| {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let outcome = runtime.block_on(async {
             match line.command.unwrap_or(Command::Serve) {

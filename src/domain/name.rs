@@ -54,6 +54,7 @@ fn imitates(nickname: &str) -> bool {
     let letters: String = folded.chars().filter(|c| c.is_alphanumeric()).collect();
     let words = folded.split(|c: char| !c.is_alphanumeric());
     ["主播", "主持人", "系统提示", "系統提示"].iter().any(|badge| letters.contains(badge))
+        || matches!(letters.as_str(), "系统" | "系統")
         || words.into_iter().any(|word| matches!(word, "host" | "system" | "streamer"))
 }
 

@@ -207,7 +207,7 @@ pub enum ConfigError {
     Leptos(String),
     #[error("limits.per_ip = \"off\" is for load tests: refused while the site listens on {0}, which is not loopback")]
     LimitsOffInPublic(SocketAddr),
-    #[error("web.public_url must be an origin such as https://chat.example.com, not `{0}`")]
+    #[error("`{0}` is not an origin such as https://chat.example.com (web.public_url, allowed_origins, frame_ancestors)")]
     NotAnOrigin(String),
 }
 
@@ -256,14 +256,21 @@ impl Config {
             return Err(ConfigError::LimitsOffInPublic(addr));
         }
         let url = self.web.public_url.trim_end_matches('/').to_owned();
-        let is_origin =
-            url.split_once("://").is_some_and(|(scheme, host)| matches!(scheme, "http" | "https") && !host.contains('/'));
-        if !url.is_empty() && !is_origin {
-            return Err(ConfigError::NotAnOrigin(url));
+        let others = self.web.allowed_origins.iter().chain(&self.web.frame_ancestors);
+        let wrong = others.chain((!url.is_empty()).then_some(&url)).find(|origin| !is_origin(origin));
+        if let Some(wrong) = wrong {
+            return Err(ConfigError::NotAnOrigin(wrong.clone()));
         }
         self.web.public_url = url;
         Ok(self)
     }
+}
+
+/// A scheme and a host, nothing else: these end up in headers.
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or(text.strip_prefix("http://")).unwrap_or_default();
+    let host = host.strip_suffix('/').unwrap_or(host);
+    !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b))
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
@@ -358,6 +365,17 @@ mod tests {
             assert!(error.contains(&format!("`{unknown}`")) && error.contains(&format!("`{nearest}`")), "{error}");
         }
         assert!(load("[chat]\ncooldown_ms = \"soon\"\n", &[], &[]).is_err());
+    }
+
+    #[test]
+    fn origins_are_checked_before_they_stand_in_a_header() {
+        for (key, value) in
+            [("ALLOWED_ORIGINS", "*"), ("FRAME_ANCESTORS", "https://a.example; script-src *"), ("PUBLIC_URL", "chat.example")]
+        {
+            let variable = format!("ROOMCAST_WEB_{key}");
+            assert!(matches!(load("", &[(&variable, value)], &[]), Err(ConfigError::NotAnOrigin(_))), "{key}");
+        }
+        assert!(load("", &[("ROOMCAST_WEB_ALLOWED_ORIGINS", "https://a.example,http://127.0.0.1:8080")], &[]).is_ok());
     }
 
     #[test]

@@ -144,6 +144,17 @@ async fn forms_and_methods() {
     assert_eq!(json.body["field"], "content-type");
     let large = person.post("/gateway/send", &[("room", "1"), ("message", &"x".repeat(1 << 20))]).await;
     check("1 MB", &large, 413, "too_long");
+    let form = "application/x-www-form-urlencoded";
+    let raw = person.request("POST", "/gateway/send").header("content-type", form).body("room=1&message=%ff");
+    let raw = read(raw.send().await.unwrap()).await;
+    check("not text", &raw, 422, "malformed");
+    assert_eq!(raw.body["field"], "body");
+    assert_eq!(person.say("\u{fffd}").await.status, 200, "the replacement character itself is text");
+    for path in ["/gateway/nothing", "/rooms/1"] {
+        let status =
+            person.request("POST", path).header("accept", "text/html").form(&[("a", "b")]).send().await.unwrap().status();
+        assert!(status == 404 || status == 405, "{path}: {status}");
+    }
     assert_eq!(person.request("POST", "/gateway/nothing").form(&[("a", "b")]).send().await.unwrap().status(), 404);
     assert!(server.errors().is_empty(), "{:?}", server.errors());
 }

@@ -77,6 +77,9 @@ async fn figures_are_for_operators() {
     let server = Server::with(&["web.metrics_from=10.0.0.0/8", "web.trusted_proxies=127.0.0.0/8"]);
     let visitor = server.visitor();
     assert_eq!(visitor.get("/metrics").await.status(), 403);
+    let proxied = Server::start();
+    let forwarded = proxied.visitor().request("GET", "/metrics").header("x-forwarded-for", "203.0.113.5").send();
+    assert_eq!(forwarded.await.unwrap().status(), 403, "a proxy nobody told us of hides who asks");
     let from = |address: &'static str| visitor.request("GET", "/metrics").header("x-forwarded-for", address).send();
     assert_eq!(from("10.1.1.1").await.unwrap().status(), 200);
     assert_eq!(from("10.1.1.1, 203.0.113.5").await.unwrap().status(), 403);

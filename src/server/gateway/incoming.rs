@@ -2,13 +2,14 @@
 //! leave here are a pong to send, a sign of life, and a reason to close.
 
 use crate::domain::push::CloseCode;
+use std::collections::VecDeque;
 use std::io::Cursor;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
 /// Largest data message in bytes, and most frames a second, before the client is sent away (DESIGN.md 3.1).
 const MAX_MESSAGE: u64 = 1024;
-const MAX_FRAMES_A_SECOND: u32 = 10;
+const MAX_FRAMES_A_SECOND: usize = 10;
 /// RFC 6455, 5.5.
 const MAX_CONTROL: u64 = 125;
 const MAX_HEADER: usize = 14;
@@ -32,8 +33,8 @@ pub struct Incoming {
     /// The message under way, if it is fragmented: text or not.
     fragmented: Option<Data>,
     message_bytes: u64,
-    second: u64,
-    frames_this_second: u32,
+    /// When the last frames came, within a second.
+    lately: VecDeque<u64>,
     pub dropped_frames: u64,
 }
 
@@ -102,14 +103,14 @@ impl Incoming {
         if header.mask.is_none() || reserved || !starts_or_goes_on {
             return Err(CloseCode::PROTOCOL_ERROR);
         }
-        if self.second != now_ms / 1000 {
-            (self.second, self.frames_this_second) = (now_ms / 1000, 0);
+        while self.lately.front().is_some_and(|at| now_ms.saturating_sub(*at) >= 1000) {
+            self.lately.pop_front();
         }
-        self.frames_this_second += 1;
+        self.lately.push_back(now_ms);
         if let OpCode::Data(_) = header.opcode {
             self.message_bytes += length;
         }
-        if self.frames_this_second > MAX_FRAMES_A_SECOND || self.message_bytes > MAX_MESSAGE {
+        if self.lately.len() > MAX_FRAMES_A_SECOND || self.message_bytes > MAX_MESSAGE {
             return Err(CloseCode::TOO_TALKATIVE);
         }
         Ok(())
@@ -228,6 +229,7 @@ mod tests {
             assert_eq!(incoming.feed(&frame(0x81, b"x").repeat(10), second * 1000, |_| ()), Ok(()));
         }
         assert_eq!(incoming.dropped_frames, 50);
+        assert_eq!(incoming.feed(&frame(0x81, b"x"), 4999, |_| ()), Err(CloseCode::TOO_TALKATIVE), "any second, not the clock's");
     }
 
     proptest! {

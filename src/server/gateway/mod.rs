@@ -102,10 +102,12 @@ impl Gateway {
                 return Err(Full);
             }
             let connection = registry.draw_connection(rand::random);
+            let client = self.client_id(connection);
+            // Before anyone can find it: `init` is always the first frame.
+            outbox.push(Frame::text(Push::Init { client_id: client }.to_json().as_bytes()));
             registry.insert(connection, Entry::new(outbox.clone(), owner));
-            self.client_id(connection)
+            client
         };
-        outbox.push(Frame::text(Push::Init { client_id: client }.to_json().as_bytes()));
         let seat = Seat { gateway: self.clone(), connection: client.connection };
         let connection = Connection::new(stream, outbox, self.0.settings.clone(), self.0.deadline.clone());
         self.0.connections.spawn(async move {

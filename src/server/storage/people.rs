@@ -81,7 +81,7 @@ impl Store {
         let (uid, created_at, key) = (new.uid.as_str(), to_sql(new.created_at), name::account_key(new.account));
         let stored = sqlx::query!(
             "INSERT INTO people (uid, nickname, account, account_key, password, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-            ON CONFLICT (uid) DO UPDATE SET nickname = ?2, account = ?3, account_key = ?4, password = ?5",
+            ON CONFLICT (uid) DO UPDATE SET nickname = ?2, account = ?3, account_key = ?4, password = ?5 WHERE people.account IS NULL",
             uid,
             new.nickname,
             new.account,
@@ -96,7 +96,14 @@ impl Store {
             Err(error) if error.as_database_error().is_some_and(|error| error.is_unique_violation()) => {
                 Err(StorageError::NameTaken)
             }
-            stored => Ok(stored.map(|_| ())?),
+            // The same guest registered twice at once: the first one stands.
+            stored => {
+                if stored?.rows_affected() == 1 {
+                    Ok(())
+                } else {
+                    Err(StorageError::NameTaken)
+                }
+            }
         }
     }
 

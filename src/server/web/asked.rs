@@ -24,6 +24,8 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 pub struct Asked {
     /// The person's own address as far as we believe the proxies.
     pub address: IpAddr,
+    /// A proxy that nobody told us to trust wrote headers: the address is the proxy's, whoever asks.
+    pub hidden: bool,
     pub secure: bool,
     pub preferences: Preferences,
     pub session: Option<Session>,
@@ -43,7 +45,8 @@ pub async fn find_out(
     let theme = cookie_of(headers, THEME_COOKIE).and_then(|code| Theme::from_code(&code)).unwrap_or_default();
     let preferences = Preferences { lang: lang.unwrap_or_else(accepted), theme };
     let token = cookie_of(headers, SESSION_COOKIE).and_then(|text| Token::parse(&text));
-    let mut asked = Asked { address, secure, preferences, session: None };
+    let hidden = headers.contains_key(FORWARDED_FOR) && address == peer.ip().to_canonical();
+    let mut asked = Asked { address, hidden, secure, preferences, session: None };
     if let Some(token) = token {
         match site.accounts.session(&token).await {
             Ok(Some(session)) => asked.session = Some(session),

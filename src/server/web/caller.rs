@@ -65,7 +65,7 @@ impl Caller {
 
     pub async fn log_in(&self, account: &str, password: &str) -> Result<SignedIn, Refusal> {
         self.limit(Kind::SignIn)?;
-        self.site.limits.check_guess(account)?;
+        self.site.limits.check_guess(account, &self.asked)?;
         let session = self.site.accounts.log_in(account, password, self.asked.session.as_ref()).await?;
         self.leave_old_session();
         Ok(self.signed_in(session))

@@ -14,6 +14,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use leptos::server_fn::error::SERVER_FN_ERROR_HEADER;
 use moka::sync::Cache;
+use percent_encoding::percent_decode;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -45,7 +46,8 @@ impl ReturnedForms {
 }
 
 pub async fn admit(State(site): State<Site>, request: Request, next: Next) -> Response {
-    if request.method() != Method::POST {
+    // The API for back ends speaks JSON, and knows its callers by key.
+    if request.method() != Method::POST || request.uri().path().starts_with("/gateway/api/") {
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
@@ -54,7 +56,7 @@ pub async fn admit(State(site): State<Site>, request: Request, next: Next) -> Re
     let from_a_page = text_of(&headers, &header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
     // Leptos has an answer of its own for those who accept HTML; the one here keeps what was typed.
     parts.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    let (fields, response) = match read(&site, &headers, body).await {
+    let (fields, response) = match read(&site, &path, &headers, body).await {
         Ok(Form { bytes, fields }) => (fields, next.run(Request::from_parts(parts, Body::from(bytes))).await),
         Err(refusal) => (HashMap::new(), Refused(refusal).into_response()),
     };
@@ -66,7 +68,7 @@ struct Form {
     fields: HashMap<String, String>,
 }
 
-async fn read(site: &Site, headers: &HeaderMap, body: Body) -> Result<Form, Refusal> {
+async fn read(site: &Site, path: &str, headers: &HeaderMap, body: Body) -> Result<Form, Refusal> {
     let web = &site.config.web;
     if !origin::is_allowed(headers, web) {
         return Err(Refusal::NotAllowed);
@@ -78,9 +80,15 @@ async fn read(site: &Site, headers: &HeaderMap, body: Body) -> Result<Form, Refu
     let read = tokio::time::timeout(Duration::from_millis(web.read_within_ms), to_bytes(body, web.body_bytes));
     let bytes = match read.await {
         Err(_) => return Err(Refusal::malformed("body")),
+        // What does not even fit the request is too long a message, to a person.
+        Ok(Err(_)) if path == "/gateway/send" => return Err(Refusal::TooLong { max: site.chat.rules().max_graphemes }),
         Ok(Err(_)) => return Err(Refusal::TooLong { max: u32::try_from(web.body_bytes).unwrap_or(u32::MAX) }),
         Ok(Ok(bytes)) => bytes,
     };
+    // Escaped or not, a form is text.
+    if percent_decode(&bytes).decode_utf8().is_err() {
+        return Err(Refusal::malformed("body"));
+    }
     let mut fields = HashMap::new();
     for (name, value) in form_urlencoded::parse(&bytes) {
         if fields.insert(name.to_string(), value.to_string()).is_some() {
@@ -112,8 +120,9 @@ async fn go_on(
         };
         redirect(&mut parts.headers, &to.unwrap_or_else(came_from));
     } else {
-        let refusal =
-            parts.extensions.remove::<Refusal>().or_else(|| serde_json::from_slice(&body).ok()).unwrap_or(Refusal::Busy);
+        let said = parts.extensions.remove::<Refusal>().or_else(|| serde_json::from_slice(&body).ok());
+        // Not a form of ours: no such address, or not by this method.
+        let Some(refusal) = said else { return Response::from_parts(parts, Body::from(body)) };
         let field = match path {
             "/gateway/send" => "message",
             "/gateway/rooms" => "title",

@@ -10,8 +10,10 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// Guesses at one account's password, whatever addresses they come from.
+/// Guesses at one account's password: from one address, and from all together. The second is far higher, or anyone could
+/// keep an owner out by guessing.
 const GUESSES: (u32, u32) = (10, 10);
+const GUESSES_OF_ALL: (u32, u32) = (300, 60);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -27,6 +29,7 @@ pub struct Limits {
     by_address: Option<ByAddress>,
     by_session: Bucket<[u8; 32]>,
     by_account: Bucket<String>,
+    by_account_and_address: Bucket<(String, IpAddr)>,
     sends_unlimited: bool,
 }
 
@@ -48,7 +51,8 @@ impl Limits {
         Self {
             by_address: (settings.per_ip == Switch::On).then(by_address),
             by_session: Bucket::new(settings.session_burst, settings.session_a_minute),
-            by_account: Bucket::new(GUESSES.0, GUESSES.1),
+            by_account: Bucket::new(GUESSES_OF_ALL.0, GUESSES_OF_ALL.1),
+            by_account_and_address: Bucket::new(GUESSES.0, GUESSES.1),
             sends_unlimited,
         }
     }
@@ -69,8 +73,10 @@ impl Limits {
         }
     }
 
-    pub fn check_guess(&self, account: &str) -> Result<(), Refusal> {
-        self.by_account.take(&account_key(account))
+    pub fn check_guess(&self, account: &str, asked: &Asked) -> Result<(), Refusal> {
+        let account = account_key(account);
+        self.by_account_and_address.take(&(account.clone(), household(asked.address)))?;
+        self.by_account.take(&account)
     }
 
     pub fn sweep(&self) {
@@ -80,6 +86,7 @@ impl Limits {
         }
         self.by_session.sweep();
         self.by_account.sweep();
+        self.by_account_and_address.sweep();
     }
 }
 

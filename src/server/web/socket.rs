@@ -6,7 +6,7 @@ use crate::domain::{push::SUBPROTOCOL, refusal::Refusal};
 use crate::server::gateway::{Dialect, Owner};
 use axum::Extension;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -20,14 +20,18 @@ pub async fn open(State(site): State<Site>, Extension(asked): Extension<Asked>, 
     if let Err(refusal) = site.limits.check(Kind::Socket, &asked) {
         return Refused(refusal).into_response();
     }
-    let Some(key) = key(headers) else {
+    let Some(key) = key(headers).filter(|_| request.method() == Method::GET) else {
         return (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_VERSION, "13")])
             .into_response();
     };
     if site.leaving.is_cancelled() || site.gateway.connection_count() >= site.config.gateway.max_connections {
         return Refused(Refusal::Busy).into_response();
     }
-    let dialect = if offers(headers, &header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) { Dialect::V1 } else { Dialect::Plain };
+    let dialect = if words(headers, &header::SEC_WEBSOCKET_PROTOCOL).any(|offered| offered == SUBPROTOCOL) {
+        Dialect::V1
+    } else {
+        Dialect::Plain
+    };
     let accept = derive_accept_key(key.as_bytes());
     let owner = asked.session.map(|session| Owner(session.token_hash));
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
@@ -59,14 +63,19 @@ pub async fn open(State(site): State<Site>, Extension(asked): Extension<Asked>, 
 
 /// The client's key, if this is a WebSocket handshake of version 13.
 fn key(headers: &HeaderMap) -> Option<&str> {
-    let asks = offers(headers, &header::UPGRADE, "websocket") && offers(headers, &header::CONNECTION, "upgrade");
+    let asks = |name: &HeaderName, word: &str| words(headers, name).any(|said| said.eq_ignore_ascii_case(word));
+    let handshake = asks(&header::UPGRADE, "websocket") && asks(&header::CONNECTION, "upgrade");
     let version = text_of(headers, &header::SEC_WEBSOCKET_VERSION) == Some("13");
     // 16 bytes in base64.
-    text_of(headers, &header::SEC_WEBSOCKET_KEY).filter(|key| asks && version && key.len() == 24)
+    let base64 = |key: &&str| {
+        let letters = key.strip_suffix("==").unwrap_or_default();
+        letters.len() == 22 && letters.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
+    };
+    text_of(headers, &header::SEC_WEBSOCKET_KEY).filter(|_| handshake && version).filter(base64)
 }
 
-/// Is the word among a header's comma-separated ones?
-fn offers(headers: &HeaderMap, name: &HeaderName, word: &str) -> bool {
+/// A header's comma-separated words.
+fn words<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(',')).any(|offered| offered.trim().eq_ignore_ascii_case(word))
+    lines.flat_map(|line| line.split(',')).map(str::trim)
 }

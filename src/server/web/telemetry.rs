@@ -67,7 +67,7 @@ pub async fn readyz(State(site): State<Site>) -> Response {
 }
 
 pub async fn figures(State(site): State<Site>, Extension(asked): Extension<Asked>) -> Response {
-    if !site.config.web.metrics_from.iter().any(|network| network.contains(&asked.address)) {
+    if asked.hidden || !site.config.web.metrics_from.iter().any(|network| network.contains(&asked.address)) {
         return Refused(Refusal::NotAllowed).into_response();
     }
     metrics::gauge!("roomcast_connections").set(site.gateway.connection_count() as f64);
