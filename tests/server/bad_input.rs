@@ -252,9 +252,22 @@ async fn floods_are_slowed_down_by_address_and_by_session() {
 }
 
 #[tokio::test]
-async fn limits_by_address_can_be_lifted_for_load_tests() {
-    let server = Server::with(&["limits.per_ip=off", "limits.guest_burst=1", "limits.guest_a_minute=1"]);
+async fn limits_can_be_lifted_for_load_tests_and_the_cooldown_stays() {
+    let lifted = [
+        "limits.per_ip=off",
+        "limits.guest_burst=1",
+        "limits.guest_a_minute=1",
+        "limits.session_burst=1",
+        "limits.session_a_minute=1",
+    ];
+    let server = Server::with(&lifted);
     for nickname in ["one", "two", "three"] {
         server.guest(nickname).await;
     }
+    let person = server.guest("four").await;
+    for _ in 0..3 {
+        person.enter(None).await;
+    }
+    assert_eq!(person.say("first").await.status, 200);
+    check("cooldown", &person.say("second").await, 429, "too_fast");
 }

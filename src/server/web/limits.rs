@@ -68,7 +68,9 @@ impl Limits {
             bucket.take(&household(asked.address))?;
         }
         match &asked.session {
-            Some(session) if !(kind == Kind::Send && self.sends_unlimited) => self.by_session.take(&session.token_hash),
+            Some(session) if self.by_address.is_some() && !(kind == Kind::Send && self.sends_unlimited) => {
+                self.by_session.take(&session.token_hash)
+            }
             _ => Ok(()),
         }
     }
