@@ -63,7 +63,7 @@ async fn serve(config: Config) -> Outcome {
         store.add_room(&FIRST_ROOM.parse()?, FIRST_TITLE, None, clock.now_ms()).await?;
     }
     let accounts = Accounts::new(store.clone(), clock.clone());
-    let gateway = Gateway::new(config.gateway.clone());
+    let gateway = Gateway::start(config.gateway.clone())?;
     let chat = Chat::start(config.chat.clone(), store.clone(), gateway.clone(), clock).await?;
 
     let listener =

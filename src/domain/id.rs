@@ -5,6 +5,7 @@ use crate::domain::refusal::Refusal;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// One connection: GatewayWorker's `client_id`, 20 hex digits made of 4 bytes inner IPv4 address, 2 bytes inner port and
 /// 4 bytes connection id, big endian. Foreign back ends route by the address inside it.
@@ -48,13 +49,13 @@ impl<'de> Deserialize<'de> for ClientId {
     }
 }
 
-/// A text that names something, valid by construction and free on the wire.
+/// A text that names something, valid by construction, free on the wire, and shared by whoever keeps it.
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident, $field:literal, $valid:expr) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Deserialize)]
         #[serde(try_from = "String")]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             pub fn as_str(&self) -> &str {
@@ -67,7 +68,7 @@ macro_rules! name {
 
             fn try_from(text: String) -> Result<Self, Refusal> {
                 let valid: fn(&str) -> bool = $valid;
-                if valid(&text) { Ok(Self(text)) } else { Err(Refusal::malformed($field)) }
+                if valid(&text) { Ok(Self(text.into())) } else { Err(Refusal::malformed($field)) }
             }
         }
 
@@ -76,6 +77,12 @@ macro_rules! name {
 
             fn from_str(text: &str) -> Result<Self, Refusal> {
                 Self::try_from(text.to_owned())
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
             }
         }
 

@@ -125,6 +125,8 @@ impl CloseCode {
     pub const SLOW: Self = Self(4409);
     /// No answer to a ping.
     pub const SILENT: Self = Self(4410);
+    /// The site closed it, and says nothing of coming back.
+    pub const KICKED: Self = Self(4500);
     /// The session ended: a page that came back by itself would be refused.
     pub const SIGNED_OUT: Self = Self(4501);
 
@@ -141,6 +143,7 @@ impl CloseCode {
             Self::TOO_TALKATIVE => "one way",
             Self::SLOW => "slow",
             Self::SILENT => "silent",
+            Self::KICKED => "closed by the site",
             Self::SIGNED_OUT => "signed out",
             _ => "",
         }

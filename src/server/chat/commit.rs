@@ -5,7 +5,7 @@ use super::pace::{Pace, Turn};
 use crate::domain::{draft::Rules, id::Seq, message::Message, push::Push, refusal::Refusal};
 use crate::server::{
     clock::Clock,
-    gateway::{Frame, Gateway, Group, Publication},
+    gateway::{Except, Frame, Gateway, Group, Publication},
     incident::refusal_of,
     storage::{Appended, NewMessage, StorageError, Store},
 };
@@ -154,7 +154,8 @@ async fn push(mut stored: mpsc::Receiver<Vec<Message>>, gateway: Gateway) {
         for message in messages {
             let (group, seq) = (Group::new(message.room.as_str()), message.seq);
             let frame = Frame::text(Push::Message(message).to_json().as_bytes()).at(group.clone(), seq);
-            gateway.send_to_group(&group, &Publication::both(frame));
+            // Nobody waits for what became of it: the next message is on its way while this one is written.
+            drop(gateway.send_to_group(vec![group], Except::default(), Publication::both(frame)).await);
         }
     }
 }

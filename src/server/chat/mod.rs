@@ -23,6 +23,7 @@ use crate::server::{
 };
 use commit::Commits;
 use moka::sync::Cache;
+use presence::Online;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -46,6 +47,7 @@ pub struct Chat {
     gateway: Gateway,
     clock: Clock,
     commits: Commits,
+    online: Online,
     rooms: Cache<RoomId, RoomRow>,
     tasks: TaskTracker,
     closing: CancellationToken,
@@ -65,9 +67,10 @@ impl Chat {
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
         let rules = rules(&settings);
         let commits = Commits::start(&tasks, closing.clone(), store.clone(), gateway.clone(), clock.clone(), rules).await?;
-        tasks.spawn(presence::announce(gateway.clone(), closing.clone()));
+        let online = Online::default();
+        tasks.spawn(online.clone().announce(gateway.clone(), closing.clone()));
         let rooms = Cache::builder().max_capacity(10_000).time_to_live(ROOM_CACHED_FOR).build();
-        Ok(Self { settings, store, gateway, clock, commits, rooms, tasks, closing })
+        Ok(Self { settings, store, gateway, clock, commits, online, rooms, tasks, closing })
     }
 
     /// What was handed in is committed and answered; then the tasks are gone.
@@ -89,14 +92,11 @@ impl Chat {
         let since = entry.since.map(|since| position(since, "since")).transpose()?;
         let epoch = entry.epoch.map(str::parse::<Epoch>).transpose()?;
         let row = self.room(&room).await?;
-        match self.gateway.owner_of(client) {
-            None => return Err(Refusal::NoSuchClient),
-            Some(opened_by) if opened_by != Some(owner) => return Err(Refusal::NotYours),
-            Some(_) => {}
-        }
         let group = Group::new(room.as_str());
-        if !self.gateway.bind_uid(client, &person.uid) || !self.gateway.join_group(client, &group) {
-            return Err(Refusal::NoSuchClient);
+        match self.gateway.admit(client, owner, person.uid.clone(), group).await {
+            Some(true) => {}
+            Some(false) => return Err(Refusal::NotYours),
+            None => return Err(Refusal::NoSuchClient),
         }
 
         let newest = self.newest(&room).await?;
@@ -189,7 +189,7 @@ impl Chat {
     }
 
     fn card(&self, row: RoomRow) -> RoomCard {
-        let online = self.gateway.person_count(&Group::new(row.room.as_str()));
+        let online = self.online.count(&row.room);
         RoomCard { room: row.room, title: row.title, host: row.host_nickname, online }
     }
 

@@ -53,8 +53,18 @@ pub struct Gateway {
     pub lan_addr: SocketAddrV4,
     /// Unsent bytes a connection may hold. About 700 messages: a phone in a tunnel for ten seconds of a busy room.
     pub queue_bytes: usize,
+    /// Threads that own connections. 0: one for each core.
+    pub shards: usize,
     /// Connections this node takes; one more is refused with 503.
     pub max_connections: usize,
+    /// Of them, how many may still be shaking hands. As many as a crowd that comes back at once: a handshake is short.
+    pub max_handshakes: usize,
+    /// Connections of one session: a person's tabs and devices. One more is refused with 429.
+    pub max_per_session: usize,
+    /// Connections of one address. Generous: thousands of phones may share one (carrier NAT).
+    pub max_per_address: usize,
+    /// Bytes of pushes that may wait for the shards; then whoever publishes waits.
+    pub command_bytes: usize,
     /// A ping goes out this often: under the minute after which mobile networks forget a silent connection.
     pub ping_every_ms: u64,
     /// Without a sign of life within this after a ping, the connection is closed.
@@ -68,7 +78,12 @@ impl Default for Gateway {
         Self {
             lan_addr: SocketAddrV4::new([127, 0, 0, 1].into(), 2900),
             queue_bytes: 256 * 1024,
+            shards: 0,
             max_connections: 50_000,
+            max_handshakes: 10_000,
+            max_per_session: 50,
+            max_per_address: 5_000,
+            command_bytes: 32 * 1024 * 1024,
             ping_every_ms: 25_000,
             pong_within_ms: 10_000,
             slow_after_ms: 30_000,

@@ -1,195 +1,184 @@
-//! One connection's task: the only owner of its stream. Writes what the outbox holds, reads and drops what comes up,
-//! pings, and closes for a reason.
+//! One connection as its shard holds it: the stream, what it has not been sent, what it says, and whether it still lives.
 
-use super::Frame;
 use super::incoming::{Event, Incoming};
-use super::outbox::Outbox;
+use super::outbox::{Outbox, Queued};
+use super::round::Round;
+use super::seats::Seat;
+use super::stream::Stream;
+use super::{Dialect, Frame};
 use crate::domain::push::CloseCode;
-use crate::server::config::Gateway as Settings;
-use bytes::Bytes;
-use std::collections::VecDeque;
-use std::io::IoSlice;
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
-
-/// Frames that leave in one write.
-const FRAMES_A_WRITE: usize = 64;
-/// How long a closing connection may still take what is queued, and answer the close frame.
-const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+use std::io::{self, ErrorKind};
+use std::ops::Range;
+use std::time::Instant;
 
 pub struct Connection<S> {
-    stream: S,
-    outbox: Arc<Outbox>,
-    settings: Settings,
-    deadline: CancellationToken,
+    pub stream: S,
+    pub dialect: Dialect,
+    pub outbox: Outbox,
+    /// Only while something comes up, which a one-way socket rarely sees.
+    incoming: Option<Box<Incoming>>,
+    /// Gives the place up when the connection is dropped.
+    pub seat: Seat,
+    pub opened_at: Instant,
+    pub sent_bytes: u64,
+    /// Ticks of the shard's wheel: when it was last heard, and when it was pinged without an answer yet.
+    heard: u32,
+    pinged: Option<u32>,
+    pub leaving: Option<Leaving>,
 }
 
-/// Why serving ended.
-enum End {
-    /// The stream is gone.
+/// The close frame is queued: nothing else follows it.
+#[derive(Clone, Copy)]
+pub struct Leaving {
+    /// The connection is cut at this time.
+    deadline: Instant,
+    /// The peer closed first, so there is nothing to wait for once it was answered.
+    theirs: bool,
+    /// Everything was written and the stream half closed: what is awaited is the peer's end.
+    shut: bool,
+}
+
+/// What reading came to.
+pub enum Read {
+    /// All there was for now.
+    Dry,
     Gone,
-    /// The peer closed: answer with its own code.
+    /// The peer closes, with the code it gave if any.
     Theirs(Option<CloseCode>),
+    /// What it sent must not be.
     Ours(CloseCode),
 }
 
-impl<S: AsyncRead + AsyncWrite + Send + 'static> Connection<S> {
-    pub fn new(stream: S, outbox: Arc<Outbox>, settings: Settings, deadline: CancellationToken) -> Self {
-        Self { stream, outbox, settings, deadline }
+impl<S: Stream> Connection<S> {
+    pub fn new(stream: S, dialect: Dialect, seat: Seat, now: Instant, tick: u32) -> Self {
+        Self {
+            stream,
+            dialect,
+            outbox: Outbox::default(),
+            incoming: None,
+            seat,
+            opened_at: now,
+            sent_bytes: 0,
+            heard: tick,
+            pinged: None,
+            leaving: None,
+        }
     }
 
-    pub async fn serve(self) {
-        let (reader, writer) = tokio::io::split(self.stream);
-        let mut writer = Writer { stream: writer, unsent: VecDeque::new(), outbox: self.outbox };
-        let mut incoming = Incoming::default();
-        let mut reader = reader;
-        let end = tokio::select! {
-            end = converse(&mut reader, &mut writer, &mut incoming, &self.settings) => end,
-            () = self.deadline.cancelled() => End::Ours(CloseCode::GOING_AWAY),
+    pub fn push(&mut self, round: &mut Round, frame: &Frame, held: Range<u32>, limit_bytes: usize) -> Queued {
+        if self.leaving.is_some() {
+            return Queued::Slow;
+        }
+        self.outbox.push(round, frame, held, limit_bytes, self.dialect)
+    }
+
+    pub fn write(&mut self, round: &Round, now: Instant) -> io::Result<usize> {
+        let written = self.outbox.write(round, &mut self.stream, now)?;
+        self.sent_bytes += written as u64;
+        Ok(written)
+    }
+
+    /// Nothing is left to send.
+    pub fn is_written(&self) -> bool {
+        !self.outbox.is_due() && self.outbox.behind_since().is_none()
+    }
+
+    /// Reads until the stream is dry. Pings are answered through `pong`; everything else is only counted.
+    pub fn read(&mut self, scratch: &mut [u8], now: Instant, tick: u32, mut pong: impl FnMut(&mut Self, Frame)) -> Read {
+        loop {
+            let count = match self.stream.read(scratch) {
+                Ok(0) => return Read::Gone,
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Read::Dry,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(_) => return Read::Gone,
+            };
+            self.heard = tick;
+            // After the close frame nothing that comes is looked at: its end is awaited.
+            if self.leaving.is_some() {
+                continue;
+            }
+            match self.feed(&scratch[..count], now, &mut pong) {
+                Read::Dry => {}
+                ended => return ended,
+            }
+        }
+    }
+
+    pub fn feed(&mut self, bytes: &[u8], now: Instant, pong: &mut impl FnMut(&mut Self, Frame)) -> Read {
+        let mut incoming = self.incoming.take().unwrap_or_default();
+        let now_ms = now.saturating_duration_since(self.opened_at).as_millis() as u64;
+        let (mut closed, mut pings, mut answered) = (None, Vec::new(), false);
+        let fed = incoming.feed(bytes, now_ms, |event| match event {
+            Event::Ping(payload) => pings.push(payload),
+            Event::Pong => answered = true,
+            Event::Closed(code) => _ = closed.get_or_insert(code),
+        });
+        let dropped = std::mem::take(&mut incoming.dropped_frames);
+        // The one pong a ping asks for leaves nothing behind; whoever says more is counted.
+        let quiet = answered && self.pinged.take().is_some() && dropped == 0 && pings.is_empty() && incoming.is_idle();
+        if !quiet {
+            self.incoming = Some(incoming);
+        }
+        if dropped > 0 {
+            metrics::counter!("roomcast_client_frames_dropped_total").increment(dropped);
+        }
+        for payload in pings {
+            pong(self, Frame::pong(&payload));
+        }
+        match (closed, fed) {
+            (Some(code), _) => Read::Theirs(code),
+            (None, Err(code)) => Read::Ours(code),
+            (None, Ok(())) => Read::Dry,
+        }
+    }
+
+    /// Is it time for a ping? Notes that it is sent. One who is behind shows life by taking what waits.
+    pub fn ping_due(&mut self, tick: u32) -> bool {
+        if self.leaving.is_some() || self.outbox.behind_since().is_some() || self.pinged.is_some() {
+            return false;
+        }
+        self.pinged = Some(tick);
+        // What was read long ago is not needed to count what comes now.
+        if self.incoming.as_ref().is_some_and(|incoming| incoming.is_idle()) {
+            self.incoming = None;
+        }
+        true
+    }
+
+    /// Was it pinged `within` ticks ago or more, and not heard since? Whatever was heard answers the ping.
+    pub fn is_silent(&mut self, tick: u32, within: u32) -> bool {
+        let Some(pinged) = self.pinged.filter(|_| self.leaving.is_none() && self.outbox.behind_since().is_none()) else {
+            return false;
         };
-        metrics::counter!("roomcast_client_frames_dropped_total").increment(incoming.dropped_frames);
-        let goodbye = async {
-            match end {
-                End::Gone => {}
-                End::Theirs(None) => writer.finish(Frame::close_without_code()).await,
-                End::Theirs(Some(code)) => writer.finish(Frame::close(CloseCode(code.0))).await,
-                End::Ours(code) => {
-                    metrics::counter!("roomcast_sockets_closed_by_us_total", "reason" => code.reason()).increment(1);
-                    writer.finish(Frame::close(code)).await;
-                    // The peer's answer, or its end: closing first would let unread bytes reset the connection, and the
-                    // close frame with it.
-                    let mut scratch = [0; 256];
-                    while matches!(reader.read(&mut scratch).await, Ok(count) if count > 0) {}
-                }
-            }
-        };
-        tokio::select! {
-            _ = tokio::time::timeout(CLOSE_WITHIN, goodbye) => {}
-            () = self.deadline.cancelled() => {}
+        if self.heard >= pinged {
+            self.pinged = None;
+            return false;
         }
-    }
-}
-
-/// Both directions until something ends them. The select holds no lock and no unfinished write: a cancelled vectored
-/// write has written nothing.
-async fn converse<S: AsyncRead + AsyncWrite>(
-    reader: &mut ReadHalf<S>,
-    writer: &mut Writer<S>,
-    incoming: &mut Incoming,
-    settings: &Settings,
-) -> End {
-    let started = Instant::now();
-    let outbox = writer.outbox.clone();
-    let [ping_every, pong_within, slow_after] =
-        [settings.ping_every_ms, settings.pong_within_ms, settings.slow_after_ms].map(Duration::from_millis);
-    let mut scratch = [0; 256];
-    let mut alive_at = started;
-    let mut pinged_at: Option<Instant> = None;
-    let mut progress_at = started;
-    loop {
-        if writer.unsent.is_empty() {
-            progress_at = Instant::now();
-            writer.take();
-        }
-        if writer.unsent.is_empty()
-            && let Some(code) = outbox.close_code()
-        {
-            return End::Ours(code);
-        }
-        let writing = !writer.unsent.is_empty();
-        let next_look = match (writing, pinged_at) {
-            (true, _) => progress_at + slow_after,
-            (false, Some(pinged_at)) => pinged_at + pong_within,
-            (false, None) => alive_at + ping_every,
-        };
-        tokio::select! {
-            read = reader.read(&mut scratch) => {
-                let Ok(count @ 1..) = read else { return End::Gone };
-                alive_at = Instant::now();
-                pinged_at = None;
-                let mut closed = None;
-                let now_ms = started.elapsed().as_millis() as u64;
-                let fed = incoming.feed(&scratch[..count], now_ms, |event| match event {
-                    Event::Ping(payload) => { outbox.push(Frame::pong(&payload)); }
-                    Event::Pong => {}
-                    Event::Closed(code) => { closed.get_or_insert(code); }
-                });
-                match (closed, fed) {
-                    (Some(code), _) => return End::Theirs(code),
-                    (None, Err(code)) => return End::Ours(code),
-                    (None, Ok(())) => {}
-                }
-            }
-            wrote = writer.write(), if writing => match wrote {
-                Ok(()) => progress_at = Instant::now(),
-                Err(_) => return End::Gone,
-            },
-            () = outbox.changed(), if !writing => {}
-            () = tokio::time::sleep_until(next_look) => match (writing, pinged_at) {
-                (true, _) => return End::Ours(CloseCode::SLOW),
-                (false, Some(_)) => return End::Ours(CloseCode::SILENT),
-                (false, None) => {
-                    pinged_at = Some(Instant::now());
-                    outbox.push(Frame::ping());
-                }
-            },
-        }
-    }
-}
-
-struct Writer<S> {
-    stream: WriteHalf<S>,
-    /// Taken from the outbox and not wholly written; the first may be cut.
-    unsent: VecDeque<Bytes>,
-    outbox: Arc<Outbox>,
-}
-
-impl<S: AsyncRead + AsyncWrite> Writer<S> {
-    fn take(&mut self) {
-        self.outbox.take(&mut self.unsent, FRAMES_A_WRITE);
-        if self.unsent.is_empty() {
-            // An idle connection keeps no buffer.
-            self.unsent = VecDeque::new();
-        }
+        tick.saturating_sub(pinged) >= within
     }
 
-    /// One vectored write of what is unsent.
-    async fn write(&mut self) -> std::io::Result<()> {
-        let mut slices = [IoSlice::new(&[]); FRAMES_A_WRITE];
-        let count = self.unsent.len().min(FRAMES_A_WRITE);
-        for (slice, bytes) in slices.iter_mut().zip(&self.unsent) {
-            *slice = IoSlice::new(bytes);
-        }
-        let written = self.stream.write_vectored(&slices[..count]).await?;
-        if written == 0 {
-            return Err(std::io::ErrorKind::WriteZero.into());
-        }
-        self.outbox.wrote(written);
-        metrics::counter!("roomcast_push_bytes_total").increment(written as u64);
-        let mut left = written;
-        while let Some(first) = self.unsent.front_mut() {
-            if left < first.len() {
-                let _ = first.split_to(left);
-                break;
-            }
-            left -= first.len();
-            self.unsent.pop_front();
-        }
-        Ok(())
+    pub fn leave(&mut self, deadline: Instant, theirs: bool) {
+        self.leaving.get_or_insert(Leaving { deadline, theirs, shut: false });
     }
 
-    /// What was begun, then the close frame. A frame cut in the middle must be finished or the close would be part of it.
-    async fn finish(&mut self, close: Frame) {
-        self.unsent.push_back(close.bytes);
-        while !self.unsent.is_empty() {
-            if self.write().await.is_err() {
-                return;
-            }
+    /// May it be dropped? Half closes the stream once the close frame is out: closing it whole at once would let unread
+    /// bytes reset the connection, and the close frame with it.
+    pub fn is_done(&mut self, now: Instant) -> bool {
+        let Some(leaving) = self.leaving else { return false };
+        if now >= leaving.deadline {
+            return true;
         }
-        let _ = self.stream.flush().await;
-        let _ = self.stream.shutdown().await;
+        if !self.is_written() {
+            return false;
+        }
+        if leaving.theirs {
+            return true;
+        }
+        if !leaving.shut {
+            self.leaving = Some(Leaving { shut: true, ..leaving });
+            return self.stream.shut().is_err();
+        }
+        false
     }
 }

@@ -6,6 +6,9 @@ use bytes::Bytes;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
+/// Bytes of a close frame's reason (RFC 6455, 5.5: 125, less the code).
+const MAX_REASON: usize = 123;
+
 /// Where a frame stands in its group, so that skipping it can be told without reading it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Position {
@@ -25,6 +28,15 @@ impl Frame {
         Self::encode(OpCode::Data(Data::Text), payload)
     }
 
+    pub fn binary(payload: &[u8]) -> Self {
+        Self::encode(OpCode::Data(Data::Binary), payload)
+    }
+
+    /// Bytes that go to the socket as they are: whoever sends them has made whole frames.
+    pub fn raw(bytes: Bytes) -> Self {
+        Self { bytes, position: None }
+    }
+
     pub fn at(mut self, group: Group, seq: Seq) -> Self {
         self.position = Some(Position { group, seq });
         self
@@ -38,9 +50,10 @@ impl Frame {
         Self::encode(OpCode::Control(Control::Pong), payload)
     }
 
-    pub(super) fn close(code: CloseCode) -> Self {
+    /// A control frame is short: of a longer reason the beginning is said.
+    pub(super) fn close(code: CloseCode, reason: &str) -> Self {
         let mut payload = code.0.to_be_bytes().to_vec();
-        payload.extend_from_slice(code.reason().as_bytes());
+        payload.extend_from_slice(&reason.as_bytes()[..reason.floor_char_boundary(MAX_REASON)]);
         Self::encode(OpCode::Control(Control::Close), &payload)
     }
 
@@ -77,6 +90,12 @@ impl Publication {
     pub fn v1(frame: Frame) -> Self {
         Self { plain: None, v1: Some(frame) }
     }
+
+    /// Bytes it holds until every shard has written it.
+    pub(super) fn weight(&self) -> usize {
+        let weight = |frame: &Option<Frame>| frame.as_ref().map_or(0, |frame| frame.bytes.len());
+        weight(&self.plain) + weight(&self.v1)
+    }
 }
 
 #[cfg(test)]
@@ -89,6 +108,6 @@ mod tests {
         assert_eq!(&Frame::text(&[b'x'; 126]).bytes[..4], b"\x81\x7e\x00\x7e");
         assert_eq!(&Frame::text(&[b'x'; 65536]).bytes[..10], b"\x81\x7f\x00\x00\x00\x00\x00\x01\x00\x00");
         assert_eq!(&Frame::ping().bytes[..], b"\x89\x00");
-        assert_eq!(&Frame::close(CloseCode::SLOW).bytes[..], b"\x88\x06\x11\x39slow");
+        assert_eq!(&Frame::close(CloseCode::SLOW, "slow").bytes[..], b"\x88\x06\x11\x39slow");
     }
 }

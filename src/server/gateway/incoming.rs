@@ -35,6 +35,7 @@ pub struct Incoming {
     message_bytes: u64,
     /// When the last frames came, within a second.
     lately: VecDeque<u64>,
+    /// Data frames since this was last looked at and set to 0.
     pub dropped_frames: u64,
 }
 
@@ -45,6 +46,11 @@ struct Open {
 }
 
 impl Incoming {
+    /// Nothing is half read: but for how often it spoke lately, this is what a new one would be.
+    pub fn is_idle(&self) -> bool {
+        self.frame.is_none() && self.header.is_empty() && self.fragmented.is_none()
+    }
+
     /// `now_ms` is any steady clock. An `Err` is the code to close with; nothing may be fed after it.
     pub fn feed(&mut self, mut bytes: &[u8], now_ms: u64, mut event: impl FnMut(Event)) -> Result<(), CloseCode> {
         loop {

@@ -1,132 +1,158 @@
 //! What one connection has not been sent yet: bounded in bytes, with a fate for what does not fit.
 //!
-//! A frame with a position that does not fit is skipped, and one `gap` says so as soon as there is room; other frames are
-//! dropped and counted. Nobody who publishes ever waits here.
+//! A reader who keeps up is due spans of the [`Round`] and owns no buffer. One who does not is [`Behind`]: frames wait for
+//! it, shared with everyone else who waits. A frame with a position that does not fit is skipped, and one `gap` says so as
+//! soon as there is room; other frames are dropped and counted. Nobody who publishes ever waits here.
 
-use super::{Dialect, Frame, Group, Publication};
-use crate::domain::{
-    id::Seq,
-    push::{CloseCode, Push},
-};
+use super::round::{Due, Round, SLICES};
+use super::{Dialect, Frame, Group};
+use crate::domain::{id::Seq, push::Push};
 use bytes::Bytes;
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use tokio::sync::Notify;
-
-pub struct Outbox {
-    limit_bytes: usize,
-    dialect: Dialect,
-    queue: Mutex<Queue>,
-    /// Signals the connection's task that something was queued or the close was asked for.
-    changed: Notify,
-}
+use std::io::{self, ErrorKind, IoSlice, Write};
+use std::ops::Range;
+use std::time::Instant;
 
 #[derive(Default)]
-struct Queue {
+pub struct Outbox {
+    due: Due,
+    due_bytes: usize,
+    behind: Option<Box<Behind>>,
+}
+
+/// What waits until the peer takes more.
+struct Behind {
+    /// The first may be cut: its beginning was written.
     frames: VecDeque<Bytes>,
-    /// Of `frames` and of what was taken and is not yet written.
-    unsent_bytes: usize,
+    bytes: usize,
     /// What was skipped, by group; rarely more than one.
     skipped: Vec<(Group, Seq, Seq)>,
-    close: Option<CloseCode>,
+    progress_at: Instant,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Queued {
-    Yes,
-    /// The queue is full, or the connection is closing.
+    /// Leaves with this round.
+    Due,
+    /// Waits behind what the peer has not taken.
+    Waits,
+    /// Skipped: the queue is full.
     Slow,
-    /// The dialect has no form for it.
-    NotForIt,
+    /// More is due in this round than may wait: write, then offer it again.
+    WriteFirst,
 }
 
 impl Outbox {
-    pub fn new(limit_bytes: usize, dialect: Dialect) -> Self {
-        Self { limit_bytes, dialect, queue: Mutex::default(), changed: Notify::new() }
-    }
-
-    pub fn publish(&self, publication: &Publication) -> Queued {
-        let frame = match self.dialect {
-            Dialect::Plain => &publication.plain,
-            Dialect::V1 => &publication.v1,
-        };
-        frame.as_ref().map_or(Queued::NotForIt, |frame| self.push(frame.clone()))
-    }
-
-    pub fn push(&self, frame: Frame) -> Queued {
-        let queued = self.queue().push(frame, self.limit_bytes, self.dialect);
-        self.changed.notify_one();
-        queued
-    }
-
-    /// After what is queued, the close frame is sent and the connection ended. The first code stays.
-    pub fn close(&self, code: CloseCode) {
-        self.queue().close.get_or_insert(code);
-        self.changed.notify_one();
-    }
-
-    pub fn close_code(&self) -> Option<CloseCode> {
-        self.queue().close
-    }
-
-    /// Resolves when something changed since the last time.
-    pub async fn changed(&self) {
-        self.changed.notified().await;
-    }
-
-    /// Moves at most `count` frames over to the writer; their bytes count until [`Outbox::wrote`].
-    pub fn take(&self, into: &mut VecDeque<Bytes>, count: usize) {
-        let mut queue = self.queue();
-        if queue.frames.is_empty() {
-            queue.tell_gaps(self.limit_bytes);
+    /// `held` is where the frame stands in the round.
+    pub fn push(&mut self, round: &mut Round, frame: &Frame, held: Range<u32>, limit_bytes: usize, dialect: Dialect) -> Queued {
+        if let Some(behind) = &mut self.behind {
+            return behind.push(frame, limit_bytes, dialect);
         }
-        let count = count.min(queue.frames.len());
-        into.extend(queue.frames.drain(..count));
-        if queue.frames.is_empty() {
-            // An idle connection keeps no buffer.
-            queue.frames.shrink_to_fit();
+        // A single frame is never too large for who waits for nothing.
+        if self.due_bytes > 0 && self.due_bytes + frame.bytes.len() > limit_bytes {
+            return Queued::WriteFirst;
+        }
+        self.push_surely(round, frame, held);
+        Queued::Due
+    }
+
+    /// Whatever is queued: what the protocol itself has to say.
+    pub fn push_surely(&mut self, round: &mut Round, frame: &Frame, held: Range<u32>) {
+        match &mut self.behind {
+            Some(behind) => behind.append(frame.bytes.clone()),
+            None => {
+                self.due_bytes += frame.bytes.len();
+                round.add(&mut self.due, held);
+            }
         }
     }
 
-    pub fn wrote(&self, bytes: usize) {
-        let mut queue = self.queue();
-        queue.unsent_bytes = queue.unsent_bytes.saturating_sub(bytes);
+    /// Is something due in this round?
+    pub fn is_due(&self) -> bool {
+        !self.due.is_empty()
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Since when the peer took nothing, if something waits for it.
+    pub fn behind_since(&self) -> Option<Instant> {
+        self.behind.as_ref().map(|behind| behind.progress_at)
+    }
+
+    pub fn unsent_bytes(&self) -> usize {
+        self.due_bytes + self.behind.as_ref().map_or(0, |behind| behind.bytes)
+    }
+
+    /// Writes what is due, or what waits, until all is gone or the peer takes no more. How many bytes it took.
+    pub fn write(&mut self, round: &Round, stream: &mut impl Write, now: Instant) -> io::Result<usize> {
+        let mut written = 0;
+        if self.is_due() {
+            let (due, bytes) = (std::mem::take(&mut self.due), std::mem::take(&mut self.due_bytes));
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = round.slices(due, &mut slices);
+            written = taken(stream.write_vectored(&slices[..count]))?;
+            if written < bytes {
+                let mut skip = written;
+                let rest = round.bytes(due).filter_map(|span| {
+                    let cut = skip.min(span.len());
+                    skip -= cut;
+                    (cut < span.len()).then(|| Bytes::copy_from_slice(&span[cut..]))
+                });
+                let frames = rest.collect();
+                self.behind = Some(Box::new(Behind { frames, bytes: bytes - written, skipped: vec![], progress_at: now }));
+            }
+        }
+        if let Some(behind) = &mut self.behind {
+            written += behind.write(stream, now)?;
+        }
+        let settled = self.behind.as_ref().is_none_or(|behind| behind.frames.is_empty());
+        if settled && (written > 0 || self.behind.is_some()) {
+            match stream.flush() {
+                Ok(()) => self.behind = None,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    // An encrypted stream holds the last records itself.
+                    self.behind.get_or_insert_with(|| Box::new(Behind::nothing(now)));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(written)
     }
 }
 
-impl Queue {
-    fn push(&mut self, frame: Frame, limit_bytes: usize, dialect: Dialect) -> Queued {
-        if self.close.is_some() {
-            return Queued::Slow;
+/// How much the peer took; a full socket took nothing.
+fn taken(written: io::Result<usize>) -> io::Result<usize> {
+    match written {
+        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(0),
+        taken => taken,
+    }
+}
+
+impl Behind {
+    fn nothing(now: Instant) -> Self {
+        Self { frames: VecDeque::new(), bytes: 0, skipped: vec![], progress_at: now }
+    }
+
+    fn push(&mut self, frame: &Frame, limit_bytes: usize, dialect: Dialect) -> Queued {
+        // A group's gap goes before its next frame, or the reader would see the hole before its reason. Half of the bound
+        // must be free: a gap told at the brim would be followed by the next one at once.
+        if frame.position.is_some() && self.bytes <= limit_bytes / 2 {
+            self.tell_gaps();
         }
-        // A group's gap goes before its next frame, or the reader would see the hole before its reason.
-        if frame.position.is_some() && !self.skipped.is_empty() {
-            self.tell_gaps(limit_bytes);
+        let owes_gap = |group: &Group| self.skipped.iter().any(|(skipped, ..)| skipped == group);
+        let fits = self.bytes + frame.bytes.len() <= limit_bytes;
+        if fits && !frame.position.as_ref().is_some_and(|position| owes_gap(&position.group)) {
+            self.append(frame.bytes.clone());
+            return Queued::Waits;
         }
-        let owes_gap = |position: &super::Position| self.skipped.iter().any(|(group, ..)| *group == position.group);
-        let fits = self.unsent_bytes + frame.bytes.len() <= limit_bytes;
-        if fits && !frame.position.as_ref().is_some_and(owes_gap) {
-            self.append(frame.bytes);
-            return Queued::Yes;
-        }
-        if let (Some(position), Dialect::V1) = (frame.position, dialect) {
+        if let (Some(position), Dialect::V1) = (&frame.position, dialect) {
             match self.skipped.iter_mut().find(|(group, ..)| *group == position.group) {
                 Some((_, _, to)) => *to = (*to).max(position.seq),
-                None => self.skipped.push((position.group, position.seq, position.seq)),
+                None => self.skipped.push((position.group.clone(), position.seq, position.seq)),
             }
         }
         Queued::Slow
     }
 
-    /// Half of the bound must be free: a gap told at the brim would be followed by the next one at once.
-    fn tell_gaps(&mut self, limit_bytes: usize) {
-        if self.unsent_bytes > limit_bytes / 2 {
-            return;
-        }
+    fn tell_gaps(&mut self) {
         for (group, from, to) in std::mem::take(&mut self.skipped) {
             if let Ok(room) = group.as_str().parse() {
                 self.append(Frame::text(Push::Gap { room, from, to }.to_json().as_bytes()).bytes);
@@ -134,9 +160,45 @@ impl Queue {
         }
     }
 
-    fn append(&mut self, bytes: Bytes) {
-        self.unsent_bytes += bytes.len();
-        self.frames.push_back(bytes);
+    fn append(&mut self, frame: Bytes) {
+        self.bytes += frame.len();
+        self.frames.push_back(frame);
+    }
+
+    fn write(&mut self, stream: &mut impl Write, now: Instant) -> io::Result<usize> {
+        let mut written = 0;
+        loop {
+            if self.frames.is_empty() {
+                self.tell_gaps();
+            }
+            if self.frames.is_empty() {
+                return Ok(written);
+            }
+            let mut slices = [IoSlice::new(&[]); SLICES];
+            let count = self.frames.len().min(SLICES);
+            for (slice, frame) in slices.iter_mut().zip(&self.frames) {
+                *slice = IoSlice::new(frame);
+            }
+            let took = taken(stream.write_vectored(&slices[..count]))?;
+            if took == 0 {
+                return Ok(written);
+            }
+            self.progress_at = now;
+            self.bytes -= took;
+            written += took;
+            self.forget(took);
+        }
+    }
+
+    fn forget(&mut self, mut bytes: usize) {
+        while let Some(first) = self.frames.front_mut() {
+            if bytes < first.len() {
+                let _ = first.split_to(bytes);
+                return;
+            }
+            bytes -= first.len();
+            self.frames.pop_front();
+        }
     }
 }
 
@@ -144,55 +206,114 @@ impl Queue {
 mod tests {
     use super::*;
 
-    fn frame(seq: u64) -> Frame {
-        Frame::text(&[b'x'; 98]).at(Group::new("1"), Seq(seq))
+    /// A peer that takes so many bytes and then no more.
+    #[derive(Default)]
+    struct Peer {
+        room: usize,
+        took: Vec<u8>,
     }
 
-    fn drain(outbox: &Outbox) -> Vec<Bytes> {
-        let mut taken = VecDeque::new();
-        outbox.take(&mut taken, usize::MAX);
-        outbox.wrote(taken.iter().map(Bytes::len).sum());
-        taken.into()
+    impl Write for Peer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.room == 0 {
+                return Err(ErrorKind::WouldBlock.into());
+            }
+            let count = bytes.len().min(self.room);
+            self.took.extend(&bytes[..count]);
+            self.room -= count;
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Bench {
+        outbox: Outbox,
+        round: Round,
+        peer: Peer,
+        dialect: Dialect,
+        now: Instant,
+    }
+
+    impl Bench {
+        fn new(dialect: Dialect) -> Self {
+            Self { outbox: Outbox::default(), round: Round::default(), peer: Peer::default(), dialect, now: Instant::now() }
+        }
+
+        /// A frame of 100 bytes, in a queue of `limit`.
+        fn push(&mut self, seq: u64, limit: usize) -> Queued {
+            let frame = Frame::text(&[b'x'; 98]).at(Group::new("1"), Seq(seq));
+            let held = self.round.hold(&frame);
+            self.outbox.push(&mut self.round, &frame, held, limit, self.dialect)
+        }
+
+        /// The peer takes up to `room` bytes; how many frames and what text came.
+        fn take(&mut self, room: usize) -> String {
+            self.peer.room = room;
+            self.outbox.write(&self.round, &mut self.peer, self.now).unwrap();
+            self.round.clear();
+            let took = std::mem::take(&mut self.peer.took);
+            String::from_utf8_lossy(&took).replace(&"x".repeat(98), "x").replace("\u{fffd}bx", "x")
+        }
+    }
+
+    #[test]
+    fn who_keeps_up_owns_nothing() {
+        let mut bench = Bench::new(Dialect::V1);
+        assert_eq!((bench.push(1, 1000), bench.push(2, 1000)), (Queued::Due, Queued::Due));
+        assert_eq!((bench.outbox.unsent_bytes(), bench.take(200).as_str()), (200, "xx"));
+        assert!(bench.outbox.behind.is_none() && bench.outbox.unsent_bytes() == 0);
+        assert_eq!((bench.push(3, 150), bench.push(4, 150)), (Queued::Due, Queued::WriteFirst));
     }
 
     #[test]
     fn what_does_not_fit_is_skipped_and_told_once() {
-        let outbox = Outbox::new(300, Dialect::V1);
-        let queued: Vec<_> = (1..=5).map(|seq| outbox.push(frame(seq))).collect();
-        assert_eq!(queued, [Queued::Yes, Queued::Yes, Queued::Yes, Queued::Slow, Queued::Slow]);
-        assert_eq!(drain(&outbox).len(), 3);
-        assert_eq!(outbox.push(frame(6)), Queued::Yes);
-        let frames = drain(&outbox);
-        assert_eq!(&frames[0][2..], br#"{"type":"gap","room":"1","from":4,"to":5}"#);
-        assert_eq!((frames.len(), drain(&outbox).len()), (2, 0));
+        let mut bench = Bench::new(Dialect::V1);
+        bench.push(1, 300);
+        bench.take(50);
+        let queued: Vec<_> = (2..=5).map(|seq| bench.push(seq, 300)).collect();
+        assert_eq!(queued, [Queued::Waits, Queued::Waits, Queued::Slow, Queued::Slow]);
+        bench.take(149);
+        assert_eq!(bench.push(6, 300), Queued::Waits, "half is free: the gap is told first");
+        let rest = bench.take(10_000);
+        assert!(rest.ends_with("{\"type\":\"gap\",\"room\":\"1\",\"from\":4,\"to\":5}x"), "{rest}");
+        assert_eq!(rest.matches("gap").count(), 1);
+        assert!(bench.outbox.behind.is_none());
     }
 
     #[test]
     fn a_gap_at_the_end_is_told_when_the_queue_is_empty() {
-        let outbox = Outbox::new(100, Dialect::V1);
-        outbox.push(frame(1));
-        outbox.push(frame(2));
-        assert_eq!(drain(&outbox).len(), 1);
-        assert_eq!(&drain(&outbox)[0][2..], br#"{"type":"gap","room":"1","from":2,"to":2}"#);
+        let mut bench = Bench::new(Dialect::V1);
+        bench.push(1, 100);
+        bench.take(10);
+        assert_eq!(bench.push(2, 100), Queued::Slow);
+        assert!(bench.take(1000).contains(r#"{"type":"gap","room":"1","from":2,"to":2}"#));
+        assert_eq!(bench.take(1000), "");
     }
 
     #[test]
-    fn what_was_taken_counts_until_it_was_written() {
-        let outbox = Outbox::new(150, Dialect::Plain);
-        outbox.push(frame(1));
-        let mut taken = VecDeque::new();
-        outbox.take(&mut taken, 10);
-        assert_eq!(outbox.push(frame(2)), Queued::Slow);
-        outbox.wrote(100);
-        assert_eq!(outbox.push(frame(3)), Queued::Yes);
-        assert_eq!(drain(&outbox).len(), 1, "the plain dialect has no gap");
+    fn the_plain_dialect_has_no_gap() {
+        let mut bench = Bench::new(Dialect::Plain);
+        bench.push(1, 100);
+        bench.take(10);
+        assert_eq!(bench.push(2, 100), Queued::Slow);
+        assert_eq!(bench.take(1000).len(), 90);
     }
 
     #[test]
-    fn nothing_is_queued_behind_a_close() {
-        let outbox = Outbox::new(1000, Dialect::V1);
-        outbox.close(CloseCode::SLOW);
-        outbox.close(CloseCode::GOING_AWAY);
-        assert_eq!((outbox.push(frame(1)), outbox.close_code()), (Queued::Slow, Some(CloseCode::SLOW)));
+    fn progress_is_what_the_peer_took() {
+        let mut bench = Bench::new(Dialect::V1);
+        let began = bench.now;
+        bench.push(1, 1000);
+        bench.take(10);
+        bench.now += std::time::Duration::from_secs(9);
+        bench.take(0);
+        assert_eq!(bench.outbox.behind_since(), Some(began));
+        bench.take(10);
+        assert_eq!(bench.outbox.behind_since(), Some(bench.now));
+        bench.take(100);
+        assert_eq!(bench.outbox.behind_since(), None);
     }
 }

@@ -1,196 +1,205 @@
-//! The tables: connections, and by which uid, group and owner they are found. Plain maps; the caller holds the lock.
+//! The tables of one shard: who is connected, under which uid and in which groups, and what was kept with them. Plain
+//! data, no streams; [`super::shard`] is the only one that changes it.
 
-use super::{Group, Owner, outbox::Outbox};
+use super::{Group, Owner, Session};
 use crate::domain::id::Uid;
+use indexmap::IndexSet;
+use slab::Slab;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
+use std::hash::{BuildHasher, RandomState};
 
-pub struct Entry {
-    pub outbox: Arc<Outbox>,
+/// A connection's place in this shard's tables, used again after it left.
+pub type Slot = usize;
+
+pub struct Member {
+    /// The connection id of its client_id.
+    pub id: u32,
     pub owner: Option<Owner>,
-    uid: Option<Uid>,
-    groups: Vec<Group>,
-}
-
-impl Entry {
-    pub fn new(outbox: Arc<Outbox>, owner: Option<Owner>) -> Self {
-        Self { outbox, owner, uid: None, groups: Vec::new() }
-    }
-}
-
-#[derive(Default)]
-struct Members {
-    outboxes: HashMap<u32, Arc<Outbox>>,
-    /// Connections of each uid in this group.
-    uids: HashMap<Uid, u32>,
-    without_uid: u32,
+    pub uid: Option<Uid>,
+    pub groups: Vec<Group>,
+    pub session: Option<Session>,
 }
 
 #[derive(Default)]
 pub struct Registry {
-    entries: HashMap<u32, Entry>,
-    uids: HashMap<Uid, HashSet<u32>>,
-    groups: HashMap<Group, Members>,
+    members: Slab<Member>,
+    ids: HashMap<u32, u32>,
+    uids: HashMap<Uid, Vec<u32>>,
+    groups: HashMap<Group, IndexSet<u32>>,
+    /// Groups whose people may be others than when this was last taken.
     changed: HashSet<Group>,
-    draining: bool,
+}
+
+/// The people of a group as one shard knows them; those of all shards make [`People::count`].
+#[derive(Default)]
+pub struct People {
+    /// Hashes, since a uid may have connections on several shards and counts once.
+    uids: HashSet<u64>,
+    /// Connections without uid count as one each.
+    without_uid: u32,
+}
+
+impl People {
+    pub fn merge(&mut self, other: Self) {
+        self.uids.extend(other.uids);
+        self.without_uid += other.without_uid;
+    }
+
+    pub fn count(&self) -> u32 {
+        self.uids.len() as u32 + self.without_uid
+    }
 }
 
 impl Registry {
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.members.len()
     }
 
-    pub fn is_draining(&self) -> bool {
-        self.draining
+    pub fn group_count(&self) -> usize {
+        self.groups.len()
     }
 
-    pub fn set_draining(&mut self) {
-        self.draining = true;
+    pub fn insert(&mut self, id: u32, owner: Option<Owner>) -> Slot {
+        let slot = self.members.insert(Member { id, owner, uid: None, groups: Vec::new(), session: None });
+        self.ids.insert(id, slot as u32);
+        slot
     }
 
-    /// A free connection id that cannot be guessed from another: drawn, not counted.
-    pub fn draw_connection(&self, random: impl Fn() -> u32) -> u32 {
-        loop {
-            let connection = random();
-            if connection != 0 && !self.entries.contains_key(&connection) {
-                return connection;
-            }
+    pub fn remove(&mut self, slot: Slot) {
+        let Some(member) = self.members.try_remove(slot) else { return };
+        self.ids.remove(&member.id);
+        for group in &member.groups {
+            self.strike(slot, group);
+        }
+        if let Some(uid) = &member.uid {
+            self.forget_uid(slot, uid);
         }
     }
 
-    pub fn insert(&mut self, connection: u32, entry: Entry) {
-        self.entries.insert(connection, entry);
+    pub fn slot_of(&self, id: u32) -> Option<Slot> {
+        self.ids.get(&id).map(|slot| *slot as Slot)
     }
 
-    pub fn get(&self, connection: u32) -> Option<&Entry> {
-        self.entries.get(&connection)
+    pub fn get(&self, slot: Slot) -> Option<&Member> {
+        self.members.get(slot)
     }
 
-    pub fn remove(&mut self, connection: u32) {
-        let Some(entry) = self.entries.remove(&connection) else { return };
-        for group in &entry.groups {
-            self.leave(connection, group, entry.uid.as_ref());
+    /// One uid a client, the last one wins; many clients a uid.
+    pub fn bind_uid(&mut self, slot: Slot, uid: &Uid) {
+        let Some(member) = self.members.get_mut(slot) else { return };
+        if member.uid.as_ref() == Some(uid) {
+            return;
         }
-        if let Some(uid) = &entry.uid {
-            self.forget_uid(connection, uid);
-        }
-    }
-
-    pub fn bind_uid(&mut self, connection: u32, uid: &Uid) -> bool {
-        let Some(entry) = self.entries.get_mut(&connection) else { return false };
-        if entry.uid.as_ref() == Some(uid) {
-            return true;
-        }
-        let before = entry.uid.replace(uid.clone());
-        for group in entry.groups.clone() {
-            if let Some(members) = self.groups.get_mut(&group) {
-                members.uncount(before.as_ref());
-                members.count(Some(uid));
-                self.changed.insert(group);
-            }
-        }
+        // The table's own copy of the name, shared by all its connections.
+        let name = self.uids.get_key_value(uid).map_or_else(|| uid.clone(), |(name, _)| name.clone());
+        let before = member.uid.replace(name.clone());
+        self.changed.extend(member.groups.iter().cloned());
         if let Some(before) = before {
-            self.forget_uid(connection, &before);
+            self.forget_uid(slot, &before);
         }
-        self.uids.entry(uid.clone()).or_default().insert(connection);
+        self.uids.entry(name).or_insert_with(|| Vec::with_capacity(1)).push(slot as u32);
+    }
+
+    /// Takes the uid away, whatever it is.
+    pub fn unbind_uid(&mut self, slot: Slot) {
+        let Some(member) = self.members.get_mut(slot) else { return };
+        let Some(before) = member.uid.take() else { return };
+        self.changed.extend(member.groups.iter().cloned());
+        self.forget_uid(slot, &before);
+    }
+
+    /// False: it was in already.
+    pub fn join_group(&mut self, slot: Slot, group: &Group) -> bool {
+        let Some(member) = self.members.get_mut(slot) else { return false };
+        // The table's own copy of the name, shared by all who are in.
+        let name = match self.groups.get_key_value(group) {
+            Some((_, slots)) if slots.contains(&(slot as u32)) => return false,
+            Some((name, _)) => name.clone(),
+            None => group.clone(),
+        };
+        member.groups.reserve_exact(1);
+        member.groups.push(name.clone());
+        self.groups.entry(name.clone()).or_default().insert(slot as u32);
+        self.changed.insert(name);
         true
     }
 
-    pub fn join_group(&mut self, connection: u32, group: &Group) -> bool {
-        let Some(entry) = self.entries.get_mut(&connection) else { return false };
-        if entry.groups.contains(group) {
-            return true;
+    /// False: it was not in.
+    pub fn leave_group(&mut self, slot: Slot, group: &Group) -> bool {
+        let Some(member) = self.members.get_mut(slot) else { return false };
+        let Some(place) = member.groups.iter().position(|joined| joined == group) else { return false };
+        member.groups.swap_remove(place);
+        self.strike(slot, group);
+        true
+    }
+
+    /// Everyone leaves the group. How many were in it.
+    pub fn ungroup(&mut self, group: &Group) -> usize {
+        let Some(slots) = self.groups.remove(group) else { return 0 };
+        for slot in &slots {
+            if let Some(member) = self.members.get_mut(*slot as Slot) {
+                member.groups.retain(|joined| joined != group);
+            }
         }
-        entry.groups.push(group.clone());
-        let members = self.groups.entry(group.clone()).or_default();
-        members.outboxes.insert(connection, entry.outbox.clone());
-        members.count(entry.uid.as_ref());
         self.changed.insert(group.clone());
-        true
+        slots.len()
     }
 
-    pub fn leave_group(&mut self, connection: u32, group: &Group) -> bool {
-        let Some(entry) = self.entries.get_mut(&connection) else { return false };
-        let Some(place) = entry.groups.iter().position(|joined| joined == group) else { return false };
-        entry.groups.swap_remove(place);
-        let uid = entry.uid.clone();
-        self.leave(connection, group, uid.as_ref());
-        true
+    /// The session, to be put in, changed or taken away.
+    pub fn session_of(&mut self, slot: Slot) -> Option<&mut Option<Session>> {
+        self.members.get_mut(slot).map(|member| &mut member.session)
     }
 
-    pub fn all(&self) -> impl Iterator<Item = &Arc<Outbox>> {
-        self.entries.values().map(|entry| &entry.outbox)
+    pub fn all(&self) -> impl Iterator<Item = Slot> {
+        self.members.iter().map(|(slot, _)| slot)
     }
 
-    pub fn of_group(&self, group: &Group) -> impl Iterator<Item = &Arc<Outbox>> {
-        self.groups.get(group).into_iter().flat_map(|members| members.outboxes.values())
+    pub fn of_group(&self, group: &Group) -> impl Iterator<Item = Slot> {
+        self.groups.get(group).into_iter().flatten().map(|slot| *slot as Slot)
     }
 
-    pub fn of_uid(&self, uid: &Uid) -> impl Iterator<Item = &Arc<Outbox>> {
-        let connections = self.uids.get(uid).into_iter().flatten();
-        connections.filter_map(|connection| self.entries.get(connection)).map(|entry| &entry.outbox)
+    pub fn of_uid(&self, uid: &Uid) -> impl Iterator<Item = Slot> {
+        self.uids.get(uid).into_iter().flatten().map(|slot| *slot as Slot)
     }
 
     /// A look at every connection: sessions end rarely, so no table is kept for this.
-    pub fn of_owner(&self, owner: Owner) -> impl Iterator<Item = &Arc<Outbox>> {
-        self.entries.values().filter(move |entry| entry.owner == Some(owner)).map(|entry| &entry.outbox)
+    pub fn of_owner(&self, owner: Owner) -> impl Iterator<Item = Slot> {
+        self.members.iter().filter(move |(_, member)| member.owner == Some(owner)).map(|(slot, _)| slot)
     }
 
-    pub fn person_count(&self, group: &Group) -> u32 {
-        self.groups.get(group).map_or(0, Members::person_count)
+    pub fn groups(&self) -> impl Iterator<Item = (&Group, usize)> {
+        self.groups.iter().map(|(group, slots)| (group, slots.len()))
     }
 
-    pub fn take_changed_groups(&mut self) -> HashMap<Group, u32> {
-        let changed = std::mem::take(&mut self.changed);
-        changed
-            .into_iter()
-            .map(|group| {
-                let count = self.person_count(&group);
-                (group, count)
-            })
-            .collect()
+    /// `hasher` is the same on every shard.
+    pub fn people(&self, group: &Group, hasher: &RandomState) -> People {
+        let mut people = People::default();
+        for member in self.of_group(group).filter_map(|slot| self.members.get(slot)) {
+            match &member.uid {
+                Some(uid) => _ = people.uids.insert(hasher.hash_one(uid)),
+                None => people.without_uid += 1,
+            }
+        }
+        people
     }
 
-    fn leave(&mut self, connection: u32, group: &Group, uid: Option<&Uid>) {
-        let Some(members) = self.groups.get_mut(group) else { return };
-        members.outboxes.remove(&connection);
-        members.uncount(uid);
-        if members.outboxes.is_empty() {
+    pub fn take_changed(&mut self) -> HashSet<Group> {
+        std::mem::take(&mut self.changed)
+    }
+
+    fn strike(&mut self, slot: Slot, group: &Group) {
+        let Some(slots) = self.groups.get_mut(group) else { return };
+        slots.swap_remove(&(slot as u32));
+        if slots.is_empty() {
             self.groups.remove(group);
         }
         self.changed.insert(group.clone());
     }
 
-    fn forget_uid(&mut self, connection: u32, uid: &Uid) {
-        if let Some(connections) = self.uids.get_mut(uid) {
-            connections.remove(&connection);
-            if connections.is_empty() {
-                self.uids.remove(uid);
-            }
-        }
-    }
-}
-
-impl Members {
-    fn person_count(&self) -> u32 {
-        self.uids.len() as u32 + self.without_uid
-    }
-
-    fn count(&mut self, uid: Option<&Uid>) {
-        match uid {
-            Some(uid) => *self.uids.entry(uid.clone()).or_default() += 1,
-            None => self.without_uid += 1,
-        }
-    }
-
-    fn uncount(&mut self, uid: Option<&Uid>) {
-        let Some(uid) = uid else {
-            self.without_uid = self.without_uid.saturating_sub(1);
-            return;
-        };
-        if let Some(connections) = self.uids.get_mut(uid) {
-            *connections -= 1;
-            if *connections == 0 {
+    fn forget_uid(&mut self, slot: Slot, uid: &Uid) {
+        if let Some(slots) = self.uids.get_mut(uid) {
+            slots.retain(|bound| *bound != slot as u32);
+            if slots.is_empty() {
                 self.uids.remove(uid);
             }
         }
@@ -199,74 +208,126 @@ impl Members {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Dialect;
     use super::*;
     use proptest::prelude::*;
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
 
     #[derive(Clone, Debug)]
     enum Command {
         Connect(u32),
         Remove(u32),
         Bind(u32, u8),
+        Unbind(u32),
         Join(u32, u8),
         Leave(u32, u8),
+        Ungroup(u8),
+        Keep(u32, u8),
     }
 
     fn command() -> impl Strategy<Value = Command> {
-        let (connection, name) = (1..6u32, 0..3u8);
+        let (id, name) = (1..6u32, 0..3u8);
         prop_oneof![
-            3 => connection.clone().prop_map(Command::Connect),
-            1 => connection.clone().prop_map(Command::Remove),
-            3 => (connection.clone(), name.clone()).prop_map(|(c, n)| Command::Bind(c, n)),
-            4 => (connection.clone(), name.clone()).prop_map(|(c, n)| Command::Join(c, n)),
-            2 => (connection, name).prop_map(|(c, n)| Command::Leave(c, n)),
+            3 => id.clone().prop_map(Command::Connect),
+            1 => id.clone().prop_map(Command::Remove),
+            3 => (id.clone(), name.clone()).prop_map(|(c, n)| Command::Bind(c, n)),
+            1 => id.clone().prop_map(Command::Unbind),
+            4 => (id.clone(), name.clone()).prop_map(|(c, n)| Command::Join(c, n)),
+            2 => (id.clone(), name.clone()).prop_map(|(c, n)| Command::Leave(c, n)),
+            1 => name.clone().prop_map(Command::Ungroup),
+            1 => (id, name).prop_map(|(c, n)| Command::Keep(c, n)),
         ]
     }
 
-    /// The simplest thing that could be right: one list of connections with a uid and a set of groups each.
-    type Model = std::collections::BTreeMap<u32, (Option<u8>, BTreeSet<u8>)>;
+    /// The simplest thing that could be right: one list of connections with all that is known of each.
+    #[derive(Clone, Default, PartialEq, Eq, Debug)]
+    struct Known {
+        uid: Option<u8>,
+        groups: BTreeSet<u8>,
+        session: Option<u8>,
+    }
+
+    fn uid(n: u8) -> Uid {
+        format!("u{n}").parse().unwrap()
+    }
+
+    fn group(n: u8) -> Group {
+        Group::new(&n.to_string())
+    }
+
+    fn session(n: u8) -> Session {
+        Session::new(&serde_json::json!({ "n": n })).unwrap()
+    }
 
     proptest! {
         #[test]
         fn the_tables_agree_with_the_model(commands in prop::collection::vec(command(), 0..80)) {
-            let (mut registry, mut model) = (Registry::default(), Model::new());
-            let uid = |n: u8| format!("u{n}").parse::<Uid>().unwrap();
-            let group = |n: u8| Group::new(&n.to_string());
+            let (mut registry, mut model) = (Registry::default(), BTreeMap::<u32, Known>::new());
             for command in commands {
+                let slot = |registry: &Registry, id: u32| registry.slot_of(id);
                 match command {
-                    Command::Connect(c) => if model.insert(c, Default::default()).is_none() {
-                        registry.insert(c, Entry::new(Arc::new(Outbox::new(1, Dialect::V1)), None));
-                    } else {
-                        registry.remove(c);
-                        registry.insert(c, Entry::new(Arc::new(Outbox::new(1, Dialect::V1)), None));
+                    Command::Connect(c) => {
+                        if let Some(slot) = slot(&registry, c) { registry.remove(slot); }
+                        model.insert(c, Known::default());
+                        registry.insert(c, None);
+                    }
+                    Command::Remove(c) => {
+                        let known = model.remove(&c).is_some();
+                        prop_assert_eq!(slot(&registry, c).map(|slot| registry.remove(slot)).is_some(), known);
+                    }
+                    Command::Bind(c, n) => if let Some(slot) = slot(&registry, c) {
+                        registry.bind_uid(slot, &uid(n));
+                        model.get_mut(&c).unwrap().uid = Some(n);
                     },
-                    Command::Remove(c) => { model.remove(&c); registry.remove(c); }
-                    Command::Bind(c, n) => {
-                        let known = model.get_mut(&c).map(|entry| entry.0 = Some(n)).is_some();
-                        prop_assert_eq!(registry.bind_uid(c, &uid(n)), known);
+                    Command::Unbind(c) => if let Some(slot) = slot(&registry, c) {
+                        registry.unbind_uid(slot);
+                        model.get_mut(&c).unwrap().uid = None;
+                    },
+                    Command::Join(c, n) => if let Some(slot) = slot(&registry, c) {
+                        prop_assert_eq!(registry.join_group(slot, &group(n)), model.get_mut(&c).unwrap().groups.insert(n));
+                    },
+                    Command::Leave(c, n) => if let Some(slot) = slot(&registry, c) {
+                        prop_assert_eq!(registry.leave_group(slot, &group(n)), model.get_mut(&c).unwrap().groups.remove(&n));
+                    },
+                    Command::Ungroup(n) => {
+                        let left = model.values_mut().filter_map(|known| known.groups.remove(&n).then_some(())).count();
+                        prop_assert_eq!(registry.ungroup(&group(n)), left);
                     }
-                    Command::Join(c, n) => {
-                        let known = model.get_mut(&c).map(|entry| entry.1.insert(n)).is_some();
-                        prop_assert_eq!(registry.join_group(c, &group(n)), known);
-                    }
-                    Command::Leave(c, n) => {
-                        let left = model.get_mut(&c).is_some_and(|entry| entry.1.remove(&n));
-                        prop_assert_eq!(registry.leave_group(c, &group(n)), left);
-                    }
+                    Command::Keep(c, n) => if let Some(slot) = slot(&registry, c) {
+                        *registry.session_of(slot).unwrap() = Some(session(n));
+                        model.get_mut(&c).unwrap().session = Some(n);
+                    },
                 }
                 prop_assert_eq!(registry.len(), model.len());
+                let ids = |slots: &mut dyn Iterator<Item = Slot>| -> BTreeSet<u32> {
+                    slots.map(|slot| registry.get(slot).unwrap().id).collect()
+                };
+                let where_ = |wanted: &dyn Fn(&Known) -> bool| -> BTreeSet<u32> {
+                    model.iter().filter(|(_, known)| wanted(known)).map(|(id, _)| *id).collect()
+                };
+                prop_assert_eq!(ids(&mut registry.all()), where_(&|_| true));
+                let hasher = RandomState::new();
+                let mut groups = 0;
                 for n in 0..3 {
-                    let members: Vec<_> = model.values().filter(|entry| entry.1.contains(&n)).collect();
-                    let persons = members.iter().filter_map(|entry| entry.0).collect::<BTreeSet<_>>().len()
-                        + members.iter().filter(|entry| entry.0.is_none()).count();
-                    prop_assert_eq!(registry.of_group(&group(n)).count(), members.len());
-                    prop_assert_eq!(registry.person_count(&group(n)) as usize, persons);
-                    prop_assert_eq!(registry.of_uid(&uid(n)).count(), model.values().filter(|entry| entry.0 == Some(n)).count());
+                    let in_it = where_(&|known| known.groups.contains(&n));
+                    groups += usize::from(!in_it.is_empty());
+                    let uids: BTreeSet<_> = in_it.iter().filter_map(|id| model[id].uid).collect();
+                    let without = in_it.iter().filter(|id| model[id].uid.is_none()).count();
+                    prop_assert_eq!(registry.people(&group(n), &hasher).count() as usize, uids.len() + without);
+                    prop_assert_eq!(registry.of_group(&group(n)).count(), in_it.len());
+                    prop_assert_eq!(ids(&mut registry.of_group(&group(n))), in_it);
+                    prop_assert_eq!(ids(&mut registry.of_uid(&uid(n))), where_(&|known| known.uid == Some(n)));
+                }
+                prop_assert_eq!(registry.group_count(), groups);
+                for (id, known) in &model {
+                    let member = registry.get(registry.slot_of(*id).unwrap()).unwrap();
+                    prop_assert_eq!(&member.uid, &known.uid.map(uid));
+                    let groups: HashSet<_> = known.groups.iter().map(|n| group(*n)).collect();
+                    prop_assert_eq!(member.groups.iter().cloned().collect::<HashSet<_>>(), groups);
+                    prop_assert_eq!(&member.session, &known.session.map(session));
                 }
             }
-            for c in 0..6 { registry.remove(c); }
-            prop_assert!(registry.groups.is_empty() && registry.uids.is_empty());
+            for slot in registry.all().collect::<Vec<_>>() { registry.remove(slot); }
+            prop_assert!(registry.groups.is_empty() && registry.uids.is_empty() && registry.ids.is_empty());
         }
     }
 }

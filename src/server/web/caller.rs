@@ -59,7 +59,7 @@ impl Caller {
         self.limit(Kind::SignIn)?;
         let form = Registration { account, password, nickname, owner_link: given(owner_link) };
         let session = self.site.accounts.register(form, self.asked.session.as_ref()).await?;
-        self.leave_old_session();
+        self.leave_old_session().await;
         Ok(self.signed_in(session))
     }
 
@@ -67,7 +67,7 @@ impl Caller {
         self.limit(Kind::SignIn)?;
         self.site.limits.check_guess(account, &self.asked)?;
         let session = self.site.accounts.log_in(account, password, self.asked.session.as_ref()).await?;
-        self.leave_old_session();
+        self.leave_old_session().await;
         Ok(self.signed_in(session))
     }
 
@@ -75,7 +75,7 @@ impl Caller {
         self.limit(Kind::Request)?;
         if let Some(session) = &self.asked.session {
             self.site.accounts.end(session).await?;
-            self.leave_old_session();
+            self.leave_old_session().await;
         }
         self.set_cookie(no_session_cookie(self.asked.secure));
         Ok(Done { status: true })
@@ -164,9 +164,9 @@ impl Caller {
     }
 
     /// The sockets of a session that ended go with it.
-    fn leave_old_session(&self) {
+    async fn leave_old_session(&self) {
         if let Some(session) = &self.asked.session {
-            self.site.gateway.close_owner(Owner(session.token_hash), CloseCode::SIGNED_OUT);
+            self.site.gateway.close_owner(Owner(session.token_hash), CloseCode::SIGNED_OUT).await;
         }
     }
 

@@ -93,7 +93,7 @@ impl Limits {
 }
 
 /// An IPv6 network of 64 bits is one household, and one address here.
-fn household(address: IpAddr) -> IpAddr {
+pub fn household(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) if !v6.is_loopback() => {
             let [a, b, c, d, ..] = v6.segments();

@@ -12,6 +12,7 @@ mod refusals;
 mod router;
 mod serve;
 mod socket;
+mod stream;
 mod telemetry;
 
 pub use assets::are_there as has_site;
@@ -27,6 +28,7 @@ use limits::Limits;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// What every request may need. Cheap to clone; all clones are one site.
 #[derive(Clone)]
@@ -43,6 +45,8 @@ pub struct Floors {
     pub leaving: CancellationToken,
     limits: Limits,
     returned: ReturnedForms,
+    /// Sockets whose handshake was answered, on their way to the gateway.
+    handshakes: TaskTracker,
 }
 
 impl Site {
@@ -55,8 +59,8 @@ impl Site {
         metrics: PrometheusHandle,
     ) -> Self {
         let limits = Limits::new(&config.limits, config.chat.cooldown_ms == 0);
-        let (leaving, returned) = (CancellationToken::new(), ReturnedForms::default());
-        Self(Arc::new(Floors { config, store, gateway, accounts, chat, metrics, leaving, limits, returned }))
+        let (leaving, returned, handshakes) = (CancellationToken::new(), ReturnedForms::default(), TaskTracker::new());
+        Self(Arc::new(Floors { config, store, gateway, accounts, chat, metrics, leaving, limits, returned, handshakes }))
     }
 
     /// Forgets addresses and sessions that no limit remembers, and folds the samples of the figures together.

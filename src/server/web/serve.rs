@@ -1,6 +1,7 @@
 //! Accepts connections, serves HTTP/1.1 on them, and leaves politely: stop accepting, say `bye`, finish what is in flight.
 
 use super::Site;
+use super::stream::Arriving;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use hyper::body::Incoming;
@@ -66,7 +67,7 @@ fn converse(stream: TcpStream, peer: std::net::SocketAddr, site: &Site, router: 
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_millis(site.config.web.read_within_ms))
         .max_buf_size(MAX_HEADER)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Arriving::Left(stream)), service)
         .with_upgrades();
     let leaving = site.leaving.clone();
     connections.spawn(async move {

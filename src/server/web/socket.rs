@@ -1,16 +1,22 @@
 //! `GET /ws`: the handshake (RFC 6455, 4.2), by hand because what follows is ours: the raw stream goes to the gateway.
 
 use super::asked::{Asked, text_of};
-use super::{Site, limits::Kind, origin, refusals::Refused};
+use super::limits::{Kind, household};
+use super::stream::{Arriving, raw};
+use super::{Site, origin, refusals::Refused};
 use crate::domain::{push::SUBPROTOCOL, refusal::Refusal};
-use crate::server::gateway::{Dialect, Owner};
+use crate::server::gateway::{Dialect, Full, Owner};
 use axum::Extension;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
+
 use tungstenite::handshake::derive_accept_key;
+
+/// When whoever holds as many sockets as it may is asked to try again.
+const CROWDED_MS: u64 = 5_000;
 
 pub async fn open(State(site): State<Site>, Extension(asked): Extension<Asked>, mut request: Request) -> Response {
     let headers = request.headers();
@@ -24,27 +30,33 @@ pub async fn open(State(site): State<Site>, Extension(asked): Extension<Asked>, 
         return (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_VERSION, "13")])
             .into_response();
     };
-    if site.leaving.is_cancelled() || site.gateway.connection_count() >= site.config.gateway.max_connections {
-        return Refused(Refusal::Busy).into_response();
-    }
+    let owner = asked.session.as_ref().map(|session| Owner(session.token_hash));
+    let seat = match site.gateway.take_seat(household(asked.address), owner) {
+        Ok(seat) => seat,
+        Err(Full::Session | Full::Address) => return Refused(Refusal::TooFast { retry_after_ms: CROWDED_MS }).into_response(),
+        Err(Full::Leaving | Full::Node | Full::Handshakes) => return Refused(Refusal::Busy).into_response(),
+    };
     let dialect = if words(headers, &header::SEC_WEBSOCKET_PROTOCOL).any(|offered| offered == SUBPROTOCOL) {
         Dialect::V1
     } else {
         Dialect::Plain
     };
     let accept = derive_accept_key(key.as_bytes());
-    let owner = asked.session.map(|session| Owner(session.token_hash));
     let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return StatusCode::UPGRADE_REQUIRED.into_response();
     };
 
     let gateway = site.gateway.clone();
-    tokio::spawn(async move {
+    site.handshakes.spawn(async move {
         // Hyper resolves this when the answer is written, or fails it when the client is gone.
-        if let Ok(upgraded) = upgrade.await
-            && let Err(full) = gateway.connect(TokioIo::new(upgraded), dialect, owner)
-        {
-            tracing::debug!(%full, "a socket came too late");
+        let Ok(upgraded) = upgrade.await else { return };
+        let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<Arriving>>() else {
+            tracing::error!("a socket came up another stream than the one that is served");
+            return;
+        };
+        match raw(io.into_inner()) {
+            Ok(raw) => gateway.connect(raw, dialect, seat, read_buf).await,
+            Err(error) => tracing::warn!(%error, "a socket could not be handed over"),
         }
     });
 

@@ -70,6 +70,6 @@ pub async fn figures(State(site): State<Site>, Extension(asked): Extension<Asked
     if asked.hidden || !site.config.web.metrics_from.iter().any(|network| network.contains(&asked.address)) {
         return Refused(Refusal::NotAllowed).into_response();
     }
-    metrics::gauge!("roomcast_connections").set(site.gateway.connection_count() as f64);
+    site.gateway.note_figures();
     site.metrics.render().into_response()
 }

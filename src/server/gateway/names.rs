@@ -1,0 +1,58 @@
+//! Client ids of this node: its inner address, and a connection id that cannot be guessed from another and tells its shard.
+
+use crate::domain::id::ClientId;
+use std::net::SocketAddrV4;
+
+#[derive(Clone, Copy)]
+pub struct Names {
+    lan_addr: SocketAddrV4,
+    shards: u32,
+}
+
+impl Names {
+    pub fn new(lan_addr: SocketAddrV4, shards: usize) -> Self {
+        Self { lan_addr, shards: shards as u32 }
+    }
+
+    /// A new name on a shard: drawn, not counted.
+    pub fn draw(self, shard: usize, is_taken: impl Fn(u32) -> bool) -> ClientId {
+        loop {
+            let random: u32 = rand::random();
+            let connection = (random - random % self.shards).wrapping_add(shard as u32);
+            if connection != 0 && self.shard_of(connection) == shard && !is_taken(connection) {
+                return self.name(connection);
+            }
+        }
+    }
+
+    pub fn name(self, connection: u32) -> ClientId {
+        ClientId { address: self.lan_addr.ip().octets(), port: self.lan_addr.port(), connection }
+    }
+
+    /// Where a client would be. `None`: it is another node's.
+    pub fn shard(self, client: ClientId) -> Option<usize> {
+        let ours = client.address == self.lan_addr.ip().octets() && client.port == self.lan_addr.port();
+        ours.then(|| self.shard_of(client.connection))
+    }
+
+    fn shard_of(self, connection: u32) -> usize {
+        (connection % self.shards) as usize
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_tells_its_shard_and_nobody_elses() {
+        for shards in [1, 2, 3, 8] {
+            let names = Names::new("127.0.0.1:2900".parse().unwrap(), shards);
+            for shard in 0..shards {
+                let client = names.draw(shard, |_| false);
+                assert_eq!(names.shard(client), Some(shard));
+                assert_eq!(names.shard(ClientId { port: 1, ..client }), None);
+            }
+        }
+    }
+}

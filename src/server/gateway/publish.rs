@@ -1,0 +1,104 @@
+//! One publish on its way: to whom, what, and what became of it. Every shard gets the same one; when the last has written
+//! it, the publisher is told.
+
+use super::frame::Publication;
+use super::registry::Slot;
+use super::{Group, registry::Registry};
+use crate::domain::id::{ClientId, Uid};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
+
+/// Whom a publish is for. Whoever is named twice, by two uids or two groups, gets it twice.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Target {
+    All,
+    /// Each once, however often it is named; unknown ones are skipped.
+    Clients(Vec<ClientId>),
+    Uids(Vec<Uid>),
+    Groups(Vec<Group>),
+}
+
+/// Who is left out of it.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Except {
+    pub clients: Vec<ClientId>,
+    pub uids: Vec<Uid>,
+}
+
+/// What became of a publish on this node.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Delivered {
+    /// Connections it was handed to, written or queued.
+    pub to: usize,
+    /// Of those, how many have not taken what came before: it waits in their queue.
+    pub queued: usize,
+    /// Connections whose queue was full: it was skipped for them.
+    pub slow: usize,
+}
+
+pub struct Publish {
+    pub target: Target,
+    pub except: Except,
+    pub publication: Publication,
+    posted_at: Instant,
+    to: AtomicUsize,
+    queued: AtomicUsize,
+    slow: AtomicUsize,
+    report: Option<oneshot::Sender<Delivered>>,
+    /// Its share of what may wait for the shards, given back when all have written it.
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+impl Publish {
+    pub fn new(
+        target: Target,
+        except: Except,
+        publication: Publication,
+        room: Option<OwnedSemaphorePermit>,
+    ) -> (Self, oneshot::Receiver<Delivered>) {
+        let (report, reported) = oneshot::channel();
+        let [to, queued, slow] = [0; 3].map(AtomicUsize::new);
+        let posted_at = Instant::now();
+        (Self { target, except, publication, posted_at, to, queued, slow, report: Some(report), _room: room }, reported)
+    }
+
+    /// One shard's part of the outcome.
+    pub fn add(&self, delivered: Delivered) {
+        self.to.fetch_add(delivered.to, Ordering::Relaxed);
+        self.queued.fetch_add(delivered.queued, Ordering::Relaxed);
+        self.slow.fetch_add(delivered.slow, Ordering::Relaxed);
+    }
+
+    /// Its receivers on one shard, by slot.
+    pub fn receivers<'a>(&'a self, registry: &'a Registry) -> Box<dyn Iterator<Item = Slot> + 'a> {
+        let all: Box<dyn Iterator<Item = Slot>> = match &self.target {
+            Target::All => Box::new(registry.all()),
+            Target::Clients(clients) => Box::new(clients.iter().filter_map(|client| registry.slot_of(client.connection))),
+            Target::Uids(uids) => Box::new(uids.iter().flat_map(|uid| registry.of_uid(uid))),
+            Target::Groups(groups) => Box::new(groups.iter().flat_map(|group| registry.of_group(group))),
+        };
+        if self.except.clients.is_empty() && self.except.uids.is_empty() {
+            return all;
+        }
+        Box::new(all.filter(|slot| registry.get(*slot).is_some_and(|member| !self.except.covers(member.id, member.uid.as_ref()))))
+    }
+}
+
+impl Except {
+    fn covers(&self, id: u32, uid: Option<&Uid>) -> bool {
+        self.clients.iter().any(|client| client.connection == id) || uid.is_some_and(|uid| self.uids.contains(uid))
+    }
+}
+
+/// The last shard is done with it.
+impl Drop for Publish {
+    fn drop(&mut self) {
+        let [to, queued, slow] = [&mut self.to, &mut self.queued, &mut self.slow].map(|count| *count.get_mut());
+        metrics::histogram!("roomcast_push_seconds").record(self.posted_at.elapsed().as_secs_f64());
+        if let Some(report) = self.report.take() {
+            // The publisher need not be waiting.
+            let _ = report.send(Delivered { to, queued, slow });
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! What may be asked of the gateway: who is here, under which name, in which group. Each shard answers for its own; the
+//! answers are laid together here.
+
+use super::facade::Gateway;
+use super::figures::Counted;
+use super::registry::{People, Slot};
+use super::shard::Shard;
+use super::stream::Socket;
+use super::{Dialect, Group, Session};
+use crate::domain::id::{ClientId, Uid};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
+
+/// Which connections; each is counted once, however often it is named.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Selection {
+    All,
+    /// Members of any of them.
+    Groups(Vec<Group>),
+    /// Connections of any of these people.
+    Uids(Vec<Uid>),
+    Clients(Vec<ClientId>),
+}
+
+/// One connection, and what is known of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Client {
+    pub id: ClientId,
+    pub uid: Option<Uid>,
+    pub groups: Vec<Group>,
+    pub session: Option<Session>,
+}
+
+/// A line of `roomcast connections`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ConnectionLine {
+    pub client_id: ClientId,
+    pub shard: usize,
+    pub address: IpAddr,
+    pub dialect: String,
+    pub uid: Option<Uid>,
+    pub groups: Vec<String>,
+    pub queued_bytes: usize,
+    pub sent_bytes: u64,
+    pub age_s: u64,
+}
+
+/// A line of `roomcast status`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ShardLine {
+    pub connections: usize,
+    pub groups: usize,
+    #[serde(flatten)]
+    pub counted: Counted,
+}
+
+impl Gateway {
+    pub async fn select(&self, selection: Selection) -> Vec<Client> {
+        let found = self.all(move |shard, _| {
+            let pick = |slot| {
+                let member = shard.registry.get(slot)?;
+                let id = shard.client_id(slot)?;
+                Some(Client { id, uid: member.uid.clone(), groups: member.groups.clone(), session: member.session.clone() })
+            };
+            slots(shard, &selection).into_iter().filter_map(pick).collect::<Vec<_>>()
+        });
+        found.await.concat()
+    }
+
+    pub async fn client(&self, client: ClientId) -> Option<Client> {
+        self.on(client, move |shard, slot, _| {
+            let member = shard.registry.get(slot)?;
+            let (uid, groups, session) = (member.uid.clone(), member.groups.clone(), member.session.clone());
+            Some(Client { id: client, uid, groups, session })
+        })
+        .await
+        .flatten()
+    }
+
+    pub async fn client_ids(&self, selection: Selection) -> Vec<ClientId> {
+        let ids = self.all(move |shard, _| {
+            slots(shard, &selection).into_iter().filter_map(|slot| shard.client_id(slot)).collect::<Vec<_>>()
+        });
+        ids.await.concat()
+    }
+
+    pub async fn client_count(&self, selection: Selection) -> usize {
+        self.sum(move |shard, _| match &selection {
+            Selection::All => shard.registry.len(),
+            selection => slots(shard, selection).len(),
+        })
+        .await
+    }
+
+    /// Each asked uid with its connections, none if it is offline.
+    pub async fn client_ids_by_uid(&self, uids: Vec<Uid>) -> BTreeMap<Uid, Vec<ClientId>> {
+        let mut found: BTreeMap<_, _> = uids.iter().map(|uid| (uid.clone(), Vec::new())).collect();
+        for client in self.select(Selection::Uids(uids)).await {
+            if let Some(clients) = client.uid.and_then(|uid| found.get_mut(&uid)) {
+                clients.push(client.id);
+            }
+        }
+        found
+    }
+
+    pub async fn is_uid_online(&self, uid: Uid) -> bool {
+        self.client_count(Selection::Uids(vec![uid])).await > 0
+    }
+
+    /// The distinct people among them; connections without uid are left out.
+    pub async fn uids(&self, selection: Selection) -> BTreeSet<Uid> {
+        let uids = self.all(move |shard, _| {
+            let uid = |slot| shard.registry.get(slot).and_then(|member| member.uid.clone());
+            slots(shard, &selection).into_iter().filter_map(uid).collect::<HashSet<_>>()
+        });
+        uids.await.into_iter().flatten().collect()
+    }
+
+    /// Every group with its number of connections.
+    pub async fn groups(&self) -> BTreeMap<Group, usize> {
+        let mut all = BTreeMap::new();
+        let groups = |shard: &mut Shard<Socket>, _| -> Vec<_> {
+            shard.registry.groups().map(|(group, count)| (group.clone(), count)).collect()
+        };
+        for (group, count) in self.all(groups).await.concat() {
+            *all.entry(group).or_default() += count;
+        }
+        all
+    }
+
+    pub async fn client_count_by_group(&self, groups: Vec<Group>) -> Vec<(Group, usize)> {
+        let asked = groups.clone();
+        let count = move |shard: &mut Shard<Socket>, _| -> Vec<_> {
+            asked.iter().map(|group| shard.registry.of_group(group).count()).collect()
+        };
+        let counts: Vec<Vec<usize>> = self.all(count).await;
+        let sum = |place: usize| counts.iter().filter_map(|counts| counts.get(place)).sum();
+        groups.into_iter().enumerate().map(|(place, group)| (group, sum(place))).collect()
+    }
+
+    pub async fn groups_of(&self, client: ClientId) -> Option<Vec<Group>> {
+        self.on(client, |shard, slot, _| shard.registry.get(slot).map(|member| member.groups.clone())).await.flatten()
+    }
+
+    /// Groups whose people may have changed since the last call, each with how many they are now: a uid counts once
+    /// however many connections it has, a connection without uid counts as one.
+    pub async fn take_changed_groups(&self) -> HashMap<Group, u32> {
+        let changed: HashSet<_> = self.all(|shard, _| shard.registry.take_changed()).await.into_iter().flatten().collect();
+        if changed.is_empty() {
+            return HashMap::new();
+        }
+        let (groups, hasher): (Vec<_>, _) = (changed.into_iter().collect(), self.hasher().clone());
+        let asked = groups.clone();
+        let people =
+            self.all(move |shard, _| asked.iter().map(|group| shard.registry.people(group, &hasher)).collect::<Vec<_>>());
+        let mut counts: Vec<People> = groups.iter().map(|_| People::default()).collect();
+        for people in people.await {
+            counts.iter_mut().zip(people).for_each(|(all, of_shard)| all.merge(of_shard));
+        }
+        groups.into_iter().zip(counts).map(|(group, people)| (group, people.count())).collect()
+    }
+
+    pub async fn shard_lines(&self) -> Vec<ShardLine> {
+        self.all(|shard, _| ShardLine {
+            connections: shard.registry.len(),
+            groups: shard.registry.group_count(),
+            counted: shard.figures.counted,
+        })
+        .await
+    }
+
+    /// At most `limit` of each shard.
+    pub async fn connection_lines(&self, limit: usize) -> Vec<ConnectionLine> {
+        let lines = self.all(move |shard, now| {
+            let line = |slot: Slot| {
+                let (member, connection) = (shard.registry.get(slot)?, shard.get(slot)?);
+                Some(ConnectionLine {
+                    client_id: shard.client_id(slot)?,
+                    shard: shard.index(),
+                    address: connection.seat.address,
+                    dialect: if connection.dialect == Dialect::V1 { "v1".into() } else { "plain".into() },
+                    uid: member.uid.clone(),
+                    groups: member.groups.iter().map(|group| group.as_str().to_owned()).collect(),
+                    queued_bytes: connection.outbox.unsent_bytes(),
+                    sent_bytes: connection.sent_bytes,
+                    age_s: now.saturating_duration_since(connection.opened_at).as_secs(),
+                })
+            };
+            shard.registry.all().take(limit).filter_map(line).collect::<Vec<_>>()
+        });
+        lines.await.concat()
+    }
+}
+
+/// Each once.
+fn slots(shard: &Shard<Socket>, selection: &Selection) -> Vec<Slot> {
+    let registry = &shard.registry;
+    match selection {
+        Selection::All => registry.all().collect(),
+        Selection::Groups(groups) if groups.len() == 1 => registry.of_group(&groups[0]).collect(),
+        Selection::Groups(groups) => {
+            groups.iter().flat_map(|group| registry.of_group(group)).collect::<BTreeSet<_>>().into_iter().collect()
+        }
+        Selection::Uids(uids) => uids.iter().flat_map(|uid| registry.of_uid(uid)).collect::<BTreeSet<_>>().into_iter().collect(),
+        Selection::Clients(clients) => {
+            let slots = clients.iter().filter_map(|client| shard.slot_of(*client));
+            slots.collect::<BTreeSet<_>>().into_iter().collect()
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! A shard's thread: waits for its sockets, its mailbox and its clock, and lets the [`Shard`] do the rest.
+
+use super::Dialect;
+use super::mailbox::{Mailbox, Posted};
+use super::names::Names;
+use super::publish::Publish;
+use super::seats::Seat;
+use super::shard::Shard;
+use super::stream::{Raw, Socket};
+use crate::server::config::Gateway as Settings;
+use bytes::Bytes;
+use mio::{Events, Poll, Token, Waker};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+use tokio::sync::OwnedSemaphorePermit;
+
+const BELL: Token = Token(usize::MAX);
+/// Events taken from the system at once.
+const EVENTS: usize = 1024;
+
+/// What a shard may be asked.
+pub enum Command {
+    Open(Box<Opening>),
+    Publish(Arc<Publish>),
+    /// Everything else: done by the shard itself, between two rounds.
+    Do(Box<dyn FnOnce(&mut Shard<Socket>, Instant) + Send>, Option<OwnedSemaphorePermit>),
+    /// Closes whatever is still open, and ends the thread.
+    Stop,
+}
+
+/// A connection whose handshake is done.
+pub struct Opening {
+    pub raw: Raw,
+    pub dialect: Dialect,
+    pub seat: Seat,
+    /// What the client sent right behind its handshake.
+    pub early: Bytes,
+}
+
+/// A shard as the rest of the node knows it.
+pub struct Handle {
+    mailbox: Arc<Mailbox<Command>>,
+    bell: Waker,
+}
+
+impl Handle {
+    pub fn start(index: usize, settings: Arc<Settings>, names: Names) -> io::Result<(Self, JoinHandle<()>)> {
+        let poll = Poll::new()?;
+        let bell = Waker::new(poll.registry(), BELL)?;
+        let mailbox = Arc::new(Mailbox::new());
+        let reactor = Reactor { poll, mailbox: mailbox.clone(), settings, names, index };
+        let thread = std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || reactor.run())?;
+        Ok((Self { mailbox, bell }, thread))
+    }
+
+    /// Commands are done in the order they were posted. After the shard's end they are dropped, and with them whatever
+    /// would have answered.
+    pub fn post(&self, command: Command) {
+        if self.mailbox.post(command) == Posted::Ring
+            && let Err(error) = self.bell.wake()
+        {
+            tracing::error!(%error, "a shard could not be woken");
+        }
+    }
+}
+
+struct Reactor {
+    poll: Poll,
+    mailbox: Arc<Mailbox<Command>>,
+    settings: Arc<Settings>,
+    names: Names,
+    index: usize,
+}
+
+impl Reactor {
+    fn run(mut self) {
+        loop {
+            match catch_unwind(AssertUnwindSafe(|| self.serve())) {
+                Ok(Ok(())) => break,
+                Ok(Err(error)) => tracing::error!(%error, shard = self.index, "a shard's poll failed: its connections are gone"),
+                // What it held may be half changed: the clients come back to an empty one.
+                Err(_) => tracing::error!(shard = self.index, "a shard panicked: its connections are gone"),
+            }
+        }
+        drop(self.mailbox.close());
+    }
+
+    /// Until it is told to stop.
+    fn serve(&mut self) -> io::Result<()> {
+        let mut shard = Shard::new(self.index, self.names, self.settings.clone(), Instant::now());
+        let mut events = Events::with_capacity(EVENTS);
+        let mut commands = Vec::new();
+        loop {
+            match self.poll.poll(&mut events, shard.next_tick(Instant::now())) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                polled => polled?,
+            }
+            let now = Instant::now();
+            for event in events.iter().filter(|event| event.token() != BELL) {
+                let Token(slot) = event.token();
+                if event.is_writable() {
+                    shard.writable(slot, now);
+                }
+                if event.is_readable() || event.is_read_closed() || event.is_error() {
+                    shard.readable(slot, now);
+                }
+            }
+            self.mailbox.take(&mut commands);
+            for command in commands.drain(..) {
+                match command {
+                    Command::Open(opening) => self.open(&mut shard, *opening, now),
+                    Command::Publish(publish) => shard.publish(publish, now),
+                    Command::Do(act, _room) => act(&mut shard, now),
+                    Command::Stop => return Ok(()),
+                }
+            }
+            shard.flush(now);
+            shard.tick(now);
+        }
+    }
+
+    fn open(&self, shard: &mut Shard<Socket>, Opening { raw, dialect, seat, early }: Opening, now: Instant) {
+        let slot = shard.open(raw.into(), dialect, seat, &early, now);
+        // After `open`, which may have removed it again: what came early may have ended it.
+        if let Some(stream) = shard.stream(slot)
+            && let Err(error) = stream.register(self.poll.registry(), Token(slot))
+        {
+            tracing::warn!(%error, "a socket could not be watched");
+            shard.destroy(slot);
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! How many connections a node, a session and an address may hold, and how many handshakes may be under way. Asked before
+//! the upgrade is answered; a [`Seat`] is given up when whoever holds it is dropped, however that comes.
+
+use super::Owner;
+use crate::server::config::Gateway as Settings;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::hash::Hash;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Notify;
+
+/// Why there is no seat.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Full {
+    #[error("the node is leaving")]
+    Leaving,
+    #[error("the node holds as many connections as it may")]
+    Node,
+    #[error("too many handshakes are under way")]
+    Handshakes,
+    #[error("the session holds as many connections as it may")]
+    Session,
+    #[error("the address holds as many connections as it may")]
+    Address,
+}
+
+impl Full {
+    /// The bound's name in the figures.
+    fn bound(self) -> &'static str {
+        match self {
+            Self::Leaving => "leaving",
+            Self::Node => "node",
+            Self::Handshakes => "handshakes",
+            Self::Session => "session",
+            Self::Address => "address",
+        }
+    }
+}
+
+pub struct Seats {
+    max_connections: usize,
+    max_handshakes: usize,
+    max_per_session: usize,
+    max_per_address: usize,
+    taken: Mutex<Taken>,
+    /// Rung when the last seat is given up.
+    empty: Notify,
+}
+
+#[derive(Default)]
+struct Taken {
+    closed: bool,
+    seats: usize,
+    handshakes: usize,
+    by_session: HashMap<Owner, usize>,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+pub struct Seat {
+    seats: Arc<Seats>,
+    pub address: IpAddr,
+    pub owner: Option<Owner>,
+    shaking_hands: bool,
+}
+
+impl Seats {
+    pub fn new(settings: &Settings) -> Self {
+        Self {
+            max_connections: settings.max_connections,
+            max_handshakes: settings.max_handshakes,
+            max_per_session: settings.max_per_session,
+            max_per_address: settings.max_per_address,
+            taken: Mutex::default(),
+            empty: Notify::new(),
+        }
+    }
+
+    /// For a handshake that begins.
+    pub fn take(self: &Arc<Self>, address: IpAddr, owner: Option<Owner>) -> Result<Seat, Full> {
+        let taken = self.try_take(address, owner);
+        if let Err(full) = taken {
+            metrics::counter!("roomcast_sockets_refused_total", "bound" => full.bound()).increment(1);
+        }
+        taken.map(|()| Seat { seats: self.clone(), address, owner, shaking_hands: true })
+    }
+
+    fn try_take(&self, address: IpAddr, owner: Option<Owner>) -> Result<(), Full> {
+        let mut taken = self.taken();
+        let of_session = owner.and_then(|owner| taken.by_session.get(&owner)).copied().unwrap_or(0);
+        let of_address = taken.by_address.get(&address).copied().unwrap_or(0);
+        let full = [
+            (taken.closed, Full::Leaving),
+            (taken.seats >= self.max_connections, Full::Node),
+            (taken.handshakes >= self.max_handshakes, Full::Handshakes),
+            (of_session >= self.max_per_session, Full::Session),
+            (of_address >= self.max_per_address, Full::Address),
+        ];
+        if let Some((_, full)) = full.iter().find(|(is_full, _)| *is_full) {
+            return Err(*full);
+        }
+        taken.seats += 1;
+        taken.handshakes += 1;
+        if let Some(owner) = owner {
+            *taken.by_session.entry(owner).or_default() += 1;
+        }
+        *taken.by_address.entry(address).or_default() += 1;
+        Ok(())
+    }
+
+    /// Connections, and handshakes on their way to become one.
+    pub fn count(&self) -> usize {
+        self.taken().seats
+    }
+
+    pub fn handshakes(&self) -> usize {
+        self.taken().handshakes
+    }
+
+    /// Nobody else is let in.
+    pub fn close(&self) {
+        self.taken().closed = true;
+    }
+
+    pub async fn all_left(&self) {
+        loop {
+            let mut empty = std::pin::pin!(self.empty.notified());
+            // From here on it is heard, also if the last one leaves before it is awaited.
+            empty.as_mut().enable();
+            if self.count() == 0 {
+                return;
+            }
+            empty.await;
+        }
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Seat {
+    /// The handshake is done.
+    pub fn sit(&mut self) {
+        if std::mem::take(&mut self.shaking_hands) {
+            self.seats.taken().handshakes -= 1;
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut taken = self.seats.taken();
+        taken.seats -= 1;
+        taken.handshakes -= usize::from(self.shaking_hands);
+        if let Some(owner) = self.owner {
+            give_up(&mut taken.by_session, owner);
+        }
+        give_up(&mut taken.by_address, self.address);
+        if taken.seats == 0 {
+            self.seats.empty.notify_waiters();
+        }
+    }
+}
+
+fn give_up<K: Eq + Hash>(taken: &mut HashMap<K, usize>, key: K) {
+    if let Entry::Occupied(mut entry) = taken.entry(key) {
+        *entry.get_mut() -= 1;
+        if *entry.get() == 0 {
+            entry.remove();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_bound_has_its_name_and_a_dropped_seat_is_free_again() {
+        let settings =
+            Settings { max_connections: 5, max_handshakes: 2, max_per_session: 2, max_per_address: 3, ..Settings::default() };
+        let seats = Arc::new(Seats::new(&settings));
+        let (here, there) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
+        let owner = Some(Owner([1; 32]));
+        let seat = |address, owner| {
+            seats.take(address, owner).map(|mut seat| {
+                seat.sit();
+                seat
+            })
+        };
+        let (one, two) = (seat(here, owner).unwrap(), seat(here, owner).unwrap());
+        assert_eq!(seat(there, owner).err(), Some(Full::Session));
+        let _three = seat(here, None).unwrap();
+        assert_eq!(seat(here, None).err(), Some(Full::Address));
+        let (shaking, _also) = (seats.take(there, None).unwrap(), seats.take(there, None).unwrap());
+        assert_eq!(seats.handshakes(), 2);
+        drop(one);
+        assert_eq!(seats.take(here, owner).err(), Some(Full::Handshakes));
+        drop(shaking);
+        let _four = seat(here, owner).unwrap();
+        let _five = seat(there, None).unwrap();
+        assert_eq!(seat(there, None).err(), Some(Full::Node));
+        drop(two);
+        seats.close();
+        assert_eq!((seat(there, None).err(), seats.count(), seats.handshakes()), (Some(Full::Leaving), 4, 1));
+    }
+}

@@ -1,0 +1,149 @@
+//! The byte stream of a connection after its handshake, as it left HTTP: never blocking, plain or encrypted.
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use rustls::ServerConnection;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
+
+/// What a shard needs of a stream; tests bring one of their own.
+pub trait Stream: Read + Write {
+    /// No more is written; the peer reads to the end.
+    fn shut(&mut self) -> io::Result<()>;
+}
+
+/// A stream that may be handed to the gateway.
+pub enum Raw {
+    Plain(std::net::TcpStream),
+    Encrypted(std::net::TcpStream, Box<ServerConnection>),
+}
+
+pub enum Socket {
+    Plain(TcpStream),
+    Encrypted(Box<Encrypted>),
+}
+
+pub struct Encrypted {
+    tcp: TcpStream,
+    tls: ServerConnection,
+}
+
+impl From<Raw> for Socket {
+    fn from(raw: Raw) -> Self {
+        match raw {
+            Raw::Plain(tcp) => Self::Plain(TcpStream::from_std(tcp)),
+            Raw::Encrypted(tcp, tls) => Self::Encrypted(Box::new(Encrypted { tcp: TcpStream::from_std(tcp), tls: *tls })),
+        }
+    }
+}
+
+impl Socket {
+    /// Edge-triggered, both ways, once for its whole life.
+    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(self.tcp(), token, Interest::READABLE | Interest::WRITABLE)
+    }
+
+    fn tcp(&mut self) -> &mut TcpStream {
+        match self {
+            Self::Plain(tcp) => tcp,
+            Self::Encrypted(encrypted) => &mut encrypted.tcp,
+        }
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(tcp) => tcp.read(into),
+            Self::Encrypted(encrypted) => encrypted.read(into),
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Plain(tcp) => match slices {
+                [one] => tcp.write(one),
+                many => tcp.write_vectored(many),
+            },
+            Self::Encrypted(encrypted) => encrypted.write(slices),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(_) => Ok(()),
+            Self::Encrypted(encrypted) => encrypted.flush(),
+        }
+    }
+}
+
+impl Stream for Socket {
+    fn shut(&mut self) -> io::Result<()> {
+        if let Self::Encrypted(encrypted) = self {
+            encrypted.tls.send_close_notify();
+            let _ = encrypted.flush();
+        }
+        self.tcp().shutdown(Shutdown::Write)
+    }
+}
+
+impl Encrypted {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.tls.reader().read(into) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return read,
+            }
+            let ended = self.tls.read_tls(&mut self.tcp)? == 0;
+            self.tls.process_new_packets().map_err(io::Error::other)?;
+            // An answer of the protocol itself, such as a key update.
+            let _ = self.flush();
+            if ended {
+                return Ok(0);
+            }
+        }
+    }
+
+    /// Takes what rustls has room for; a full buffer is a full socket.
+    fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut taken = 0;
+        loop {
+            let sent = self.flush();
+            let mut skip = taken;
+            let mut now = 0;
+            for slice in slices {
+                let cut = skip.min(slice.len());
+                skip -= cut;
+                if cut < slice.len() {
+                    let count = self.tls.writer().write(&slice[cut..])?;
+                    now += count;
+                    if count < slice.len() - cut {
+                        break;
+                    }
+                }
+            }
+            taken += now;
+            match sent {
+                Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+                _ if now == 0 && taken == 0 && !slices.iter().all(|slice| slice.is_empty()) => {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                _ if now == 0 || sent.is_err() => return Ok(taken),
+                _ => {}
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        while self.tls.wants_write() {
+            self.tls.write_tls(&mut self.tcp)?;
+        }
+        Ok(())
+    }
+}
