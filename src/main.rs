@@ -7,7 +7,15 @@ use clap::Parser;
 use command::{Command, Line};
 use roomcast::app::{App, shell};
 use roomcast::domain::room::FIRST_ROOM;
-use roomcast::server::{accounts::Accounts, chat::Chat, clock::Clock, config::Config, gateway::Gateway, storage::Store, web};
+use roomcast::server::{
+    accounts::{Accounts, ApiKeys},
+    chat::Chat,
+    clock::Clock,
+    config::Config,
+    gateway::Gateway,
+    storage::Store,
+    web,
+};
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -64,7 +72,7 @@ async fn serve(config: Config) -> Outcome {
     }
     let accounts = Accounts::new(store.clone(), clock.clone());
     let gateway = Gateway::start(config.gateway.clone())?;
-    let chat = Chat::start(config.chat.clone(), store.clone(), gateway.clone(), clock).await?;
+    let chat = Chat::start(config.chat.clone(), store.clone(), gateway.clone(), clock.clone()).await?;
 
     let listener =
         TcpListener::bind(config.leptos.site_addr).await.map_err(|error| format!("{}: {error}", config.leptos.site_addr))?;
@@ -77,7 +85,8 @@ async fn serve(config: Config) -> Outcome {
     println!("Open it in a browser; Ctrl+C stops it.");
 
     let options = config.leptos.clone();
-    let site = web::Site::new(config, store.clone(), gateway, accounts, chat.clone(), metrics);
+    let api_keys = ApiKeys::new(store.clone(), clock, &config.gateway.api_key);
+    let site = web::Site::new(config, store.clone(), gateway, accounts, chat.clone(), api_keys, metrics);
     let router = web::router(site.clone(), App, move |root| shell(options.clone(), root));
     let served = web::serve(listener, site, router, asked_to_leave()?).await;
     if served.unfinished {

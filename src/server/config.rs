@@ -17,7 +17,11 @@ const BUILT_IN: &str = include_str!("../../Leptos.toml");
 const FILE: &str = "Leptos.toml";
 
 /// Names that tests and other tools use, beside `ROOMCAST_<TABLE>_<KEY>`.
-const SHORT_NAMES: [(&str, &str); 2] = [("ROOMCAST_DATA_DIR", "storage.data_dir"), ("ROOMCAST_LAN_ADDR", "gateway.lan_addr")];
+const SHORT_NAMES: [(&str, &str); 3] = [
+    ("ROOMCAST_DATA_DIR", "storage.data_dir"),
+    ("ROOMCAST_LAN_ADDR", "gateway.lan_addr"),
+    ("ROOMCAST_API_KEY", "gateway.api_key"),
+];
 
 #[derive(Clone, Debug)]
 pub struct Config {

@@ -1,8 +1,10 @@
 //! Floor 3: who people are. Guests, accounts, sessions; passwords hashed off the async threads, tokens stored as hashes.
 
+mod api_keys;
 mod password;
 mod token;
 
+pub use api_keys::{ApiKey, ApiKeys, Scope};
 pub use token::Token;
 
 use crate::domain::{id::Uid, name, refusal::Refusal, room::Person};

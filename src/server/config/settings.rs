@@ -51,6 +51,8 @@ fn loopback_v4() -> ipnet::Ipv4Net {
 pub struct Gateway {
     /// The inner address written into every client_id; foreign back ends route by it.
     pub lan_addr: SocketAddrV4,
+    /// A key that may call everything of the API for back ends. Empty: only keys of `roomcast key`; without any it is off.
+    pub api_key: String,
     /// Unsent bytes a connection may hold. About 700 messages: a phone in a tunnel for ten seconds of a busy room.
     pub queue_bytes: usize,
     /// Threads that own connections. 0: one for each core.
@@ -77,6 +79,7 @@ impl Default for Gateway {
     fn default() -> Self {
         Self {
             lan_addr: SocketAddrV4::new([127, 0, 0, 1].into(), 2900),
+            api_key: String::new(),
             queue_bytes: 256 * 1024,
             shards: 0,
             max_connections: 50_000,

@@ -1,12 +1,14 @@
 //! Floor 2: what was said, by whom. SQLite in the data folder; rows live here and nowhere else. Answers typed errors and
 //! logs nothing: who decides what a failure means is above.
 
+mod api_keys;
 mod messages;
 mod open;
 mod people;
 mod rooms;
 mod sessions;
 
+pub use api_keys::ApiKeyRow;
 pub use messages::{Appended, NewMessage};
 pub use open::{OpenError, Store};
 pub use people::{NewPerson, PersonRow};
@@ -22,8 +24,8 @@ pub enum StorageError {
     /// Full disk, lock held too long, file gone read-only: nothing was stored, and it may work again by itself.
     #[error("the database cannot be written now: {0}")]
     Busy(#[source] sqlx::Error),
-    /// The account name is somebody's.
-    #[error("the account name is taken")]
+    /// The name, of an account or a key, is somebody's.
+    #[error("the name is taken")]
     NameTaken,
     #[error("database: {0}")]
     Failed(#[source] sqlx::Error),

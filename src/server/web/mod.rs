@@ -1,6 +1,7 @@
 //! Floor 4, the door of the pages: HTTP in, use cases below, refusals out. Decides who asks, how often, and in which
 //! language they are answered; never what the chat's rules are, and never what a page looks like.
 
+pub mod api;
 mod asked;
 mod assets;
 pub mod caller;
@@ -20,7 +21,14 @@ pub use router::router;
 pub use serve::{Served, serve};
 pub use telemetry::{init_metrics, init_tracing};
 
-use crate::server::{accounts::Accounts, chat::Chat, config::Config, gateway::Gateway, storage::Store};
+use crate::server::{
+    accounts::{Accounts, ApiKeys},
+    chat::Chat,
+    config::Config,
+    gateway::Gateway,
+    storage::Store,
+};
+use api::Api;
 use axum::extract::FromRef;
 use forms::ReturnedForms;
 use leptos::config::LeptosOptions;
@@ -40,9 +48,11 @@ pub struct Floors {
     pub gateway: Gateway,
     pub accounts: Accounts,
     pub chat: Chat,
+    pub api_keys: ApiKeys,
     pub metrics: PrometheusHandle,
     /// Cancelled when the node begins to leave.
     pub leaving: CancellationToken,
+    api: Api,
     limits: Limits,
     returned: ReturnedForms,
     /// Sockets whose handshake was answered, on their way to the gateway.
@@ -56,11 +66,26 @@ impl Site {
         gateway: Gateway,
         accounts: Accounts,
         chat: Chat,
+        api_keys: ApiKeys,
         metrics: PrometheusHandle,
     ) -> Self {
         let limits = Limits::new(&config.limits, config.chat.cooldown_ms == 0);
         let (leaving, returned, handshakes) = (CancellationToken::new(), ReturnedForms::default(), TaskTracker::new());
-        Self(Arc::new(Floors { config, store, gateway, accounts, chat, metrics, leaving, limits, returned, handshakes }))
+        let api = Api::default();
+        Self(Arc::new(Floors {
+            config,
+            store,
+            gateway,
+            accounts,
+            chat,
+            api_keys,
+            metrics,
+            leaving,
+            api,
+            limits,
+            returned,
+            handshakes,
+        }))
     }
 
     /// Forgets addresses and sessions that no limit remembers, and folds the samples of the figures together.

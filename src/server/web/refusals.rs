@@ -12,6 +12,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use leptos::server_fn::error::SERVER_FN_ERROR_HEADER;
+use serde_json::Value;
 
 /// A refusal is small.
 const MAX_BYTES: usize = 16 * 1024;
@@ -35,6 +36,9 @@ fn status(refusal: &Refusal) -> StatusCode {
 pub async fn say(request: Request, next: Next) -> Response {
     let lang = request.extensions().get::<Asked>().map_or(Lang::default(), |asked| asked.preferences.lang);
     let response = next.run(request).await;
+    if response.extensions().get::<Said>().is_some() {
+        return response;
+    }
     let refusal = match response.extensions().get::<Refusal>() {
         Some(refusal) => refusal.clone(),
         None if response.headers().contains_key(SERVER_FN_ERROR_HEADER) => {
@@ -55,14 +59,31 @@ pub async fn say(request: Request, next: Next) -> Response {
 }
 
 pub fn in_words(refusal: &Refusal, lang: Lang) -> Response {
-    let mut body = serde_json::to_value(refusal).unwrap_or_default();
-    body["status"] = false.into();
-    body["message"] = refusal.message(lang).into();
-    let mut response = (status(refusal), Json(body)).into_response();
+    in_words_with(refusal, lang, "")
+}
+
+/// `detail` tells a program what exactly was wrong with its own input. Empty: nothing to add.
+pub fn in_words_with(refusal: &Refusal, lang: Lang, detail: &str) -> Response {
+    let mut response = (status(refusal), Json(body(refusal, lang, detail))).into_response();
     if let Refusal::TooFast { retry_after_ms } = refusal {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds(*retry_after_ms)));
     }
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.extensions_mut().insert(refusal.clone());
+    response.extensions_mut().insert(Said);
     response
+}
+
+/// It has its words already.
+#[derive(Clone)]
+struct Said;
+
+pub fn body(refusal: &Refusal, lang: Lang, detail: &str) -> Value {
+    let mut body = serde_json::to_value(refusal).unwrap_or_default();
+    body["status"] = false.into();
+    body["message"] = refusal.message(lang).into();
+    if !detail.is_empty() {
+        body["detail"] = detail.into();
+    }
+    body
 }

@@ -1,6 +1,6 @@
 //! Every address of the site on one screen, grouped by who calls it.
 
-use super::{Site, asked, assets, forms, pages, refusals, socket, telemetry};
+use super::{Site, api, asked, assets, forms, pages, refusals, socket, telemetry};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, header};
@@ -41,6 +41,8 @@ where
     let operators = Router::new().route("/readyz", get(telemetry::readyz)).route("/metrics", get(telemetry::figures));
 
     people
+        // Back ends: the gateway's API, by key.
+        .merge(api::routes())
         .merge(operators)
         .layer(from_fn(refusals::say))
         .layer(from_fn_with_state(site.clone(), asked::find_out))

@@ -1,0 +1,48 @@
+//! Who is connected, and no longer.
+
+use super::clients;
+use crate::server::accounts::Scope::{Admin, Query};
+use crate::server::gateway::{Gateway, Selection};
+use crate::server::web::api::method::{Method, method};
+use crate::server::web::api::payload;
+use crate::server::web::api::takes::{Client, Close, CloseUid, Nothing, kick};
+
+pub fn all() -> Vec<Method> {
+    let destroy = async |gateway: Gateway, p: Client| Ok(gateway.destroy_client(p.client_id.0).await);
+    let count = async |gateway: Gateway, _: Nothing| Ok(gateway.client_count(Selection::All).await);
+    vec![
+        method(
+            "closeClient",
+            Admin,
+            "Says the message, if one is given, then closes with a code and its reason. False: not online.",
+            async |gateway: Gateway, p: Close| {
+                let farewell = p.message.filter(|message| !message.is_null()).map(|message| payload::publication(&message));
+                Ok(gateway.close_client(p.client_id.0, farewell, kick(p.code, p.reason)).await)
+            },
+        ),
+        method(
+            "closeUid",
+            Admin,
+            "Closes every connection of a person, as closeClient does. How many there were.",
+            async |gateway: Gateway, p: CloseUid| {
+                let farewell = p.message.filter(|message| !message.is_null()).map(|message| payload::publication(&message));
+                Ok(gateway.close_uid(p.uid.0, farewell, kick(p.code, p.reason)).await)
+            },
+        ),
+        method(
+            "destoryClient",
+            Admin,
+            "Ends the connection at once; what is queued is lost. (The original's spelling.)",
+            destroy,
+        ),
+        method("destroyClient", Admin, "The same, spelled right.", destroy),
+        method("isOnline", Query, "Is this connection open?", async |gateway: Gateway, p: Client| {
+            Ok(gateway.is_online(p.client_id.0).await)
+        }),
+        method("getAllClientIdList", Query, "Every connection.", async |gateway: Gateway, _: Nothing| {
+            clients(gateway.client_ids(Selection::All).await)
+        }),
+        method("getAllClientIdCount", Query, "How many connections there are.", count),
+        method("getAllClientCount", Query, "The same, by its old name.", count),
+    ]
+}

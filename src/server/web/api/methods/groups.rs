@@ -1,0 +1,99 @@
+//! Groups: made by the first who joins, gone with the last who leaves.
+
+use super::{clients, texts};
+use crate::domain::id::Uid;
+use crate::server::accounts::Scope::{Admin, Query};
+use crate::server::gateway::{Gateway, Selection};
+use crate::server::web::api::method::{Method, method};
+use crate::server::web::api::takes::{Client, Groups, MaybeGroup, Member, Nothing, OfGroup, OfGroups, names, of};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub fn all() -> Vec<Method> {
+    let count = async |gateway: Gateway, p: MaybeGroup| Ok(gateway.client_count(of(p.group)).await);
+    vec![
+        method("joinGroup", Admin, "Joining twice is joining once. False: not online.", async |gateway: Gateway, p: Member| {
+            Ok(gateway.join_group(p.client_id.0, p.group.0).await.is_some())
+        }),
+        method(
+            "leaveGroup",
+            Admin,
+            "Leaving what one is not in changes nothing. False: not online.",
+            async |gateway: Gateway, p: Member| Ok(gateway.leave_group(p.client_id.0, p.group.0).await.is_some()),
+        ),
+        method(
+            "ungroup",
+            Admin,
+            "Everyone leaves the group; connections stay. How many were in it.",
+            async |gateway: Gateway, p: OfGroup| Ok(gateway.ungroup(p.group.0).await),
+        ),
+        method(
+            "getClientIdListByGroup",
+            Query,
+            "The connections in these groups, each once.",
+            async |gateway: Gateway, p: OfGroups| clients(gateway.client_ids(Selection::Groups(names(p.group.into_vec()))).await),
+        ),
+        method("getClientIdCountByGroup", Query, "How many connections a group has; without one, how many there are.", count),
+        method("getClientCountByGroup", Query, "The same, by its old name.", count),
+        method(
+            "batchGetClientIdCountByGroup",
+            Query,
+            "How many connections each of these groups has.",
+            async |gateway: Gateway, p: Groups| {
+                let counts = gateway.client_count_by_group(names(p.groups)).await;
+                Ok(counts.into_iter().map(|(group, count)| (group.as_str().to_owned(), count)).collect::<BTreeMap<_, _>>())
+            },
+        ),
+        method("getAllGroupIdList", Query, "Every group that has a member.", async |gateway: Gateway, _: Nothing| {
+            Ok(gateway.groups().await.keys().map(|group| group.as_str().to_owned()).collect::<Vec<_>>())
+        }),
+        method("getAllGroupUidList", Query, "Every group with its people.", async |gateway: Gateway, _: Nothing| {
+            Ok(uids_by_group(&gateway).await)
+        }),
+        method(
+            "getAllGroupUidCount",
+            Query,
+            "Every group with how many people are in it.",
+            async |gateway: Gateway, _: Nothing| {
+                Ok(uids_by_group(&gateway).await.into_iter().map(|(group, uids)| (group, uids.len())).collect())
+            },
+        ),
+        method("getAllGroupClientIdList", Query, "Every group with its connections.", async |gateway: Gateway, _: Nothing| {
+            let mut all = BTreeMap::<String, Vec<String>>::new();
+            for client in gateway.select(Selection::All).await {
+                for group in client.groups {
+                    all.entry(group.as_str().to_owned()).or_default().push(client.id.to_string());
+                }
+            }
+            Ok(all)
+        }),
+        method(
+            "getAllGroupClientIdCount",
+            Query,
+            "Every group with how many connections it has.",
+            async |gateway: Gateway, _: Nothing| {
+                let groups = gateway.groups().await;
+                Ok(groups.into_iter().map(|(group, count)| (group.as_str().to_owned(), count)).collect())
+            },
+        ),
+        method(
+            "getGroupByClientId",
+            Query,
+            "The groups a connection is in; null if it is offline.",
+            async |gateway: Gateway, p: Client| {
+                let groups = gateway.groups_of(p.client_id.0).await;
+                Ok(groups.map(|groups| groups.iter().map(|group| group.as_str().to_owned()).collect()))
+            },
+        ),
+    ]
+}
+
+/// Groups whose members all have no uid are listed, with nobody in them.
+async fn uids_by_group(gateway: &Gateway) -> BTreeMap<String, Vec<String>> {
+    let mut all = BTreeMap::<String, BTreeSet<Uid>>::new();
+    for client in gateway.select(Selection::All).await {
+        for group in client.groups {
+            all.entry(group.as_str().to_owned()).or_default().extend(client.uid.clone());
+        }
+    }
+    all.into_iter().map(|(group, uids)| (group, texts(uids))).collect()
+}

@@ -1,0 +1,153 @@
+//! What a caller may name, as it stands in JSON: PHP writes ids as numbers or texts, one or a list.
+
+use crate::domain::id::{ClientId, Uid};
+use crate::domain::push::CloseCode;
+use crate::server::gateway::Group;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use std::borrow::Cow;
+
+/// Names in one list, and the characters of a group's.
+pub const MAX_NAMES: usize = 10_000;
+const MAX_GROUP: usize = 128;
+
+#[derive(Clone)]
+pub struct Who(pub ClientId);
+
+#[derive(Clone)]
+pub struct UidName(pub Uid);
+
+#[derive(Clone)]
+pub struct GroupName(pub Group);
+
+#[derive(Clone, Copy)]
+pub struct Code(pub CloseCode);
+
+/// One, or a list of them.
+#[derive(Clone, Deserialize)]
+#[serde(untagged)]
+pub enum OneOrMany<T> {
+    One(T),
+    Many(Vec<T>),
+}
+
+impl<T> OneOrMany<T> {
+    pub fn into_vec(self) -> Vec<T> {
+        match self {
+            Self::One(one) => vec![one],
+            Self::Many(many) => many,
+        }
+    }
+}
+
+/// PHP knows no difference between 7 and "7" as a name.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum TextOrNumber {
+    Text(String),
+    Number(i64),
+}
+
+impl TextOrNumber {
+    fn into_text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Number(number) => number.to_string(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Who {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        ClientId::deserialize(deserializer).map(Self)
+    }
+}
+
+impl<'de> Deserialize<'de> for UidName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = TextOrNumber::deserialize(deserializer).map_err(|_| D::Error::custom("a uid is a text or a whole number"))?;
+        let uid = text.into_text().parse();
+        uid.map(Self).map_err(|_| D::Error::custom("a uid has 1 to 64 bytes and no control characters"))
+    }
+}
+
+impl<'de> Deserialize<'de> for GroupName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text =
+            TextOrNumber::deserialize(deserializer).map_err(|_| D::Error::custom("a group is a text or a whole number"))?;
+        let text = text.into_text();
+        if text.is_empty() || text.chars().count() > MAX_GROUP {
+            return Err(D::Error::custom("a group's name has 1 to 128 characters"));
+        }
+        Ok(Self(Group::new(&text)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Code {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let code = u16::deserialize(deserializer)?;
+        if code != 1000 && !(3000..5000).contains(&code) {
+            return Err(D::Error::custom("a close code is 1000 or 3000 to 4999"));
+        }
+        Ok(Self(CloseCode(code)))
+    }
+}
+
+macro_rules! schema {
+    ($name:ident, $($schema:tt)*) => {
+        impl JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut SchemaGenerator) -> Schema {
+                json_schema!($($schema)*)
+            }
+        }
+    };
+}
+
+schema!(Who, {
+    "type": "string",
+    "pattern": "^[0-9a-fA-F]{20}$",
+    "description": "A client_id: the 20 hex digits that `init` tells the page",
+});
+schema!(UidName, {
+    "description": "A person's name at the site: 1 to 64 bytes of text, or a whole number",
+    "anyOf": [
+        {"type": "string", "minLength": 1, "maxLength": 64, "format": "uid"},
+        {"type": "integer", "minimum": i64::MIN, "maximum": i64::MAX},
+    ],
+});
+schema!(GroupName, {
+    "description": "A group's name: a text, or a whole number",
+    "anyOf": [
+        {"type": "string", "minLength": 1, "maxLength": MAX_GROUP},
+        {"type": "integer", "minimum": i64::MIN, "maximum": i64::MAX},
+    ],
+});
+schema!(Code, {
+    "type": "integer",
+    "anyOf": [{"const": 1000}, {"minimum": 3000, "maximum": 4999}],
+    "description": "RFC 6455's code: 4000-4499 come back, 4500-4999 do not",
+});
+
+impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("OneOrMany{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let one = generator.subschema_for::<T>();
+        json_schema!({"anyOf": [one, {"type": "array", "items": one, "maxItems": MAX_NAMES}]})
+    }
+}

@@ -1,0 +1,100 @@
+//! `GET /gateway/api/openapi.json`: OpenAPI 3.1, made from the methods themselves.
+
+use super::method::Method;
+use super::{MAX_BODY_BYTES, MAX_CALLS};
+use serde_json::{Map, Value, json};
+
+pub fn document<'a>(methods: impl Iterator<Item = &'a Method>) -> Value {
+    let mut paths = Map::new();
+    let (mut names, mut calls) = (Vec::new(), Vec::new());
+    for method in methods {
+        names.push(method.name);
+        calls.push(json!({
+            "type": "object",
+            "properties": {"method": {"const": method.name}, "params": method.takes},
+            "required": ["method", "params"],
+            "additionalProperties": false,
+        }));
+        let done = json!({
+            "type": "object",
+            "properties": {"status": {"const": true}, "result": method.answers},
+            "required": ["status", "result"],
+        });
+        let mut post = operation(method.name, method.says, &json!(method.takes), &done);
+        post["x-scope"] = json!(method.scope.as_str());
+        paths.insert(format!("/gateway/api/{}", method.name), json!({"post": post}));
+    }
+    let batch = json!({
+        "type": "object",
+        "properties": {"calls": {"type": "array", "maxItems": MAX_CALLS, "items": {"anyOf": calls}}},
+        "required": ["calls"],
+        "additionalProperties": false,
+    });
+    let results = json!({
+        "type": "object",
+        "properties": {
+            "status": {"const": true},
+            "results": {"type": "array", "items": {"anyOf": [
+                {"type": "object", "properties": {"status": {"const": true}, "result": {}}, "required": ["status", "result"]},
+                {"$ref": "#/components/schemas/Refusal"},
+            ]}},
+        },
+        "required": ["status", "results"],
+    });
+    let says = "Several calls in one request, begun in their order; each has its own outcome, in the same order.";
+    paths.insert("/gateway/api/batch".into(), json!({"post": operation("batch", says, &batch, &results)}));
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Roomcast gateway",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": format!(
+                "GatewayClient's methods over HTTP. A body has at most {MAX_BODY_BYTES} bytes. A key's scopes decide what it may call (`x-scope`)."
+            ),
+        },
+        "paths": paths,
+        "security": [{"key": []}],
+        "components": {
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "schemas": {"Refusal": refusal()},
+        },
+    })
+}
+
+fn operation(name: &str, says: &str, takes: &Value, answers: &Value) -> Value {
+    let json_of = |schema: &Value| json!({"application/json": {"schema": schema}});
+    let refused = |says: &str| json!({"description": says, "content": json_of(&json!({"$ref": "#/components/schemas/Refusal"}))});
+    json!({
+        "operationId": name,
+        "summary": says,
+        "requestBody": {"required": true, "content": json_of(takes)},
+        "responses": {
+            "200": {"description": "Done", "content": json_of(answers)},
+            "401": refused("No key, or one that is unknown, removed or expired (`not_signed_in`)"),
+            "403": refused("The key lacks the scope (`not_allowed`)"),
+            "404": refused("No such method, or the API is off (`no_such_method`)"),
+            "413": refused("Longer than `max` bytes (`too_long`)"),
+            "422": refused("`field` is not what it should be; `detail` says why (`malformed`)"),
+            "429": refused("Too many wrong keys: come back after `retry_after_ms` (`too_fast`)"),
+            "500": refused("Our fault; its cause is in the log under `incident` (`internal`)"),
+            "503": refused("Too busy just now: the same call may work soon (`busy`)"),
+        },
+    })
+}
+
+fn refusal() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "status": {"const": false},
+            "code": {"enum": ["not_signed_in", "not_allowed", "no_such_method", "too_long", "malformed", "too_fast", "internal", "busy"]},
+            "message": {"type": "string"},
+            "field": {"type": "string"},
+            "detail": {"type": "string"},
+            "max": {"type": "integer"},
+            "retry_after_ms": {"type": "integer"},
+            "incident": {"type": "string"},
+        },
+        "required": ["status", "code", "message"],
+    })
+}
