@@ -12,15 +12,26 @@ use roomcast::server::{
     chat::Chat,
     clock::Clock,
     config::Config,
+    control::{Control, Heritage, Order, Succession},
     gateway::Gateway,
     storage::Store,
     web,
 };
+use socket2::{Domain, Socket, Type};
 use std::error::Error;
+use std::io::Write;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// Orders that may wait; each is about the whole node.
+const ORDERS: usize = 4;
+/// Connections that may wait to be accepted; the system's own bound (net.core.somaxconn) is often lower.
+const BACKLOG: i32 = 16_384;
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -39,6 +50,12 @@ fn main() -> ExitCode {
         let outcome = runtime.block_on(async {
             match line.command.unwrap_or(Command::Serve) {
                 Command::Serve => serve(config).await,
+                Command::Status { again_and_again } => command::node::status(&config, again_and_again).await,
+                Command::Connections { limit } => command::node::connections(&config, limit).await,
+                Command::Stop { gracefully } => command::node::stop(&config, gracefully).await,
+                Command::Reload => command::node::reload(&config).await,
+                Command::Push(push) => push.run(&config),
+                Command::Key { command } => command.run(&config).await,
                 Command::User { command } => command.run(&config).await,
                 Command::Room { command } => command.run(&config).await,
             }
@@ -66,45 +83,99 @@ async fn serve(config: Config) -> Outcome {
     }
     let metrics = web::init_metrics()?;
     let clock = Clock::system();
+    let encryption = web::Encryption::new(&config.web)?;
+    let gateway = Gateway::start(config.gateway.clone())?;
+    let listener = listener(config.leptos.site_addr)?;
+    // From here on an old process, if there is one, has given way.
+    let succession = Succession::take_over(&config.storage.data_dir).await?;
     let store = Store::open(&config.storage).await?;
     if store.rooms(1).await?.is_empty() {
         store.add_room(&FIRST_ROOM.parse()?, FIRST_TITLE, None, clock.now_ms()).await?;
     }
     let accounts = Accounts::new(store.clone(), clock.clone());
-    let gateway = Gateway::start(config.gateway.clone())?;
     let chat = Chat::start(config.chat.clone(), store.clone(), gateway.clone(), clock.clone()).await?;
+    let api_keys = ApiKeys::new(store.clone(), clock, &config.gateway.api_key);
 
-    let listener =
-        TcpListener::bind(config.leptos.site_addr).await.map_err(|error| format!("{}: {error}", config.leptos.site_addr))?;
     let address = listener.local_addr()?;
-    let url = if config.web.public_url.is_empty() { format!("http://{address}") } else { config.web.public_url.clone() };
-    println!("Roomcast serves {url}  (listening on {address}, data in {})", config.storage.data_dir.display());
+    let scheme = if encryption.is_some() { "https" } else { "http" };
+    let url = if config.web.public_url.is_empty() { format!("{scheme}://{address}") } else { config.web.public_url.clone() };
+    say(format_args!("Roomcast serves {url}  (listening on {address}, data in {})", config.storage.data_dir.display()));
     if let Some(link) = accounts.owner_link().await? {
-        println!("No owner yet: make the owner's account, once, at {url}/sign-in?owner={}", link.reveal());
+        say(format_args!("No owner yet: make the owner's account, once, at {url}/sign-in?owner={}", link.reveal()));
     }
-    println!("Open it in a browser; Ctrl+C stops it.");
+    say(format_args!("Open it in a browser; Ctrl+C stops it."));
+
+    let (leaving, closed) = (CancellationToken::new(), CancellationToken::new());
+    let (orders, to_do) = mpsc::channel(ORDERS);
+    let heritage = Heritage::new(&listener)?;
+    let data_dir = config.storage.data_dir.clone();
+    let control = Control::new(gateway.clone(), orders.clone(), heritage, address.to_string(), &data_dir, leaving.clone());
+    let control = tokio::spawn(control.serve(closed.clone()));
+    tokio::spawn(leave_on_signal(orders)?);
 
     let options = config.leptos.clone();
-    let api_keys = ApiKeys::new(store.clone(), clock, &config.gateway.api_key);
-    let site = web::Site::new(config, store.clone(), gateway, accounts, chat.clone(), api_keys, metrics);
+    let floors = web::Floors {
+        config,
+        store: store.clone(),
+        gateway,
+        accounts,
+        api_keys,
+        chat: chat.clone(),
+        metrics,
+        encryption,
+        leaving,
+    };
+    let site = web::Site::new(floors);
     let router = web::router(site.clone(), App, move |root| shell(options.clone(), root));
-    let served = web::serve(listener, site, router, asked_to_leave()?).await;
+    if let Some(succession) = succession {
+        succession.serving().await?;
+    }
+    let served = web::serve(TcpListener::from_std(listener)?, site, router, to_do).await;
     if served.unfinished {
         tracing::warn!("some requests were cut off: they took longer than web.drain_within_ms");
     }
     chat.close().await;
     store.close().await;
+    closed.cancel();
+    if let Ok(Err(error)) = control.await {
+        tracing::warn!(%error, "the control socket did not work: no status, stop or reload from the command line");
+    }
     tracing::info!("closed");
     Ok(())
 }
 
+/// Whoever started us may have stopped listening: that is no reason not to serve.
+fn say(words: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stdout(), "{words}");
+}
+
+/// The one handed to us, or one of our own. A crowd that comes at once waits in its queue, as long as the system allows.
+fn listener(address: SocketAddr) -> Result<std::net::TcpListener, Box<dyn Error>> {
+    let listener = match Succession::inherited()? {
+        Some(inherited) => inherited,
+        None => {
+            let bind = || {
+                let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+                socket.set_reuse_address(true)?;
+                socket.bind(&address.into())?;
+                socket.listen(BACKLOG)?;
+                Ok(socket.into())
+            };
+            bind().map_err(|error: std::io::Error| format!("{address}: {error}"))?
+        }
+    };
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
 /// SIGTERM or SIGINT; caught from here on, not only when it is awaited.
-fn asked_to_leave() -> std::io::Result<impl Future<Output = ()>> {
+fn leave_on_signal(orders: mpsc::Sender<Order>) -> std::io::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        let _ = orders.send(Order::Leave { slowly: false }).await;
     })
 }

@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod chat;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod gateway;
 pub mod incident;
 pub mod storage;

@@ -2,11 +2,13 @@
 //! links once.
 
 mod accounts;
+mod api;
 mod bad_input;
 mod command_line;
 mod faults;
 mod leaving;
 mod live;
+mod operating;
 mod pages;
 mod socket;
 mod storage;

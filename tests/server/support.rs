@@ -33,19 +33,27 @@ impl Server {
     pub fn with(settings: &[&str]) -> Self {
         let data = TempDir::new().unwrap();
         let settings: Vec<String> = settings.iter().map(|setting| setting.to_string()).collect();
-        let (child, base, owner_link) = spawn(&data, "127.0.0.1:0", &settings, false);
+        let (child, base, owner_link) = spawn(&data, "127.0.0.1:0", &settings, false, None);
+        Self { child, base, owner_link, data, settings }
+    }
+
+    /// A server that gets no more than `count` file descriptors.
+    pub fn with_open_files(count: u64, settings: &[&str]) -> Self {
+        let data = TempDir::new().unwrap();
+        let settings: Vec<String> = settings.iter().map(|setting| setting.to_string()).collect();
+        let (child, base, owner_link) = spawn(&data, "127.0.0.1:0", &settings, false, Some(count));
         Self { child, base, owner_link, data, settings }
     }
 
     /// A server that outlives writes beyond a file size limit, as if the disk were full.
     pub fn with_file_size_signal_ignored() -> Self {
         let data = TempDir::new().unwrap();
-        let (child, base, owner_link) = spawn(&data, "127.0.0.1:0", &[], true);
+        let (child, base, owner_link) = spawn(&data, "127.0.0.1:0", &[], true, None);
         Self { child, base, owner_link, data, settings: vec![] }
     }
 
     pub fn address(&self) -> &str {
-        self.base.strip_prefix("http://").unwrap()
+        self.base.split_once("://").unwrap().1
     }
 
     pub fn pid(&self) -> u32 {
@@ -65,7 +73,7 @@ impl Server {
     /// On the same port, as after a crash.
     pub fn start_again(&mut self) {
         let address = self.address().to_owned();
-        (self.child, self.base, self.owner_link) = spawn(&self.data, &address, &self.settings, false);
+        (self.child, self.base, self.owner_link) = spawn(&self.data, &address, &self.settings, false, None);
     }
 
     pub async fn ended(&mut self) -> ExitStatus {
@@ -118,6 +126,12 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // A successor, if there was one.
+        if let Ok(mut control) = std::os::unix::net::UnixStream::connect(self.data.path().join("data/roomcast.sock")) {
+            use std::io::{Read, Write};
+            let _ = control.write_all(b"{\"request\":\"stop\",\"slowly\":false}\n");
+            let _ = control.read_to_end(&mut Vec::new());
+        }
     }
 }
 
@@ -127,7 +141,13 @@ pub fn binary() -> Command {
     command
 }
 
-fn spawn(data: &TempDir, address: &str, settings: &[String], ignore_file_size_signal: bool) -> (Child, String, Option<String>) {
+fn spawn(
+    data: &TempDir,
+    address: &str,
+    settings: &[String],
+    ignore_file_size_signal: bool,
+    open_files: Option<u64>,
+) -> (Child, String, Option<String>) {
     let log = std::fs::File::options().create(true).append(true).open(data.path().join("log")).unwrap();
     let mut command = binary();
     // Away from the repository's own Leptos.toml.
@@ -142,6 +162,17 @@ fn spawn(data: &TempDir, address: &str, settings: &[String], ignore_file_size_si
             command.pre_exec(|| {
                 libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
                 Ok(())
+            })
+        };
+    }
+    if let Some(count) = open_files {
+        use std::os::unix::process::CommandExt;
+        let limit = libc::rlimit { rlim_cur: count, rlim_max: count };
+        // SAFETY: setrlimit() is async-signal-safe, and nothing else runs between fork and exec.
+        unsafe {
+            command.pre_exec(move || match libc::setrlimit(libc::RLIMIT_NOFILE, &limit) {
+                0 => Ok(()),
+                _ => Err(std::io::Error::last_os_error()),
             })
         };
     }
@@ -161,7 +192,8 @@ fn spawn(data: &TempDir, address: &str, settings: &[String], ignore_file_size_si
     };
     let address =
         after("listening on ").unwrap_or_else(|| panic!("{}", std::fs::read_to_string(data.path().join("log")).unwrap()));
-    let (base, owner_link) = (format!("http://{address}"), after("?owner="));
+    let scheme = if settings.iter().any(|setting| setting.starts_with("web.tls_cert")) { "https" } else { "http" };
+    let (base, owner_link) = (format!("{scheme}://{address}"), after("?owner="));
     (child, base, owner_link)
 }
 
@@ -207,6 +239,13 @@ impl Person {
 
     pub async fn say(&self, message: &str) -> Answer {
         self.post("/gateway/send", &[("room", "1"), ("message", message)]).await
+    }
+
+    /// `None`: no answer came.
+    pub async fn try_say(&self, message: &str, nonce: &str) -> Option<Answer> {
+        let form = [("room", "1"), ("message", message), ("nonce", nonce)];
+        let response = self.request("POST", "/gateway/send").form(&form).send().await.ok()?;
+        Some(read(response).await)
     }
 
     pub async fn bind(&self, socket: &Socket, more: &[(&str, &str)]) -> Answer {
@@ -308,12 +347,17 @@ impl Socket {
 
     /// Everything until the close frame, and its code.
     pub async fn close_code(&mut self) -> u16 {
+        self.close().await.0
+    }
+
+    /// The same, and its reason.
+    pub async fn close(&mut self) -> (u16, String) {
         loop {
             match timeout(PATIENCE, self.stream.next()).await.expect("the socket was not closed") {
-                Some(Ok(Frame::Close(Some(CloseFrame { code, .. })))) => return code.into(),
-                Some(Ok(Frame::Close(None))) => return 1005,
+                Some(Ok(Frame::Close(Some(CloseFrame { code, reason })))) => return (code.into(), reason.to_string()),
+                Some(Ok(Frame::Close(None))) => return (1005, String::new()),
                 Some(Ok(_)) => {}
-                Some(Err(_)) | None => return 1006,
+                Some(Err(_)) | None => return (1006, String::new()),
             }
         }
     }

@@ -23,8 +23,15 @@ pub struct Web {
     /// A request's header, and then its body, must have arrived within this; so a kept-alive connection with nothing to
     /// say is closed after it, too.
     pub read_within_ms: u64,
+    /// A certificate chain and its key, PEM: for a site without a proxy in front that does TLS. Read again when they change.
+    pub tls_cert: PathBuf,
+    pub tls_key: PathBuf,
+    /// HTTP connections at once; one more is answered 503 and closed. Sockets do not count once they are open.
+    pub max_http_connections: usize,
     /// Leaving politely takes no longer than this; `cargo leptos watch` waits 10 s before it kills.
     pub drain_within_ms: u64,
+    /// The same for `roomcast stop -g` and after `roomcast reload`, when nobody waits for it.
+    pub drain_slowly_ms: u64,
 }
 
 impl Default for Web {
@@ -37,7 +44,11 @@ impl Default for Web {
             metrics_from: vec![IpNet::from(loopback_v4()), IpNet::from(std::net::IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]))],
             body_bytes: 16 * 1024,
             read_within_ms: 15_000,
+            tls_cert: PathBuf::new(),
+            tls_key: PathBuf::new(),
+            max_http_connections: 15_000,
             drain_within_ms: 4_000,
+            drain_slowly_ms: 60_000,
         }
     }
 }

@@ -21,12 +21,14 @@ const BELL: Token = Token(usize::MAX);
 /// Events taken from the system at once.
 const EVENTS: usize = 1024;
 
+type Act = Box<dyn FnOnce(&mut Shard<Socket>, Instant) + Send>;
+
 /// What a shard may be asked.
 pub enum Command {
     Open(Box<Opening>),
     Publish(Arc<Publish>),
     /// Everything else: done by the shard itself, between two rounds.
-    Do(Box<dyn FnOnce(&mut Shard<Socket>, Instant) + Send>, Option<OwnedSemaphorePermit>),
+    Do(Act, Option<OwnedSemaphorePermit>),
     /// Closes whatever is still open, and ends the thread.
     Stop,
 }

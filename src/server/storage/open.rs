@@ -27,7 +27,7 @@ pub struct Store {
     pub(super) readers: SqlitePool,
     pub(super) writer: SqlitePool,
     /// Held as long as the server serves; the system lets go of it however the process ends.
-    _lock: Option<Arc<File>>,
+    lock: Option<Arc<File>>,
 }
 
 impl Store {
@@ -70,7 +70,21 @@ impl Store {
             .await
             .map_err(|source| OpenError::Migration { path: path.clone(), source })?;
         let readers = pool(4).connect_with(options.read_only(true)).await.map_err(database)?;
-        Ok(Self { readers, writer, _lock: lock })
+        Ok(Self { readers, writer, lock })
+    }
+
+    /// Lets another process serve from the folder. Nothing may be written until [`Store::hold_again`].
+    pub fn let_go(&self) {
+        if let Some(lock) = &self.lock
+            && let Err(error) = lock.unlock()
+        {
+            tracing::error!(%error, "the data folder could not be let go of");
+        }
+    }
+
+    /// An error: another process serves from it.
+    pub fn hold_again(&self) -> std::result::Result<(), TryLockError> {
+        self.lock.as_ref().map_or(Ok(()), |lock| lock.try_lock())
     }
 
     /// Moves the log into the database file and lets go of both.

@@ -39,7 +39,7 @@ pub async fn find_out(
 ) -> Response {
     let headers = request.headers();
     let address = client_address(peer.ip(), headers, &site.config.web);
-    let secure = is_secure(peer.ip(), headers, &site.config.web);
+    let secure = site.encryption.is_some() || is_secure(peer.ip(), headers, &site.config.web);
     let lang = cookie_of(headers, LANG_COOKIE).and_then(|code| Lang::from_code(&code));
     let accepted = || Lang::accepted(text_of(headers, &header::ACCEPT_LANGUAGE).unwrap_or_default());
     let theme = cookie_of(headers, THEME_COOKIE).and_then(|code| Theme::from_code(&code)).unwrap_or_default();
@@ -52,7 +52,7 @@ pub async fn find_out(
             Ok(Some(session)) => asked.session = Some(session),
             // Each token nobody has costs a look into the database: that is counted.
             Ok(None) => {
-                if let Err(refusal) = site.limits.check(Kind::Request, &asked) {
+                if let Err(refusal) = site.0.limits.check(Kind::Request, &asked) {
                     return in_words(&refusal, asked.preferences.lang);
                 }
             }

@@ -65,7 +65,7 @@ impl Caller {
 
     pub async fn log_in(&self, account: &str, password: &str) -> Result<SignedIn, Refusal> {
         self.limit(Kind::SignIn)?;
-        self.site.limits.check_guess(account, &self.asked)?;
+        self.site.0.limits.check_guess(account, &self.asked)?;
         let session = self.site.accounts.log_in(account, password, self.asked.session.as_ref()).await?;
         self.leave_old_session().await;
         Ok(self.signed_in(session))
@@ -139,7 +139,7 @@ impl Caller {
 
     /// The form that was refused on the last load, once.
     pub fn returned_form(&self) -> Option<Returned> {
-        self.site.returned.take(&self.parts.headers)
+        self.site.0.returned.take(&self.parts.headers)
     }
 
     /// What a page is made of: its refusal is also the page's own status.
@@ -160,7 +160,7 @@ impl Caller {
     }
 
     fn limit(&self, kind: Kind) -> Result<(), Refusal> {
-        self.site.limits.check(kind, &self.asked)
+        self.site.0.limits.check(kind, &self.asked)
     }
 
     /// The sockets of a session that ended go with it.

@@ -130,7 +130,7 @@ async fn go_on(
             _ => "name",
         };
         let text = fields.remove(field).unwrap_or_default();
-        let name = site.returned.keep(Returned { form: path.into(), refusal, text });
+        let name = site.0.returned.keep(Returned { form: path.into(), refusal, text });
         let seconds = i64::try_from(RETURNED_FOR.as_secs()).unwrap_or(i64::MAX);
         if let Ok(cookie) = HeaderValue::from_str(&set_cookie(RETURNED_COOKIE, &name, seconds, secure, true)) {
             parts.headers.append(header::SET_COOKIE, cookie);

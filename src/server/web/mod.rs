@@ -13,12 +13,14 @@ mod refusals;
 mod router;
 mod serve;
 mod socket;
+mod spare;
 mod stream;
 mod telemetry;
 
 pub use assets::are_there as has_site;
 pub use router::router;
 pub use serve::{Served, serve};
+pub use stream::{Encryption, EncryptionError};
 pub use telemetry::{init_metrics, init_tracing};
 
 use crate::server::{
@@ -40,18 +42,25 @@ use tokio_util::task::TaskTracker;
 
 /// What every request may need. Cheap to clone; all clones are one site.
 #[derive(Clone)]
-pub struct Site(Arc<Floors>);
+pub struct Site(Arc<Inner>);
 
+/// What the door stands on.
 pub struct Floors {
     pub config: Config,
     pub store: Store,
     pub gateway: Gateway,
     pub accounts: Accounts,
-    pub chat: Chat,
     pub api_keys: ApiKeys,
+    pub chat: Chat,
     pub metrics: PrometheusHandle,
+    /// `None`: plain.
+    pub encryption: Option<Encryption>,
     /// Cancelled when the node begins to leave.
     pub leaving: CancellationToken,
+}
+
+pub struct Inner {
+    floors: Floors,
     api: Api,
     limits: Limits,
     returned: ReturnedForms,
@@ -60,38 +69,20 @@ pub struct Floors {
 }
 
 impl Site {
-    pub fn new(
-        config: Config,
-        store: Store,
-        gateway: Gateway,
-        accounts: Accounts,
-        chat: Chat,
-        api_keys: ApiKeys,
-        metrics: PrometheusHandle,
-    ) -> Self {
-        let limits = Limits::new(&config.limits, config.chat.cooldown_ms == 0);
-        let (leaving, returned, handshakes) = (CancellationToken::new(), ReturnedForms::default(), TaskTracker::new());
-        let api = Api::default();
-        Self(Arc::new(Floors {
-            config,
-            store,
-            gateway,
-            accounts,
-            chat,
-            api_keys,
-            metrics,
-            leaving,
-            api,
-            limits,
-            returned,
-            handshakes,
-        }))
+    pub fn new(floors: Floors) -> Self {
+        let limits = Limits::new(&floors.config.limits, floors.config.chat.cooldown_ms == 0);
+        let (api, returned, handshakes) = (Api::default(), ReturnedForms::default(), TaskTracker::new());
+        Self(Arc::new(Inner { floors, api, limits, returned, handshakes }))
     }
 
-    /// Forgets addresses and sessions that no limit remembers, and folds the samples of the figures together.
+    /// Forgets addresses and sessions that no limit remembers, folds the samples of the figures together, and looks whether
+    /// there is a new certificate.
     pub fn sweep(&self) {
-        self.limits.sweep();
+        self.0.limits.sweep();
         self.metrics.run_upkeep();
+        if let Some(encryption) = &self.encryption {
+            encryption.refresh();
+        }
     }
 }
 
@@ -99,7 +90,7 @@ impl std::ops::Deref for Site {
     type Target = Floors;
 
     fn deref(&self) -> &Floors {
-        &self.0
+        &self.0.floors
     }
 }
 

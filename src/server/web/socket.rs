@@ -23,7 +23,7 @@ pub async fn open(State(site): State<Site>, Extension(asked): Extension<Asked>, 
     if !origin::is_allowed(headers, &site.config.web) {
         return Refused(Refusal::NotAllowed).into_response();
     }
-    if let Err(refusal) = site.limits.check(Kind::Socket, &asked) {
+    if let Err(refusal) = site.0.limits.check(Kind::Socket, &asked) {
         return Refused(refusal).into_response();
     }
     let Some(key) = key(headers).filter(|_| request.method() == Method::GET) else {
@@ -47,7 +47,7 @@ pub async fn open(State(site): State<Site>, Extension(asked): Extension<Asked>, 
     };
 
     let gateway = site.gateway.clone();
-    site.handshakes.spawn(async move {
+    site.0.handshakes.spawn(async move {
         // Hyper resolves this when the answer is written, or fails it when the client is gone.
         let Ok(upgraded) = upgrade.await else { return };
         let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<Arriving>>() else {

@@ -1,7 +1,15 @@
 //! A connection's stream as it arrives, plain or encrypted, and as it leaves HTTP.
 
+use crate::server::config::Web;
 use crate::server::gateway::Raw;
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
@@ -16,4 +24,86 @@ pub fn raw(arriving: Arriving) -> std::io::Result<Raw> {
             Raw::Encrypted(tcp.into_std()?, Box::new(tls))
         }
     })
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum EncryptionError {
+    #[error("{path}: {source}")]
+    Pem { path: PathBuf, source: rustls::pki_types::pem::Error },
+    #[error("{0} holds no certificate")]
+    NoCertificate(PathBuf),
+    #[error("certificate and key do not belong together, or are of no kind that is known: {0}")]
+    Unusable(#[from] rustls::Error),
+}
+
+/// TLS with the certificate of two files, which are read again when they change.
+#[derive(Clone)]
+pub struct Encryption(Arc<Files>);
+
+struct Files {
+    cert: PathBuf,
+    key: PathBuf,
+    current: Mutex<Current>,
+}
+
+struct Current {
+    config: Arc<ServerConfig>,
+    read_of: [Option<SystemTime>; 2],
+}
+
+impl Encryption {
+    /// `None`: no certificate is configured.
+    pub fn new(web: &Web) -> Result<Option<Self>, EncryptionError> {
+        if web.tls_cert.as_os_str().is_empty() {
+            return Ok(None);
+        }
+        let (cert, key) = (web.tls_cert.clone(), web.tls_key.clone());
+        let current = Mutex::new(Current { read_of: [&cert, &key].map(|path| changed_at(path)), config: read(&cert, &key)? });
+        Ok(Some(Self(Arc::new(Files { cert, key, current }))))
+    }
+
+    pub async fn accept(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
+        let config = self.0.current.lock().unwrap_or_else(PoisonError::into_inner).config.clone();
+        TlsAcceptor::from(config).accept(stream).await
+    }
+
+    /// Reads the files again if they are others than before. What cannot be used changes nothing.
+    pub fn refresh(&self) {
+        let Files { cert, key, current } = &*self.0;
+        let mut current = current.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = [cert, key].map(|path| changed_at(path));
+        if now == current.read_of {
+            return;
+        }
+        current.read_of = now;
+        match read(cert, key) {
+            Ok(config) => {
+                current.config = config;
+                tracing::info!("the certificate was read again");
+            }
+            Err(error) => tracing::error!(%error, "the new certificate cannot be used: the old one stays"),
+        }
+    }
+}
+
+fn changed_at(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|file| file.modified()).ok()
+}
+
+fn read(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, EncryptionError> {
+    let pem = |path: &Path| {
+        let path = path.to_owned();
+        move |source| EncryptionError::Pem { path, source }
+    };
+    let chain: Vec<_> = CertificateDer::pem_file_iter(cert).map_err(pem(cert))?.collect::<Result<_, _>>().map_err(pem(cert))?;
+    if chain.is_empty() {
+        return Err(EncryptionError::NoCertificate(cert.into()));
+    }
+    let key = PrivateKeyDer::from_pem_file(key).map_err(pem(key))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)?;
+    Ok(Arc::new(config))
 }

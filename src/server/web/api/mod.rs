@@ -52,7 +52,7 @@ pub fn routes() -> Router<Site> {
 
 async fn describe(State(site): State<Site>, Extension(asked): Extension<Asked>) -> Response {
     match site.api_keys.is_any().await {
-        Ok(true) => Json(openapi::document(site.api.0.values())).into_response(),
+        Ok(true) => Json(openapi::document(site.0.api.0.values())).into_response(),
         Ok(false) => said(Refusal::NoSuchMethod.into(), &asked),
         Err(refusal) => said(refusal.into(), &asked),
     }
@@ -126,7 +126,7 @@ async fn key(site: &Site, asked: &Asked, headers: &HeaderMap) -> Result<ApiKey, 
     {
         return Ok(key);
     }
-    site.limits.check(Kind::SignIn, asked)?;
+    site.0.limits.check(Kind::SignIn, asked)?;
     Err(Refusal::NotSignedIn.into())
 }
 
@@ -141,7 +141,7 @@ async fn read(site: &Site, body: Body) -> Result<Value, NotDone> {
 }
 
 async fn done(site: &Site, key: &ApiKey, name: &str, input: Value) -> Result<Value, NotDone> {
-    let method = site.api.0.get(name).ok_or(Refusal::NoSuchMethod)?;
+    let method = site.0.api.0.get(name).ok_or(Refusal::NoSuchMethod)?;
     let outcome = if key.may(method.scope) {
         let called = method.call(site.gateway.clone(), input);
         tokio::time::timeout(DONE_WITHIN, called).await.unwrap_or(Err(Refusal::Busy.into()))

@@ -54,7 +54,7 @@ pub fn all() -> Vec<Method> {
             Query,
             "Every group with how many people are in it.",
             async |gateway: Gateway, _: Nothing| {
-                Ok(uids_by_group(&gateway).await.into_iter().map(|(group, uids)| (group, uids.len())).collect())
+                Ok(uids_by_group(&gateway).await.into_iter().map(|(group, uids)| (group, uids.len())).collect::<BTreeMap<_, _>>())
             },
         ),
         method("getAllGroupClientIdList", Query, "Every group with its connections.", async |gateway: Gateway, _: Nothing| {
@@ -72,7 +72,7 @@ pub fn all() -> Vec<Method> {
             "Every group with how many connections it has.",
             async |gateway: Gateway, _: Nothing| {
                 let groups = gateway.groups().await;
-                Ok(groups.into_iter().map(|(group, count)| (group.as_str().to_owned(), count)).collect())
+                Ok(groups.into_iter().map(|(group, count)| (group.as_str().to_owned(), count)).collect::<BTreeMap<_, _>>())
             },
         ),
         method(
@@ -81,7 +81,7 @@ pub fn all() -> Vec<Method> {
             "The groups a connection is in; null if it is offline.",
             async |gateway: Gateway, p: Client| {
                 let groups = gateway.groups_of(p.client_id.0).await;
-                Ok(groups.map(|groups| groups.iter().map(|group| group.as_str().to_owned()).collect()))
+                Ok(groups.map(|groups| groups.iter().map(|group| group.as_str().to_owned()).collect::<Vec<_>>()))
             },
         ),
     ]

@@ -1,0 +1,81 @@
+// What is measured, and how its results are shown. `load` is what the load client is told; `columns` name what is read from
+// its answer: title, path, digits, and "x" for a column that is also shown in relation to the raw limit.
+const load = (scenario, flags) => [scenario, ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)])];
+const count = (n) => n.toLocaleString("en");
+
+const COST = ["CPU us a delivery", "cpu_us", 1, "x"];
+const LATE = [["p50 ms", "p50_ms", 1], ["p99 ms", "p99_ms", 1], ["longest ms", "max_ms", 0]];
+const FAULTS = ["lost, doubled, swapped, failed", ["lost", "doubled", "swapped", "failed"], 0];
+const RATE = [["deliveries a second", "deliveries_s", 0], COST, ...LATE, ["client's CPU us", "client_cpu_us", 1], FAULTS];
+
+const rate = (group, viewers, flags) => ({
+  group,
+  title: `${count(viewers)} viewers, ${flags.rooms ? `${flags.rooms} rooms` : "one room"}, ${flags.deliveries ? `${count(flags.deliveries)} deliveries a second` : `${flags.rate} messages a second`}`,
+  load: load("rate", { viewers, ...flags }),
+  columns: RATE,
+});
+const saturate = (viewers, flags = {}) => ({
+  group: "saturate",
+  title: `One room of ${count(viewers)}: where it falls behind (p99 or drain over 500 ms, or loss), and half of that`,
+  load: load("saturate", { viewers, seconds: 4, ...flags }),
+  columns: [
+    ["deliveries a second", "deliveries_s", 0, "x"], COST, ["client's CPU us", "client_cpu_us", 1],
+    ["at half: p50 ms", "half.p50_ms", 1], ["p99 ms", "half.p99_ms", 1], ["longest ms", "half.max_ms", 0], ["CPU us", "half.cpu_us", 1],
+  ],
+});
+
+// The chat's own way: HTTP, a commit in SQLite, a push. Only roomcast has one.
+const chat = (scenario) => ({ ...scenario, group: "chat", title: `Through the chat: ${scenario.title}`, servers: ["roomcast"], speaks: "chat" });
+
+export const full = [
+  {
+    group: "idle", title: "Idle, 10,000 connections (roomcast: each with a uid, a session, two groups)",
+    load: load("idle", { viewers: 10_000, seconds: 3 }),
+    columns: [["PSS bytes a connection", "bytes", 0], ["beside base MB", "base_mb", 1], ["CPU ms a second", "cpu_ms_s", 1]],
+  },
+  rate("room", 5_000, { deliveries: 20_000, seconds: 8 }),
+  ...[1_000, 10_000].map((viewers) => rate("viewers", viewers, { deliveries: 20_000, seconds: 8 })),
+  ...[1_000, 5_000].flatMap((viewers) => [1, 50].map((messages) => rate("messages", viewers, { rate: messages, seconds: messages === 1 ? 10 : 5 }))),
+  rate("rooms", 10_000, { rooms: 200, deliveries: 20_000, seconds: 8 }),
+  ...[1_000, 5_000, 10_000].map((viewers) => saturate(viewers)),
+  {
+    group: "cycles", title: "Connect, join, leave: 1,000 clients in a loop",
+    load: load("cycles", { viewers: 1_000, seconds: 5 }),
+    columns: [["cycles a second", "cycles_s", 0, "x"], ["CPU us a cycle", "cpu_us", 0, "x"], ["client's CPU us", "client_cpu_us", 0], ["failures", "failures", 0]],
+  },
+  {
+    group: "storm", title: "10,000 viewers drop at once and return at once",
+    load: load("storm", { viewers: 10_000 }),
+    columns: [["seconds until all are joined", "seconds", 2, "x"], ["CPU seconds", "cpu_s", 2, "x"], ["failures", "failures", 0]],
+  },
+  {
+    group: "stuck", title: "1,000 viewers, 20 messages of 2,000 bytes a second, without and with one in 100 that never reads",
+    load: load("stuck", { viewers: 1_000, rate: 20, size: 2_000, seconds: 10 }),
+    columns: [
+      ["p99 ms without", "without.p99_ms", 1], ["p99 ms with", "with.p99_ms", 1], ["longest ms without", "without.max_ms", 0],
+      ["with", "with.max_ms", 0], ["CPU us without", "without.cpu_us", 1], ["with", "with.cpu_us", 1],
+      ["lost, doubled to the others", ["with.lost", "with.doubled"], 0],
+    ],
+  },
+  ...[1_000, 5_000, 10_000].map((viewers) => ({
+    group: "burst", title: `A hundred messages in one second to ${count(viewers)} viewers`,
+    load: load("burst", { viewers }),
+    columns: [["seconds until all have all", "took_s", 2, "x"], COST, ...LATE, FAULTS],
+  })),
+  chat(rate("chat", 1_000, { deliveries: 20_000, seconds: 8 })),
+  chat(rate("chat", 5_000, { deliveries: 20_000, seconds: 8 })),
+  chat(saturate(1_000)),
+];
+
+// Fewer viewers and less of the time: to see that all works, not to be quoted.
+export const quick = [
+  { ...full.find((one) => one.group === "idle"), title: "Idle, 2,000 connections", load: load("idle", { viewers: 2_000, seconds: 1 }) },
+  rate("room", 2_000, { deliveries: 20_000, seconds: 3 }),
+  rate("rooms", 2_000, { rooms: 40, deliveries: 10_000, seconds: 3 }),
+  saturate(1_000, { seconds: 2, start: 40_000, bisect: 1 }),
+  { ...full.find((one) => one.group === "cycles"), load: load("cycles", { viewers: 500, seconds: 2 }), title: "Connect, join, leave: 500 clients in a loop" },
+  { ...full.find((one) => one.group === "storm"), title: "2,000 viewers drop at once and return at once", load: load("storm", { viewers: 2_000 }) },
+  { ...full.find((one) => one.group === "stuck"), load: load("stuck", { viewers: 500, rate: 20, size: 2_000, seconds: 3 }), title: "500 viewers, 20 messages of 2,000 bytes a second, without and with one in 100 that never reads" },
+  { ...full.find((one) => one.group === "burst"), load: load("burst", { viewers: 1_000 }), title: "A hundred messages in one second to 1,000 viewers" },
+  chat(rate("chat", 500, { deliveries: 10_000, seconds: 3 })),
+];

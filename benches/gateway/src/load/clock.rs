@@ -1,0 +1,12 @@
+//! One clock for due, sent and seen: ns since the client began.
+
+use std::sync::OnceLock;
+use std::time::Instant;
+
+pub fn now() -> u64 {
+    static BEGAN: OnceLock<Instant> = OnceLock::new();
+    BEGAN.get_or_init(Instant::now).elapsed().as_nanos() as u64
+}
+
+pub const SECOND: u64 = 1_000_000_000;
+pub const MS: u64 = 1_000_000;

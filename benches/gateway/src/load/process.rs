@@ -1,0 +1,59 @@
+//! What the server's processes cost: CPU time and memory of the given ones and all their children, from /proc.
+
+use std::collections::HashSet;
+use std::fs;
+
+/// A kernel tick in seconds: USER_HZ is 100 on Linux wherever programs can see it.
+const TICK: f64 = 0.01;
+
+#[derive(Clone)]
+pub struct Processes(Vec<u32>);
+
+impl Processes {
+    /// With children as they are now.
+    pub fn new(given: &[u32]) -> Self {
+        let all: Vec<(u32, u32)> = fs::read_dir("/proc")
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+            .filter_map(|pid| Some((pid, fields(pid)?.get(1)?.parse().ok()?)))
+            .collect();
+        let mut family: HashSet<u32> = given.iter().copied().collect();
+        loop {
+            let before = family.len();
+            family.extend(all.iter().filter(|(_, parent)| family.contains(parent)).map(|(pid, _)| *pid).collect::<Vec<_>>());
+            if family.len() == before {
+                return Self(family.into_iter().collect());
+            }
+        }
+    }
+
+    /// Seconds in user and kernel mode so far.
+    pub fn cpu(&self) -> f64 {
+        let ticks = |pid| {
+            let fields = fields(pid)?;
+            Some(fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?)
+        };
+        self.0.iter().filter_map(|pid| ticks(*pid)).sum::<f64>() * TICK
+    }
+
+    /// Bytes of memory, what is shared counted in shares.
+    pub fn pss(&self) -> f64 {
+        let of = |pid: &u32| {
+            let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+            text.lines().find_map(|line| line.strip_prefix("Pss:"))?.trim().strip_suffix(" kB")?.parse::<f64>().ok()
+        };
+        self.0.iter().filter_map(of).sum::<f64>() * 1024.0
+    }
+}
+
+/// /proc/PID/stat after the name, which may hold blanks: state is 0, parent 1, utime 11, stime 12.
+fn fields(pid: u32) -> Option<Vec<String>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    Some(text.rsplit_once(')')?.1.split_whitespace().map(Into::into).collect())
+}
+
+/// This client's own CPU seconds, to see that it was not the one who was slow.
+pub fn own_cpu() -> f64 {
+    Processes(vec![std::process::id()]).cpu()
+}

@@ -1,0 +1,82 @@
+//! What can be measured, one file each. All of them begin with the same cast.
+
+mod burst;
+mod cycles;
+mod idle;
+mod rate;
+mod saturate;
+mod storm;
+mod stuck;
+
+use crate::arguments::Arguments;
+use crate::clock;
+use crate::joiner::Extras;
+use crate::process::Processes;
+use crate::publisher::{Plan, Publisher};
+use crate::step::{self, Outcome};
+use crate::target::Target;
+use crate::viewers::Viewers;
+use serde_json::Value;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub fn play(arguments: &Arguments) -> Result<Value, String> {
+    let play = match arguments.scenario.as_str() {
+        "rate" => rate::play,
+        "saturate" => saturate::play,
+        "idle" => idle::play,
+        "cycles" => cycles::play,
+        "storm" => storm::play,
+        "stuck" => stuck::play,
+        "burst" => burst::play,
+        unknown => return Err(format!("{unknown} is no scenario")),
+    };
+    let extras = if arguments.scenario == "idle" { Extras::Bound } else { Extras::None };
+    let target = Arc::new(Target::new(arguments)?);
+    let mut cast = Cast {
+        viewers: Viewers::new(arguments, &target, extras).map_err(|error| error.to_string())?,
+        publisher: Publisher::new(&target, arguments.publishers),
+        server: Processes::new(&arguments.pids),
+        epoch: 0,
+    };
+    play(arguments, &mut cast)
+}
+
+pub struct Cast {
+    pub viewers: Viewers,
+    pub publisher: Publisher,
+    pub server: Processes,
+    epoch: u32,
+}
+
+impl Cast {
+    /// Patience in ns, see `step::run`.
+    pub fn step(&mut self, arguments: &Arguments, rate: f64, seconds: f64, patience: u64) -> Result<Outcome, String> {
+        self.epoch += 1;
+        let Arguments { rooms, size, .. } = *arguments;
+        let plan = Plan { epoch: self.epoch, rooms, rate, seconds, size, begin: 0, give_up_after: patience };
+        self.viewers.news.clear();
+        step::run(&mut self.viewers, &self.publisher, &self.server, plan, patience)
+    }
+
+    /// The same for a moment first, so that queues and caches are as they will be.
+    pub fn warm_step(&mut self, arguments: &Arguments, rate: f64, seconds: f64, patience: u64) -> Result<Outcome, String> {
+        if arguments.warm_up > 0.0 {
+            self.step(arguments, rate, arguments.warm_up, patience)?;
+        }
+        self.step(arguments, rate, seconds, patience)
+    }
+
+    pub fn rest(&mut self, time: Duration) {
+        let until = clock::now() + time.as_nanos() as u64;
+        while clock::now() < until {
+            self.viewers.turn(Duration::from_millis(20));
+        }
+    }
+
+    pub fn come_anew(&mut self, arguments: &Arguments) -> Result<(), String> {
+        self.viewers.drop_all();
+        self.rest(Duration::from_millis(500));
+        self.viewers.arrive(arguments.connecting)
+    }
+}

@@ -1,0 +1,126 @@
+//! One measurement: publish at a rate for some seconds, watch until all has arrived, and say what it cost.
+
+use crate::clock;
+use crate::process::{Processes, own_cpu};
+use crate::publisher::{Plan, Publisher};
+use crate::viewers::Viewers;
+use hdrhistogram::Histogram;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// When nothing came for this long after the last publish, nothing more will. In ns.
+const QUIET: u64 = 2 * clock::SECOND;
+
+pub struct Outcome {
+    pub messages: u64,
+    pub expected: u64,
+    pub seen: u64,
+    pub doubled: u64,
+    pub swapped: u64,
+    pub failed: u64,
+    pub unsent: u64,
+    /// From the first message due to the last delivery.
+    pub took_s: f64,
+    /// From the end of the schedule to the last delivery; 0 when that came before.
+    pub drain_ms: f64,
+    pub seconds: f64,
+    pub cpu_s: f64,
+    pub client_cpu_s: f64,
+    pub late: Histogram<u64>,
+}
+
+/// Does nothing else meanwhile. `patience`: ns after the end of the schedule that deliveries are waited for.
+pub fn run(
+    viewers: &mut Viewers,
+    publisher: &Publisher,
+    server: &Processes,
+    plan: Plan,
+    patience: u64,
+) -> Result<Outcome, String> {
+    viewers.begin(plan.epoch, plan.rooms);
+    let plan = Plan { begin: clock::now() + 10 * clock::MS, give_up_after: plan.give_up_after.min(patience), ..plan };
+    let (cpu, client_cpu) = (server.cpu(), own_cpu());
+    let published = std::thread::scope(|scope| {
+        let publishing = scope.spawn(|| publisher.run(&plan));
+        while !publishing.is_finished() {
+            viewers.turn(Duration::from_millis(20));
+        }
+        publishing.join().expect("no panic")
+    })
+    .map_err(|error| format!("publish: {error}"))?;
+
+    let expected: u64 =
+        published.sent.iter().zip(&viewers.tally.readers).map(|(sent, readers)| sent.len() as u64 * readers).sum();
+    loop {
+        let (tally, now) = (&viewers.tally, clock::now());
+        let is_whole = tally.seen + tally.faults.lost >= expected;
+        if is_whole || now > plan.end() + patience || now > tally.last.max(plan.end()) + QUIET {
+            break;
+        }
+        viewers.turn(Duration::from_millis(20));
+    }
+    let tally = &viewers.tally;
+    let swapped = (0..plan.rooms).map(|room| tally.rooms[room].swapped(&published.sent[room], &published.answered[room])).sum();
+    Ok(Outcome {
+        messages: published.sent.iter().map(|room| room.len() as u64).sum(),
+        expected,
+        seen: tally.seen,
+        doubled: tally.faults.doubled,
+        swapped,
+        failed: published.failed,
+        unsent: published.unsent,
+        took_s: tally.last.saturating_sub(plan.begin) as f64 / 1e9,
+        drain_ms: tally.last.saturating_sub(plan.end()) as f64 / 1e6,
+        seconds: plan.seconds,
+        cpu_s: server.cpu() - cpu,
+        client_cpu_s: own_cpu() - client_cpu,
+        late: tally.late.clone(),
+    })
+}
+
+impl Outcome {
+    pub fn deliveries_a_second(&self) -> f64 {
+        self.seen as f64 / self.took_s.max(self.seconds)
+    }
+
+    pub fn cpu_us(&self) -> f64 {
+        self.cpu_s * 1e6 / self.seen.max(1) as f64
+    }
+
+    pub fn lost(&self) -> u64 {
+        self.expected.saturating_sub(self.seen)
+    }
+
+    /// Of when a message was due, in ms.
+    pub fn late_ms(&self, share: f64) -> f64 {
+        self.late.value_at_quantile(share) as f64 / 1e3
+    }
+
+    /// All of it, in order, and in time.
+    pub fn kept_up(&self) -> bool {
+        const BEHIND_MS: f64 = 500.0;
+        let is_whole = self.lost() == 0 && self.doubled == 0 && self.failed == 0 && self.unsent == 0;
+        is_whole && self.late_ms(0.99) <= BEHIND_MS && self.drain_ms <= BEHIND_MS
+    }
+
+    pub fn to_json(&self) -> Value {
+        json!({
+            "messages": self.messages,
+            "deliveries": self.seen,
+            "deliveries_s": self.deliveries_a_second().round(),
+            "cpu_us": self.cpu_us(),
+            "client_cpu_us": self.client_cpu_s * 1e6 / self.seen.max(1) as f64,
+            "p50_ms": self.late_ms(0.5),
+            "p99_ms": self.late_ms(0.99),
+            "max_ms": self.late_ms(1.0),
+            "lost": self.lost(),
+            "doubled": self.doubled,
+            "swapped": self.swapped,
+            "failed": self.failed,
+            "unsent": self.unsent,
+            "took_s": self.took_s,
+            "drain_ms": self.drain_ms,
+            "kept_up": self.kept_up(),
+        })
+    }
+}

@@ -1,0 +1,57 @@
+//! What the viewers saw of one epoch.
+
+use crate::message::Message;
+use crate::order::{Faults, Room};
+use hdrhistogram::Histogram;
+
+/// What is later than this counts as this late.
+const LONGEST_US: u64 = 120_000_000;
+
+pub struct Tally {
+    epoch: u32,
+    pub rooms: Vec<Room>,
+    /// Joined viewers that read, by room.
+    pub readers: Vec<u64>,
+    /// From when a message was due to when it was read, in us.
+    pub late: Histogram<u64>,
+    /// Deliveries, each counted once.
+    pub seen: u64,
+    /// When the last one was.
+    pub last: u64,
+    pub faults: Faults,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        // An epoch that no message names.
+        Self::new(u32::MAX, 0)
+    }
+}
+
+impl Tally {
+    pub fn new(epoch: u32, rooms: usize) -> Self {
+        Self {
+            epoch,
+            rooms: (0..rooms).map(|_| Room::default()).collect(),
+            readers: vec![0; rooms],
+            late: Histogram::new_with_bounds(1, LONGEST_US, 3).expect("three digits"),
+            seen: 0,
+            last: 0,
+            faults: Faults::default(),
+        }
+    }
+
+    pub fn see(&mut self, room: u32, position: &mut u32, message: Message, now: u64) {
+        if message.epoch != self.epoch {
+            return;
+        }
+        if message.room != room {
+            // Somebody else's: as wrong as one that comes twice.
+            self.faults.doubled += 1;
+        } else if self.rooms[room as usize].see(position, message.seq, &mut self.faults) {
+            self.seen += 1;
+            self.last = now;
+            self.late.saturating_record(now.saturating_sub(message.due) / 1_000);
+        }
+    }
+}

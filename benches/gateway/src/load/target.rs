@@ -1,0 +1,123 @@
+//! How each server is asked: a viewer's handshake, when it counts as joined, and a publish.
+
+use crate::arguments::Arguments;
+use gateway_bench::http;
+use std::net::SocketAddr;
+use std::str::FromStr;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Ours: joined with the handshake.
+    Plain,
+    /// Joined by the back end through the API, published by it.
+    Roomcast,
+    /// Roomcast as people use it: bound to the chat's room 1, published by guests.
+    Chat,
+    SocketIo,
+    Nchan,
+}
+
+impl FromStr for Kind {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Ok(match text {
+            "plain" => Self::Plain,
+            "roomcast" => Self::Roomcast,
+            "chat" => Self::Chat,
+            "socketio" => Self::SocketIo,
+            "nchan" => Self::Nchan,
+            _ => return Err(()),
+        })
+    }
+}
+
+pub struct Target {
+    pub kind: Kind,
+    pub addr: SocketAddr,
+    /// Whole header lines that authorise the API.
+    authorized: String,
+    /// The chat's guests, each a whole Cookie line.
+    guests: Vec<String>,
+}
+
+impl Target {
+    pub fn new(arguments: &Arguments) -> Result<Self, String> {
+        let authorized = format!("Authorization: Bearer {}\r\nContent-Type: application/json\r\n", arguments.key);
+        let mut target = Self { kind: arguments.server, addr: arguments.addr, authorized, guests: vec![] };
+        if target.kind == Kind::Chat {
+            let mut client = http::Client::new(target.addr);
+            for n in 0..arguments.publishers {
+                let answer = client
+                    .ask(&http::post("/session/guest", FORM, &format!("nickname=p{n}")))
+                    .map_err(|error| error.to_string())?;
+                let cookie = http::field(&answer.head, "set-cookie").and_then(|cookie| cookie.split(';').next());
+                target.guests.push(format!("Cookie: {}\r\n", cookie.ok_or("a guest got no cookie")?));
+            }
+        }
+        Ok(target)
+    }
+
+    pub fn handshake(&self, viewer: usize, room: usize) -> Vec<u8> {
+        let path = match self.kind {
+            Kind::Plain => format!("/ws?room={room}"),
+            Kind::Roomcast | Kind::Chat => "/ws".into(),
+            Kind::SocketIo => format!("/socket.io/?EIO=4&transport=websocket&room={room}"),
+            Kind::Nchan => format!("/sub/{room}"),
+        };
+        let cookie = self.guest(viewer);
+        let key = gateway_bench::frame::KEY;
+        format!(
+            "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n{cookie}\r\n"
+        )
+        .into_bytes()
+    }
+
+    /// `publisher`: which of the connections it goes out on, and by chat who says it.
+    pub fn publish(&self, publisher: usize, room: usize, message: &str) -> Vec<u8> {
+        match self.kind {
+            Kind::Plain | Kind::SocketIo => http::post(&format!("/publish?room={room}"), "Content-Type: text/plain\r\n", message),
+            Kind::Nchan => http::post(&format!("/pub/{room}"), "Content-Type: text/plain\r\n", message),
+            Kind::Roomcast => {
+                let body = format!(r#"{{"group":"{}","message":"{message}"}}"#, group(room));
+                http::post("/gateway/api/sendToGroup", &self.authorized, &body)
+            }
+            Kind::Chat => {
+                let fields = format!("{}{FORM}", self.guest(publisher));
+                http::post("/gateway/send", &fields, &format!("room=1&message={message}"))
+            }
+        }
+    }
+
+    /// Did a publish go through?
+    pub fn accepted(&self, answer: &http::Message<'_>) -> bool {
+        (200..300).contains(&answer.status())
+            && (self.kind != Kind::Roomcast || answer.body.windows(13).any(|part| part == br#""status":true"#))
+    }
+
+    /// Many calls in one request.
+    pub fn batch(&self, calls: &[String]) -> Vec<u8> {
+        http::post("/gateway/api/batch", &self.authorized, &format!(r#"{{"calls":[{}]}}"#, calls.join(",")))
+    }
+
+    /// A page's request to be let into the room.
+    pub fn bind(&self, viewer: usize, client_id: &str) -> Vec<u8> {
+        http::post("/gateway/bind", &format!("{}{FORM}", self.guest(viewer)), &format!("client_id={client_id}&room=1"))
+    }
+
+    fn guest(&self, n: usize) -> &str {
+        if self.guests.is_empty() { "" } else { &self.guests[n % self.guests.len()] }
+    }
+}
+
+const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
+
+/// A room's name as the API says it.
+pub fn group(room: usize) -> String {
+    format!("room-{room}")
+}
+
+/// One call of a batch.
+pub fn call(method: &str, params: &str) -> String {
+    format!(r#"{{"method":"{method}","params":{{{params}}}}}"#)
+}

@@ -1,0 +1,34 @@
+// Rounds become medians, medians a Markdown table; what is marked so is also shown in relation to the raw limit.
+const read = (result, path) => path.split(".").reduce((value, part) => value?.[part], result);
+const median = (numbers) => {
+  const sorted = numbers.filter((number) => number !== undefined).sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+};
+const say = (number, digits) =>
+  Number.isFinite(number) ? number.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }) : "-";
+
+// `rounds`: by server, what the load client said each time, or why it said nothing.
+export const table = (scenario, rounds) => {
+  const of = (server, path) => median((rounds[server] ?? []).filter((result) => !result.error).map((result) => read(result, path)));
+  const titles = scenario.columns.flatMap(([title, , , relative]) => (relative ? [title, "to raw limit"] : [title]));
+  const lines = [`### ${scenario.title}`, "", `| server | ${titles.join(" | ")} |`, `|---${"|---".repeat(titles.length)}|`];
+  for (const server of Object.keys(rounds)) {
+    const errors = rounds[server].filter((result) => result.error);
+    if (errors.length === rounds[server].length) {
+      lines.push(`| ${server} | ${errors[0].error.replaceAll("|", "/")} |`);
+      continue;
+    }
+    const cells = scenario.columns.flatMap(([, path, digits, relative]) => {
+      // Faults are not for the median: one is one too many.
+      if (Array.isArray(path)) return [path.map((one) => Math.max(...rounds[server].map((result) => read(result, one) ?? 0))).join(", ")];
+      const value = of(server, path);
+      return relative ? [say(value, digits), say(value / of("raw", path), 2)] : [say(value, digits)];
+    });
+    // Lateness makes the figures mean something else: a server that did not keep up had less to do.
+    const behind = rounds[server].some((result) => result.kept_up === false) ? " (behind)" : "";
+    const failed = errors.length ? ` (${errors.length} of ${rounds[server].length} rounds failed)` : "";
+    lines.push(`| ${server}${behind}${failed} | ${cells.join(" | ")} |`);
+  }
+  return lines.join("\n") + "\n";
+};

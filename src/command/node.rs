@@ -1,0 +1,164 @@
+//! `roomcast status|connections|stop|reload`: what an operator asks of the node that serves from a data folder.
+
+use super::Outcome;
+use roomcast::server::{
+    config::Config,
+    control::{Answer, Asked, Request, Status},
+    gateway::ShardLine,
+};
+use std::io;
+use std::time::Duration;
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_secs(1);
+
+async fn ask(config: &Config, request: &Request) -> Result<(Answer, Asked), Box<dyn std::error::Error>> {
+    let data_dir = &config.storage.data_dir;
+    let asked = async {
+        let mut asked = Asked::ask(data_dir, request).await?;
+        Ok::<_, io::Error>((asked.answer().await?, asked))
+    };
+    asked.await.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            format!("no roomcast serves from {} (another folder? --data-dir)", data_dir.display()).into()
+        }
+        _ => format!("the node in {} does not answer: {error}", data_dir.display()).into(),
+    })
+}
+
+fn unexpected(answer: Answer) -> Outcome {
+    match answer {
+        Answer::NotDone { why } => Err(why.into()),
+        other => Err(format!("an answer to another question: {other:?}").into()),
+    }
+}
+
+async fn look(config: &Config) -> Result<Status, Box<dyn std::error::Error>> {
+    match ask(config, &Request::Status).await?.0 {
+        Answer::Status(status) => Ok(status),
+        other => Err(unexpected(other).err().unwrap_or_else(|| "no status".into())),
+    }
+}
+
+/// Two looks, a second apart: pushes a second are what happened between them.
+pub async fn status(config: &Config, again_and_again: bool) -> Outcome {
+    let mut before = look(config).await?;
+    loop {
+        tokio::time::sleep(EVERY).await;
+        let now = look(config).await?;
+        if again_and_again {
+            // To the top of the terminal, and clear it.
+            print!("\x1b[H\x1b[2J");
+        }
+        print_status(&before, &now);
+        if !again_and_again {
+            return Ok(());
+        }
+        before = now;
+    }
+}
+
+fn print_status(before: &Status, now: &Status) {
+    let Status { version, pid, uptime_s, address, data_dir, connections, leaving, shards } = now;
+    let up = *uptime_s as u64;
+    println!(
+        "Roomcast {version}   pid {pid}   {address}   data in {}{}",
+        data_dir.display(),
+        if *leaving { "   LEAVING" } else { "" }
+    );
+    println!("up {} days {:02}:{:02}:{:02}   {connections} connections", up / 86400, up / 3600 % 24, up / 60 % 60, up % 60);
+    println!();
+    println!(
+        "{:>6} {:>11} {:>7} {:>7} {:>11} {:>10} {:>12} {:>9} {:>9}",
+        "shard", "connections", "groups", "behind", "queue", "pushes/s", "pushes", "skipped", "failures"
+    );
+    let seconds = (uptime_s - before.uptime_s).max(0.001);
+    let line = |name: &str, line: &ShardLine, before: u64| {
+        let counted = &line.counted;
+        let rate = counted.pushes.saturating_sub(before) as f64 / seconds;
+        println!(
+            "{name:>6} {:>11} {:>7} {:>7} {:>11} {rate:>10.0} {:>12} {:>9} {:>9}",
+            line.connections,
+            line.groups,
+            counted.behind,
+            bytes(counted.queue_bytes),
+            counted.pushes,
+            counted.skipped,
+            counted.failures
+        );
+    };
+    let pushes_before = |shard: usize| before.shards.get(shard).map_or(0, |line| line.counted.pushes);
+    for (shard, of_shard) in shards.iter().enumerate() {
+        line(&shard.to_string(), of_shard, pushes_before(shard));
+    }
+    let mut sum = ShardLine { connections: 0, groups: 0, counted: Default::default() };
+    for ShardLine { connections, groups, counted } in shards {
+        sum.connections += connections;
+        // A group with members on two shards counts on both.
+        sum.groups += groups;
+        sum.counted.pushes += counted.pushes;
+        sum.counted.skipped += counted.skipped;
+        sum.counted.failures += counted.failures;
+        sum.counted.queue_bytes += counted.queue_bytes;
+        sum.counted.behind += counted.behind;
+    }
+    line("all", &sum, before.shards.iter().map(|line| line.counted.pushes).sum());
+}
+
+pub async fn connections(config: &Config, limit: usize) -> Outcome {
+    let connections = match ask(config, &Request::Connections { limit }).await?.0 {
+        Answer::Connections { connections } => connections,
+        other => return unexpected(other),
+    };
+    println!(
+        "{:<20} {:>5} {:<39} {:<5} {:>8} {:>9} {:>9} {:<36} groups",
+        "client_id", "shard", "address", "kind", "age", "queued", "sent", "uid"
+    );
+    for line in connections {
+        let uid = line.uid.map_or("-".into(), |uid| uid.to_string());
+        println!(
+            "{:<20} {:>5} {:<39} {:<5} {:>7}s {:>9} {:>9} {uid:<36} {}",
+            line.client_id.to_string(),
+            line.shard,
+            line.address.to_string(),
+            line.dialect,
+            line.age_s,
+            bytes(line.queued_bytes as u64),
+            bytes(line.sent_bytes),
+            line.groups.join(",")
+        );
+    }
+    Ok(())
+}
+
+/// Waits until the process is gone.
+pub async fn stop(config: &Config, slowly: bool) -> Outcome {
+    let (answer, asked) = ask(config, &Request::Stop { slowly }).await?;
+    match answer {
+        Answer::Leaving { pid } => {
+            println!("{pid} leaves{}", if slowly { ", as fast as its people do" } else { "" });
+            asked.ended().await;
+            println!("gone");
+            Ok(())
+        }
+        other => unexpected(other),
+    }
+}
+
+pub async fn reload(config: &Config) -> Outcome {
+    match ask(config, &Request::Reload).await?.0 {
+        Answer::Reloaded { pid } => {
+            println!("{pid} serves; the old process sees its people off");
+            Ok(())
+        }
+        other => unexpected(other),
+    }
+}
+
+fn bytes(count: u64) -> String {
+    match count {
+        0..10_000 => format!("{count} B"),
+        10_000..10_000_000 => format!("{} kB", count / 1000),
+        _ => format!("{} MB", count / 1_000_000),
+    }
+}

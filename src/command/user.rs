@@ -1,0 +1,84 @@
+//! `roomcast user`: accounts, beside a running server.
+
+use super::{Outcome, account, words};
+use clap::Subcommand;
+use roomcast::domain::{name, room::Person};
+use roomcast::server::{
+    accounts::{Accounts, new_uid},
+    clock::Clock,
+    config::Config,
+    storage::{NewPerson, PersonRow, StorageError, Store},
+};
+use std::error::Error;
+use std::io::{IsTerminal, Read};
+
+#[derive(Subcommand)]
+pub enum UserCommand {
+    /// Every account: name, nickname, uid, whether it owns the site
+    List,
+    /// A new account; the password is asked for, or read from standard input
+    Add {
+        name: String,
+        #[arg(long)]
+        nickname: Option<String>,
+    },
+    /// Another password; asked for, or read from standard input. Ends the account's sessions
+    Password { name: String },
+    /// Ends every session of an account; a running server knows within 10 seconds
+    SignOut { name: String },
+}
+
+impl UserCommand {
+    pub async fn run(self, config: &Config) -> Outcome {
+        let store = Store::open_beside(&config.storage).await?;
+        let accounts = Accounts::new(store.clone(), Clock::system());
+        match self {
+            Self::List => {
+                for PersonRow { person: Person { uid, nickname, account }, is_owner, .. } in store.accounts().await? {
+                    println!("{}\t{nickname}\t{uid}{}", account.unwrap_or_default(), if is_owner { "\towner" } else { "" });
+                }
+            }
+            Self::Add { name, nickname } => {
+                let account = name::account(&name).map_err(words)?;
+                let nickname = name::nickname(nickname.as_deref().unwrap_or(&account)).map_err(words)?;
+                let password = accounts.hash_password(&read_password()?).await.map_err(words)?;
+                let uid = new_uid().map_err(words)?;
+                let new = NewPerson {
+                    uid: &uid,
+                    nickname: &nickname,
+                    account: &account,
+                    password: &password,
+                    created_at: Clock::system().now_ms(),
+                };
+                store.put_account(new).await.map_err(|error| match error {
+                    StorageError::NameTaken => format!("there is an account {account} already"),
+                    error => error.to_string(),
+                })?;
+                println!("{account}\t{uid}");
+            }
+            Self::Password { name } => {
+                let uid = account(&store, &name).await?.person.uid;
+                let password = accounts.hash_password(&read_password()?).await.map_err(words)?;
+                store.set_password(&uid, &password).await?;
+                let ended = store.end_sessions_of(&uid).await?;
+                println!("password of {name} changed, {ended} sessions ended");
+            }
+            Self::SignOut { name } => {
+                let uid = account(&store, &name).await?.person.uid;
+                println!("{} sessions ended", store.end_sessions_of(&uid).await?);
+            }
+        }
+        store.close().await;
+        Ok(())
+    }
+}
+
+/// Typed unseen on a terminal; the first line otherwise.
+fn read_password() -> Result<String, Box<dyn Error>> {
+    if std::io::stdin().is_terminal() {
+        return Ok(rpassword::prompt_password("Password: ")?);
+    }
+    let mut text = String::new();
+    std::io::stdin().take(4096).read_to_string(&mut text)?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}

@@ -1,0 +1,270 @@
+//! What an operator does to a running node: look, stop, hand over to a fresh process, run out of room and recover.
+
+use crate::support::{Server, binary};
+use futures_util::{SinkExt, StreamExt};
+use rustls::pki_types::CertificateDer;
+use rustls::{ClientConfig, RootCertStore};
+use serde_json::json;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Output, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_tungstenite::tungstenite::Message;
+
+const KEY: &str = "gateway.api_key=secret";
+
+fn run(server: &Server, arguments: &[&str]) -> Output {
+    let data = server.data.path().join("data");
+    binary().current_dir(server.data.path()).arg("--data-dir").arg(data).args(arguments).output().unwrap()
+}
+
+async fn said(server: &Server, arguments: &[&str]) -> String {
+    let output = run(server, arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn status_and_connections_tell_what_is_there() {
+    let server = Server::start();
+    let ming = server.guest("阿明").await;
+    let socket = ming.enter(Some("roomcast.v1")).await;
+    ming.say("hello").await;
+    let status = said(&server, &["status"]).await;
+    assert!(status.contains(&format!("pid {}", server.pid())) && status.contains("1 connections"), "{status}");
+    let all: Vec<_> = status.lines().last().unwrap().split_whitespace().collect();
+    assert_eq!((all[0], all[1], all[2]), ("all", "1", "1"), "{status}");
+    assert!(all[6].parse::<u32>().unwrap() >= 1, "pushes: {status}");
+    let connections = said(&server, &["connections"]).await;
+    let line: Vec<_> = connections.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!((line[0], line[2], line[3]), (socket.client_id.as_str(), "127.0.0.1", "v1"), "{connections}");
+    assert_eq!(line[line.len() - 2..], [ming.uid.as_str(), "1"], "{connections}");
+    let file = server.data.path().join("data/roomcast.sock");
+    assert_eq!(std::fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600);
+
+    let nobody = binary().args(["--data-dir", "nowhere", "status"]).current_dir(server.data.path()).output().unwrap();
+    assert!(!nobody.status.success());
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("no roomcast serves from nowhere"));
+}
+
+#[tokio::test]
+async fn stop_sees_everyone_off_and_waits_for_the_end() {
+    let mut server = Server::start();
+    let mut socket = server.guest("a").await.enter(Some("roomcast.v1")).await;
+    let reading = tokio::spawn(async move {
+        let bye = socket.push_of("bye").await;
+        (bye, socket.close_code().await)
+    });
+    let data = server.data.path().join("data");
+    let mut stop = binary();
+    stop.current_dir(server.data.path()).arg("--data-dir").arg(data).arg("stop").stdout(Stdio::piped());
+    let stopped = tokio::task::spawn_blocking(move || stop.output().unwrap()).await.unwrap();
+    assert!(String::from_utf8_lossy(&stopped.stdout).contains("gone"));
+    let (bye, code) = reading.await.unwrap();
+    assert!(bye["reconnect_after_ms"].as_u64().unwrap() >= 200);
+    assert_eq!(code, 1001);
+    assert!(server.ended().await.success());
+    assert!(!server.data.path().join("data/roomcast.sock").exists(), "it leaves no file behind");
+}
+
+/// People who keep coming while the node is handed over twice: nobody is refused, nothing accepted is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_refuses_nobody_and_loses_nothing() {
+    let mut server = Server::with(&["chat.cooldown_ms=0", "limits.per_ip=off", "web.drain_slowly_ms=2000"]);
+    let mut first = server.guest("first").await.enter(Some("roomcast.v1")).await;
+    let before = server.pid();
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut talkers = Vec::new();
+    for number in 0..4 {
+        let (ming, stop) = (server.guest(&format!("p{number}")).await, stop.clone());
+        talkers.push(tokio::spawn(async move {
+            let (mut accepted, mut cut, mut said) = (Vec::new(), 0, 0);
+            while !stop.load(Ordering::Relaxed) {
+                // A connection each, and a nonce: what was cut off in flight is asked again.
+                let text = format!("p{number} {said}");
+                said += 1;
+                loop {
+                    match ming.try_say(&text, &text).await {
+                        Some(answer) if answer.status == 200 => {
+                            accepted.push((answer.body["seq"].as_u64().unwrap(), text));
+                            break;
+                        }
+                        Some(answer) => panic!("{} {}", answer.status, answer.body),
+                        None => cut += 1,
+                    }
+                }
+            }
+            (accepted, cut)
+        }));
+    }
+    let mut pids = vec![before];
+    for _ in 0..2 {
+        let reloaded = said(&server, &["reload"]).await;
+        let pid: u32 = reloaded.split_whitespace().next().unwrap().parse().unwrap();
+        assert!(!pids.contains(&pid), "{reloaded}");
+        pids.push(pid);
+    }
+    stop.store(true, Ordering::Relaxed);
+    assert_eq!(first.push_of("bye").await["type"], "bye");
+    let mut accepted = Vec::new();
+    for talker in talkers {
+        let (said, cut) = talker.await.unwrap();
+        assert!(!said.is_empty() && cut == 0, "{cut} attempts were cut off");
+        accepted.extend(said);
+    }
+    let reader = server.guest("reader").await;
+    let mut stored = Vec::new();
+    let mut after = u64::MAX / 2;
+    loop {
+        let page = reader.post("/gateway/history", &[("room", "1"), ("before", &after.to_string()), ("limit", "100")]).await;
+        let page = page.body["messages"].as_array().unwrap().clone();
+        let Some(oldest) = page.first() else { break };
+        after = oldest["seq"].as_u64().unwrap();
+        stored.extend(page.iter().map(|m| (m["seq"].as_u64().unwrap(), m["text"].as_str().unwrap().to_owned())));
+    }
+    stored.sort();
+    accepted.sort();
+    assert_eq!(stored, accepted);
+    assert!(said(&server, &["stop"]).await.contains("gone"));
+    assert!(server.ended().await.success());
+}
+
+#[tokio::test]
+async fn a_successor_that_cannot_serve_changes_nothing() {
+    let server = Server::start();
+    // What it would start from is not readable any more.
+    std::fs::write(server.data.path().join("Leptos.toml"), "[chat]\nnonsense = 1\n").unwrap();
+    let output = run(&server, &["--config", "/dev/null", "reload"]);
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("this one serves on"), "{output:?}");
+    std::fs::remove_file(server.data.path().join("Leptos.toml")).unwrap();
+    assert_eq!(server.guest("a").await.say("still here").await.status, 200);
+    assert!(String::from_utf8_lossy(&run(&server, &["status"]).stdout).contains(&format!("pid {}", server.pid())));
+}
+
+#[tokio::test]
+async fn push_speaks_through_the_api() {
+    let server = Server::with(&[KEY]);
+    let mut socket = server.guest("a").await.enter(None).await;
+    let push = |arguments: &[&str]| {
+        let mut all = vec!["push", "--url", &server.base];
+        all.extend(arguments);
+        run(&server, &all)
+    };
+    let done = push(&["--key", "secret", "--group", "1", "news"]);
+    assert_eq!(String::from_utf8_lossy(&done.stdout), "to 1, queued 0, slow 0\n", "{done:?}");
+    assert_eq!(socket.push().await, "news");
+    let wrong = push(&["--key", "wrong", "--all", "news"]);
+    assert!(!wrong.status.success() && !wrong.stderr.is_empty());
+    assert!(!push(&["news"]).status.success(), "to whom?");
+}
+
+#[tokio::test]
+async fn no_descriptor_left_refuses_politely_and_recovers() {
+    let server = Server::with_open_files(120, &["limits.per_ip=off"]);
+    let mut held = Vec::new();
+    let mut refused = 0;
+    for _ in 0..160 {
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        let request = format!("GET /healthz HTTP/1.1\r\nhost: {}\r\n\r\n", server.address());
+        let mut answer = vec![0; 512];
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let count = tokio::time::timeout(Duration::from_secs(10), stream.read(&mut answer)).await.unwrap().unwrap_or(0);
+        let answer = String::from_utf8_lossy(&answer[..count]).into_owned();
+        if answer.starts_with("HTTP/1.1 503") {
+            let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+            assert!(head.contains(&format!("content-length: {}", body.len())), "{answer}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(body).unwrap()["code"], "busy");
+            refused += 1;
+        } else {
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+            held.push(stream);
+        }
+    }
+    assert!(refused > 20, "{refused} of 160 were refused");
+    drop(held);
+    // It is told of each end in its own time.
+    let visitor = server.visitor();
+    while !matches!(visitor.request("GET", "/healthz").send().await, Ok(answer) if answer.status() == 200) {}
+    let mut socket = server.guest("a").await.enter(Some("roomcast.v1")).await;
+    assert_eq!(socket.push_of("online").await["count"], 1);
+}
+
+#[tokio::test]
+async fn sockets_are_bounded_by_session_and_by_address() {
+    let server = Server::with(&["gateway.max_per_session=2", "gateway.max_per_address=4"]);
+    let (ming, hong) = (server.guest("a").await, server.guest("b").await);
+    let mut open = vec![ming.open(None).await, ming.open(None).await];
+    assert_eq!(ming.try_open(None, None).await.err(), Some(reqwest::StatusCode::TOO_MANY_REQUESTS));
+    open.extend([hong.open(None).await, server.visitor().open(None).await]);
+    assert_eq!(server.visitor().try_open(None, None).await.err(), Some(reqwest::StatusCode::TOO_MANY_REQUESTS));
+    let figures = server.visitor().get("/metrics").await.text().await.unwrap();
+    assert!(figures.contains("roomcast_sockets_refused_total{bound=\"session\"} 1"), "{figures}");
+    assert!(figures.contains("roomcast_sockets_refused_total{bound=\"address\"} 1"));
+    open.clear();
+    while ming.try_open(None, None).await.is_err() {}
+}
+
+/// A stream to a server whose certificate this is.
+async fn encrypted(server: &Server, cert: &[u8]) -> Option<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from(cert.to_vec())).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_root_certificates(roots).with_no_client_auth();
+    let stream = TcpStream::connect(server.address()).await.unwrap();
+    TlsConnector::from(Arc::new(config)).connect("localhost".try_into().unwrap(), stream).await.ok()
+}
+
+/// A request, and all that is answered.
+async fn https(server: &Server, cert: &[u8], request: &str) -> String {
+    let mut stream = encrypted(server, cert).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn tls_without_a_proxy_through_the_same_engine() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    let write = || {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(&cert, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        made.cert.der().to_vec()
+    };
+    let first = write();
+    let server = Server::with(&[&format!("web.tls_cert={}", cert.display()), &format!("web.tls_key={}", key.display()), KEY]);
+    assert!(server.base.starts_with("https://"));
+    let stream = encrypted(&server, &first).await.unwrap();
+    let (mut socket, _) = tokio_tungstenite::client_async("ws://localhost/ws", stream).await.unwrap();
+    assert!(socket.next().await.unwrap().unwrap().to_text().unwrap().contains("init"));
+    // Larger than a record, and than what a TLS buffer holds: it waits, and comes whole.
+    let body = json!({"message": "x".repeat(900_000)}).to_string();
+    let request = format!(
+        "POST /gateway/api/sendToAll HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer secret\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let answer = https(&server, &first, &request).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert_eq!(socket.next().await.unwrap().unwrap().to_text().unwrap().len(), 900_000);
+    socket.send(Message::Ping(b"hi".to_vec().into())).await.unwrap();
+    assert_eq!(socket.next().await.unwrap().unwrap(), Message::Pong(b"hi".to_vec().into()));
+    socket.close(None).await.unwrap();
+    assert!(socket.next().await.unwrap().unwrap().is_close());
+    let home = https(&server, &first, "POST /session/guest HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: 10\r\n\r\nnickname=a").await;
+    assert!(home.starts_with("HTTP/1.1 200") && home.contains("; Secure"), "{home}");
+
+    // A new certificate is read with the next sweep; one that is none changes nothing.
+    let second = write();
+    while encrypted(&server, &second).await.is_none() {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
