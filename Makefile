@@ -1,7 +1,7 @@
 # Two commands matter: `make run` and `make test`. Each does its own set-up, says what it does, and does nothing twice.
 
 .DEFAULT_GOAL := run
-.PHONY: run build test watch bench check queries same-site
+.PHONY: run build test watch bench check conformance queries same-site
 
 run: build        ## set up, build, serve
 	target/release/roomcast
@@ -9,7 +9,7 @@ run: build        ## set up, build, serve
 build:            ## the binary with its site: target/release/roomcast
 	tools/build.sh
 
-test: build       ## everything: Rust, house rules, end to end
+test: build       ## everything: Rust, house rules, end to end, conformance
 	tools/test.sh
 
 watch:            ## rebuild and reload while you write
@@ -20,7 +20,10 @@ bench: build      ## print the figures of benches/RESULTS.md anew
 
 check:            ## what a reviewer asks first
 	cargo fmt --check
-	cargo clippy --all-targets --features ssr -- --deny warnings
+	cargo clippy --all-targets --features ssr,echo -- --deny warnings
+
+conformance:      ## the socket against Autobahn's cases, the API against its description
+	tools/conformance.sh
 
 queries:          ## after a migration or a query changed: renew .sqlx
 	tools/queries.sh

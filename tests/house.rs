@@ -10,7 +10,7 @@ const EDGES: [(&str, &[&str]); 10] = [
     ("server/clock", &[]),
     ("server/config", &[]),
     ("server/gateway", &["domain", "server/config"]),
-    ("server/control", &["server/gateway"]),
+    ("server/control", &["domain", "server/gateway"]),
     ("server/storage", &["domain", "server/config"]),
     ("server/incident", &["domain", "server/storage"]),
     ("server/accounts", &["domain", "server/clock", "server/incident", "server/storage"]),

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Every test: Rust and the house rules first, then the real binary in a real browser. Called by `make test`, after the build.
+# Every test: Rust and the house rules first, then the real binary in a real browser, then other people's tests of the wire.
+# Called by `make test`, after the build.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
@@ -18,3 +19,6 @@ if compgen -G "${XDG_CACHE_HOME:-$HOME/.cache}/roomcast/tools/cargo-leptos-*" >/
 else
     say "cargo-leptos is not in the tools' cache: \`make same-site\` would compare its site with ours"
 fi
+
+say "conformance of the socket and of the API (about 2 minutes)"
+tools/conformance.sh

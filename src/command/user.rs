@@ -2,11 +2,12 @@
 
 use super::{Outcome, account, words};
 use clap::Subcommand;
-use roomcast::domain::{name, room::Person};
+use roomcast::domain::{id::Uid, name, room::Person};
 use roomcast::server::{
     accounts::{Accounts, new_uid},
     clock::Clock,
     config::Config,
+    control::{Answer, Asked, Request},
     storage::{NewPerson, PersonRow, StorageError, Store},
 };
 use std::error::Error;
@@ -24,7 +25,7 @@ pub enum UserCommand {
     },
     /// Another password; asked for, or read from standard input. Ends the account's sessions
     Password { name: String },
-    /// Ends every session of an account; a running server knows within 10 seconds
+    /// Ends every session of an account, and its sockets; a running server knows within 10 seconds
     SignOut { name: String },
 }
 
@@ -62,14 +63,25 @@ impl UserCommand {
                 store.set_password(&uid, &password).await?;
                 let ended = store.end_sessions_of(&uid).await?;
                 println!("password of {name} changed, {ended} sessions ended");
+                close_sockets(config, uid).await;
             }
             Self::SignOut { name } => {
                 let uid = account(&store, &name).await?.person.uid;
                 println!("{} sessions ended", store.end_sessions_of(&uid).await?);
+                close_sockets(config, uid).await;
             }
         }
         store.close().await;
         Ok(())
+    }
+}
+
+/// Of a node that serves; without one there are none.
+async fn close_sockets(config: &Config, uid: Uid) {
+    if let Ok(mut asked) = Asked::ask(&config.storage.data_dir, &Request::SignOut { uid }).await
+        && let Ok(Answer::Closed { sockets }) = asked.answer().await
+    {
+        println!("{sockets} sockets closed");
     }
 }
 

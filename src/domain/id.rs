@@ -61,6 +61,12 @@ macro_rules! name {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// The same name in memory of the thread that asks: what is kept for long beside what is not would hold whole
+            /// pages of it.
+            pub fn apart(&self) -> Self {
+                Self(self.as_str().into())
+            }
         }
 
         impl TryFrom<String> for $name {

@@ -126,6 +126,10 @@ async fn people_and_groups_are_bound_asked_and_let_go() {
     assert_eq!(call(&server, "isUidOnline", json!({"uid": "ming"})).await, true);
     assert_eq!(call(&server, "isUidOnline", json!({"uid": "old"})).await, false, "the last uid wins");
     assert_eq!(call(&server, "isUidsOnline", json!({"uids": ["ming", 5]})).await, json!({"ming": true, "5": false}));
+    assert_eq!(
+        call(&server, "isUidsOnline", json!({"uids": [7.0, i64::MAX, -3_910_957_500_039_394.0]})).await,
+        json!({"7": false, "9223372036854775807": false, "-3910957500039394": false})
+    );
     assert_eq!(sorted(call(&server, "getClientIdByUid", json!({"uid": "ming"})).await), set(&[a, b]));
     let batch = call(&server, "batchGetClientIdByUid", json!({"uids": ["hong", "old"]})).await;
     assert_eq!(batch, json!({"hong": [c], "old": []}));
@@ -267,12 +271,20 @@ async fn bad_input_is_refused_with_its_field() {
     };
     check("sendToGroup", "{", 422, "malformed", "body").await;
     check("sendToGroup", "[]", 422, "malformed", "body").await;
+    check("getAllClientCount", "[]", 422, "malformed", "body").await;
+    check("sendToAll", r#"["a list is no object"]"#, 422, "malformed", "body").await;
+    check("batch", r#"{"calls":[["isOnline",{}]]}"#, 422, "malformed", "calls[0]").await;
+    check("batch", r#"{"calls":[{"method":"isOnline"}]}"#, 422, "malformed", "calls").await;
     check("sendToGroup", r#"{"message":"x"}"#, 422, "malformed", "group").await;
     check("sendToGroup", r#"{"group":"","message":"x"}"#, 422, "malformed", "group").await;
     check("sendToGroup", r#"{"group":"1","message":"x","exclude":1}"#, 422, "malformed", "exclude").await;
     check("bindUid", r#"{"client_id":"7f0000010b5400000001","uid":""}"#, 422, "malformed", "uid").await;
     check("bindUid", &json!({"client_id": "7f0000010b5400000001", "uid": "x".repeat(65)}).to_string(), 422, "malformed", "uid")
         .await;
+    // Such numbers may have been others before they were rounded.
+    for uid in ["9223372036854775808", "-9223372036854775809", "9007199254740992.0", "0.5"] {
+        check("isUidOnline", &format!(r#"{{"uid":{uid}}}"#), 422, "malformed", "uid").await;
+    }
     check("isOnline", r#"{"client_id":"short"}"#, 422, "malformed", "client_id").await;
     check("closeClient", r#"{"client_id":"7f0000010b5400000001","code":1006}"#, 422, "malformed", "code").await;
     check("setSession", r#"{"client_id":"7f0000010b5400000001","session":"text"}"#, 422, "malformed", "session").await;

@@ -52,6 +52,20 @@ async fn users_and_rooms_are_kept_beside_the_server() {
     assert!(printed(&run(&server, &["user", "sign-out", "ming"], "")).contains("1 sessions ended"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn signing_out_by_the_command_line_ends_the_sockets_too() {
+    let server = Server::start();
+    printed(&run(&server, &["user", "add", "ming"], "correct horse\n"));
+    let ming = server.visitor();
+    assert_eq!(ming.post("/session/login", &[("name", "ming"), ("password", "correct horse")]).await.status, 200);
+    let mut socket = ming.enter(Some("roomcast.v1")).await;
+    let mut other = server.guest("other").await.enter(Some("roomcast.v1")).await;
+    assert!(printed(&run(&server, &["user", "sign-out", "ming"], "")).contains("1 sockets closed"));
+    assert_eq!(socket.close_code().await, 4501);
+    assert_eq!(server.guest("a").await.say("hello").await.status, 200);
+    assert_eq!(other.push_of("message").await["text"], "hello");
+}
+
 #[test]
 fn mistakes_are_named() {
     let folder = tempfile::TempDir::new().unwrap();

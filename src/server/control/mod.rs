@@ -5,6 +5,7 @@ mod successor;
 
 pub use successor::{Heritage, Succession, SuccessionError};
 
+use crate::domain::{id::Uid, push::CloseCode};
 use crate::server::gateway::{ConnectionLine, Gateway, ShardLine};
 use serde::{Deserialize, Serialize};
 use std::fs::Permissions;
@@ -32,6 +33,10 @@ pub enum Request {
     /// At most so many of each shard.
     Connections {
         limit: usize,
+    },
+    /// A person's sessions were ended: their sockets go with them.
+    SignOut {
+        uid: Uid,
     },
     /// `slowly`: everyone gets the time to come back elsewhere.
     Stop {
@@ -62,6 +67,9 @@ pub enum Answer {
     Status(Status),
     Connections {
         connections: Vec<ConnectionLine>,
+    },
+    Closed {
+        sockets: usize,
     },
     /// It leaves; the socket is closed when it is gone.
     Leaving {
@@ -171,6 +179,10 @@ impl Control {
             Ok(Request::Status) => Answer::Status(self.status().await),
             Ok(Request::Connections { limit }) => {
                 Answer::Connections { connections: self.0.gateway.connection_lines(limit).await }
+            }
+            Ok(Request::SignOut { uid }) => {
+                let sockets = self.0.gateway.close_uid(uid, None, CloseCode::SIGNED_OUT.into()).await;
+                Answer::Closed { sockets }
             }
             Ok(Request::Stop { slowly }) => {
                 tell(&mut stream, &Answer::Leaving { pid: std::process::id() }).await?;

@@ -19,17 +19,16 @@ pub struct Connection<S> {
     incoming: Option<Box<Incoming>>,
     /// Gives the place up when the connection is dropped.
     pub seat: Seat,
-    pub opened_at: Instant,
     pub sent_bytes: u64,
-    /// Ticks of the shard's wheel: when it was last heard, and when it was pinged without an answer yet.
+    /// Steps of the shard's wheel: when it was opened, last heard, and pinged without an answer yet (0: it was not).
+    pub opened: u32,
     heard: u32,
-    pinged: Option<u32>,
-    pub leaving: Option<Leaving>,
+    pinged: u32,
+    leaving: Option<Box<Leaving>>,
 }
 
 /// The close frame is queued: nothing else follows it.
-#[derive(Clone, Copy)]
-pub struct Leaving {
+struct Leaving {
     /// The connection is cut at this time.
     deadline: Instant,
     /// The peer closed first, so there is nothing to wait for once it was answered.
@@ -50,23 +49,23 @@ pub enum Read {
 }
 
 impl<S: Stream> Connection<S> {
-    pub fn new(stream: S, dialect: Dialect, seat: Seat, now: Instant, tick: u32) -> Self {
+    pub fn new(stream: S, dialect: Dialect, seat: Seat, step: u32) -> Self {
         Self {
             stream,
             dialect,
             outbox: Outbox::default(),
             incoming: None,
             seat,
-            opened_at: now,
             sent_bytes: 0,
-            heard: tick,
-            pinged: None,
+            opened: step,
+            heard: step,
+            pinged: 0,
             leaving: None,
         }
     }
 
     pub fn push(&mut self, round: &mut Round, frame: &Frame, held: Range<u32>, limit_bytes: usize) -> Queued {
-        if self.leaving.is_some() {
+        if self.is_leaving() {
             return Queued::Slow;
         }
         self.outbox.push(round, frame, held, limit_bytes, self.dialect)
@@ -84,7 +83,8 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Reads until the stream is dry. Pings are answered through `pong`; everything else is only counted.
-    pub fn read(&mut self, scratch: &mut [u8], now: Instant, tick: u32, mut pong: impl FnMut(&mut Self, Frame)) -> Read {
+    /// `now_ms` is any steady clock.
+    pub fn read(&mut self, scratch: &mut [u8], now_ms: u64, step: u32, mut pong: impl FnMut(&mut Self, Frame)) -> Read {
         loop {
             let count = match self.stream.read(scratch) {
                 Ok(0) => return Read::Gone,
@@ -93,30 +93,31 @@ impl<S: Stream> Connection<S> {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(_) => return Read::Gone,
             };
-            self.heard = tick;
+            self.heard = step;
             // After the close frame nothing that comes is looked at: its end is awaited.
-            if self.leaving.is_some() {
+            if self.is_leaving() {
                 continue;
             }
-            match self.feed(&scratch[..count], now, &mut pong) {
+            match self.feed(&scratch[..count], now_ms, &mut pong) {
                 Read::Dry => {}
                 ended => return ended,
             }
         }
     }
 
-    pub fn feed(&mut self, bytes: &[u8], now: Instant, pong: &mut impl FnMut(&mut Self, Frame)) -> Read {
+    pub fn feed(&mut self, bytes: &[u8], now_ms: u64, pong: &mut impl FnMut(&mut Self, Frame)) -> Read {
         let mut incoming = self.incoming.take().unwrap_or_default();
-        let now_ms = now.saturating_duration_since(self.opened_at).as_millis() as u64;
         let (mut closed, mut pings, mut answered) = (None, Vec::new(), false);
         let fed = incoming.feed(bytes, now_ms, |event| match event {
+            // One way: its frames are counted, and what it says is dropped.
+            Event::Message { .. } => {}
             Event::Ping(payload) => pings.push(payload),
             Event::Pong => answered = true,
-            Event::Closed(code) => _ = closed.get_or_insert(code),
+            Event::Closed(code) => closed = Some(code),
         });
-        let dropped = std::mem::take(&mut incoming.dropped_frames);
+        let dropped = std::mem::take(&mut incoming.data_frames);
         // The one pong a ping asks for leaves nothing behind; whoever says more is counted.
-        let quiet = answered && self.pinged.take().is_some() && dropped == 0 && pings.is_empty() && incoming.is_idle();
+        let quiet = answered && std::mem::take(&mut self.pinged) > 0 && dropped == 0 && pings.is_empty() && incoming.is_idle();
         if !quiet {
             self.incoming = Some(incoming);
         }
@@ -134,11 +135,11 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Is it time for a ping? Notes that it is sent. One who is behind shows life by taking what waits.
-    pub fn ping_due(&mut self, tick: u32) -> bool {
-        if self.leaving.is_some() || self.outbox.behind_since().is_some() || self.pinged.is_some() {
+    pub fn ping_due(&mut self, step: u32) -> bool {
+        if self.is_leaving() || self.outbox.behind_since().is_some() || self.pinged > 0 {
             return false;
         }
-        self.pinged = Some(tick);
+        self.pinged = step;
         // What was read long ago is not needed to count what comes now.
         if self.incoming.as_ref().is_some_and(|incoming| incoming.is_idle()) {
             self.incoming = None;
@@ -147,38 +148,40 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Was it pinged `within` ticks ago or more, and not heard since? Whatever was heard answers the ping.
-    pub fn is_silent(&mut self, tick: u32, within: u32) -> bool {
-        let Some(pinged) = self.pinged.filter(|_| self.leaving.is_none() && self.outbox.behind_since().is_none()) else {
-            return false;
-        };
-        if self.heard >= pinged {
-            self.pinged = None;
+    pub fn is_silent(&mut self, step: u32, within: u32) -> bool {
+        if self.pinged == 0 || self.is_leaving() || self.outbox.behind_since().is_some() {
             return false;
         }
-        tick.saturating_sub(pinged) >= within
+        if self.heard >= self.pinged {
+            self.pinged = 0;
+            return false;
+        }
+        step.saturating_sub(self.pinged) >= within
+    }
+
+    /// The close frame is queued, or further.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving.is_some()
     }
 
     pub fn leave(&mut self, deadline: Instant, theirs: bool) {
-        self.leaving.get_or_insert(Leaving { deadline, theirs, shut: false });
+        self.leaving.get_or_insert_with(|| Box::new(Leaving { deadline, theirs, shut: false }));
     }
 
     /// May it be dropped? Half closes the stream once the close frame is out: closing it whole at once would let unread
     /// bytes reset the connection, and the close frame with it.
     pub fn is_done(&mut self, now: Instant) -> bool {
-        let Some(leaving) = self.leaving else { return false };
+        let is_written = self.is_written();
+        let Some(leaving) = &mut self.leaving else { return false };
         if now >= leaving.deadline {
             return true;
         }
-        if !self.is_written() {
+        if !is_written {
             return false;
         }
         if leaving.theirs {
             return true;
         }
-        if !leaving.shut {
-            self.leaving = Some(Leaving { shut: true, ..leaving });
-            return self.stream.shut().is_err();
-        }
-        false
+        !std::mem::replace(&mut leaving.shut, true) && self.stream.shut().is_err()
     }
 }

@@ -74,7 +74,7 @@ impl From<CloseCode> for Kick {
 pub struct Sent(oneshot::Receiver<Delivered>);
 
 impl Sent {
-    /// Resolves when the last shard has written it.
+    /// Resolves when every shard has queued it: it leaves with their next write.
     pub async fn delivered(self) -> Delivered {
         self.0.await.unwrap_or_default()
     }
@@ -147,7 +147,7 @@ impl Gateway {
             shards.retain(|shard| clients.iter().any(|client| self.0.names.shard(*client) == Some(*shard)));
         }
         let room = self.room(COMMAND_BYTES + publication.weight()).await;
-        let (publish, report) = Publish::new(target, except, publication, room);
+        let (publish, report) = Publish::new(target, except, publication, shards.len(), room);
         let publish = Arc::new(publish);
         for shard in shards {
             self.0.shards[shard].post(Command::Publish(publish.clone()));
@@ -221,7 +221,7 @@ impl Gateway {
     /// `Some(false)`: someone else opened it.
     pub async fn admit(&self, client: ClientId, owner: Owner, uid: Uid, group: Group) -> Option<bool> {
         self.on(client, move |shard, slot, _| {
-            let is_theirs = shard.registry.get(slot).is_some_and(|member| member.owner == Some(owner));
+            let is_theirs = shard.get(slot).is_some_and(|connection| connection.seat.owner() == Some(owner));
             if is_theirs {
                 shard.registry.bind_uid(slot, &uid);
                 shard.registry.join_group(slot, &group);
@@ -234,7 +234,9 @@ impl Gateway {
     // Sessions
 
     pub async fn set_session(&self, client: ClientId, session: Session) -> bool {
-        self.on(client, move |shard, slot, _| shard.registry.session_of(slot).map(|kept| *kept = Some(session))).await.is_some()
+        self.on(client, move |shard, slot, _| shard.registry.session_of(slot).map(|kept| *kept = Some(session.clone())))
+            .await
+            .is_some()
     }
 
     /// Merges recursively. `Err`: it would grow too large, and stays as it was.

@@ -46,19 +46,19 @@ impl Frame {
         Self::encode(OpCode::Control(Control::Ping), b"")
     }
 
-    pub(super) fn pong(payload: &[u8]) -> Self {
+    pub fn pong(payload: &[u8]) -> Self {
         Self::encode(OpCode::Control(Control::Pong), payload)
     }
 
     /// A control frame is short: of a longer reason the beginning is said.
-    pub(super) fn close(code: CloseCode, reason: &str) -> Self {
+    pub fn close(code: CloseCode, reason: &str) -> Self {
         let mut payload = code.0.to_be_bytes().to_vec();
         payload.extend_from_slice(&reason.as_bytes()[..reason.floor_char_boundary(MAX_REASON)]);
         Self::encode(OpCode::Control(Control::Close), &payload)
     }
 
     /// The answer to a close frame that gave no code.
-    pub(super) fn close_without_code() -> Self {
+    pub fn close_without_code() -> Self {
         Self::encode(OpCode::Control(Control::Close), b"")
     }
 

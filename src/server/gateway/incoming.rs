@@ -1,5 +1,5 @@
-//! What comes up the socket: read as RFC 6455 asks, counted and dropped. The socket is one way, so the only things that
-//! leave here are a pong to send, a sign of life, and a reason to close.
+//! What comes up the socket: read as RFC 6455 asks and counted. The socket is one way, so the gateway drops the messages
+//! that leave here; they are read whole all the same, so that Autobahn's cases can be held against it (tests/echo).
 
 use crate::domain::push::CloseCode;
 use std::collections::VecDeque;
@@ -7,36 +7,56 @@ use std::io::Cursor;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
-/// Largest data message in bytes, and most frames a second, before the client is sent away (DESIGN.md 3.1).
-const MAX_MESSAGE: u64 = 1024;
-const MAX_FRAMES_A_SECOND: usize = 10;
 /// RFC 6455, 5.5.
 const MAX_CONTROL: u64 = 125;
+/// RFC 6455, 5.2: the highest bit of a length is 0.
+const MAX_FRAME: u64 = u64::MAX >> 1;
 const MAX_HEADER: usize = 14;
+
+/// Over this the client is sent away.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    pub message_bytes: u64,
+    /// Of any kind, in any second.
+    pub frames_a_second: usize,
+}
+
+impl Default for Bounds {
+    /// The gateway's own (DESIGN.md 3.1).
+    fn default() -> Self {
+        Self { message_bytes: 1024, frames_a_second: 10 }
+    }
+}
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Event {
+    Message {
+        text: bool,
+        payload: Vec<u8>,
+    },
     Ping(Vec<u8>),
     Pong,
-    /// The peer closes, with the code it gave if any.
+    /// The peer closes, with the code it gave if any. Always the last.
     Closed(Option<CloseCode>),
 }
 
 /// Reads frames out of bytes that arrive in any pieces.
 #[derive(Default)]
 pub struct Incoming {
+    bounds: Bounds,
     header: Vec<u8>,
     frame: Option<Open>,
-    /// Payload of the frame under way when it is a control frame, of the message under way when it is text.
+    /// Payload of the frame under way when it is a control frame, of the message under way when it is not.
     control: Vec<u8>,
     message: Vec<u8>,
+    /// Bytes of the message under way that are whole characters, if it is text.
+    characters: usize,
     /// The message under way, if it is fragmented: text or not.
     fragmented: Option<Data>,
-    message_bytes: u64,
     /// When the last frames came, within a second.
     lately: VecDeque<u64>,
     /// Data frames since this was last looked at and set to 0.
-    pub dropped_frames: u64,
+    pub data_frames: u64,
 }
 
 struct Open {
@@ -46,12 +66,16 @@ struct Open {
 }
 
 impl Incoming {
+    pub fn within(bounds: Bounds) -> Self {
+        Self { bounds, ..Self::default() }
+    }
+
     /// Nothing is half read: but for how often it spoke lately, this is what a new one would be.
     pub fn is_idle(&self) -> bool {
         self.frame.is_none() && self.header.is_empty() && self.fragmented.is_none()
     }
 
-    /// `now_ms` is any steady clock. An `Err` is the code to close with; nothing may be fed after it.
+    /// `now_ms` is any steady clock. An `Err` is the code to close with; nothing may be fed after it, nor after `Closed`.
     pub fn feed(&mut self, mut bytes: &[u8], now_ms: u64, mut event: impl FnMut(Event)) -> Result<(), CloseCode> {
         loop {
             let Some(open) = &mut self.frame else {
@@ -68,7 +92,12 @@ impl Incoming {
             let unmasked = payload.iter().enumerate().map(|(i, byte)| byte ^ mask[(at + i) % 4]);
             match open.header.opcode {
                 OpCode::Control(_) => self.control.extend(unmasked),
-                OpCode::Data(_) => self.message.extend(unmasked),
+                OpCode::Data(data) => {
+                    self.message.extend(unmasked);
+                    if self.fragmented.unwrap_or(data) == Data::Text {
+                        self.characters += characters(&self.message[self.characters..])?;
+                    }
+                }
             }
             open.mask_at += count;
             open.remaining -= count as u64;
@@ -79,7 +108,12 @@ impl Incoming {
             if let Some(open) = self.frame.take()
                 && let Some(ended) = self.end(open.header)?
             {
+                // RFC 6455, 5.5.1: what follows a close frame is not looked at.
+                let is_last = matches!(ended, Event::Closed(_));
                 event(ended);
+                if is_last {
+                    return Ok(());
+                }
             }
         }
     }
@@ -106,17 +140,19 @@ impl Incoming {
             OpCode::Control(Control::Close | Control::Ping | Control::Pong) => header.is_final && length <= MAX_CONTROL,
             OpCode::Data(Data::Reserved(_)) | OpCode::Control(Control::Reserved(_)) => false,
         };
-        if header.mask.is_none() || reserved || !starts_or_goes_on {
+        if header.mask.is_none() || reserved || !starts_or_goes_on || length > MAX_FRAME {
             return Err(CloseCode::PROTOCOL_ERROR);
         }
         while self.lately.front().is_some_and(|at| now_ms.saturating_sub(*at) >= 1000) {
             self.lately.pop_front();
         }
         self.lately.push_back(now_ms);
-        if let OpCode::Data(_) = header.opcode {
-            self.message_bytes += length;
-        }
-        if self.lately.len() > MAX_FRAMES_A_SECOND || self.message_bytes > MAX_MESSAGE {
+        // What came of the message before it are whole frames.
+        let message_bytes = match header.opcode {
+            OpCode::Control(_) => 0,
+            OpCode::Data(_) => self.message.len() as u64 + length,
+        };
+        if self.lately.len() > self.bounds.frames_a_second || message_bytes > self.bounds.message_bytes {
             return Err(CloseCode::TOO_TALKATIVE);
         }
         Ok(())
@@ -134,20 +170,29 @@ impl Incoming {
                 }
             }
             OpCode::Data(data) => {
-                self.dropped_frames += 1;
+                self.data_frames += 1;
                 let kind = self.fragmented.take().unwrap_or(data);
                 if !header.is_final {
                     self.fragmented = Some(kind);
                     return Ok(None);
                 }
-                self.message_bytes = 0;
-                let message = std::mem::take(&mut self.message);
-                if kind == Data::Text && std::str::from_utf8(&message).is_err() {
+                let text = kind == Data::Text;
+                let payload = std::mem::take(&mut self.message);
+                if text && std::mem::take(&mut self.characters) < payload.len() {
                     return Err(CloseCode::NOT_UTF8);
                 }
-                Ok(None)
+                Ok(Some(Event::Message { text, payload }))
             }
         }
+    }
+}
+
+/// Bytes of whole characters; the last one's may be still to come.
+fn characters(text: &[u8]) -> Result<usize, CloseCode> {
+    match std::str::from_utf8(text) {
+        Ok(_) => Ok(text.len()),
+        Err(cut) if cut.error_len().is_none() => Ok(cut.valid_up_to()),
+        Err(_) => Err(CloseCode::NOT_UTF8),
     }
 }
 
@@ -194,13 +239,17 @@ mod tests {
         Ok(events)
     }
 
+    fn text(text: &str) -> Event {
+        Event::Message { text: true, payload: text.into() }
+    }
+
     #[test]
     fn each_offence_has_its_code() {
         let cat = |frames: &[Vec<u8>]| frames.concat();
-        assert_eq!(feed(&frame(0x81, b"hello")), Ok(vec![]));
+        assert_eq!(feed(&frame(0x81, b"hello")), Ok(vec![text("hello")]));
         assert_eq!(
-            feed(&cat(&[frame(0x01, "né".as_bytes()), frame(0x89, b"p"), frame(0x80, b"e")])),
-            Ok(vec![Event::Ping(b"p".into())])
+            feed(&cat(&[frame(0x01, b"n\xc3"), frame(0x89, b"p"), frame(0x00, b""), frame(0x80, b"\xa9e")])),
+            Ok(vec![Event::Ping(b"p".into()), text("née")])
         );
         assert_eq!(feed(b"\x81\x02hi"), Err(CloseCode::PROTOCOL_ERROR), "unmasked");
         assert_eq!(feed(&frame(0xc1, b"x")), Err(CloseCode::PROTOCOL_ERROR), "reserved bit");
@@ -210,18 +259,31 @@ mod tests {
         assert_eq!(feed(&frame(0x09, b"")), Err(CloseCode::PROTOCOL_ERROR), "fragmented ping");
         assert_eq!(feed(&frame(0x89, &[0; 126])), Err(CloseCode::PROTOCOL_ERROR), "long ping");
         assert_eq!(feed(&frame(0x81, b"\xff")), Err(CloseCode::NOT_UTF8));
-        assert_eq!(feed(&frame(0x82, b"\xff")), Ok(vec![]), "binary need not be UTF-8");
-        assert_eq!(feed(&frame(0x81, &[b'x'; 1024])), Ok(vec![]));
+        assert_eq!(feed(&frame(0x01, b"\xff")[..7]), Err(CloseCode::NOT_UTF8), "before its message is whole");
+        assert_eq!(feed(&frame(0x81, b"\xf4\x90\x80\x80")[..8]), Err(CloseCode::NOT_UTF8), "before its frame is whole");
+        assert_eq!(feed(&frame(0x81, b"\xc3")), Err(CloseCode::NOT_UTF8), "a cut character");
+        let binary = Event::Message { text: false, payload: b"\xff".into() };
+        assert_eq!(feed(&frame(0x82, b"\xff")), Ok(vec![binary]), "binary need not be UTF-8");
+        assert_eq!(feed(&frame(0x81, &[b'x'; 1024])), Ok(vec![text(&"x".repeat(1024))]));
         assert_eq!(feed(&frame(0x81, &[b'x'; 1025])), Err(CloseCode::TOO_TALKATIVE));
         assert_eq!(
             feed(&cat(&[frame(0x01, &[b'x'; 1000]), frame(0x80, &[b'x'; 25])])),
             Err(CloseCode::TOO_TALKATIVE),
             "long in parts"
         );
-        assert_eq!(feed(&cat(&vec![frame(0x81, b"x"); 10])), Ok(vec![]));
+        let endless = [&frame(0x01, b"x")[..], b"\x80\xff", &[0xff; 8], &[0; 4]].concat();
+        assert_eq!(feed(&endless), Err(CloseCode::PROTOCOL_ERROR), "a length no one can mean");
+        let within = [frame(0x01, &[b'x'; 1000]), frame(0x89, &[b'p'; 125]), frame(0x80, &[b'x'; 24])];
+        assert!(feed(&cat(&within)).is_ok(), "a ping is none of the message");
+        assert_eq!(feed(&cat(&vec![frame(0x81, b"x"); 10])), Ok(vec![text("x"); 10]));
         assert_eq!(feed(&cat(&vec![frame(0x81, b"x"); 11])), Err(CloseCode::TOO_TALKATIVE));
         assert_eq!(feed(&frame(0x88, b"\x03\xe8bye")), Ok(vec![Event::Closed(Some(CloseCode(1000)))]));
         assert_eq!(feed(&frame(0x88, b"")), Ok(vec![Event::Closed(None)]));
+        assert_eq!(
+            feed(&cat(&[frame(0x88, b""), frame(0x89, b""), frame(0x83, b"")])),
+            Ok(vec![Event::Closed(None)]),
+            "the last"
+        );
         for bad in [&b"\x03"[..], b"\x03\xed", b"\x00\x00"] {
             assert_eq!(feed(&frame(0x88, bad)), Err(CloseCode::PROTOCOL_ERROR), "{bad:?}");
         }
@@ -234,7 +296,7 @@ mod tests {
         for second in 0..5 {
             assert_eq!(incoming.feed(&frame(0x81, b"x").repeat(10), second * 1000, |_| ()), Ok(()));
         }
-        assert_eq!(incoming.dropped_frames, 50);
+        assert_eq!(incoming.data_frames, 50);
         assert_eq!(incoming.feed(&frame(0x81, b"x"), 4999, |_| ()), Err(CloseCode::TOO_TALKATIVE), "any second, not the clock's");
     }
 
@@ -246,7 +308,7 @@ mod tests {
             let mut incoming = Incoming::default();
             let mut result = Ok(());
             let (mut rest, mut cuts) = (&bytes[..], cuts.into_iter());
-            while !rest.is_empty() && result.is_ok() {
+            while !rest.is_empty() && result.is_ok() && !matches!(events.last(), Some(Event::Closed(_))) {
                 let (piece, after) = rest.split_at(cuts.next().unwrap_or(usize::MAX).min(rest.len()));
                 result = incoming.feed(piece, 0, |event| events.push(event));
                 rest = after;

@@ -28,6 +28,7 @@ mod sync;
 pub use facade::{Gateway, Kick};
 pub use figures::Counted;
 pub use frame::{Frame, Position, Publication};
+pub use incoming::{Bounds, Event, Incoming};
 pub use publish::{Delivered, Except, Target};
 pub use queries::{Client, ConnectionLine, Selection, ShardLine};
 pub use seats::{Full, Seat};

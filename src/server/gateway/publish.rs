@@ -1,11 +1,12 @@
-//! One publish on its way: to whom, what, and what became of it. Every shard gets the same one; when the last has written
-//! it, the publisher is told.
+//! One publish on its way: to whom, what, and what became of it. Every shard gets the same one; when the last has queued it,
+//! the publisher is told; when the last has written it, how long it took is noted.
 
 use super::frame::Publication;
 use super::registry::Slot;
 use super::{Group, registry::Registry};
 use crate::domain::id::{ClientId, Uid};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
@@ -45,7 +46,9 @@ pub struct Publish {
     to: AtomicUsize,
     queued: AtomicUsize,
     slow: AtomicUsize,
-    report: Option<oneshot::Sender<Delivered>>,
+    /// Shards that have not queued it yet.
+    to_come: AtomicUsize,
+    report: Mutex<Option<oneshot::Sender<Delivered>>>,
     /// Its share of what may wait for the shards, given back when all have written it.
     _room: Option<OwnedSemaphorePermit>,
 }
@@ -55,12 +58,14 @@ impl Publish {
         target: Target,
         except: Except,
         publication: Publication,
+        shards: usize,
         room: Option<OwnedSemaphorePermit>,
     ) -> (Self, oneshot::Receiver<Delivered>) {
         let (report, reported) = oneshot::channel();
         let [to, queued, slow] = [0; 3].map(AtomicUsize::new);
+        let (to_come, report) = (AtomicUsize::new(shards), Mutex::new(Some(report)));
         let posted_at = Instant::now();
-        (Self { target, except, publication, posted_at, to, queued, slow, report: Some(report), _room: room }, reported)
+        (Self { target, except, publication, posted_at, to, queued, slow, to_come, report, _room: room }, reported)
     }
 
     /// One shard's part of the outcome.
@@ -68,6 +73,18 @@ impl Publish {
         self.to.fetch_add(delivered.to, Ordering::Relaxed);
         self.queued.fetch_add(delivered.queued, Ordering::Relaxed);
         self.slow.fetch_add(delivered.slow, Ordering::Relaxed);
+        // Whoever comes last sees what all others have added.
+        if self.to_come.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.tell();
+        }
+    }
+
+    /// The publisher need not be waiting.
+    fn tell(&self) {
+        if let Some(report) = self.report.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let [to, queued, slow] = [&self.to, &self.queued, &self.slow].map(|count| count.load(Ordering::Relaxed));
+            let _ = report.send(Delivered { to, queued, slow });
+        }
     }
 
     /// Its receivers on one shard, by slot.
@@ -94,11 +111,8 @@ impl Except {
 /// The last shard is done with it.
 impl Drop for Publish {
     fn drop(&mut self) {
-        let [to, queued, slow] = [&mut self.to, &mut self.queued, &mut self.slow].map(|count| *count.get_mut());
         metrics::histogram!("roomcast_push_seconds").record(self.posted_at.elapsed().as_secs_f64());
-        if let Some(report) = self.report.take() {
-            // The publisher need not be waiting.
-            let _ = report.send(Delivered { to, queued, slow });
-        }
+        // A shard that was gone has told nothing; nobody may wait for it.
+        self.tell();
     }
 }

@@ -61,7 +61,12 @@ impl Gateway {
             let pick = |slot| {
                 let member = shard.registry.get(slot)?;
                 let id = shard.client_id(slot)?;
-                Some(Client { id, uid: member.uid.clone(), groups: member.groups.clone(), session: member.session.clone() })
+                Some(Client {
+                    id,
+                    uid: member.uid.clone(),
+                    groups: member.groups().cloned().collect(),
+                    session: member.session.clone(),
+                })
             };
             slots(shard, &selection).into_iter().filter_map(pick).collect::<Vec<_>>()
         });
@@ -71,7 +76,7 @@ impl Gateway {
     pub async fn client(&self, client: ClientId) -> Option<Client> {
         self.on(client, move |shard, slot, _| {
             let member = shard.registry.get(slot)?;
-            let (uid, groups, session) = (member.uid.clone(), member.groups.clone(), member.session.clone());
+            let (uid, groups, session) = (member.uid.clone(), member.groups().cloned().collect(), member.session.clone());
             Some(Client { id: client, uid, groups, session })
         })
         .await
@@ -140,7 +145,9 @@ impl Gateway {
     }
 
     pub async fn groups_of(&self, client: ClientId) -> Option<Vec<Group>> {
-        self.on(client, |shard, slot, _| shard.registry.get(slot).map(|member| member.groups.clone())).await.flatten()
+        self.on(client, |shard, slot, _| shard.registry.get(slot).map(|member| member.groups().cloned().collect()))
+            .await
+            .flatten()
     }
 
     /// Groups whose people may have changed since the last call, each with how many they are now: a uid counts once
@@ -172,7 +179,7 @@ impl Gateway {
 
     /// At most `limit` of each shard.
     pub async fn connection_lines(&self, limit: usize) -> Vec<ConnectionLine> {
-        let lines = self.all(move |shard, now| {
+        let lines = self.all(move |shard, _| {
             let line = |slot: Slot| {
                 let (member, connection) = (shard.registry.get(slot)?, shard.get(slot)?);
                 Some(ConnectionLine {
@@ -181,10 +188,10 @@ impl Gateway {
                     address: connection.seat.address,
                     dialect: if connection.dialect == Dialect::V1 { "v1".into() } else { "plain".into() },
                     uid: member.uid.clone(),
-                    groups: member.groups.iter().map(|group| group.as_str().to_owned()).collect(),
+                    groups: member.groups().map(|group| group.as_str().to_owned()).collect(),
                     queued_bytes: connection.outbox.unsent_bytes(),
                     sent_bytes: connection.sent_bytes,
-                    age_s: now.saturating_duration_since(connection.opened_at).as_secs(),
+                    age_s: shard.age(connection).as_secs(),
                 })
             };
             shard.registry.all().take(limit).filter_map(line).collect::<Vec<_>>()

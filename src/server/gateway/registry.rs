@@ -1,10 +1,10 @@
 //! The tables of one shard: who is connected, under which uid and in which groups, and what was kept with them. Plain
 //! data, no streams; [`super::shard`] is the only one that changes it.
 
-use super::{Group, Owner, Session};
+use super::{Group, Session};
 use crate::domain::id::Uid;
-use indexmap::IndexSet;
 use slab::Slab;
+use smallvec::SmallVec;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
@@ -14,18 +14,30 @@ pub type Slot = usize;
 pub struct Member {
     /// The connection id of its client_id.
     pub id: u32,
-    pub owner: Option<Owner>,
     pub uid: Option<Uid>,
-    pub groups: Vec<Group>,
+    joined: Vec<Joined>,
     pub session: Option<Session>,
+}
+
+/// A group a connection is in, and where in its list: leaving looks nowhere else.
+struct Joined {
+    group: Group,
+    place: u32,
+}
+
+impl Member {
+    pub fn groups(&self) -> impl Iterator<Item = &Group> {
+        self.joined.iter().map(|joined| &joined.group)
+    }
 }
 
 #[derive(Default)]
 pub struct Registry {
     members: Slab<Member>,
     ids: HashMap<u32, u32>,
-    uids: HashMap<Uid, Vec<u32>>,
-    groups: HashMap<Group, IndexSet<u32>>,
+    /// Most people have one connection: a second still needs no memory of its own.
+    uids: HashMap<Uid, SmallVec<[u32; 2]>>,
+    groups: HashMap<Group, Vec<u32>>,
     /// Groups whose people may be others than when this was last taken.
     changed: HashSet<Group>,
 }
@@ -59,8 +71,8 @@ impl Registry {
         self.groups.len()
     }
 
-    pub fn insert(&mut self, id: u32, owner: Option<Owner>) -> Slot {
-        let slot = self.members.insert(Member { id, owner, uid: None, groups: Vec::new(), session: None });
+    pub fn insert(&mut self, id: u32) -> Slot {
+        let slot = self.members.insert(Member { id, uid: None, joined: Vec::new(), session: None });
         self.ids.insert(id, slot as u32);
         slot
     }
@@ -68,8 +80,8 @@ impl Registry {
     pub fn remove(&mut self, slot: Slot) {
         let Some(member) = self.members.try_remove(slot) else { return };
         self.ids.remove(&member.id);
-        for group in &member.groups {
-            self.strike(slot, group);
+        for Joined { group, place } in &member.joined {
+            self.strike(group, *place);
         }
         if let Some(uid) = &member.uid {
             self.forget_uid(slot, uid);
@@ -91,35 +103,34 @@ impl Registry {
             return;
         }
         // The table's own copy of the name, shared by all its connections.
-        let name = self.uids.get_key_value(uid).map_or_else(|| uid.clone(), |(name, _)| name.clone());
+        let name = self.uids.get_key_value(uid).map_or_else(|| uid.apart(), |(name, _)| name.clone());
         let before = member.uid.replace(name.clone());
-        self.changed.extend(member.groups.iter().cloned());
+        self.changed.extend(member.groups().cloned());
         if let Some(before) = before {
             self.forget_uid(slot, &before);
         }
-        self.uids.entry(name).or_insert_with(|| Vec::with_capacity(1)).push(slot as u32);
+        self.uids.entry(name).or_default().push(slot as u32);
     }
 
     /// Takes the uid away, whatever it is.
     pub fn unbind_uid(&mut self, slot: Slot) {
         let Some(member) = self.members.get_mut(slot) else { return };
         let Some(before) = member.uid.take() else { return };
-        self.changed.extend(member.groups.iter().cloned());
+        self.changed.extend(member.groups().cloned());
         self.forget_uid(slot, &before);
     }
 
     /// False: it was in already.
     pub fn join_group(&mut self, slot: Slot, group: &Group) -> bool {
-        let Some(member) = self.members.get_mut(slot) else { return false };
-        // The table's own copy of the name, shared by all who are in.
-        let name = match self.groups.get_key_value(group) {
-            Some((_, slots)) if slots.contains(&(slot as u32)) => return false,
-            Some((name, _)) => name.clone(),
-            None => group.clone(),
+        let Some(member) = self.members.get_mut(slot).filter(|member| !member.groups().any(|joined| joined == group)) else {
+            return false;
         };
-        member.groups.reserve_exact(1);
-        member.groups.push(name.clone());
-        self.groups.entry(name.clone()).or_default().insert(slot as u32);
+        // The table's own copy of the name, shared by all who are in.
+        let name = self.groups.get_key_value(group).map_or_else(|| Group::new(group.as_str()), |(name, _)| name.clone());
+        let slots = self.groups.entry(name.clone()).or_default();
+        member.joined.reserve_exact(1);
+        member.joined.push(Joined { group: name.clone(), place: slots.len() as u32 });
+        slots.push(slot as u32);
         self.changed.insert(name);
         true
     }
@@ -127,9 +138,9 @@ impl Registry {
     /// False: it was not in.
     pub fn leave_group(&mut self, slot: Slot, group: &Group) -> bool {
         let Some(member) = self.members.get_mut(slot) else { return false };
-        let Some(place) = member.groups.iter().position(|joined| joined == group) else { return false };
-        member.groups.swap_remove(place);
-        self.strike(slot, group);
+        let Some(at) = member.groups().position(|joined| joined == group) else { return false };
+        let Joined { place, .. } = member.joined.swap_remove(at);
+        self.strike(group, place);
         true
     }
 
@@ -138,7 +149,7 @@ impl Registry {
         let Some(slots) = self.groups.remove(group) else { return 0 };
         for slot in &slots {
             if let Some(member) = self.members.get_mut(*slot as Slot) {
-                member.groups.retain(|joined| joined != group);
+                member.joined.retain(|joined| joined.group != *group);
             }
         }
         self.changed.insert(group.clone());
@@ -162,11 +173,6 @@ impl Registry {
         self.uids.get(uid).into_iter().flatten().map(|slot| *slot as Slot)
     }
 
-    /// A look at every connection: sessions end rarely, so no table is kept for this.
-    pub fn of_owner(&self, owner: Owner) -> impl Iterator<Item = Slot> {
-        self.members.iter().filter(move |(_, member)| member.owner == Some(owner)).map(|(slot, _)| slot)
-    }
-
     pub fn groups(&self) -> impl Iterator<Item = (&Group, usize)> {
         self.groups.iter().map(|(group, slots)| (group, slots.len()))
     }
@@ -187,9 +193,14 @@ impl Registry {
         std::mem::take(&mut self.changed)
     }
 
-    fn strike(&mut self, slot: Slot, group: &Group) {
+    /// Takes a place out of a group's list; the last in the list gets it.
+    fn strike(&mut self, group: &Group, place: u32) {
         let Some(slots) = self.groups.get_mut(group) else { return };
-        slots.swap_remove(&(slot as u32));
+        slots.swap_remove(place as usize);
+        let moved = slots.get(place as usize).and_then(|moved| self.members.get_mut(*moved as Slot));
+        if let Some(joined) = moved.and_then(|member| member.joined.iter_mut().find(|joined| joined.group == *group)) {
+            joined.place = place;
+        }
         if slots.is_empty() {
             self.groups.remove(group);
         }
@@ -268,7 +279,7 @@ mod tests {
                     Command::Connect(c) => {
                         if let Some(slot) = slot(&registry, c) { registry.remove(slot); }
                         model.insert(c, Known::default());
-                        registry.insert(c, None);
+                        registry.insert(c);
                     }
                     Command::Remove(c) => {
                         let known = model.remove(&c).is_some();
@@ -322,7 +333,7 @@ mod tests {
                     let member = registry.get(registry.slot_of(*id).unwrap()).unwrap();
                     prop_assert_eq!(&member.uid, &known.uid.map(uid));
                     let groups: HashSet<_> = known.groups.iter().map(|n| group(*n)).collect();
-                    prop_assert_eq!(member.groups.iter().cloned().collect::<HashSet<_>>(), groups);
+                    prop_assert_eq!(member.groups().cloned().collect::<HashSet<_>>(), groups);
                     prop_assert_eq!(&member.session, &known.session.map(session));
                 }
             }

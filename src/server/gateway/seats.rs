@@ -60,7 +60,7 @@ struct Taken {
 pub struct Seat {
     seats: Arc<Seats>,
     pub address: IpAddr,
-    pub owner: Option<Owner>,
+    owner: Option<Box<Owner>>,
     shaking_hands: bool,
 }
 
@@ -82,7 +82,7 @@ impl Seats {
         if let Err(full) = taken {
             metrics::counter!("roomcast_sockets_refused_total", "bound" => full.bound()).increment(1);
         }
-        taken.map(|()| Seat { seats: self.clone(), address, owner, shaking_hands: true })
+        taken.map(|()| Seat { seats: self.clone(), address, owner: owner.map(Box::new), shaking_hands: true })
     }
 
     fn try_take(&self, address: IpAddr, owner: Option<Owner>) -> Result<(), Full> {
@@ -140,6 +140,10 @@ impl Seats {
 }
 
 impl Seat {
+    pub fn owner(&self) -> Option<Owner> {
+        self.owner.as_deref().copied()
+    }
+
     /// The handshake is done.
     pub fn sit(&mut self) {
         if std::mem::take(&mut self.shaking_hands) {
@@ -153,7 +157,7 @@ impl Drop for Seat {
         let mut taken = self.seats.taken();
         taken.seats -= 1;
         taken.handshakes -= usize::from(self.shaking_hands);
-        if let Some(owner) = self.owner {
+        if let Some(owner) = self.owner() {
             give_up(&mut taken.by_session, owner);
         }
         give_up(&mut taken.by_address, self.address);

@@ -82,16 +82,16 @@ impl<S: Stream> Shard<S> {
     pub fn open(&mut self, stream: S, dialect: Dialect, mut seat: Seat, early: &[u8], now: Instant) -> Slot {
         seat.sit();
         let client = self.names.draw(self.index, |id| self.registry.slot_of(id).is_some());
-        let slot = self.registry.insert(client.connection, seat.owner);
+        let slot = self.registry.insert(client.connection);
         if self.connections.len() <= slot {
             self.connections.resize_with(slot + 1, || None);
         }
-        self.connections[slot] = Some(Connection::new(stream, dialect, seat, now, self.wheel.now));
+        self.connections[slot] = Some(Connection::new(stream, dialect, seat, self.wheel.now));
         self.say(slot, &Frame::text(Push::Init { client_id: client }.to_json().as_bytes()));
         metrics::counter!("roomcast_sockets_opened_total").increment(1);
         if !early.is_empty() {
-            let mut pongs = Vec::new();
-            let read = self.connection(slot).map(|connection| connection.feed(early, now, &mut |_, pong| pongs.push(pong)));
+            let (now_ms, mut pongs) = (self.wheel.ms(now), Vec::new());
+            let read = self.connection(slot).map(|connection| connection.feed(early, now_ms, &mut |_, pong| pongs.push(pong)));
             self.answer(slot, pongs, read, now);
         }
         slot
@@ -116,6 +116,11 @@ impl<S: Stream> Shard<S> {
 
     pub fn get(&self, slot: Slot) -> Option<&Connection<S>> {
         self.connections.get(slot)?.as_ref()
+    }
+
+    /// In whole steps of the wheel.
+    pub fn age(&self, connection: &Connection<S>) -> Duration {
+        self.wheel.step * self.wheel.now.saturating_sub(connection.opened)
     }
 
     /// Puts a publish into this round.
@@ -188,7 +193,7 @@ impl<S: Stream> Shard<S> {
             }
             if connection.outbox.behind_since().is_some() {
                 self.watched.insert(slot);
-            } else if connection.leaving.is_some() {
+            } else if connection.is_leaving() {
                 left.push(slot);
             }
         }
@@ -209,9 +214,9 @@ impl<S: Stream> Shard<S> {
     }
 
     pub fn readable(&mut self, slot: Slot, now: Instant) {
-        let (tick, mut pongs) = (self.wheel.now, Vec::new());
+        let (step, now_ms, mut pongs) = (self.wheel.now, self.wheel.ms(now), Vec::new());
         let Some(connection) = self.connections.get_mut(slot).and_then(Option::as_mut) else { return };
-        let read = connection.read(&mut self.scratch, now, tick, |_, pong| pongs.push(pong));
+        let read = connection.read(&mut self.scratch, now_ms, step, |_, pong| pongs.push(pong));
         self.answer(slot, pongs, Some(read), now);
     }
 
@@ -232,7 +237,7 @@ impl<S: Stream> Shard<S> {
 
     /// After what is queued the close frame is sent, and then the connection ends. The first reason stays.
     pub fn close(&mut self, slot: Slot, code: CloseCode, reason: &str, now: Instant) {
-        let Some(connection) = self.connection(slot).filter(|connection| connection.leaving.is_none()) else { return };
+        let Some(connection) = self.connection(slot).filter(|connection| !connection.is_leaving()) else { return };
         connection.leave(now + CLOSE_WITHIN, false);
         metrics::counter!("roomcast_sockets_closed_by_us_total", "code" => code.0.to_string()).increment(1);
         self.say(slot, &Frame::close(code, reason));
@@ -241,7 +246,7 @@ impl<S: Stream> Shard<S> {
 
     /// A farewell, whatever is queued, for who is about to be closed.
     pub fn say_farewell(&mut self, slot: Slot, farewell: &Frame) {
-        if self.get(slot).is_some_and(|connection| connection.leaving.is_none()) {
+        if self.get(slot).is_some_and(|connection| !connection.is_leaving()) {
             self.say(slot, farewell);
         }
     }
@@ -259,7 +264,9 @@ impl<S: Stream> Shard<S> {
     }
 
     pub fn of_owner(&self, owner: Owner) -> Vec<Slot> {
-        self.registry.of_owner(owner).collect()
+        // A look at every connection: sessions end rarely, so no table is kept for this.
+        let is_theirs = |slot: &Slot| self.get(*slot).is_some_and(|connection| connection.seat.owner() == Some(owner));
+        self.registry.all().filter(is_theirs).collect()
     }
 
     pub fn of_uid(&self, uid: &Uid) -> Vec<Slot> {
@@ -268,7 +275,7 @@ impl<S: Stream> Shard<S> {
 
     /// Sees off up to `count` of those who were not yet: `bye`, each with its own time to come back, and the close frame.
     pub fn see_off(&mut self, count: usize, mut reconnect_after_ms: impl FnMut() -> u64, now: Instant) {
-        let staying = |connection: &Connection<S>| connection.leaving.is_none();
+        let staying = |connection: &Connection<S>| !connection.is_leaving();
         let slots = (0..self.connections.len()).filter(|slot| self.get(*slot).is_some_and(staying)).take(count);
         for slot in slots.collect::<Vec<_>>() {
             if self.get(slot).is_some_and(|connection| connection.dialect == Dialect::V1) {
@@ -322,7 +329,7 @@ impl<S: Stream> Shard<S> {
             {
                 queue_bytes += connection.outbox.unsent_bytes() as u64;
                 behind += 1;
-                if connection.leaving.is_none() && now.saturating_duration_since(since) >= slow_after {
+                if !connection.is_leaving() && now.saturating_duration_since(since) >= slow_after {
                     self.close(slot, CloseCode::SLOW, CloseCode::SLOW.reason(), now);
                 }
             }
@@ -341,7 +348,7 @@ impl<S: Stream> Shard<S> {
             Some(Read::Gone) => self.remove(slot),
             Some(Read::Ours(code)) => self.close(slot, code, code.reason(), now),
             Some(Read::Theirs(code)) => {
-                let Some(connection) = self.connection(slot).filter(|connection| connection.leaving.is_none()) else { return };
+                let Some(connection) = self.connection(slot).filter(|connection| !connection.is_leaving()) else { return };
                 connection.leave(now + CLOSE_WITHIN, true);
                 let answer = code.map_or_else(Frame::close_without_code, |code| Frame::close(code, ""));
                 self.say(slot, &answer);
@@ -359,7 +366,7 @@ impl<S: Stream> Shard<S> {
         };
         if connection.is_done(now) {
             self.remove(slot);
-        } else if connection.leaving.is_none() && connection.outbox.behind_since().is_none() {
+        } else if !connection.is_leaving() && connection.outbox.behind_since().is_none() {
             self.watched.swap_remove(&slot);
         }
     }
@@ -396,6 +403,10 @@ impl<S: Stream> Shard<S> {
 }
 
 impl Wheel {
+    fn ms(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.began).as_millis() as u64
+    }
+
     fn reached(&self, now: Instant) -> u32 {
         (now.saturating_duration_since(self.began).as_millis() / self.step.as_millis().max(1)) as u32
     }

@@ -34,11 +34,15 @@ where
     let people = Router::new()
         // Pages and the server functions of app/api.rs: /session/*, /gateway/*, /page/*.
         .leptos_routes_with_context(&site, generate_route_list(app), context, shell)
-        // The push channel.
-        .route("/ws", get(socket::open))
         .fallback(not_found)
         .layer(from_fn_with_state(site.clone(), forms::admit));
     let operators = Router::new().route("/readyz", get(telemetry::readyz)).route("/metrics", get(telemetry::figures));
+
+    // The push channel: a crowd comes back at once, so what only pages need is not in its way.
+    let sockets = Router::new()
+        .route("/ws", get(socket::open))
+        .layer(from_fn(refusals::say))
+        .layer(from_fn_with_state(site.clone(), asked::find_out));
 
     people
         // Back ends: the gateway's API, by key.
@@ -48,6 +52,7 @@ where
         .layer(from_fn_with_state(site.clone(), asked::find_out))
         .layer(cors(&site))
         .layer(from_fn(files))
+        .merge(sockets)
         .route("/healthz", get(telemetry::healthz))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(pages::secure))

@@ -69,7 +69,11 @@ where
     Method { name, scope, says, takes: schema::<I>(), answers: schema::<O>(), call: Box::new(call) }
 }
 
-fn read<I: DeserializeOwned>(input: Value) -> Result<I, NotDone> {
+/// Serde would take a list for a struct, field by field.
+pub fn read<I: DeserializeOwned>(input: Value) -> Result<I, NotDone> {
+    if !input.is_object() {
+        return Err(NotDone::malformed("body", "a JSON object is wanted"));
+    }
     serde_path_to_error::deserialize(input).map_err(|error| {
         let detail = error.inner().to_string();
         let path = error.path().to_string();

@@ -23,7 +23,7 @@ use axum::{Extension, Json, Router};
 use futures_util::future::join_all;
 use method::{Method, NotDone};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -79,7 +79,7 @@ async fn call(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Batch {
-    calls: Vec<OneCall>,
+    calls: Vec<Map<String, Value>>,
 }
 
 #[derive(Deserialize)]
@@ -93,11 +93,13 @@ struct OneCall {
 async fn batch(State(site): State<Site>, Extension(asked): Extension<Asked>, headers: HeaderMap, body: Body) -> Response {
     let outcome = async {
         let key = key(&site, &asked, &headers).await?;
-        let Batch { calls } =
-            serde_json::from_value(read(&site, body).await?).map_err(|error| NotDone::malformed("calls", error.to_string()))?;
+        let Batch { calls } = method::read(read(&site, body).await?)?;
         if calls.len() > MAX_CALLS {
             return Err(NotDone::malformed("calls", format!("at most {MAX_CALLS} calls")));
         }
+        let calls = calls.into_iter().map(|call| method::read(call.into()));
+        let calls: Vec<OneCall> =
+            calls.collect::<Result<_, _>>().map_err(|not_done| NotDone::malformed("calls", not_done.detail))?;
         let results = calls.into_iter().map(|OneCall { method, params }| {
             let (site, key) = (&site, &key);
             async move { done(site, key, &method, params).await }

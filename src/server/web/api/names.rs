@@ -6,10 +6,10 @@ use crate::server::gateway::Group;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
+use serde_json::{Number, Value};
 use std::borrow::Cow;
 
-/// Names in one list, and the characters of a group's.
-pub const MAX_NAMES: usize = 10_000;
+/// Characters of a group's name.
 const MAX_GROUP: usize = 128;
 
 #[derive(Clone)]
@@ -42,20 +42,18 @@ impl<T> OneOrMany<T> {
 }
 
 /// PHP knows no difference between 7 and "7" as a name.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum TextOrNumber {
-    Text(String),
-    Number(i64),
+fn text_or_number(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text),
+        Value::Number(number) => whole(&number).map(|number| number.to_string()),
+        _ => None,
+    }
 }
 
-impl TextOrNumber {
-    fn into_text(self) -> String {
-        match self {
-            Self::Text(text) => text,
-            Self::Number(number) => number.to_string(),
-        }
-    }
+/// JSON knows no difference between 7 and 7.0; past 2^53 such a one may have been another number before it was rounded.
+fn whole(number: &Number) -> Option<i64> {
+    let is_exact = |number: &f64| number.fract() == 0.0 && number.abs() < (1_i64 << f64::MANTISSA_DIGITS) as f64;
+    number.as_i64().or_else(|| number.as_f64().filter(is_exact).map(|number| number as i64))
 }
 
 impl<'de> Deserialize<'de> for Who {
@@ -66,17 +64,16 @@ impl<'de> Deserialize<'de> for Who {
 
 impl<'de> Deserialize<'de> for UidName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = TextOrNumber::deserialize(deserializer).map_err(|_| D::Error::custom("a uid is a text or a whole number"))?;
-        let uid = text.into_text().parse();
-        uid.map(Self).map_err(|_| D::Error::custom("a uid has 1 to 64 bytes and no control characters"))
+        let text = text_or_number(Value::deserialize(deserializer)?);
+        let text = text.ok_or_else(|| D::Error::custom("a uid is a text or a whole number"))?;
+        text.parse().map(Self).map_err(|_| D::Error::custom("a uid has 1 to 64 bytes and no control characters"))
     }
 }
 
 impl<'de> Deserialize<'de> for GroupName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text =
-            TextOrNumber::deserialize(deserializer).map_err(|_| D::Error::custom("a group is a text or a whole number"))?;
-        let text = text.into_text();
+        let text = text_or_number(Value::deserialize(deserializer)?);
+        let text = text.ok_or_else(|| D::Error::custom("a group is a text or a whole number"))?;
         if text.is_empty() || text.chars().count() > MAX_GROUP {
             return Err(D::Error::custom("a group's name has 1 to 128 characters"));
         }
@@ -86,11 +83,9 @@ impl<'de> Deserialize<'de> for GroupName {
 
 impl<'de> Deserialize<'de> for Code {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let code = u16::deserialize(deserializer)?;
-        if code != 1000 && !(3000..5000).contains(&code) {
-            return Err(D::Error::custom("a close code is 1000 or 3000 to 4999"));
-        }
-        Ok(Self(CloseCode(code)))
+        let code = whole(&Number::deserialize(deserializer)?).and_then(|code| u16::try_from(code).ok());
+        let code = code.filter(|code| *code == 1000 || (3000..5000).contains(code));
+        code.map(|code| Self(CloseCode(code))).ok_or_else(|| D::Error::custom("a close code is 1000 or 3000 to 4999"))
     }
 }
 
@@ -118,14 +113,15 @@ schema!(Who, {
     "description": "A client_id: the 20 hex digits that `init` tells the page",
 });
 schema!(UidName, {
-    "description": "A person's name at the site: 1 to 64 bytes of text, or a whole number",
+    "description": "A person's name at the site: 1 to 64 bytes of text without control characters, or a whole number",
+    // JSON Schema counts characters, not bytes: that is left to `format`.
     "anyOf": [
-        {"type": "string", "minLength": 1, "maxLength": 64, "format": "uid"},
+        {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", "format": "uid"},
         {"type": "integer", "minimum": i64::MIN, "maximum": i64::MAX},
     ],
 });
 schema!(GroupName, {
-    "description": "A group's name: a text, or a whole number",
+    "description": "A group's name: 1 to 128 characters, or a whole number",
     "anyOf": [
         {"type": "string", "minLength": 1, "maxLength": MAX_GROUP},
         {"type": "integer", "minimum": i64::MIN, "maximum": i64::MAX},
@@ -148,6 +144,6 @@ impl<T: JsonSchema> JsonSchema for OneOrMany<T> {
 
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let one = generator.subschema_for::<T>();
-        json_schema!({"anyOf": [one, {"type": "array", "items": one, "maxItems": MAX_NAMES}]})
+        json_schema!({"anyOf": [one, {"type": "array", "items": one}]})
     }
 }

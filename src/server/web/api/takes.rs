@@ -5,15 +5,16 @@ use super::names::{Code, GroupName, OneOrMany, UidName, Who};
 use super::payload;
 use crate::domain::{id::Uid, push::CloseCode};
 use crate::server::gateway::{Except, Group, Kick, Publication, Selection};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// A struct of what goes in: nothing but what is named, and what has a default may be left out.
 macro_rules! takes {
-    ($($name:ident { $($(#[$meta:meta])* $field:ident: $type:ty,)* })*) => {$(
+    ($($(#[$of:meta])* $name:ident { $($(#[$meta:meta])* $field:ident: $type:ty,)* })*) => {$(
         #[derive(Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
+        $(#[$of])*
         pub struct $name { $($(#[$meta])* pub $field: $type,)* }
     )*};
 }
@@ -29,6 +30,7 @@ takes! {
     MaybeGroup {
         #[serde(default)] group: MaybeEmpty,
     }
+    #[schemars(transform = raw_is_text)]
     ToAll {
         message: Value,
         #[serde(default)] client_id_array: Option<Vec<Who>>,
@@ -37,12 +39,14 @@ takes! {
         #[serde(default)] raw: bool,
         #[serde(default)] base64: bool,
     }
+    #[schemars(transform = raw_is_text)]
     ToClient {
         client_id: Who,
         message: Value,
         #[serde(default)] raw: bool,
         #[serde(default)] base64: bool,
     }
+    #[schemars(transform = raw_is_text)]
     ToUid {
         uid: OneOrMany<UidName>,
         message: Value,
@@ -50,6 +54,7 @@ takes! {
         #[serde(default)] raw: bool,
         #[serde(default)] base64: bool,
     }
+    #[schemars(transform = raw_is_text)]
     ToGroup {
         group: OneOrMany<GroupName>,
         message: Value,
@@ -63,13 +68,15 @@ takes! {
         /// Said before the close, if it is given and not null.
         #[serde(default)] message: Option<Value>,
         #[serde(default)] code: Option<Code>,
-        #[serde(default)] #[schemars(length(max = 123))] reason: Option<String>,
+        /// Of a longer one than 123 bytes the beginning is said.
+        #[serde(default)] reason: Option<String>,
     }
     CloseUid {
         uid: UidName,
         #[serde(default)] message: Option<Value>,
         #[serde(default)] code: Option<Code>,
-        #[serde(default)] #[schemars(length(max = 123))] reason: Option<String>,
+        /// Of a longer one than 123 bytes the beginning is said.
+        #[serde(default)] reason: Option<String>,
     }
     Bind { client_id: Who, uid: UidName, }
     Unbind {
@@ -79,7 +86,34 @@ takes! {
     }
     Member { client_id: Who, group: GroupName, }
     Keep { client_id: Who, session: KeptSession, }
-    KeepText { client_id: Who, session: String, }
+    KeepText {
+        client_id: Who,
+        #[schemars(extend("format" = "json", "contentMediaType" = "application/json", "contentSchema" = {"type": "object"}))]
+        session: String,
+    }
+}
+
+/// What [`payload_of`] refuses, in the description.
+fn raw_is_text(schema: &mut Schema) {
+    let base64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$";
+    schema.insert(
+        "anyOf".into(),
+        json!([
+            {"properties": {"raw": {"const": false}, "base64": {"const": false}}},
+            {
+                "properties": {"raw": {"const": true}, "base64": {"const": false}, "message": {"type": "string"}},
+                "required": ["raw"],
+            },
+            {
+                "properties": {
+                    "raw": {"const": true},
+                    "base64": {"const": true},
+                    "message": {"type": "string", "contentEncoding": "base64", "pattern": base64},
+                },
+                "required": ["raw", "base64"],
+            },
+        ]),
+    );
 }
 
 /// A group, or `""` or null for everyone.
