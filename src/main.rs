@@ -86,6 +86,8 @@ async fn serve(config: Config) -> Outcome {
     let encryption = web::Encryption::new(&config.web)?;
     let gateway = Gateway::start(config.gateway.clone())?;
     let listener = listener(config.leptos.site_addr)?;
+    // The listener may be an inherited one.
+    config.check_address(listener.local_addr()?)?;
     // From here on an old process, if there is one, has given way.
     let succession = Succession::take_over(&config.storage.data_dir).await?;
     let store = Store::open(&config.storage).await?;
@@ -137,9 +139,7 @@ async fn serve(config: Config) -> Outcome {
     chat.close().await;
     store.close().await;
     closed.cancel();
-    if let Ok(Err(error)) = control.await {
-        tracing::warn!(%error, "the control socket did not work: no status, stop or reload from the command line");
-    }
+    let _ = control.await;
     tracing::info!("closed");
     Ok(())
 }

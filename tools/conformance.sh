@@ -42,7 +42,7 @@ say "the API: schemathesis, all its checks (a minute)"
 ROOMCAST_API_KEY=conformance target/debug/roomcast --addr 127.0.0.1:0 --data-dir "$work/data" --set limits.per_ip=off \
     >"$work/server" 2>&1 &
 at=$(address "$work/server")
-export SCHEMATHESIS_HOOKS=$PWD/tools/python/formats.py
+export SCHEMATHESIS_HOOKS=$PWD/tools/python/hooks.py
 # In its own folder: it keeps what it found where it runs.
 cd "$work"
 if ! "$python/bin/schemathesis" --no-color run --header "Authorization: Bearer conformance" --max-examples 200 --seed 1 \

@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 const BUILT_IN: &str = include_str!("../../Leptos.toml");
 const FILE: &str = "Leptos.toml";
 
+/// The wheel that pings and judges turns no faster than a hundred times a second.
+const MIN_WAIT_MS: u64 = 20;
 /// Names that tests and other tools use, beside `ROOMCAST_<TABLE>_<KEY>`.
 const SHORT_NAMES: [(&str, &str); 3] = [
     ("ROOMCAST_DATA_DIR", "storage.data_dir"),
@@ -66,6 +68,10 @@ pub enum ConfigError {
     Leptos(String),
     #[error("limits.per_ip = \"off\" is for load tests: refused while the site listens on {0}, which is not loopback")]
     LimitsOffInPublic(SocketAddr),
+    #[error("web.tls_cert and web.tls_key go together")]
+    HalfATls,
+    #[error("gateway.ping_every_ms, pong_within_ms and slow_after_ms are {MIN_WAIT_MS} at least")]
+    TooShort,
     #[error("`{0}` is not an origin such as https://chat.example.com (web.public_url, allowed_origins, frame_ancestors)")]
     NotAnOrigin(String),
 }
@@ -109,10 +115,22 @@ impl Config {
         config.check()
     }
 
-    fn check(mut self) -> Result<Self, ConfigError> {
-        let addr = self.leptos.site_addr;
+    /// May the site listen there?
+    pub fn check_address(&self, addr: SocketAddr) -> Result<(), ConfigError> {
         if self.limits.per_ip == Switch::Off && !addr.ip().is_loopback() {
             return Err(ConfigError::LimitsOffInPublic(addr));
+        }
+        Ok(())
+    }
+
+    fn check(mut self) -> Result<Self, ConfigError> {
+        self.check_address(self.leptos.site_addr)?;
+        if self.web.tls_cert.as_os_str().is_empty() != self.web.tls_key.as_os_str().is_empty() {
+            return Err(ConfigError::HalfATls);
+        }
+        let Gateway { ping_every_ms, pong_within_ms, slow_after_ms, .. } = self.gateway;
+        if [ping_every_ms, pong_within_ms, slow_after_ms].iter().any(|ms| *ms < MIN_WAIT_MS) {
+            return Err(ConfigError::TooShort);
         }
         if self.limits.per_ip == Switch::Off {
             (self.gateway.max_per_address, self.gateway.max_per_session) = (usize::MAX, usize::MAX);
@@ -238,6 +256,14 @@ mod tests {
             assert!(matches!(load("", &[(&variable, value)], &[]), Err(ConfigError::NotAnOrigin(_))), "{key}");
         }
         assert!(load("", &[("ROOMCAST_WEB_ALLOWED_ORIGINS", "https://a.example,http://127.0.0.1:8080")], &[]).is_ok());
+    }
+
+    #[test]
+    fn what_would_not_do_what_it_says_is_refused() {
+        assert!(matches!(load("", &[("ROOMCAST_WEB_TLS_KEY", "key.pem")], &[]), Err(ConfigError::HalfATls)));
+        assert!(matches!(load("", &[("ROOMCAST_GATEWAY_PING_EVERY_MS", "0")], &[]), Err(ConfigError::TooShort)));
+        let public = load("", &[("ROOMCAST_LIMITS_PER_IP", "off")], &[]).unwrap().check_address("0.0.0.0:80".parse().unwrap());
+        assert!(matches!(public, Err(ConfigError::LimitsOffInPublic(_))), "an inherited listener");
     }
 
     #[test]

@@ -143,7 +143,7 @@ async fn two_thousand_sockets_get_what_is_theirs_and_nothing_else() {
                     expected.pushes.extend(std::iter::repeat_n(push.clone(), times));
                     count += times;
                 }
-                let except = Except { clients: vec![except.0], uids: vec![] };
+                let except = Except { clients: [except.0].into(), ..Except::default() };
                 let sent = gateway.send_to_group(vec![group(one), group(other)], except, text(&push)).await;
                 assert_eq!(sent.delivered().await, to(count), "{push}");
             }

@@ -110,8 +110,8 @@ impl ApiKeys {
         Ok(any)
     }
 
-    /// Whose secret this is. Removed and expired ones are nobody's.
-    pub async fn find(&self, secret: &str) -> Result<Option<ApiKey>, Refusal> {
+    /// Whose secret this is. Removed and expired ones are nobody's. `may_look` is asked before the database is.
+    pub async fn find(&self, secret: &str, may_look: impl FnOnce() -> Result<(), Refusal>) -> Result<Option<ApiKey>, Refusal> {
         let hash = hash(secret);
         if self.configured.as_ref().is_some_and(|configured| configured.ct_eq(&hash).into()) {
             return Ok(Some(ApiKey { name: "configured".into(), scopes: Scope::ALL.into(), expires_at: None }));
@@ -119,6 +119,7 @@ impl ApiKeys {
         let key = match self.known.get(&hash) {
             Some(key) => key,
             None => {
+                may_look()?;
                 let row = self.store.api_key(&hash).await.map_err(|error| refusal_of(&error, "api key"))?;
                 let key = row.map(|row| ApiKey { scopes: scopes(&row), name: row.name, expires_at: row.expires_at });
                 self.known.insert(hash, key.clone());
@@ -137,7 +138,8 @@ impl ApiKeys {
         let secret = format!("{PREFIX}{}", Token::random().reveal());
         let now = self.clock.now_ms();
         let words: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
-        let row = ApiKeyRow { name: name.into(), scopes: words.join(","), expires_at: lives_ms.map(|lives| now + lives) };
+        let row =
+            ApiKeyRow { name: name.into(), scopes: words.join(","), expires_at: lives_ms.map(|lives| now.saturating_add(lives)) };
         match self.store.put_api_key(&row, &hash(&secret), now).await {
             Ok(()) => Ok(Some(secret)),
             Err(StorageError::NameTaken) => Ok(None),

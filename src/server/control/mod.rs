@@ -14,7 +14,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use successor::Predecessor;
+use successor::{Predecessor, SERVES_WITHIN};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
@@ -25,6 +25,8 @@ const FILE: &str = "roomcast.sock";
 /// A request is a line of a few words.
 const MAX_REQUEST: u64 = 4096;
 const ASKED_WITHIN: Duration = Duration::from_secs(10);
+/// Longer than a reload may take.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(90);
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case")]
@@ -127,7 +129,13 @@ impl Control {
     }
 
     /// Answers until `closed`; the socket file is ours from now on.
-    pub async fn serve(self, closed: CancellationToken) -> io::Result<()> {
+    pub async fn serve(self, closed: CancellationToken) {
+        if let Err(error) = self.try_serve(closed).await {
+            tracing::error!(%error, "the control socket does not work: no status, stop or reload from the command line");
+        }
+    }
+
+    async fn try_serve(self, closed: CancellationToken) -> io::Result<()> {
         let path = self.0.data_dir.join(FILE);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -210,8 +218,9 @@ impl Control {
         }
         tell(stream, &Answer::Yours).await?;
         let mut line = String::new();
-        let read = stream.take(MAX_REQUEST).read_line(&mut line).await;
-        if matches!(read, Ok(1..)) {
+        let mut bounded = stream.take(MAX_REQUEST);
+        let read = tokio::time::timeout(SERVES_WITHIN, bounded.read_line(&mut line)).await;
+        if matches!(read, Ok(Ok(1..))) {
             self.0.predecessor.succeeded();
             let _ = succeeded.send(());
         }
@@ -260,7 +269,7 @@ impl Asked {
 
     pub async fn answer(&mut self) -> io::Result<Answer> {
         let mut line = String::new();
-        if self.0.read_line(&mut line).await? == 0 {
+        if tokio::time::timeout(ANSWERED_WITHIN, self.0.read_line(&mut line)).await?? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         Ok(serde_json::from_str(&line)?)

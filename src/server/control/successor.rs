@@ -17,7 +17,7 @@ const SUCCEEDS: &str = "ROOMCAST_SUCCEEDS";
 /// The first descriptor a process inherits (the convention of systemd's socket activation).
 const FIRST_FD: i32 = 3;
 /// A successor that does not serve within this is given up.
-const SERVES_WITHIN: Duration = Duration::from_secs(60);
+pub const SERVES_WITHIN: Duration = Duration::from_secs(60);
 
 #[derive(Debug, thiserror::Error)]
 pub enum SuccessionError {

@@ -11,6 +11,9 @@ use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::time::Instant;
 
+/// Bytes read at once from a peer that was told to go.
+const MAX_IGNORED: usize = 64 * 1024;
+
 pub struct Connection<S> {
     pub stream: S,
     pub dialect: Dialect,
@@ -66,7 +69,7 @@ impl<S: Stream> Connection<S> {
 
     pub fn push(&mut self, round: &mut Round, frame: &Frame, held: Range<u32>, limit_bytes: usize) -> Queued {
         if self.is_leaving() {
-            return Queued::Slow;
+            return Queued::Leaving;
         }
         self.outbox.push(round, frame, held, limit_bytes, self.dialect)
     }
@@ -85,6 +88,7 @@ impl<S: Stream> Connection<S> {
     /// Reads until the stream is dry. Pings are answered through `pong`; everything else is only counted.
     /// `now_ms` is any steady clock.
     pub fn read(&mut self, scratch: &mut [u8], now_ms: u64, step: u32, mut pong: impl FnMut(&mut Self, Frame)) -> Read {
+        let mut ignored = 0;
         loop {
             let count = match self.stream.read(scratch) {
                 Ok(0) => return Read::Gone,
@@ -94,8 +98,12 @@ impl<S: Stream> Connection<S> {
                 Err(_) => return Read::Gone,
             };
             self.heard = step;
-            // After the close frame nothing that comes is looked at: its end is awaited.
+            // After the close frame nothing that comes is looked at: its end is awaited, but not by who goes on talking.
             if self.is_leaving() {
+                ignored += count;
+                if ignored > MAX_IGNORED {
+                    return Read::Gone;
+                }
                 continue;
             }
             match self.feed(&scratch[..count], now_ms, &mut pong) {

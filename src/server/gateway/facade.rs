@@ -44,6 +44,8 @@ struct Shared {
     /// Bytes that may wait for the shards, all together: whoever posts more waits.
     room: Arc<Semaphore>,
     next: AtomicUsize,
+    /// Held while a publish is posted to the shards.
+    posting: Mutex<()>,
     /// Hashes uids alike on every shard.
     hasher: RandomState,
 }
@@ -97,6 +99,7 @@ impl Gateway {
             threads: Mutex::new(threads),
             room: Arc::new(Semaphore::new(settings.command_bytes.max(COMMAND_BYTES))),
             next: AtomicUsize::new(0),
+            posting: Mutex::new(()),
             hasher: RandomState::new(),
             settings,
         })))
@@ -136,7 +139,6 @@ impl Gateway {
         self.publish(Target::Groups(groups), except, publication).await
     }
 
-    /// Publishes reach every shard in the order of these calls' ends.
     async fn publish(&self, mut target: Target, except: Except, publication: Publication) -> Sent {
         let mut shards: Vec<_> = (0..self.0.shards.len()).collect();
         if let Target::Clients(clients) = &mut target {
@@ -146,9 +148,11 @@ impl Gateway {
             clients.retain(|client| self.0.names.shard(*client).is_some());
             shards.retain(|shard| clients.iter().any(|client| self.0.names.shard(*client) == Some(*shard)));
         }
-        let room = self.room(COMMAND_BYTES + publication.weight()).await;
+        let room = self.room(COMMAND_BYTES + publication.weight() + target.weight() + except.weight()).await;
         let (publish, report) = Publish::new(target, except, publication, shards.len(), room);
         let publish = Arc::new(publish);
+        // Two publishes are in one order on all shards, and so before all eyes.
+        let _in_order = self.0.posting.lock().unwrap_or_else(PoisonError::into_inner);
         for shard in shards {
             self.0.shards[shard].post(Command::Publish(publish.clone()));
         }

@@ -38,6 +38,8 @@ pub enum Queued {
     Waits,
     /// Skipped: the queue is full.
     Slow,
+    /// The connection is closing: nothing else reaches it.
+    Leaving,
     /// More is due in this round than may wait: write, then offer it again.
     WriteFirst,
 }
@@ -90,13 +92,7 @@ impl Outbox {
             let count = round.slices(due, &mut slices);
             written = taken(stream.write_vectored(&slices[..count]))?;
             if written < bytes {
-                let mut skip = written;
-                let rest = round.bytes(due).filter_map(|span| {
-                    let cut = skip.min(span.len());
-                    skip -= cut;
-                    (cut < span.len()).then(|| Bytes::copy_from_slice(&span[cut..]))
-                });
-                let frames = rest.collect();
+                let frames = round.rest(due, written).collect();
                 self.behind = Some(Box::new(Behind { frames, bytes: bytes - written, skipped: vec![], progress_at: now }));
             }
         }

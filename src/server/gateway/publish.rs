@@ -2,9 +2,11 @@
 //! the publisher is told; when the last has written it, how long it took is noted.
 
 use super::frame::Publication;
+use super::names::Names;
 use super::registry::Slot;
 use super::{Group, registry::Registry};
 use crate::domain::id::{ClientId, Uid};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -23,8 +25,8 @@ pub enum Target {
 /// Who is left out of it.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Except {
-    pub clients: Vec<ClientId>,
-    pub uids: Vec<Uid>,
+    pub clients: HashSet<ClientId>,
+    pub uids: HashSet<Uid>,
 }
 
 /// What became of a publish on this node.
@@ -88,7 +90,7 @@ impl Publish {
     }
 
     /// Its receivers on one shard, by slot.
-    pub fn receivers<'a>(&'a self, registry: &'a Registry) -> Box<dyn Iterator<Item = Slot> + 'a> {
+    pub fn receivers<'a>(&'a self, registry: &'a Registry, names: Names) -> Box<dyn Iterator<Item = Slot> + 'a> {
         let all: Box<dyn Iterator<Item = Slot>> = match &self.target {
             Target::All => Box::new(registry.all()),
             Target::Clients(clients) => Box::new(clients.iter().filter_map(|client| registry.slot_of(client.connection))),
@@ -98,13 +100,35 @@ impl Publish {
         if self.except.clients.is_empty() && self.except.uids.is_empty() {
             return all;
         }
-        Box::new(all.filter(|slot| registry.get(*slot).is_some_and(|member| !self.except.covers(member.id, member.uid.as_ref()))))
+        let is_meant = move |slot: &Slot| {
+            registry.get(*slot).is_some_and(|member| !self.except.covers(names.name(member.id), member.uid.as_ref()))
+        };
+        Box::new(all.filter(is_meant))
+    }
+}
+
+/// What a name in a list weighs, in bytes.
+const NAME_BYTES: usize = 64;
+
+impl Target {
+    pub fn weight(&self) -> usize {
+        NAME_BYTES
+            * match self {
+                Self::All => 0,
+                Self::Clients(clients) => clients.len(),
+                Self::Uids(uids) => uids.len(),
+                Self::Groups(groups) => groups.len(),
+            }
     }
 }
 
 impl Except {
-    fn covers(&self, id: u32, uid: Option<&Uid>) -> bool {
-        self.clients.iter().any(|client| client.connection == id) || uid.is_some_and(|uid| self.uids.contains(uid))
+    pub fn weight(&self) -> usize {
+        NAME_BYTES * (self.clients.len() + self.uids.len())
+    }
+
+    fn covers(&self, client: ClientId, uid: Option<&Uid>) -> bool {
+        self.clients.contains(&client) || uid.is_some_and(|uid| self.uids.contains(uid))
     }
 }
 

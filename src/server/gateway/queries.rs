@@ -3,10 +3,10 @@
 
 use super::facade::Gateway;
 use super::figures::Counted;
-use super::registry::{People, Slot};
+use super::registry::{Member, People, Slot};
 use super::shard::Shard;
 use super::stream::Socket;
-use super::{Dialect, Group, Session};
+use super::{Dialect, Group};
 use crate::domain::id::{ClientId, Uid};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -21,15 +21,6 @@ pub enum Selection {
     /// Connections of any of these people.
     Uids(Vec<Uid>),
     Clients(Vec<ClientId>),
-}
-
-/// One connection, and what is known of it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Client {
-    pub id: ClientId,
-    pub uid: Option<Uid>,
-    pub groups: Vec<Group>,
-    pub session: Option<Session>,
 }
 
 /// A line of `roomcast connections`.
@@ -56,38 +47,26 @@ pub struct ShardLine {
 }
 
 impl Gateway {
-    pub async fn select(&self, selection: Selection) -> Vec<Client> {
+    /// Of each of them whatever `pick` takes, so that nothing is copied that nobody wants.
+    pub async fn select<T: Send + 'static>(
+        &self,
+        selection: Selection,
+        pick: impl Fn(ClientId, &Member) -> T + Clone + Send + 'static,
+    ) -> Vec<T> {
         let found = self.all(move |shard, _| {
-            let pick = |slot| {
-                let member = shard.registry.get(slot)?;
-                let id = shard.client_id(slot)?;
-                Some(Client {
-                    id,
-                    uid: member.uid.clone(),
-                    groups: member.groups().cloned().collect(),
-                    session: member.session.clone(),
-                })
-            };
+            let pick = |slot| Some(pick(shard.client_id(slot)?, shard.registry.get(slot)?));
             slots(shard, &selection).into_iter().filter_map(pick).collect::<Vec<_>>()
         });
-        found.await.concat()
+        found.await.into_iter().flatten().collect()
     }
 
-    pub async fn client(&self, client: ClientId) -> Option<Client> {
-        self.on(client, move |shard, slot, _| {
-            let member = shard.registry.get(slot)?;
-            let (uid, groups, session) = (member.uid.clone(), member.groups().cloned().collect(), member.session.clone());
-            Some(Client { id: client, uid, groups, session })
-        })
-        .await
-        .flatten()
+    /// The same of one. `None`: no such connection here.
+    pub async fn look<T: Send + 'static>(&self, client: ClientId, pick: impl FnOnce(&Member) -> T + Send + 'static) -> Option<T> {
+        self.on(client, |shard, slot, _| shard.registry.get(slot).map(pick)).await.flatten()
     }
 
     pub async fn client_ids(&self, selection: Selection) -> Vec<ClientId> {
-        let ids = self.all(move |shard, _| {
-            slots(shard, &selection).into_iter().filter_map(|slot| shard.client_id(slot)).collect::<Vec<_>>()
-        });
-        ids.await.concat()
+        self.select(selection, |id, _| id).await
     }
 
     pub async fn client_count(&self, selection: Selection) -> usize {
@@ -101,9 +80,9 @@ impl Gateway {
     /// Each asked uid with its connections, none if it is offline.
     pub async fn client_ids_by_uid(&self, uids: Vec<Uid>) -> BTreeMap<Uid, Vec<ClientId>> {
         let mut found: BTreeMap<_, _> = uids.iter().map(|uid| (uid.clone(), Vec::new())).collect();
-        for client in self.select(Selection::Uids(uids)).await {
-            if let Some(clients) = client.uid.and_then(|uid| found.get_mut(&uid)) {
-                clients.push(client.id);
+        for (id, uid) in self.select(Selection::Uids(uids), |id, member| (id, member.uid.clone())).await {
+            if let Some(clients) = uid.and_then(|uid| found.get_mut(&uid)) {
+                clients.push(id);
             }
         }
         found
@@ -145,9 +124,7 @@ impl Gateway {
     }
 
     pub async fn groups_of(&self, client: ClientId) -> Option<Vec<Group>> {
-        self.on(client, |shard, slot, _| shard.registry.get(slot).map(|member| member.groups().cloned().collect()))
-            .await
-            .flatten()
+        self.look(client, |member| member.groups().cloned().collect()).await
     }
 
     /// Groups whose people may have changed since the last call, each with how many they are now: a uid counts once
@@ -179,7 +156,7 @@ impl Gateway {
 
     /// At most `limit` of each shard.
     pub async fn connection_lines(&self, limit: usize) -> Vec<ConnectionLine> {
-        let lines = self.all(move |shard, _| {
+        let lines = self.all(move |shard, now| {
             let line = |slot: Slot| {
                 let (member, connection) = (shard.registry.get(slot)?, shard.get(slot)?);
                 Some(ConnectionLine {
@@ -191,12 +168,12 @@ impl Gateway {
                     groups: member.groups().map(|group| group.as_str().to_owned()).collect(),
                     queued_bytes: connection.outbox.unsent_bytes(),
                     sent_bytes: connection.sent_bytes,
-                    age_s: shard.age(connection).as_secs(),
+                    age_s: shard.age(connection, now).as_secs(),
                 })
             };
             shard.registry.all().take(limit).filter_map(line).collect::<Vec<_>>()
         });
-        lines.await.concat()
+        lines.await.into_iter().flatten().collect()
     }
 }
 

@@ -14,10 +14,12 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
 
 const BELL: Token = Token(usize::MAX);
+/// After the system failed us, the next try waits this long.
+const AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// Events taken from the system at once.
 const EVENTS: usize = 1024;
 
@@ -82,7 +84,10 @@ impl Reactor {
         loop {
             match catch_unwind(AssertUnwindSafe(|| self.serve())) {
                 Ok(Ok(())) => break,
-                Ok(Err(error)) => tracing::error!(%error, shard = self.index, "a shard's poll failed: its connections are gone"),
+                Ok(Err(error)) => {
+                    tracing::error!(%error, shard = self.index, "a shard's poll failed: its connections are gone");
+                    std::thread::sleep(AGAIN_AFTER);
+                }
                 // What it held may be half changed: the clients come back to an empty one.
                 Err(_) => tracing::error!(shard = self.index, "a shard panicked: its connections are gone"),
             }
@@ -96,6 +101,19 @@ impl Reactor {
         let mut events = Events::with_capacity(EVENTS);
         let mut commands = Vec::new();
         loop {
+            // First what was posted, since the bell may have been heard by who served before.
+            let now = Instant::now();
+            self.mailbox.take(&mut commands);
+            for command in commands.drain(..) {
+                match command {
+                    Command::Open(opening) => self.open(&mut shard, *opening, now),
+                    Command::Publish(publish) => shard.publish(publish, now),
+                    Command::Do(act, _room) => act(&mut shard, now),
+                    Command::Stop => return Ok(()),
+                }
+            }
+            shard.flush(now);
+            shard.tick(now);
             match self.poll.poll(&mut events, shard.next_tick(Instant::now())) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 polled => polled?,
@@ -110,17 +128,6 @@ impl Reactor {
                     shard.readable(slot, now);
                 }
             }
-            self.mailbox.take(&mut commands);
-            for command in commands.drain(..) {
-                match command {
-                    Command::Open(opening) => self.open(&mut shard, *opening, now),
-                    Command::Publish(publish) => shard.publish(publish, now),
-                    Command::Do(act, _room) => act(&mut shard, now),
-                    Command::Stop => return Ok(()),
-                }
-            }
-            shard.flush(now);
-            shard.tick(now);
         }
     }
 
@@ -133,5 +140,7 @@ impl Reactor {
             tracing::warn!(%error, "a socket could not be watched");
             shard.destroy(slot);
         }
+        // What an encrypted stream has read already makes no event.
+        shard.readable(slot, now);
     }
 }

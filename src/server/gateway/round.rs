@@ -2,6 +2,7 @@
 //! is due some spans of them; frames that follow each other are one span, so a room's readers get a round in one write.
 
 use super::frame::Frame;
+use bytes::Bytes;
 use std::io::IoSlice;
 use std::ops::Range;
 
@@ -15,6 +16,8 @@ pub const SLICES: usize = 64;
 #[derive(Default)]
 pub struct Round {
     arena: Vec<u8>,
+    /// What stands in the arena, with where it begins: whoever falls behind shares these.
+    frames: Vec<(u32, Bytes)>,
     spans: Vec<Span>,
 }
 
@@ -51,6 +54,7 @@ impl Round {
     pub fn hold(&mut self, frame: &Frame) -> Range<u32> {
         let start = self.arena.len() as u32;
         self.arena.extend_from_slice(&frame.bytes);
+        self.frames.push((start, frame.bytes.clone()));
         start..self.arena.len() as u32
     }
 
@@ -81,18 +85,36 @@ impl Round {
     }
 
     /// What is due, span by span.
-    pub fn bytes(&self, due: Due) -> impl Iterator<Item = &[u8]> {
+    fn bytes(&self, due: Due) -> impl Iterator<Item = &[u8]> {
+        self.ranges(due).map(|range| &self.arena[range.start as usize..range.end as usize])
+    }
+
+    fn ranges(&self, due: Due) -> impl Iterator<Item = Range<u32>> {
         let mut at = due.first;
         std::iter::from_fn(move || {
             let span = self.spans.get(at as usize)?;
             at = span.next;
-            Some(&self.arena[span.bytes.start as usize..span.bytes.end as usize])
+            Some(span.bytes.clone())
+        })
+    }
+
+    /// What is due but for the first `written` bytes, frame by frame: shared, not copied.
+    pub fn rest(&self, due: Due, mut written: usize) -> impl Iterator<Item = Bytes> {
+        let frames = self.ranges(due).flat_map(|range| {
+            let first = self.frames.partition_point(|(start, _)| *start < range.start);
+            self.frames[first..].iter().take_while(move |(start, _)| *start < range.end).map(|(_, frame)| frame)
+        });
+        frames.filter_map(move |frame| {
+            let cut = written.min(frame.len());
+            written -= cut;
+            (cut < frame.len()).then(|| frame.slice(cut..))
         })
     }
 
     /// Everyone was served: the next round begins, in the same memory.
     pub fn clear(&mut self) {
         self.arena.clear();
+        self.frames.clear();
         self.spans.clear();
         if self.arena.capacity() > 2 * FULL_BYTES {
             self.arena = Vec::new();
@@ -118,6 +140,11 @@ mod tests {
         let of = |due| round.bytes(due).map(<[u8]>::to_vec).collect::<Vec<_>>();
         assert_eq!(of(both), [b"\x81\x01a\x81\x01b"]);
         assert_eq!(of(apart), [b"\x81\x01a", b"\x81\x01c", b"\x81\x01c"]);
+        let rest = |due, written| round.rest(due, written).map(|frame| frame.to_vec()).collect::<Vec<_>>();
+        assert_eq!(rest(both, 0), [b"\x81\x01a", b"\x81\x01b"]);
+        assert_eq!(rest(both, 4), [b"\x01b"]);
+        assert_eq!(rest(apart, 3), [b"\x81\x01c", b"\x81\x01c"]);
+        assert!(rest(apart, 9).is_empty());
         assert!(of(Due::default()).is_empty() && Due::default().is_empty());
         round.clear();
         assert_eq!(round.bytes(Due::default()).count(), 0);

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value};
 
-/// Bytes of a session's text at most; ten thousand of them are then 640 MB, and a page's worth is never that large.
-pub const MAX_SESSION_BYTES: usize = 64 * 1024;
+/// Bytes of a session's text at most: it is kept for every connection, and asked for of all at once.
+pub const MAX_SESSION_BYTES: usize = 16 * 1024;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Session(Box<str>);

@@ -51,7 +51,8 @@ pub struct Shard<S> {
 struct Wheel {
     began: Instant,
     step: Duration,
-    now: u32,
+    /// The last step whose connections were looked at.
+    turned: u32,
     ping_every: u32,
     pong_within: u32,
 }
@@ -61,7 +62,7 @@ impl<S: Stream> Shard<S> {
         let [ping_every, pong_within] = [settings.ping_every_ms, settings.pong_within_ms].map(Duration::from_millis);
         let step = TICK.min(ping_every / 2).min(pong_within / 2).max(Duration::from_millis(1));
         let steps = |time: Duration| (time.as_millis() / step.as_millis().max(1)).max(1) as u32;
-        let wheel = Wheel { began: now, step, now: 0, ping_every: steps(ping_every), pong_within: steps(pong_within) };
+        let wheel = Wheel { began: now, step, turned: 0, ping_every: steps(ping_every), pong_within: steps(pong_within) };
         Self {
             index,
             names,
@@ -86,7 +87,7 @@ impl<S: Stream> Shard<S> {
         if self.connections.len() <= slot {
             self.connections.resize_with(slot + 1, || None);
         }
-        self.connections[slot] = Some(Connection::new(stream, dialect, seat, self.wheel.now));
+        self.connections[slot] = Some(Connection::new(stream, dialect, seat, self.wheel.at(now)));
         self.say(slot, &Frame::text(Push::Init { client_id: client }.to_json().as_bytes()));
         metrics::counter!("roomcast_sockets_opened_total").increment(1);
         if !early.is_empty() {
@@ -119,8 +120,8 @@ impl<S: Stream> Shard<S> {
     }
 
     /// In whole steps of the wheel.
-    pub fn age(&self, connection: &Connection<S>) -> Duration {
-        self.wheel.step * self.wheel.now.saturating_sub(connection.opened)
+    pub fn age(&self, connection: &Connection<S>, now: Instant) -> Duration {
+        self.wheel.step * self.wheel.at(now).saturating_sub(connection.opened)
     }
 
     /// Puts a publish into this round.
@@ -132,7 +133,7 @@ impl<S: Stream> Shard<S> {
         let v1_held = if same { plain_held.clone() } else { held(&mut self.round, v1) };
         let mut delivered = Delivered::default();
         let mut overdue: Vec<Slot> = Vec::new();
-        for slot in publish.receivers(&self.registry) {
+        for slot in publish.receivers(&self.registry, self.names) {
             let Some(connection) = self.connections[slot].as_mut() else { continue };
             let (frame, held) = match connection.dialect {
                 Dialect::Plain => (plain, &plain_held),
@@ -159,6 +160,7 @@ impl<S: Stream> Shard<S> {
                 Queued::Due => delivered.to += 1,
                 Queued::Waits => (delivered.to, delivered.queued) = (delivered.to + 1, delivered.queued + 1),
                 Queued::Slow | Queued::WriteFirst => delivered.slow += 1,
+                Queued::Leaving => {}
             }
             if !was_due && connection.outbox.is_due() {
                 self.due.push(slot);
@@ -214,7 +216,7 @@ impl<S: Stream> Shard<S> {
     }
 
     pub fn readable(&mut self, slot: Slot, now: Instant) {
-        let (step, now_ms, mut pongs) = (self.wheel.now, self.wheel.ms(now), Vec::new());
+        let (step, now_ms, mut pongs) = (self.wheel.at(now), self.wheel.ms(now), Vec::new());
         let Some(connection) = self.connections.get_mut(slot).and_then(Option::as_mut) else { return };
         let read = connection.read(&mut self.scratch, now_ms, step, |_, pong| pongs.push(pong));
         self.answer(slot, pongs, Some(read), now);
@@ -289,28 +291,28 @@ impl<S: Stream> Shard<S> {
     /// When [`Shard::tick`] is to be called next, though nothing comes in. `None`: nobody is here.
     pub fn next_tick(&self, now: Instant) -> Option<Duration> {
         (self.registry.len() > 0).then(|| {
-            let due = self.wheel.began + self.wheel.step * (self.wheel.now + 1);
+            let due = self.wheel.began + self.wheel.step * (self.wheel.turned + 1);
             due.saturating_duration_since(now)
         })
     }
 
     /// Pings, and closes who is silent, slow, or has had time enough to leave.
     pub fn tick(&mut self, now: Instant) {
-        let reached = self.wheel.reached(now);
-        if reached == self.wheel.now {
+        let (step, within) = (self.wheel.at(now), self.wheel.pong_within);
+        if step == self.wheel.turned {
             return;
         }
-        // Whoever slept a long time need not go around more than once.
-        let from = (self.wheel.now + 1).max(reached.saturating_sub(self.wheel.ping_every - 1));
-        for step in from..=reached {
-            self.wheel.now = step;
-            for slot in self.wheel.slots(step, self.connections.len()) {
+        // Whoever slept goes around once at most, and judges by the time it is, not by the time it missed: what came
+        // meanwhile was read before.
+        let from = (self.wheel.turned + 1).max(step.saturating_sub(self.wheel.ping_every - 1));
+        self.wheel.turned = step;
+        for turn in from..=step {
+            for slot in self.wheel.slots(turn, self.connections.len()) {
                 if self.connection(slot).is_some_and(|connection| connection.ping_due(step)) {
                     self.say(slot, &Frame::ping());
                 }
             }
-            let within = self.wheel.pong_within;
-            for slot in self.wheel.slots(step.wrapping_sub(within), self.connections.len()) {
+            for slot in self.wheel.slots(turn.wrapping_sub(within), self.connections.len()) {
                 if self.connection(slot).is_some_and(|connection| connection.is_silent(step, within)) {
                     self.close(slot, CloseCode::SILENT, CloseCode::SILENT.reason(), now);
                 }
@@ -407,7 +409,8 @@ impl Wheel {
         now.saturating_duration_since(self.began).as_millis() as u64
     }
 
-    fn reached(&self, now: Instant) -> u32 {
+    /// The step it is.
+    fn at(&self, now: Instant) -> u32 {
         (now.saturating_duration_since(self.began).as_millis() / self.step.as_millis().max(1)) as u32
     }
 

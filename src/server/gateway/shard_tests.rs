@@ -243,6 +243,22 @@ fn who_does_not_answer_a_ping_is_closed_as_silent() {
 }
 
 #[test]
+fn a_machine_that_slept_closes_nobody_for_it() {
+    let mut bench = Bench::new(Settings::default());
+    let connections: Vec<_> = (0..60).map(|_| bench.open(Dialect::V1, PLENTY)).collect();
+    bench.now += Duration::from_secs(100);
+    bench.shard.tick(bench.now);
+    for (slot, fake) in &connections {
+        assert!(bench.is_open(*slot));
+        assert_eq!(fake.0.borrow().took.windows(2).filter(|pair| *pair == [0x89, 0]).count(), 1, "everyone was pinged once");
+    }
+    bench.wait(9);
+    assert_eq!(bench.seats.count(), 60);
+    bench.wait(27);
+    assert_eq!(bench.seats.count(), 0, "and who does not answer is closed all the same");
+}
+
+#[test]
 fn the_closing_handshake_is_ours_or_theirs() {
     let mut bench = Bench::new(Settings::default());
     let (kicked, at_kicked) = bench.open(Dialect::V1, PLENTY);

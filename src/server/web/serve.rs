@@ -1,7 +1,7 @@
 //! Accepts connections, serves HTTP/1.1 on them, and leaves politely: stop accepting, say `bye`, finish what is in flight.
 
 use super::stream::Arriving;
-use super::{Site, spare::Spare};
+use super::{Site, spare, spare::Spare};
 use crate::server::control::Order;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
@@ -27,6 +27,8 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(20);
 const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// What was sent and is not taken for this long ends a connection: the longest an answer nobody reads is kept.
 const TAKEN_WITHIN: Duration = Duration::from_secs(60);
+/// Who is told at once that there is no room; others are hung up on.
+const REFUSALS: usize = 256;
 /// A connection that was accepted before the door closed has this long to ask for something.
 const BEGUN_WITHIN: Duration = Duration::from_millis(500);
 /// What is in flight when another process takes over has this long.
@@ -42,7 +44,15 @@ pub struct Served {
 pub async fn serve(listener: TcpListener, site: Site, router: Router, mut orders: mpsc::Receiver<Order>) -> Served {
     let sweeping = TaskTracker::new();
     sweeping.spawn(sweep(site.clone()));
-    let mut door = Door { listener, router, open: Open::default(), spare: Spare::new(), room: room(&site), site: site.clone() };
+    let mut door = Door {
+        listener,
+        router,
+        open: Open::default(),
+        spare: Spare::new(),
+        room: room(&site),
+        refusals: Arc::new(Semaphore::new(REFUSALS)),
+        site: site.clone(),
+    };
     let slowly = loop {
         let order = tokio::select! {
             accepted = door.listener.accept() => {
@@ -63,7 +73,7 @@ pub async fn serve(listener: TcpListener, site: Site, router: Router, mut orders
                     break true;
                 }
                 tracing::error!("the successor did not serve: this process serves on");
-                if let Err(error) = site.store.hold_again() {
+                if let Err(error) = hold_again(&site).await {
                     tracing::error!(%error, "the data folder is somebody else's: leaving");
                     break false;
                 }
@@ -79,7 +89,20 @@ pub async fn serve(listener: TcpListener, site: Site, router: Router, mut orders
     // Attempts to connect are refused from here on, or another process's.
     drop(listener);
     let (_, finished) = tokio::join!(site.gateway.drain(within), open.finish(Duration::from_millis(web.drain_within_ms)));
+    site.0.handshakes.close();
+    site.0.handshakes.wait().await;
     Served { unfinished: !finished }
+}
+
+/// A successor that failed may take a moment to end.
+async fn hold_again(site: &Site) -> Result<(), std::fs::TryLockError> {
+    for _ in 0..50 {
+        if site.store.hold_again().is_ok() {
+            return Ok(());
+        }
+        tokio::time::sleep(ACCEPT_AGAIN).await;
+    }
+    site.store.hold_again()
 }
 
 fn room(site: &Site) -> Arc<Semaphore> {
@@ -110,6 +133,8 @@ struct Door {
     spare: Spare,
     /// HTTP connections there may be at once; one that became a socket is none any more.
     room: Arc<Semaphore>,
+    /// Connections that are being told there is no room.
+    refusals: Arc<Semaphore>,
     site: Site,
 }
 
@@ -120,11 +145,23 @@ impl Door {
         }
     }
 
+    /// Beside the accepting, or whoever reads slowly would be in everyone's way; and not without end.
+    fn refuse(&self, stream: TcpStream) {
+        if self.site.encryption.is_none()
+            && let Ok(place) = self.refusals.clone().try_acquire_owned()
+        {
+            self.open.connections.spawn(async move {
+                spare::refuse(stream).await;
+                drop(place);
+            });
+        }
+    }
+
     async fn admit(&mut self, accepted: std::io::Result<(TcpStream, SocketAddr)>) {
         match accepted {
             Ok((stream, peer)) => match self.room.clone().try_acquire_owned() {
                 Ok(room) => {
-                    if let Err(error) = prepare(&stream) {
+                    if let Err(error) = prepare(&stream, &self.site) {
                         tracing::debug!(%error, "a new connection");
                     }
                     let (site, router, finish) = (self.site.clone(), self.router.clone(), self.open.finish.clone());
@@ -133,7 +170,7 @@ impl Door {
                         drop(room);
                     });
                 }
-                Err(_) => self.spare.refuse(stream).await,
+                Err(_) => self.refuse(stream),
             },
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -144,10 +181,11 @@ impl Door {
     }
 }
 
-fn prepare(stream: &TcpStream) -> std::io::Result<()> {
+fn prepare(stream: &TcpStream, site: &Site) -> std::io::Result<()> {
     // A push is small and wanted now.
     stream.set_nodelay(true)?;
-    SockRef::from(stream).set_tcp_user_timeout(Some(TAKEN_WITHIN))
+    let slow_after = Duration::from_millis(site.config.gateway.slow_after_ms);
+    SockRef::from(stream).set_tcp_user_timeout(Some(TAKEN_WITHIN.max(slow_after * 2)))
 }
 
 async fn converse(stream: TcpStream, peer: SocketAddr, site: &Site, router: Router, finish: CancellationToken) {

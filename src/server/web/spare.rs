@@ -23,19 +23,19 @@ impl Spare {
     pub async fn refuse_one(&mut self, listener: &TcpListener) {
         self.0 = None;
         if let Ok(Ok((stream, _))) = tokio::time::timeout(SAID_WITHIN, listener.accept()).await {
-            self.refuse(stream).await;
+            refuse(stream).await;
         }
         self.0 = File::open("/dev/null").ok();
     }
+}
 
-    pub async fn refuse(&self, mut stream: TcpStream) {
-        metrics::counter!("roomcast_connections_refused_total").increment(1);
-        let said = async {
-            stream.write_all(BUSY).await?;
-            stream.shutdown().await?;
-            // What is unread when it is closed would reset the connection, and the answer with it.
-            stream.read(&mut [0; 2048]).await
-        };
-        let _ = tokio::time::timeout(SAID_WITHIN, said).await;
-    }
+pub async fn refuse(mut stream: TcpStream) {
+    metrics::counter!("roomcast_connections_refused_total").increment(1);
+    let said = async {
+        stream.write_all(BUSY).await?;
+        stream.shutdown().await?;
+        // What is unread when it is closed would reset the connection, and the answer with it.
+        stream.read(&mut [0; 2048]).await
+    };
+    let _ = tokio::time::timeout(SAID_WITHIN, said).await;
 }

@@ -124,7 +124,7 @@ async fn key(site: &Site, asked: &Asked, headers: &HeaderMap) -> Result<ApiKey, 
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let secret = bearer.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     if let Some((_, secret)) = secret
-        && let Some(key) = site.api_keys.find(secret.trim()).await?
+        && let Some(key) = site.api_keys.find(secret.trim(), || site.0.limits.check(Kind::Request, asked)).await?
     {
         return Ok(key);
     }

@@ -21,6 +21,10 @@ pub struct UidName(pub Uid);
 #[derive(Clone)]
 pub struct GroupName(pub Group);
 
+/// A group, or `""` or null for everyone.
+#[derive(Default)]
+pub struct MaybeGroupName(pub Option<Group>);
+
 #[derive(Clone, Copy)]
 pub struct Code(pub CloseCode);
 
@@ -52,7 +56,7 @@ fn text_or_number(value: Value) -> Option<String> {
 
 /// JSON knows no difference between 7 and 7.0; past 2^53 such a one may have been another number before it was rounded.
 fn whole(number: &Number) -> Option<i64> {
-    let is_exact = |number: &f64| number.fract() == 0.0 && number.abs() < (1_i64 << f64::MANTISSA_DIGITS) as f64;
+    let is_exact = |number: &f64| number.fract() == 0.0 && number.abs() <= (1_i64 << f64::MANTISSA_DIGITS) as f64;
     number.as_i64().or_else(|| number.as_f64().filter(is_exact).map(|number| number as i64))
 }
 
@@ -78,6 +82,16 @@ impl<'de> Deserialize<'de> for GroupName {
             return Err(D::Error::custom("a group's name has 1 to 128 characters"));
         }
         Ok(Self(Group::new(&text)))
+    }
+}
+
+impl<'de> Deserialize<'de> for MaybeGroupName {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = Value::deserialize(deserializer)?;
+        if value.is_null() || value == "" {
+            return Ok(Self(None));
+        }
+        GroupName::deserialize(value).map(|GroupName(group)| Self(Some(group))).map_err(D::Error::custom)
     }
 }
 
@@ -114,9 +128,9 @@ schema!(Who, {
 });
 schema!(UidName, {
     "description": "A person's name at the site: 1 to 64 bytes of text without control characters, or a whole number",
-    // JSON Schema counts characters, not bytes: that is left to `format`.
+    // JSON Schema counts characters, not bytes: the rest is left to the words above.
     "anyOf": [
-        {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$", "format": "uid"},
+        {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"},
         {"type": "integer", "minimum": i64::MIN, "maximum": i64::MAX},
     ],
 });
@@ -125,6 +139,14 @@ schema!(GroupName, {
     "anyOf": [
         {"type": "string", "minLength": 1, "maxLength": MAX_GROUP},
         {"type": "integer", "minimum": i64::MIN, "maximum": i64::MAX},
+    ],
+});
+schema!(MaybeGroupName, {
+    "description": "A group's name; an empty text or null is everyone",
+    "anyOf": [
+        {"type": "string", "maxLength": MAX_GROUP},
+        {"type": "integer", "minimum": i64::MIN, "maximum": i64::MAX},
+        {"type": "null"},
     ],
 });
 schema!(Code, {

@@ -29,7 +29,7 @@ pub fn publication(message: &Value) -> Publication {
 
 /// Whole frames of the caller's own making; what they are is between it and its pages.
 pub fn raw(message: &Value, is_base64: bool) -> Option<Publication> {
-    let text = message.as_str()?;
+    let text = message.as_str().filter(|text| !text.is_empty())?;
     let bytes = if is_base64 { Bytes::from(BASE64_STANDARD.decode(text).ok()?) } else { Bytes::copy_from_slice(text.as_bytes()) };
     Some(Publication::both(Frame::raw(bytes)))
 }

@@ -1,7 +1,7 @@
 //! What the methods take, under the names GatewayClient's arguments have, and what the gateway calls it.
 
 use super::method::NotDone;
-use super::names::{Code, GroupName, OneOrMany, UidName, Who};
+use super::names::{Code, GroupName, MaybeGroupName, OneOrMany, UidName, Who};
 use super::payload;
 use crate::domain::{id::Uid, push::CloseCode};
 use crate::server::gateway::{Except, Group, Kick, Publication, Selection};
@@ -28,7 +28,7 @@ takes! {
     OfGroup { group: GroupName, }
     Groups { groups: Vec<GroupName>, }
     MaybeGroup {
-        #[serde(default)] group: MaybeEmpty,
+        #[serde(default)] group: MaybeGroupName,
     }
     #[schemars(transform = raw_is_text)]
     ToAll {
@@ -84,7 +84,7 @@ takes! {
         /// Not compared: the client's uid is taken away, whatever it is.
         #[serde(default)] #[expect(dead_code, reason = "taken in for the original's sake")] uid: Option<UidName>,
     }
-    Member { client_id: Who, group: GroupName, }
+    Membership { client_id: Who, group: GroupName, }
     Keep { client_id: Who, session: KeptSession, }
     KeepText {
         client_id: Who,
@@ -116,22 +116,6 @@ fn raw_is_text(schema: &mut Schema) {
     );
 }
 
-/// A group, or `""` or null for everyone.
-#[derive(Default, Deserialize, JsonSchema)]
-#[serde(untagged)]
-pub enum MaybeEmpty {
-    Named(GroupName),
-    Empty(EmptyText),
-    #[default]
-    Missing,
-}
-
-#[derive(Deserialize, JsonSchema)]
-pub enum EmptyText {
-    #[serde(rename = "")]
-    Empty,
-}
-
 /// An object; PHP's empty array counts as an empty one.
 #[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
@@ -156,14 +140,12 @@ pub fn kick(code: Option<Code>, reason: Option<String>) -> Kick {
 
 pub fn except(clients: Option<OneOrMany<Who>>, people: Option<OneOrMany<UidName>>) -> Except {
     let clients = clients.map(OneOrMany::into_vec).unwrap_or_default().into_iter().map(|Who(client)| client).collect();
-    Except { clients, uids: uids(people.map(OneOrMany::into_vec).unwrap_or_default()) }
+    let people = people.map(OneOrMany::into_vec).unwrap_or_default();
+    Except { clients, uids: people.into_iter().map(|UidName(uid)| uid).collect() }
 }
 
-pub fn of(group: MaybeEmpty) -> Selection {
-    match group {
-        MaybeEmpty::Named(GroupName(group)) => Selection::Groups(vec![group]),
-        MaybeEmpty::Empty(EmptyText::Empty) | MaybeEmpty::Missing => Selection::All,
-    }
+pub fn of(MaybeGroupName(group): MaybeGroupName) -> Selection {
+    group.map_or(Selection::All, |group| Selection::Groups(vec![group]))
 }
 
 pub fn uids(names: Vec<UidName>) -> Vec<Uid> {

@@ -3,22 +3,25 @@
 use super::{clients, texts};
 use crate::domain::id::Uid;
 use crate::server::accounts::Scope::{Admin, Query};
-use crate::server::gateway::{Gateway, Selection};
+use crate::server::gateway::{Gateway, Member, Selection};
 use crate::server::web::api::method::{Method, method};
-use crate::server::web::api::takes::{Client, Groups, MaybeGroup, Member, Nothing, OfGroup, OfGroups, names, of};
+use crate::server::web::api::takes::{Client, Groups, MaybeGroup, Membership, Nothing, OfGroup, OfGroups, names, of};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub fn all() -> Vec<Method> {
     let count = async |gateway: Gateway, p: MaybeGroup| Ok(gateway.client_count(of(p.group)).await);
     vec![
-        method("joinGroup", Admin, "Joining twice is joining once. False: not online.", async |gateway: Gateway, p: Member| {
-            Ok(gateway.join_group(p.client_id.0, p.group.0).await.is_some())
-        }),
+        method(
+            "joinGroup",
+            Admin,
+            "Joining twice is joining once. False: not online.",
+            async |gateway: Gateway, p: Membership| Ok(gateway.join_group(p.client_id.0, p.group.0).await.is_some()),
+        ),
         method(
             "leaveGroup",
             Admin,
             "Leaving what one is not in changes nothing. False: not online.",
-            async |gateway: Gateway, p: Member| Ok(gateway.leave_group(p.client_id.0, p.group.0).await.is_some()),
+            async |gateway: Gateway, p: Membership| Ok(gateway.leave_group(p.client_id.0, p.group.0).await.is_some()),
         ),
         method(
             "ungroup",
@@ -59,9 +62,11 @@ pub fn all() -> Vec<Method> {
         ),
         method("getAllGroupClientIdList", Query, "Every group with its connections.", async |gateway: Gateway, _: Nothing| {
             let mut all = BTreeMap::<String, Vec<String>>::new();
-            for client in gateway.select(Selection::All).await {
-                for group in client.groups {
-                    all.entry(group.as_str().to_owned()).or_default().push(client.id.to_string());
+            for (id, groups) in
+                gateway.select(Selection::All, |id, member| (id, member.groups().cloned().collect::<Vec<_>>())).await
+            {
+                for group in groups {
+                    all.entry(group.as_str().to_owned()).or_default().push(id.to_string());
                 }
             }
             Ok(all)
@@ -90,9 +95,10 @@ pub fn all() -> Vec<Method> {
 /// Groups whose members all have no uid are listed, with nobody in them.
 async fn uids_by_group(gateway: &Gateway) -> BTreeMap<String, Vec<String>> {
     let mut all = BTreeMap::<String, BTreeSet<Uid>>::new();
-    for client in gateway.select(Selection::All).await {
-        for group in client.groups {
-            all.entry(group.as_str().to_owned()).or_default().extend(client.uid.clone());
+    let of_each = |_, member: &Member| (member.uid.clone(), member.groups().cloned().collect::<Vec<_>>());
+    for (uid, groups) in gateway.select(Selection::All, of_each).await {
+        for group in groups {
+            all.entry(group.as_str().to_owned()).or_default().extend(uid.clone());
         }
     }
     all.into_iter().map(|(group, uids)| (group, texts(uids))).collect()

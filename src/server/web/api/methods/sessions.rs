@@ -42,8 +42,8 @@ pub fn all() -> Vec<Method> {
             Query,
             "What is kept with the connection: an empty object if nothing was, null if it is offline.",
             async |gateway: Gateway, p: Client| {
-                let client = gateway.client(p.client_id.0).await;
-                Ok(client.map(|client| object(client.session)))
+                let session = gateway.look(p.client_id.0, |member| member.session.clone()).await;
+                Ok(session.map(object))
             },
         ),
         method("getAllClientSessions", Query, "What is kept with each connection, of all or of a group.", of_all),
@@ -54,8 +54,8 @@ pub fn all() -> Vec<Method> {
 }
 
 async fn sessions_of(gateway: &Gateway, selection: Selection) -> Result<BTreeMap<String, Map<String, Value>>, NotDone> {
-    let clients = gateway.select(selection).await;
-    Ok(clients.into_iter().map(|client| (client.id.to_string(), object(client.session))).collect())
+    let sessions = gateway.select(selection, |id, member| (id, member.session.clone())).await;
+    Ok(sessions.into_iter().map(|(id, session)| (id.to_string(), object(session))).collect())
 }
 
 fn session(kept: KeptSession) -> Result<Session, NotDone> {
