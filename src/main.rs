@@ -130,7 +130,7 @@ async fn serve(config: Config) -> Outcome {
     let site = web::Site::new(floors);
     let router = web::router(site.clone(), App, move |root| shell(options.clone(), root));
     if let Some(succession) = succession {
-        succession.serving().await?;
+        succession.serving(&site.gateway).await?;
     }
     let served = web::serve(TcpListener::from_std(listener)?, site, router, to_do).await;
     if served.unfinished {

@@ -17,7 +17,7 @@ const rate = (group, viewers, flags) => ({
 const saturate = (viewers, flags = {}) => ({
   group: "saturate",
   title: `One room of ${count(viewers)}: where it falls behind (p99 or drain over 500 ms, or loss), and half of that`,
-  load: load("saturate", { viewers, seconds: 4, ...flags }),
+  load: load("saturate", { viewers, seconds: 4, publishers: 64, ...flags }),
   columns: [
     ["deliveries a second", "deliveries_s", 0, "x"], COST, ["client's CPU us", "client_cpu_us", 1],
     ["at half: p50 ms", "half.p50_ms", 1], ["p99 ms", "half.p99_ms", 1], ["longest ms", "half.max_ms", 0], ["CPU us", "half.cpu_us", 1],

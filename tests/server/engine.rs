@@ -89,7 +89,8 @@ async fn two_thousand_sockets_get_what_is_theirs_and_nothing_else() {
     let _ = rlimit::increase_nofile_limit(16_384);
     let gateway = gateway(Settings::default());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (mut readers, mut model): (BTreeMap<Key, JoinHandle<Vec<String>>>, BTreeMap<Key, Expected>) = Default::default();
+    let mut readers: BTreeMap<Key, JoinHandle<Vec<String>>> = BTreeMap::new();
+    let mut model: BTreeMap<Key, Expected> = BTreeMap::new();
     let mut dropping = BTreeMap::new();
     for place in 0..2000 {
         let dialect = if place % 2 == 0 { Dialect::Plain } else { Dialect::V1 };

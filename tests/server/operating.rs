@@ -134,6 +134,39 @@ async fn a_reload_refuses_nobody_and_loses_nothing() {
     assert!(server.ended().await.success());
 }
 
+/// Until it is their turn to leave, people with the old process hear what is said and pushed at the new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_reload_those_who_stayed_hear_everything() {
+    let server = Server::with(&[KEY, "limits.per_ip=off", "web.drain_slowly_ms=40000"]);
+    let mut sockets = Vec::new();
+    // More than leave at once.
+    for _ in 0..300 {
+        sockets.push(server.visitor().open(Some("roomcast.v1")).await);
+    }
+    let mut ming = server.guest("阿明").await.enter(Some("roomcast.v1")).await;
+    said(&server, &["reload"]).await;
+    let hong = server.guest("hong").await;
+    let (pushed, answer) = tokio::join!(
+        server.visitor().request("POST", "/gateway/api/sendToAll").bearer_auth("secret").json(&json!({"message": "news"})).send(),
+        hong.say("anyone there?")
+    );
+    assert_eq!((pushed.unwrap().status().as_u16(), answer.status.as_u16()), (200, 200));
+    let mut heard = 0;
+    for socket in &mut sockets {
+        loop {
+            match socket.push().await {
+                push if push["data"] == "news" => heard += 1,
+                push if push["type"] == "bye" => break,
+                _ => {}
+            }
+        }
+    }
+    assert!(heard > 100, "{heard} of 300 heard it before their bye");
+    // She came last and leaves with the last.
+    assert_eq!(ming.push_of("message").await["text"], "anyone there?");
+    assert_eq!(ming.push_of("bye").await["type"], "bye");
+}
+
 #[tokio::test]
 async fn a_successor_that_cannot_serve_changes_nothing() {
     let server = Server::start();

@@ -6,7 +6,7 @@ mod successor;
 pub use successor::{Heritage, Succession, SuccessionError};
 
 use crate::domain::{id::Uid, push::CloseCode};
-use crate::server::gateway::{ConnectionLine, Gateway, ShardLine};
+use crate::server::gateway::{ConnectionLine, Gateway, Relayed, ShardLine};
 use serde::{Deserialize, Serialize};
 use std::fs::Permissions;
 use std::io;
@@ -24,6 +24,8 @@ use tokio_util::task::TaskTracker;
 const FILE: &str = "roomcast.sock";
 /// A request is a line of a few words.
 const MAX_REQUEST: u64 = 4096;
+/// A publish of the API in both dialects, in base64, with names.
+const MAX_RELAYED: u64 = 8 * 1024 * 1024;
 const ASKED_WITHIN: Duration = Duration::from_secs(10);
 /// Longer than a reload may take.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(90);
@@ -223,9 +225,25 @@ impl Control {
         if matches!(read, Ok(Ok(1..))) {
             self.0.predecessor.succeeded();
             let _ = succeeded.send(());
+            return self.relay(stream).await;
         }
         // Dropped unsent otherwise: serve again.
         Ok(())
+    }
+
+    /// What the successor pushes, for those who are still here; until either process ends.
+    async fn relay(&self, stream: &mut BufReader<UnixStream>) -> io::Result<()> {
+        let mut line = String::new();
+        loop {
+            line.clear();
+            if stream.take(MAX_RELAYED).read_line(&mut line).await? == 0 {
+                return Ok(());
+            }
+            match Relayed::from_line(&line) {
+                Ok(relayed) => self.0.gateway.publish_relayed(relayed).await,
+                Err(error) => tracing::warn!(%error, "a publish of the successor cannot be read"),
+            }
+        }
     }
 
     async fn status(&self) -> Status {
@@ -281,8 +299,8 @@ impl Asked {
         while matches!(self.0.read(&mut rest).await, Ok(1..)) {}
     }
 
-    /// Anything more to say.
+    /// Anything more to say, whole lines.
     pub async fn say(&mut self, words: &str) -> io::Result<()> {
-        self.0.write_all(format!("{words}\n").as_bytes()).await
+        self.0.write_all(words.as_bytes()).await
     }
 }

@@ -2,6 +2,7 @@
 //! is in flight, and gives way. Attempts to connect wait in the system's queue meanwhile; none is refused.
 
 use super::{Answer, Asked, Request};
+use crate::server::gateway::Gateway;
 use command_fds::{CommandFdExt, FdMapping};
 use std::ffi::OsString;
 use std::io;
@@ -112,8 +113,19 @@ impl Succession {
         }
     }
 
-    /// The old process may leave.
-    pub async fn serving(mut self) -> Result<(), SuccessionError> {
-        Ok(self.0.say("serving").await?)
+    /// The old process may leave. Until its people have, it is told what is pushed here.
+    pub async fn serving(mut self, gateway: &Gateway) -> Result<(), SuccessionError> {
+        let mut publishes = gateway.relay();
+        self.0.say("serving\n").await?;
+        tokio::spawn(async move {
+            while let Some(relayed) = publishes.recv().await {
+                let Ok(line) = relayed.to_line() else { continue };
+                // It is gone, and everyone with it.
+                if self.0.say(&line).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(())
     }
 }

@@ -5,6 +5,7 @@ use super::names::Names;
 use super::publish::Publish;
 use super::reactor::{Command, Handle, Opening};
 use super::registry::Slot;
+use super::relay::{Relay, Relayed};
 use super::seats::{Full, Seat, Seats};
 use super::session::{NotASession, Session};
 use super::shard::Shard;
@@ -23,7 +24,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// What a command weighs beside its payload, in bytes.
 const COMMAND_BYTES: usize = 512;
@@ -44,6 +45,8 @@ struct Shared {
     /// Bytes that may wait for the shards, all together: whoever posts more waits.
     room: Arc<Semaphore>,
     next: AtomicUsize,
+    /// To the process that handed over to this one, while it has people.
+    relay: Relay,
     /// Held while a publish is posted to the shards.
     posting: Mutex<()>,
     /// Hashes uids alike on every shard.
@@ -100,6 +103,7 @@ impl Gateway {
             room: Arc::new(Semaphore::new(settings.command_bytes.max(COMMAND_BYTES))),
             next: AtomicUsize::new(0),
             posting: Mutex::new(()),
+            relay: Relay::default(),
             hasher: RandomState::new(),
             settings,
         })))
@@ -139,7 +143,22 @@ impl Gateway {
         self.publish(Target::Groups(groups), except, publication).await
     }
 
-    async fn publish(&self, mut target: Target, except: Except, publication: Publication) -> Sent {
+    async fn publish(&self, target: Target, except: Except, publication: Publication) -> Sent {
+        self.0.relay.hand_on(&target, &except, &publication);
+        self.publish_here(target, except, publication).await
+    }
+
+    /// What the process that took over from this one pushes, for those who are still here.
+    pub async fn publish_relayed(&self, Relayed { target, except, publication }: Relayed) {
+        drop(self.publish_here(target, except, publication).await);
+    }
+
+    /// From now on every publish is handed on, too, until the receiver is dropped.
+    pub fn relay(&self) -> mpsc::Receiver<Relayed> {
+        self.0.relay.begin()
+    }
+
+    async fn publish_here(&self, mut target: Target, except: Except, publication: Publication) -> Sent {
         let mut shards: Vec<_> = (0..self.0.shards.len()).collect();
         if let Target::Clients(clients) = &mut target {
             // A name once, and only names of this node.

@@ -16,6 +16,7 @@ mod publish;
 mod queries;
 mod reactor;
 mod registry;
+mod relay;
 mod round;
 mod seats;
 mod session;
@@ -32,6 +33,7 @@ pub use incoming::{Bounds, Event, Incoming};
 pub use publish::{Delivered, Except, Target};
 pub use queries::{ConnectionLine, Selection, ShardLine};
 pub use registry::Member;
+pub use relay::Relayed;
 pub use seats::{Full, Seat};
 pub use session::{MAX_SESSION_BYTES, NotASession, Session};
 pub use stream::Raw;
@@ -49,6 +51,11 @@ impl Group {
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The same name in memory of the thread that asks (see [`crate::domain::id::Uid::apart`]).
+    fn apart(&self) -> Self {
+        Self::new(&self.0)
     }
 }
 

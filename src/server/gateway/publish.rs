@@ -101,7 +101,7 @@ impl Publish {
             return all;
         }
         let is_meant = move |slot: &Slot| {
-            registry.get(*slot).is_some_and(|member| !self.except.covers(names.name(member.id), member.uid.as_ref()))
+            registry.get(*slot).is_some_and(|member| !self.except.covers(names.name(member.id()), member.uid()))
         };
         Box::new(all.filter(is_meant))
     }

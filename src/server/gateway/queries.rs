@@ -51,7 +51,7 @@ impl Gateway {
     pub async fn select<T: Send + 'static>(
         &self,
         selection: Selection,
-        pick: impl Fn(ClientId, &Member) -> T + Clone + Send + 'static,
+        pick: impl Fn(ClientId, Member<'_>) -> T + Clone + Send + 'static,
     ) -> Vec<T> {
         let found = self.all(move |shard, _| {
             let pick = |slot| Some(pick(shard.client_id(slot)?, shard.registry.get(slot)?));
@@ -61,7 +61,11 @@ impl Gateway {
     }
 
     /// The same of one. `None`: no such connection here.
-    pub async fn look<T: Send + 'static>(&self, client: ClientId, pick: impl FnOnce(&Member) -> T + Send + 'static) -> Option<T> {
+    pub async fn look<T: Send + 'static>(
+        &self,
+        client: ClientId,
+        pick: impl FnOnce(Member<'_>) -> T + Send + 'static,
+    ) -> Option<T> {
         self.on(client, |shard, slot, _| shard.registry.get(slot).map(pick)).await.flatten()
     }
 
@@ -80,7 +84,7 @@ impl Gateway {
     /// Each asked uid with its connections, none if it is offline.
     pub async fn client_ids_by_uid(&self, uids: Vec<Uid>) -> BTreeMap<Uid, Vec<ClientId>> {
         let mut found: BTreeMap<_, _> = uids.iter().map(|uid| (uid.clone(), Vec::new())).collect();
-        for (id, uid) in self.select(Selection::Uids(uids), |id, member| (id, member.uid.clone())).await {
+        for (id, uid) in self.select(Selection::Uids(uids), |id, member| (id, member.uid().cloned())).await {
             if let Some(clients) = uid.and_then(|uid| found.get_mut(&uid)) {
                 clients.push(id);
             }
@@ -95,7 +99,7 @@ impl Gateway {
     /// The distinct people among them; connections without uid are left out.
     pub async fn uids(&self, selection: Selection) -> BTreeSet<Uid> {
         let uids = self.all(move |shard, _| {
-            let uid = |slot| shard.registry.get(slot).and_then(|member| member.uid.clone());
+            let uid = |slot| shard.registry.get(slot).and_then(|member| member.uid().cloned());
             slots(shard, &selection).into_iter().filter_map(uid).collect::<HashSet<_>>()
         });
         uids.await.into_iter().flatten().collect()
@@ -164,7 +168,7 @@ impl Gateway {
                     shard: shard.index(),
                     address: connection.seat.address,
                     dialect: if connection.dialect == Dialect::V1 { "v1".into() } else { "plain".into() },
-                    uid: member.uid.clone(),
+                    uid: member.uid().cloned(),
                     groups: member.groups().map(|group| group.as_str().to_owned()).collect(),
                     queued_bytes: connection.outbox.unsent_bytes(),
                     sent_bytes: connection.sent_bytes,

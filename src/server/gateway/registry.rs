@@ -11,33 +11,58 @@ use std::hash::{BuildHasher, RandomState};
 /// A connection's place in this shard's tables, used again after it left.
 pub type Slot = usize;
 
-pub struct Member {
+struct Entry {
     /// The connection id of its client_id.
-    pub id: u32,
-    pub uid: Option<Uid>,
+    id: u32,
+    uid: Option<Uid>,
     joined: Vec<Joined>,
-    pub session: Option<Session>,
+    session: Option<Session>,
 }
 
-/// A group a connection is in, and where in its list: leaving looks nowhere else.
+/// A group a connection is in, by its place in the table, and where in its list: leaving looks nowhere else.
 struct Joined {
-    group: Group,
+    group: u32,
     place: u32,
 }
 
-impl Member {
-    pub fn groups(&self) -> impl Iterator<Item = &Group> {
-        self.joined.iter().map(|joined| &joined.group)
+struct GroupEntry {
+    name: Group,
+    slots: Vec<u32>,
+}
+
+/// One connection, as whoever asks may see it.
+#[derive(Clone, Copy)]
+pub struct Member<'a> {
+    registry: &'a Registry,
+    entry: &'a Entry,
+}
+
+impl<'a> Member<'a> {
+    pub fn id(self) -> u32 {
+        self.entry.id
+    }
+
+    pub fn uid(self) -> Option<&'a Uid> {
+        self.entry.uid.as_ref()
+    }
+
+    pub fn session(self) -> Option<&'a Session> {
+        self.entry.session.as_ref()
+    }
+
+    pub fn groups(self) -> impl Iterator<Item = &'a Group> {
+        self.registry.names(self.entry)
     }
 }
 
 #[derive(Default)]
 pub struct Registry {
-    members: Slab<Member>,
+    entries: Slab<Entry>,
     ids: HashMap<u32, u32>,
     /// Most people have one connection: a second still needs no memory of its own.
     uids: HashMap<Uid, SmallVec<[u32; 2]>>,
-    groups: HashMap<Group, Vec<u32>>,
+    groups: Slab<GroupEntry>,
+    group_ids: HashMap<Group, u32>,
     /// Groups whose people may be others than when this was last taken.
     changed: HashSet<Group>,
 }
@@ -64,7 +89,7 @@ impl People {
 
 impl Registry {
     pub fn len(&self) -> usize {
-        self.members.len()
+        self.entries.len()
     }
 
     pub fn group_count(&self) -> usize {
@@ -72,18 +97,18 @@ impl Registry {
     }
 
     pub fn insert(&mut self, id: u32) -> Slot {
-        let slot = self.members.insert(Member { id, uid: None, joined: Vec::new(), session: None });
+        let slot = self.entries.insert(Entry { id, uid: None, joined: Vec::new(), session: None });
         self.ids.insert(id, slot as u32);
         slot
     }
 
     pub fn remove(&mut self, slot: Slot) {
-        let Some(member) = self.members.try_remove(slot) else { return };
-        self.ids.remove(&member.id);
-        for Joined { group, place } in &member.joined {
-            self.strike(group, *place);
+        let Some(entry) = self.entries.try_remove(slot) else { return };
+        self.ids.remove(&entry.id);
+        for joined in entry.joined {
+            self.strike(joined);
         }
-        if let Some(uid) = &member.uid {
+        if let Some(uid) = &entry.uid {
             self.forget_uid(slot, uid);
         }
     }
@@ -92,81 +117,89 @@ impl Registry {
         self.ids.get(&id).map(|slot| *slot as Slot)
     }
 
-    pub fn get(&self, slot: Slot) -> Option<&Member> {
-        self.members.get(slot)
+    pub fn get(&self, slot: Slot) -> Option<Member<'_>> {
+        self.entries.get(slot).map(|entry| Member { registry: self, entry })
     }
 
     /// One uid a client, the last one wins; many clients a uid.
     pub fn bind_uid(&mut self, slot: Slot, uid: &Uid) {
-        let Some(member) = self.members.get_mut(slot) else { return };
-        if member.uid.as_ref() == Some(uid) {
-            return;
-        }
         // The table's own copy of the name, shared by all its connections.
         let name = self.uids.get_key_value(uid).map_or_else(|| uid.apart(), |(name, _)| name.clone());
-        let before = member.uid.replace(name.clone());
-        self.changed.extend(member.groups().cloned());
-        if let Some(before) = before {
-            self.forget_uid(slot, &before);
+        if self.take_uid(slot, Some(name.clone())) {
+            self.uids.entry(name).or_default().push(slot as u32);
         }
-        self.uids.entry(name).or_default().push(slot as u32);
     }
 
     /// Takes the uid away, whatever it is.
     pub fn unbind_uid(&mut self, slot: Slot) {
-        let Some(member) = self.members.get_mut(slot) else { return };
-        let Some(before) = member.uid.take() else { return };
-        self.changed.extend(member.groups().cloned());
-        self.forget_uid(slot, &before);
+        self.take_uid(slot, None);
+    }
+
+    /// False: nothing changed.
+    fn take_uid(&mut self, slot: Slot, uid: Option<Uid>) -> bool {
+        let Some(entry) = self.entries.get_mut(slot).filter(|entry| entry.uid != uid) else { return false };
+        let before = std::mem::replace(&mut entry.uid, uid);
+        let groups = entry.joined.iter().filter_map(|joined| self.groups.get(joined.group as usize));
+        self.changed.extend(groups.map(|group| group.name.clone()));
+        if let Some(before) = before {
+            self.forget_uid(slot, &before);
+        }
+        true
     }
 
     /// False: it was in already.
     pub fn join_group(&mut self, slot: Slot, group: &Group) -> bool {
-        let Some(member) = self.members.get_mut(slot).filter(|member| !member.groups().any(|joined| joined == group)) else {
-            return false;
-        };
-        // The table's own copy of the name, shared by all who are in.
-        let name = self.groups.get_key_value(group).map_or_else(|| Group::new(group.as_str()), |(name, _)| name.clone());
-        let slots = self.groups.entry(name.clone()).or_default();
-        member.joined.reserve_exact(1);
-        member.joined.push(Joined { group: name.clone(), place: slots.len() as u32 });
+        let id = self.group_ids.get(group).copied();
+        let is_in = |entry: &Entry| entry.joined.iter().any(|joined| Some(joined.group) == id);
+        let Some(entry) = self.entries.get_mut(slot).filter(|entry| !is_in(entry)) else { return false };
+        let id = id.unwrap_or_else(|| {
+            let name = group.apart();
+            let id = self.groups.insert(GroupEntry { name: name.clone(), slots: Vec::new() }) as u32;
+            self.group_ids.insert(name, id);
+            id
+        });
+        let GroupEntry { name, slots } = &mut self.groups[id as usize];
+        entry.joined.reserve_exact(1);
+        entry.joined.push(Joined { group: id, place: slots.len() as u32 });
         slots.push(slot as u32);
-        self.changed.insert(name);
+        self.changed.insert(name.clone());
         true
     }
 
     /// False: it was not in.
     pub fn leave_group(&mut self, slot: Slot, group: &Group) -> bool {
-        let Some(member) = self.members.get_mut(slot) else { return false };
-        let Some(at) = member.groups().position(|joined| joined == group) else { return false };
-        let Joined { place, .. } = member.joined.swap_remove(at);
-        self.strike(group, place);
+        let (Some(id), Some(entry)) = (self.group_ids.get(group), self.entries.get_mut(slot)) else { return false };
+        let Some(at) = entry.joined.iter().position(|joined| joined.group == *id) else { return false };
+        let joined = entry.joined.swap_remove(at);
+        self.strike(joined);
         true
     }
 
     /// Everyone leaves the group. How many were in it.
     pub fn ungroup(&mut self, group: &Group) -> usize {
-        let Some(slots) = self.groups.remove(group) else { return 0 };
+        let Some(id) = self.group_ids.remove(group) else { return 0 };
+        let GroupEntry { name, slots } = self.groups.remove(id as usize);
         for slot in &slots {
-            if let Some(member) = self.members.get_mut(*slot as Slot) {
-                member.joined.retain(|joined| joined.group != *group);
+            if let Some(entry) = self.entries.get_mut(*slot as Slot) {
+                entry.joined.retain(|joined| joined.group != id);
             }
         }
-        self.changed.insert(group.clone());
+        self.changed.insert(name);
         slots.len()
     }
 
     /// The session, to be put in, changed or taken away.
     pub fn session_of(&mut self, slot: Slot) -> Option<&mut Option<Session>> {
-        self.members.get_mut(slot).map(|member| &mut member.session)
+        self.entries.get_mut(slot).map(|entry| &mut entry.session)
     }
 
     pub fn all(&self) -> impl Iterator<Item = Slot> {
-        self.members.iter().map(|(slot, _)| slot)
+        self.entries.iter().map(|(slot, _)| slot)
     }
 
     pub fn of_group(&self, group: &Group) -> impl Iterator<Item = Slot> {
-        self.groups.get(group).into_iter().flatten().map(|slot| *slot as Slot)
+        let found = self.group_ids.get(group).and_then(|id| self.groups.get(*id as usize));
+        found.into_iter().flat_map(|group| &group.slots).map(|slot| *slot as Slot)
     }
 
     pub fn of_uid(&self, uid: &Uid) -> impl Iterator<Item = Slot> {
@@ -174,14 +207,14 @@ impl Registry {
     }
 
     pub fn groups(&self) -> impl Iterator<Item = (&Group, usize)> {
-        self.groups.iter().map(|(group, slots)| (group, slots.len()))
+        self.groups.iter().map(|(_, group)| (&group.name, group.slots.len()))
     }
 
     /// `hasher` is the same on every shard.
     pub fn people(&self, group: &Group, hasher: &RandomState) -> People {
         let mut people = People::default();
-        for member in self.of_group(group).filter_map(|slot| self.members.get(slot)) {
-            match &member.uid {
+        for member in self.of_group(group).filter_map(|slot| self.get(slot)) {
+            match member.uid() {
                 Some(uid) => _ = people.uids.insert(hasher.hash_one(uid)),
                 None => people.without_uid += 1,
             }
@@ -193,18 +226,23 @@ impl Registry {
         std::mem::take(&mut self.changed)
     }
 
+    fn names<'a>(&'a self, entry: &'a Entry) -> impl Iterator<Item = &'a Group> {
+        entry.joined.iter().filter_map(|joined| self.groups.get(joined.group as usize)).map(|group| &group.name)
+    }
+
     /// Takes a place out of a group's list; the last in the list gets it.
-    fn strike(&mut self, group: &Group, place: u32) {
-        let Some(slots) = self.groups.get_mut(group) else { return };
-        slots.swap_remove(place as usize);
-        let moved = slots.get(place as usize).and_then(|moved| self.members.get_mut(*moved as Slot));
-        if let Some(joined) = moved.and_then(|member| member.joined.iter_mut().find(|joined| joined.group == *group)) {
+    fn strike(&mut self, Joined { group: id, place }: Joined) {
+        let Some(group) = self.groups.get_mut(id as usize) else { return };
+        group.slots.swap_remove(place as usize);
+        let moved = group.slots.get(place as usize).and_then(|moved| self.entries.get_mut(*moved as Slot));
+        if let Some(joined) = moved.and_then(|entry| entry.joined.iter_mut().find(|joined| joined.group == id)) {
             joined.place = place;
         }
-        if slots.is_empty() {
-            self.groups.remove(group);
+        self.changed.insert(group.name.clone());
+        if group.slots.is_empty() {
+            let GroupEntry { name, .. } = self.groups.remove(id as usize);
+            self.group_ids.remove(&name);
         }
-        self.changed.insert(group.clone());
     }
 
     fn forget_uid(&mut self, slot: Slot, uid: &Uid) {
@@ -310,7 +348,7 @@ mod tests {
                 }
                 prop_assert_eq!(registry.len(), model.len());
                 let ids = |slots: &mut dyn Iterator<Item = Slot>| -> BTreeSet<u32> {
-                    slots.map(|slot| registry.get(slot).unwrap().id).collect()
+                    slots.map(|slot| registry.get(slot).unwrap().id()).collect()
                 };
                 let where_ = |wanted: &dyn Fn(&Known) -> bool| -> BTreeSet<u32> {
                     model.iter().filter(|(_, known)| wanted(known)).map(|(id, _)| *id).collect()
@@ -331,14 +369,14 @@ mod tests {
                 prop_assert_eq!(registry.group_count(), groups);
                 for (id, known) in &model {
                     let member = registry.get(registry.slot_of(*id).unwrap()).unwrap();
-                    prop_assert_eq!(&member.uid, &known.uid.map(uid));
+                    prop_assert_eq!(member.uid().cloned(), known.uid.map(uid));
                     let groups: HashSet<_> = known.groups.iter().map(|n| group(*n)).collect();
                     prop_assert_eq!(member.groups().cloned().collect::<HashSet<_>>(), groups);
-                    prop_assert_eq!(&member.session, &known.session.map(session));
+                    prop_assert_eq!(member.session().cloned(), known.session.map(session));
                 }
             }
             for slot in registry.all().collect::<Vec<_>>() { registry.remove(slot); }
-            prop_assert!(registry.groups.is_empty() && registry.uids.is_empty() && registry.ids.is_empty());
+            prop_assert!(registry.groups.is_empty() && registry.group_ids.is_empty() && registry.uids.is_empty() && registry.ids.is_empty());
         }
     }
 }

@@ -103,7 +103,7 @@ impl<S: Stream> Shard<S> {
     }
 
     pub fn client_id(&self, slot: Slot) -> Option<ClientId> {
-        self.registry.get(slot).map(|member| self.names.name(member.id))
+        self.registry.get(slot).map(|member| self.names.name(member.id()))
     }
 
     pub fn slot_of(&self, client: ClientId) -> Option<Slot> {

@@ -101,14 +101,14 @@ fn raw_is_text(schema: &mut Schema) {
         json!([
             {"properties": {"raw": {"const": false}, "base64": {"const": false}}},
             {
-                "properties": {"raw": {"const": true}, "base64": {"const": false}, "message": {"type": "string"}},
+                "properties": {"raw": {"const": true}, "base64": {"const": false}, "message": {"type": "string", "minLength": 1}},
                 "required": ["raw"],
             },
             {
                 "properties": {
                     "raw": {"const": true},
                     "base64": {"const": true},
-                    "message": {"type": "string", "contentEncoding": "base64", "pattern": base64},
+                    "message": {"type": "string", "minLength": 1, "contentEncoding": "base64", "pattern": base64},
                 },
                 "required": ["raw", "base64"],
             },

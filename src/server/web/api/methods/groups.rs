@@ -95,7 +95,7 @@ pub fn all() -> Vec<Method> {
 /// Groups whose members all have no uid are listed, with nobody in them.
 async fn uids_by_group(gateway: &Gateway) -> BTreeMap<String, Vec<String>> {
     let mut all = BTreeMap::<String, BTreeSet<Uid>>::new();
-    let of_each = |_, member: &Member| (member.uid.clone(), member.groups().cloned().collect::<Vec<_>>());
+    let of_each = |_, member: Member<'_>| (member.uid().cloned(), member.groups().cloned().collect::<Vec<_>>());
     for (uid, groups) in gateway.select(Selection::All, of_each).await {
         for group in groups {
             all.entry(group.as_str().to_owned()).or_default().extend(uid.clone());

@@ -40,7 +40,7 @@ pub fn all() -> Vec<Method> {
             Query,
             "Whose connection this is; null if nobody's, or offline.",
             async |gateway: Gateway, p: Client| {
-                Ok(gateway.look(p.client_id.0, |member| member.uid.clone()).await.flatten().map(|uid| uid.to_string()))
+                Ok(gateway.look(p.client_id.0, |member| member.uid().cloned()).await.flatten().map(|uid| uid.to_string()))
             },
         ),
         method("getAllUidList", Query, "Everyone who has a connection.", async |gateway: Gateway, _: Nothing| {

@@ -42,7 +42,7 @@ pub fn all() -> Vec<Method> {
             Query,
             "What is kept with the connection: an empty object if nothing was, null if it is offline.",
             async |gateway: Gateway, p: Client| {
-                let session = gateway.look(p.client_id.0, |member| member.session.clone()).await;
+                let session = gateway.look(p.client_id.0, |member| member.session().cloned()).await;
                 Ok(session.map(object))
             },
         ),
@@ -54,7 +54,7 @@ pub fn all() -> Vec<Method> {
 }
 
 async fn sessions_of(gateway: &Gateway, selection: Selection) -> Result<BTreeMap<String, Map<String, Value>>, NotDone> {
-    let sessions = gateway.select(selection, |id, member| (id, member.session.clone())).await;
+    let sessions = gateway.select(selection, |id, member| (id, member.session().cloned())).await;
     Ok(sessions.into_iter().map(|(id, session)| (id.to_string(), object(session))).collect())
 }
 
