@@ -7,5 +7,6 @@ pub mod config;
 pub mod control;
 pub mod gateway;
 pub mod incident;
+pub mod memory;
 pub mod storage;
 pub mod web;

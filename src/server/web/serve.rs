@@ -3,6 +3,7 @@
 use super::stream::Arriving;
 use super::{Site, spare, spare::Spare};
 use crate::server::control::Order;
+use crate::server::memory;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use hyper::body::Incoming;
@@ -241,6 +242,7 @@ async fn sweep(site: Site) {
             () = site.leaving.cancelled() => return,
         }
         site.sweep();
+        memory::give_back();
         if let Err(error) = site.accounts.sweep().await {
             tracing::warn!(%error, "expired sessions were not removed");
         }
