@@ -172,10 +172,14 @@ fn listener(address: SocketAddr) -> Result<std::net::TcpListener, Box<dyn Error>
 fn leave_on_signal(orders: mpsc::Sender<Order>) -> std::io::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if orders.send(Order::Leave { slowly: false }).await.is_err() {
+                return;
+            }
         }
-        let _ = orders.send(Order::Leave { slowly: false }).await;
     })
 }

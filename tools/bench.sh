@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Prints the figures that benches/RESULTS.md keeps. Nothing here is asserted: machines differ. About three minutes.
+# Prints the figures that benches/RESULTS.md keeps. Nothing here is asserted: machines differ. Three minutes, and then the
+# gateway beside its peers, 40 minutes a round: BENCH="--quick" takes five, BENCH="--rounds 3 --only idle,room" what it names.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools/setup.sh test >/dev/null
@@ -28,3 +29,7 @@ done
 
 echo "# page"
 node benches/page.mjs $binary
+
+echo "# gateway"
+# shellcheck disable=SC2086 # words
+node benches/gateway/run.mjs ${BENCH:---rounds 1}

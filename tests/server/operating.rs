@@ -72,6 +72,27 @@ async fn stop_sees_everyone_off_and_waits_for_the_end() {
     assert!(!server.data.path().join("data/roomcast.sock").exists(), "it leaves no file behind");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_asks_twice_is_in_a_hurry() {
+    let mut server = Server::with(&["limits.per_ip=off", "web.drain_slowly_ms=600000"]);
+    let mut sockets = Vec::new();
+    for _ in 0..250 {
+        sockets.push(server.visitor().open(Some("roomcast.v1")).await);
+    }
+    let data = server.data.path().join("data");
+    let mut slowly = binary();
+    slowly.current_dir(server.data.path()).arg("--data-dir").arg(data).args(["stop", "-g"]).stdout(Stdio::piped());
+    let slowly = tokio::task::spawn_blocking(move || slowly.output().unwrap());
+    // The first have been seen off, the last would be minutes later.
+    let mut byes = futures_util::future::select_all(sockets.iter_mut().map(|socket| Box::pin(socket.push_of("bye")))).await.2;
+    server.signal(libc::SIGTERM);
+    while !byes.is_empty() {
+        byes = futures_util::future::select_all(byes).await.2;
+    }
+    assert!(server.ended().await.success());
+    assert!(String::from_utf8_lossy(&slowly.await.unwrap().stdout).contains("gone"));
+}
+
 /// People who keep coming while the node is handed over twice: nobody is refused, nothing accepted is lost.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_refuses_nobody_and_loses_nothing() {

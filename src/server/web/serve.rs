@@ -84,12 +84,20 @@ pub async fn serve(listener: TcpListener, site: Site, router: Router, mut orders
 
     site.leaving.cancel();
     let web = &site.config.web;
-    let within = Duration::from_millis(if slowly { web.drain_slowly_ms } else { web.drain_within_ms });
+    let quickly = Duration::from_millis(web.drain_within_ms);
+    let within = if slowly { Duration::from_millis(web.drain_slowly_ms) } else { quickly };
     tracing::info!(sockets = site.gateway.connection_count(), within_ms = within.as_millis(), "leaving");
     let Door { listener, mut open, .. } = door;
     // Attempts to connect are refused from here on, or another process's.
     drop(listener);
-    let (_, finished) = tokio::join!(site.gateway.drain(within), open.finish(Duration::from_millis(web.drain_within_ms)));
+    let see_off = async {
+        tokio::select! {
+            () = site.gateway.drain(within) => {}
+            // Whoever asks a second time is in a hurry.
+            Some(Order::Leave { .. }) = orders.recv() => site.gateway.drain(quickly).await,
+        }
+    };
+    let ((), finished) = tokio::join!(see_off, open.finish(quickly));
     site.0.handshakes.close();
     site.0.handshakes.wait().await;
     Served { unfinished: !finished }
