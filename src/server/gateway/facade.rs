@@ -186,7 +186,9 @@ impl Gateway {
 
     /// After what is queued and the farewell, the close frame is sent, and then the connection ends.
     pub async fn close_client(&self, client: ClientId, farewell: Option<Publication>, kick: Kick) -> bool {
-        self.on(client, move |shard, slot, now| say_and_close(shard, &[slot], farewell.as_ref(), &kick, now)).await.is_some()
+        let bytes = farewell.as_ref().map_or(0, Publication::weight);
+        let close = move |shard: &mut Shard<Socket>, slot, now| say_and_close(shard, &[slot], farewell.as_ref(), &kick, now);
+        self.on_with(bytes, client, close).await.is_some()
     }
 
     /// At once: no farewell, no close frame, what is queued is lost.
@@ -257,14 +259,17 @@ impl Gateway {
     // Sessions
 
     pub async fn set_session(&self, client: ClientId, session: Session) -> bool {
-        self.on(client, move |shard, slot, _| shard.registry.session_of(slot).map(|kept| *kept = Some(session.clone())))
-            .await
-            .is_some()
+        self.on_with(session.bytes(), client, move |shard, slot, _| {
+            // Copied, as a name is: it is kept long, in the shard's own memory.
+            shard.registry.session_of(slot).map(|kept| *kept = Some(session.clone()))
+        })
+        .await
+        .is_some()
     }
 
     /// Merges recursively. `Err`: it would grow too large, and stays as it was.
     pub async fn update_session(&self, client: ClientId, update: Session) -> Option<Result<(), NotASession>> {
-        self.on(client, move |shard, slot, _| {
+        self.on_with(update.bytes(), client, move |shard, slot, _| {
             let Some(kept) = shard.registry.session_of(slot) else { return Ok(()) };
             *kept = Some(Session::merged(kept.as_ref(), &update)?);
             Ok(())
@@ -340,8 +345,18 @@ impl Gateway {
         client: ClientId,
         act: impl FnOnce(&mut Shard<Socket>, Slot, Instant) -> T + Send + 'static,
     ) -> Option<T> {
+        self.on_with(0, client, act).await
+    }
+
+    /// The same; `bytes` is what it brings along.
+    async fn on_with<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        client: ClientId,
+        act: impl FnOnce(&mut Shard<Socket>, Slot, Instant) -> T + Send + 'static,
+    ) -> Option<T> {
         let shard = self.0.names.shard(client)?;
-        let found = self.ask(shard, move |shard, now| {
+        let found = self.ask(shard, bytes, move |shard, now| {
             let slot = shard.registry.slot_of(client.connection)?;
             Some(act(shard, slot, now))
         });
@@ -353,7 +368,7 @@ impl Gateway {
         &self,
         act: impl Fn(&mut Shard<Socket>, Instant) -> T + Clone + Send + 'static,
     ) -> Vec<T> {
-        let asked = (0..self.0.shards.len()).map(|shard| self.ask(shard, act.clone()));
+        let asked = (0..self.0.shards.len()).map(|shard| self.ask(shard, 0, act.clone()));
         futures_util::future::join_all(asked).await.into_iter().flatten().collect()
     }
 
@@ -364,10 +379,11 @@ impl Gateway {
     async fn ask<T: Send + 'static>(
         &self,
         shard: usize,
+        bytes: usize,
         act: impl FnOnce(&mut Shard<Socket>, Instant) -> T + Send + 'static,
     ) -> Option<T> {
         let (answer, answered) = oneshot::channel();
-        let room = self.room(COMMAND_BYTES).await;
+        let room = self.room(COMMAND_BYTES + bytes).await;
         // Whoever asked may be gone.
         let act = move |shard: &mut Shard<Socket>, now: Instant| _ = answer.send(act(shard, now));
         self.0.shards[shard].post(Command::Do(Box::new(act), room));

@@ -27,6 +27,10 @@ impl Session {
         if text.len() > MAX_SESSION_BYTES { Err(NotASession::TooLong) } else { Ok(Self(text.into())) }
     }
 
+    pub fn bytes(&self) -> usize {
+        self.0.len()
+    }
+
     pub fn to_value(&self) -> Value {
         serde_json::from_str(&self.0).unwrap_or_default()
     }
