@@ -90,7 +90,7 @@ impl Outbox {
             let (due, bytes) = (std::mem::take(&mut self.due), std::mem::take(&mut self.due_bytes));
             let mut slices = [IoSlice::new(&[]); SLICES];
             let count = round.slices(due, &mut slices);
-            written = taken(stream.write_vectored(&slices[..count]))?;
+            written = give(stream, &slices[..count])?;
             if written < bytes {
                 let frames = round.rest(due, written).collect();
                 self.behind = Some(Box::new(Behind { frames, bytes: bytes - written, skipped: vec![], progress_at: now }));
@@ -114,11 +114,14 @@ impl Outbox {
     }
 }
 
-/// How much the peer took; a full socket took nothing.
-fn taken(written: io::Result<usize>) -> io::Result<usize> {
-    match written {
-        Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(0),
-        taken => taken,
+/// How much the peer took; a full socket took nothing, and will say when it takes more.
+fn give(stream: &mut impl Write, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    loop {
+        match stream.write_vectored(slices) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(0),
+            given => return given,
+        }
     }
 }
 
@@ -175,7 +178,7 @@ impl Behind {
             for (slice, frame) in slices.iter_mut().zip(&self.frames) {
                 *slice = IoSlice::new(frame);
             }
-            let took = taken(stream.write_vectored(&slices[..count]))?;
+            let took = give(stream, &slices[..count])?;
             if took == 0 {
                 return Ok(written);
             }
