@@ -9,6 +9,8 @@ test('the server is killed and started again', async ({ server, guest }) => {
   const page = await ming.open();
   await ming.say('之前');
   await expect(texts(page)).toHaveText(['之前']);
+  // Said, and known to be: a line that is still on its way would hold the next one up.
+  await expect(page.locator('.line--pending')).toHaveCount(0);
 
   await server.kill();
   const killed = Date.now();
