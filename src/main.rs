@@ -11,9 +11,10 @@ use roomcast::server::{
     accounts::{Accounts, ApiKeys},
     chat::Chat,
     clock::Clock,
-    config::Config,
+    config::{Config, Gateway as GatewaySettings, Switch},
     control::{Control, Heritage, Order, Succession},
     gateway::Gateway,
+    gatewayclient::{Door, Listeners},
     storage::Store,
     web,
 };
@@ -25,7 +26,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Orders that may wait; each is about the whole node.
@@ -72,7 +73,7 @@ fn main() -> ExitCode {
     }
 }
 
-async fn serve(config: Config) -> Outcome {
+async fn serve(mut config: Config) -> Outcome {
     web::init_tracing();
     // Ten thousand viewers are ten thousand file descriptors.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
@@ -84,8 +85,14 @@ async fn serve(config: Config) -> Outcome {
     let metrics = web::init_metrics()?;
     let clock = Clock::system();
     let encryption = web::Encryption::new(&config.web)?;
+    let listener = listener(config.leptos.site_addr, 0)?;
+    let for_php = listeners_for_php(&config.gateway)?;
+    if let Some(Listeners { inner, .. }) = &for_php
+        && config.gateway.lan_addr.port() == 0
+    {
+        config.gateway.lan_addr.set_port(inner.local_addr()?.port());
+    }
     let gateway = Gateway::start(config.gateway.clone())?;
-    let listener = listener(config.leptos.site_addr)?;
     // The listener may be an inherited one.
     config.check_address(listener.local_addr()?)?;
     // From here on an old process, if there is one, has given way.
@@ -105,15 +112,27 @@ async fn serve(config: Config) -> Outcome {
     if let Some(link) = accounts.owner_link().await? {
         say(format_args!("No owner yet: make the owner's account, once, at {url}/sign-in?owner={}", link.reveal()));
     }
+    if let Some(Listeners { register, .. }) = &for_php {
+        let (register, inner) = (register.local_addr()?, config.gateway.lan_addr);
+        say(format_args!("PHP finds this node at {register}  (inner address {inner})"));
+    }
     say(format_args!("Open it in a browser; Ctrl+C stops it."));
 
     let (leaving, closed) = (CancellationToken::new(), CancellationToken::new());
     let (orders, to_do) = mpsc::channel(ORDERS);
-    let heritage = Heritage::new(&listener)?;
+    let mut handed_on = vec![&listener];
+    handed_on.extend(for_php.iter().flat_map(|Listeners { inner, register }| [inner, register]));
+    let heritage = Heritage::new(&handed_on)?;
     let data_dir = config.storage.data_dir.clone();
     let control = Control::new(gateway.clone(), orders.clone(), heritage, address.to_string(), &data_dir, leaving.clone());
     let control = tokio::spawn(control.serve(closed.clone()));
     tokio::spawn(leave_on_signal(orders)?);
+
+    let (open, is_open) = watch::channel(true);
+    let door = for_php.map(|listeners| {
+        let door = Door::new(&config.gateway, gateway.clone(), config.gateway.lan_addr, address.port());
+        tokio::spawn(door.serve(listeners, is_open, closed.clone()))
+    });
 
     let options = config.leptos.clone();
     let floors = web::Floors {
@@ -125,6 +144,7 @@ async fn serve(config: Config) -> Outcome {
         chat: chat.clone(),
         metrics,
         encryption,
+        open,
         leaving,
     };
     let site = web::Site::new(floors);
@@ -140,6 +160,9 @@ async fn serve(config: Config) -> Outcome {
     store.close().await;
     closed.cancel();
     let _ = control.await;
+    if let Some(door) = door {
+        let _ = door.await;
+    }
     tracing::info!("closed");
     Ok(())
 }
@@ -149,9 +172,35 @@ fn say(words: std::fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stdout(), "{words}");
 }
 
+/// Where PHP comes in. A second node on a machine, which was not told other addresses, goes without.
+fn listeners_for_php(settings: &GatewaySettings) -> Result<Option<Listeners>, Box<dyn Error>> {
+    if settings.php == Switch::Off {
+        return Ok(None);
+    }
+    let GatewaySettings { lan_addr, lan_listen, register_addr, .. } = settings;
+    let opened = listener(lan_listen.unwrap_or(SocketAddr::V4(*lan_addr)), 1)
+        .and_then(|inner| Ok(Listeners { inner, register: listener(*register_addr, 2)? }));
+    let defaults = GatewaySettings::default();
+    match opened {
+        Ok(listeners) => Ok(Some(listeners)),
+        Err(error) if (*lan_addr, *register_addr) == (defaults.lan_addr, defaults.register_addr) => {
+            tracing::warn!(
+                %error,
+                "PHP cannot call this node: set gateway.lan_addr and gateway.register_addr to addresses that are free, or \
+                 gateway.php to \"off\""
+            );
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// The one handed to us, or one of our own. A crowd that comes at once waits in its queue, as long as the system allows.
-fn listener(address: SocketAddr) -> Result<std::net::TcpListener, Box<dyn Error>> {
-    let listener = match Succession::inherited()? {
+fn listener(address: SocketAddr, number: usize) -> Result<std::net::TcpListener, Box<dyn Error>> {
+    let is_meant = |listener: &std::net::TcpListener| {
+        number == 0 || listener.local_addr().is_ok_and(|has| has == address || (address.port() == 0 && has.ip() == address.ip()))
+    };
+    let listener = match Succession::inherited(number)?.filter(is_meant) {
         Some(inherited) => inherited,
         None => {
             let bind = || {

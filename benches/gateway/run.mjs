@@ -47,9 +47,11 @@ const ask = (args) =>
 const measure = async (name, scenario) => {
   let server;
   try {
-    server = await start(name);
+    server = await start(name, scenario.env);
     const speaks = scenario.speaks ?? servers[name].speaks;
-    return await ask([...scenario.load, "--server", speaks, "--addr", server.address, "--pids", String(server.pid), "--key", server.key]);
+    if (speaks === "php" && !server.inner) throw new Error("it does not say where PHP finds it");
+    const inner = server.inner ? ["--inner", server.inner] : [];
+    return await ask([...scenario.load, "--server", speaks, "--addr", server.address, ...inner, "--pids", String(server.pid), "--key", server.key]);
   } catch (error) {
     return { error: String(error.message).trim().split("\n").at(-1) };
   } finally {

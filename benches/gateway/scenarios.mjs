@@ -1,5 +1,6 @@
 // What is measured, and how its results are shown. `load` is what the load client is told; `columns` name what is read from
-// its answer: title, path, digits, and "x" for a column that is also shown in relation to the raw limit.
+// its answer: title, path, digits, and "x" for a column that is also shown in relation to the raw limit. `env`: what the server
+// is told besides.
 const load = (scenario, flags) => [scenario, ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)])];
 const count = (n) => n.toLocaleString("en");
 
@@ -26,6 +27,39 @@ const saturate = (viewers, flags = {}) => ({
 
 // The chat's own way: HTTP, a commit in SQLite, a push. Only roomcast has one.
 const chat = (scenario) => ({ ...scenario, group: "chat", title: `Through the chat: ${scenario.title}`, servers: ["roomcast"], speaks: "chat" });
+
+// By GatewayWorker's inner protocol, as PHP speaks it. Only roomcast has that door, and only when told to open it.
+const DOOR = { ROOMCAST_LAN_ADDR: "127.0.0.1:0", ROOMCAST_REGISTER_ADDR: "127.0.0.1:0" };
+const php = (scenario) => ({ ...scenario, group: "php", title: `By PHP's inner protocol: ${scenario.title}`, servers: ["roomcast"], speaks: "php", env: DOOR });
+const phpCommands = (commands) => php({
+  title: `${count(commands)} commands on one kept connection, as fast as it takes them, about one client`,
+  load: load("php-commands", { viewers: 1, commands }),
+  columns: [
+    ["SEND_TO_GROUP a second", "send.a_second", 0], ["CPU us", "send.cpu_us", 2], ["client's CPU us", "send.client_cpu_us", 2],
+    ["not delivered, doubled, swapped", ["send.lost", "send.doubled", "send.swapped"], 0],
+    ["JOIN_GROUP, LEAVE_GROUP a second", "join.a_second", 0], ["CPU us", "join.cpu_us", 2], ["client's CPU us", "join.client_cpu_us", 2],
+  ],
+});
+const phpConnections = (viewers, commands) => php({
+  title: `${count(commands)} times JOIN_GROUP on a connection each, until all ${count(viewers)} clients' groups show them`,
+  load: load("php-connections", { viewers, commands }),
+  columns: [["one worker", "one"], ["8 workers", "eight"]].flatMap(([workers, path]) => [
+    [`${workers}: commands a second`, `${path}.a_second`, 0], ["CPU us", `${path}.cpu_us`, 1], ["client's CPU us", `${path}.client_cpu_us`, 1],
+    ["p99 ms of a call", `${path}.p99_ms`, 2], ["longest ms", `${path}.max_ms`, 1], ["lost", [`${path}.lost`], 0],
+  ]),
+});
+const phpQueries = (seconds) => php({
+  title: "IS_ONLINE one after the other, 32 in flight, and on a connection each",
+  load: load("php-queries", { viewers: 1, seconds }),
+  columns: [["one after the other", "kept"], ["32 in flight", "deep"], ["a connection each", "each"]].flatMap(([way, path]) => [
+    [`${way}: queries a second`, `${path}.a_second`, 0], ["CPU us", `${path}.cpu_us`, 2], ["client's CPU us", `${path}.client_cpu_us`, 2],
+  ]),
+});
+const phpSessions = (viewers) => php({
+  title: `getAllClientSessions of ${count(viewers)} clients with 100 bytes each, median of 20`,
+  load: load("php-sessions", { viewers }),
+  columns: [["ms", "median_ms", 1], ["longest ms", "max_ms", 1], ["bytes", "bytes", 0], ["CPU us", "cpu_us", 0], ["client's CPU us", "client_cpu_us", 0]],
+});
 
 export const full = [
   {
@@ -65,6 +99,7 @@ export const full = [
   chat(rate("chat", 1_000, { deliveries: 20_000, seconds: 8 })),
   chat(rate("chat", 5_000, { deliveries: 20_000, seconds: 8 })),
   chat(saturate(1_000)),
+  phpCommands(500_000), phpConnections(1_000, 20_000), phpQueries(3), phpSessions(10_000),
 ];
 
 // Fewer viewers and less of the time: to see that all works, not to be quoted.
@@ -78,4 +113,5 @@ export const quick = [
   { ...full.find((one) => one.group === "stuck"), load: load("stuck", { viewers: 500, rate: 20, size: 2_000, seconds: 3 }), title: "500 viewers, 20 messages of 2,000 bytes a second, without and with one in 100 that never reads" },
   { ...full.find((one) => one.group === "burst"), load: load("burst", { viewers: 1_000 }), title: "A hundred messages in one second to 1,000 viewers" },
   chat(rate("chat", 500, { deliveries: 10_000, seconds: 3 })),
+  phpCommands(50_000), phpConnections(500, 5_000), phpQueries(1), phpSessions(1_000),
 ];

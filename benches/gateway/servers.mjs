@@ -37,6 +37,8 @@ const prepareRoomcast = () => (existsSync(roomcast) ? undefined : `${roomcast} i
 const startRoomcast = (folder) => ({
   command: [roomcast, "--addr", "127.0.0.1:0", "--data-dir", folder, "--set", "chat.cooldown_ms=0", "--set", "limits.per_ip=off", "--set", "gateway.max_connections=60000"],
   env: { ROOMCAST_API_KEY: key, RUST_LOG: "warn" },
+  // After every address it has.
+  ready: /^Open it/m,
 });
 const startNchan = async (folder) => {
   const port = await freePort();
@@ -73,11 +75,14 @@ const running = new Set();
 process.on("exit", () => { for (const server of running) server.end(); });
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(130));
 
-// A fresh one on a free port. Resolves when it listens.
-export const start = async (name) => {
+const LISTENS = /listening on (\d+\.\d+\.\d+\.\d+:\d+)/;
+const INNER = /inner address (\d+\.\d+\.\d+\.\d+:\d+)/;
+
+// A fresh one on a free port. Resolves when it listens. `more`: of its environment.
+export const start = async (name, more = {}) => {
   const folder = mkdtempSync(join(tmpdir(), "gateway-bench-"));
-  const { command, env, address } = await servers[name].start(folder);
-  const child = spawn(command[0], command.slice(1), { env: { ...process.env, ...env }, stdio: ["ignore", "pipe", "pipe"] });
+  const { command, env, address, ready = LISTENS } = await servers[name].start(folder);
+  const child = spawn(command[0], command.slice(1), { env: { ...process.env, ...env, ...more }, stdio: ["ignore", "pipe", "pipe"] });
   const gone = new Promise((done) => child.on("exit", done));
   const server = {
     pid: child.pid,
@@ -100,14 +105,13 @@ export const start = async (name) => {
   running.add(server);
   let said = "";
   child.stderr.on("data", (part) => { said = (said + part).slice(-2000); });
-  server.address = address ?? (await new Promise((found, failed) => {
+  const out = address ? "" : await new Promise((found, failed) => {
     let out = "";
-    child.stdout.on("data", (part) => {
-      const listens = /listening on (\d+\.\d+\.\d+\.\d+:\d+)/.exec((out += part));
-      if (listens) found(listens[1]);
-    });
+    child.stdout.on("data", (part) => { if (ready.test((out += part))) found(out); });
     child.on("error", failed).on("exit", () => failed(new Error(`${name} ended: ${said}`)));
-  }));
+  });
+  server.address = address ?? LISTENS.exec(out)[1];
+  server.inner = INNER.exec(out)?.[1];
   await accepts(server.address);
   return server;
 };

@@ -115,7 +115,7 @@ pub async fn connections(config: &Config, limit: usize) -> Outcome {
         "client_id", "shard", "address", "kind", "age", "queued", "sent", "uid"
     );
     for line in connections {
-        let uid = line.uid.map_or("-".into(), |uid| uid.to_string());
+        let uid = line.uid.unwrap_or("-".into());
         println!(
             "{:<20} {:>5} {:<39} {:<5} {:>7}s {:>9} {:>9} {uid:<36} {}",
             line.client_id.to_string(),

@@ -19,9 +19,11 @@ const FILE: &str = "Leptos.toml";
 /// The wheel that pings and judges turns no faster than a hundred times a second.
 const MIN_WAIT_MS: u64 = 20;
 /// Names that tests and other tools use, beside `ROOMCAST_<TABLE>_<KEY>`.
-const SHORT_NAMES: [(&str, &str); 3] = [
+const SHORT_NAMES: [(&str, &str); 5] = [
     ("ROOMCAST_DATA_DIR", "storage.data_dir"),
     ("ROOMCAST_LAN_ADDR", "gateway.lan_addr"),
+    ("ROOMCAST_REGISTER_ADDR", "gateway.register_addr"),
+    ("ROOMCAST_SECRET_KEY", "gateway.secret_key"),
     ("ROOMCAST_API_KEY", "gateway.api_key"),
 ];
 
@@ -70,6 +72,13 @@ pub enum ConfigError {
     LimitsOffInPublic(SocketAddr),
     #[error("web.tls_cert and web.tls_key go together")]
     HalfATls,
+    #[error(
+        "{0} is not loopback: whoever reaches it could push to everyone. Set gateway.secret_key (ROOMCAST_SECRET_KEY), the key \
+         that PHP's GatewayClient is given as $secretKey, or gateway.php = \"off\""
+    )]
+    KeylessInPublic(SocketAddr),
+    #[error("gateway.secret_key holds `\"` or `\\`: PHP pastes it into JSON as it is, and could not say it")]
+    UnspeakableKey,
     #[error("gateway.ping_every_ms, pong_within_ms and slow_after_ms are {MIN_WAIT_MS} at least")]
     TooShort,
     #[error("`{0}` is not an origin such as https://chat.example.com (web.public_url, allowed_origins, frame_ancestors)")]
@@ -131,6 +140,16 @@ impl Config {
         let Gateway { ping_every_ms, pong_within_ms, slow_after_ms, .. } = self.gateway;
         if [ping_every_ms, pong_within_ms, slow_after_ms].iter().any(|ms| *ms < MIN_WAIT_MS) {
             return Err(ConfigError::TooShort);
+        }
+        let Gateway { lan_addr, lan_listen, register_addr, secret_key, php, .. } = &self.gateway;
+        if *php == Switch::On && secret_key.is_empty() {
+            let listens = [lan_listen.unwrap_or(SocketAddr::V4(*lan_addr)), *register_addr];
+            if let Some(public) = listens.into_iter().find(|addr| !addr.ip().is_loopback()) {
+                return Err(ConfigError::KeylessInPublic(public));
+            }
+        }
+        if secret_key.contains(['"', '\\']) {
+            return Err(ConfigError::UnspeakableKey);
         }
         if self.limits.per_ip == Switch::Off {
             (self.gateway.max_per_address, self.gateway.max_per_session) = (usize::MAX, usize::MAX);
@@ -226,10 +245,10 @@ mod tests {
         let file = "[chat]\ncooldown_ms = 1\n";
         assert_eq!(load("", &[], &[]).unwrap().chat.cooldown_ms, 3000);
         assert_eq!(load(file, &[], &[]).unwrap().chat.cooldown_ms, 1);
-        let environment = [("ROOMCAST_CHAT_COOLDOWN_MS", "2"), ("ROOMCAST_DATA_DIR", "/x"), ("ROOMCAST_LAN_ADDR", "10.0.0.1:7")];
+        let environment = [("ROOMCAST_CHAT_COOLDOWN_MS", "2"), ("ROOMCAST_DATA_DIR", "/x"), ("ROOMCAST_LAN_ADDR", "127.0.0.9:7")];
         let config = load(file, &environment, &[]).unwrap();
         assert_eq!((config.chat.cooldown_ms, config.storage.data_dir), (2, "/x".into()));
-        assert_eq!(config.gateway.lan_addr.to_string(), "10.0.0.1:7");
+        assert_eq!(config.gateway.lan_addr.to_string(), "127.0.0.9:7");
         assert_eq!(load(file, &environment, &[("chat.cooldown_ms", "3")]).unwrap().chat.cooldown_ms, 3);
         let lists = load("", &[("ROOMCAST_WEB_TRUSTED_PROXIES", "10.0.0.0/8, ::1/128")], &[]).unwrap().web.trusted_proxies;
         assert_eq!(lists.len(), 2);
@@ -262,6 +281,13 @@ mod tests {
     fn what_would_not_do_what_it_says_is_refused() {
         assert!(matches!(load("", &[("ROOMCAST_WEB_TLS_KEY", "key.pem")], &[]), Err(ConfigError::HalfATls)));
         assert!(matches!(load("", &[("ROOMCAST_GATEWAY_PING_EVERY_MS", "0")], &[]), Err(ConfigError::TooShort)));
+        for addr in ["ROOMCAST_LAN_ADDR", "ROOMCAST_REGISTER_ADDR", "ROOMCAST_GATEWAY_LAN_LISTEN"] {
+            let public = (addr, "0.0.0.0:7000");
+            assert!(matches!(load("", &[public], &[]), Err(ConfigError::KeylessInPublic(_))), "{addr}");
+            assert!(load("", &[public, ("ROOMCAST_SECRET_KEY", "key")], &[]).is_ok(), "{addr}");
+            assert!(load("", &[public, ("ROOMCAST_GATEWAY_PHP", "off")], &[]).is_ok(), "{addr}");
+        }
+        assert!(matches!(load("", &[("ROOMCAST_SECRET_KEY", "a\"b")], &[]), Err(ConfigError::UnspeakableKey)));
         let public = load("", &[("ROOMCAST_LIMITS_PER_IP", "off")], &[]).unwrap().check_address("0.0.0.0:80".parse().unwrap());
         assert!(matches!(public, Err(ConfigError::LimitsOffInPublic(_))), "an inherited listener");
     }

@@ -5,6 +5,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Response, StatusCode};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
+use std::net::{SocketAddr, SocketAddrV4};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -21,6 +22,9 @@ pub struct Server {
     pub base: String,
     pub owner_link: Option<String>,
     pub data: TempDir,
+    /// PHP's addresses.
+    pub register: SocketAddr,
+    pub inner: SocketAddrV4,
     settings: Vec<String>,
 }
 
@@ -33,23 +37,23 @@ impl Server {
     pub fn with(settings: &[&str]) -> Self {
         let data = TempDir::new().unwrap();
         let settings: Vec<String> = settings.iter().map(|setting| setting.to_string()).collect();
-        let (child, base, owner_link) = spawn(&data, "127.0.0.1:0", &settings, false, None);
-        Self { child, base, owner_link, data, settings }
+        let Spawned { child, base, owner_link, register, inner } = spawn(&data, "127.0.0.1:0", &settings, false, None);
+        Self { child, base, owner_link, data, register, inner, settings }
     }
 
     /// A server that gets no more than `count` file descriptors.
     pub fn with_open_files(count: u64, settings: &[&str]) -> Self {
         let data = TempDir::new().unwrap();
         let settings: Vec<String> = settings.iter().map(|setting| setting.to_string()).collect();
-        let (child, base, owner_link) = spawn(&data, "127.0.0.1:0", &settings, false, Some(count));
-        Self { child, base, owner_link, data, settings }
+        let Spawned { child, base, owner_link, register, inner } = spawn(&data, "127.0.0.1:0", &settings, false, Some(count));
+        Self { child, base, owner_link, data, register, inner, settings }
     }
 
     /// A server that outlives writes beyond a file size limit, as if the disk were full.
     pub fn with_file_size_signal_ignored() -> Self {
         let data = TempDir::new().unwrap();
-        let (child, base, owner_link) = spawn(&data, "127.0.0.1:0", &[], true, None);
-        Self { child, base, owner_link, data, settings: vec![] }
+        let Spawned { child, base, owner_link, register, inner } = spawn(&data, "127.0.0.1:0", &[], true, None);
+        Self { child, base, owner_link, data, register, inner, settings: vec![] }
     }
 
     pub fn address(&self) -> &str {
@@ -73,7 +77,8 @@ impl Server {
     /// On the same port, as after a crash.
     pub fn start_again(&mut self) {
         let address = self.address().to_owned();
-        (self.child, self.base, self.owner_link) = spawn(&self.data, &address, &self.settings, false, None);
+        let Spawned { child, base, owner_link, register, inner } = spawn(&self.data, &address, &self.settings, false, None);
+        (self.child, self.base, self.owner_link, self.register, self.inner) = (child, base, owner_link, register, inner);
     }
 
     pub async fn ended(&mut self) -> ExitStatus {
@@ -141,18 +146,25 @@ pub fn binary() -> Command {
     command
 }
 
-fn spawn(
-    data: &TempDir,
-    address: &str,
-    settings: &[String],
-    ignore_file_size_signal: bool,
-    open_files: Option<u64>,
-) -> (Child, String, Option<String>) {
+/// What a server says of itself.
+struct Spawned {
+    child: Child,
+    base: String,
+    owner_link: Option<String>,
+    register: SocketAddr,
+    inner: SocketAddrV4,
+}
+
+fn spawn(data: &TempDir, address: &str, settings: &[String], ignore_file_size_signal: bool, open_files: Option<u64>) -> Spawned {
     let log = std::fs::File::options().create(true).append(true).open(data.path().join("log")).unwrap();
     let mut command = binary();
     // Away from the repository's own Leptos.toml.
     command.current_dir(data.path()).args(["--addr", address]).arg("--data-dir").arg(data.path().join("data"));
-    for setting in settings {
+    // Servers of tests run side by side.
+    for setting in ["gateway.lan_addr=127.0.0.1:0", "gateway.register_addr=127.0.0.1:0"]
+        .into_iter()
+        .chain(settings.iter().map(String::as_str))
+    {
         command.args(["--set", setting]);
     }
     if ignore_file_size_signal {
@@ -177,7 +189,7 @@ fn spawn(
         };
     }
     let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
-    // Three lines: the address, the owner's link while there is no owner, and what to do next.
+    // The address, the owner's link while there is no owner, PHP's addresses, and what to do next.
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
     let mut said: Vec<String> = Vec::new();
     for line in lines {
@@ -188,13 +200,15 @@ fn spawn(
         }
     }
     let after = |words: &str| {
-        said.iter().find_map(|line| line.split(words).nth(1)).map(|rest| rest.split([',', ' ']).next().unwrap().to_owned())
+        said.iter().find_map(|line| line.split(words).nth(1)).map(|rest| rest.split([',', ' ', ')']).next().unwrap().to_owned())
     };
     let address =
         after("listening on ").unwrap_or_else(|| panic!("{}", std::fs::read_to_string(data.path().join("log")).unwrap()));
     let scheme = if settings.iter().any(|setting| setting.starts_with("web.tls_cert")) { "https" } else { "http" };
     let (base, owner_link) = (format!("{scheme}://{address}"), after("?owner="));
-    (child, base, owner_link)
+    let of_php = |words: &str| after(words).unwrap_or_else(|| "127.0.0.1:1".into());
+    let (register, inner) = (of_php("this node at "), of_php("inner address "));
+    Spawned { child, base, owner_link, register: register.parse().unwrap(), inner: inner.parse().unwrap() }
 }
 
 pub struct Answer {

@@ -93,7 +93,7 @@ impl Chat {
         let epoch = entry.epoch.map(str::parse::<Epoch>).transpose()?;
         let row = self.room(&room).await?;
         let group = Group::new(room.as_str());
-        match self.gateway.admit(client, owner, person.uid.clone(), group).await {
+        match self.gateway.admit(client, owner, (&person.uid).into(), group).await {
             Some(true) => {}
             Some(false) => return Err(Refusal::NotYours),
             None => return Err(Refusal::NoSuchClient),

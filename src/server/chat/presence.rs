@@ -36,7 +36,7 @@ impl Online {
             }
             for (group, count) in gateway.take_changed_groups().await {
                 // A group that a foreign back end made under another name is no room of ours.
-                let Ok(room) = group.as_str().parse() else { continue };
+                let Ok(room) = group.as_text().parse() else { continue };
                 if self.note(&room, count) {
                     let online = Frame::text(Push::Online { room, count }.to_json().as_bytes());
                     drop(gateway.send_to_group(vec![group], Except::default(), Publication::v1(online)).await);

@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddrV4;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -60,8 +60,24 @@ fn loopback_v4() -> ipnet::Ipv4Net {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Gateway {
-    /// The inner address written into every client_id; foreign back ends route by it.
+    /// The inner address written into every client_id; PHP's GatewayClient calls it.
     pub lan_addr: SocketAddrV4,
+    /// Where the inner port is opened, if the address that others call is not this machine's own (Docker, NAT).
+    pub lan_listen: Option<SocketAddr>,
+    /// GatewayWorker's Register: `Gateway::$registerAddress` in PHP.
+    pub register_addr: SocketAddr,
+    /// What Register and the inner port ask for. Empty: whoever reaches them may call everything, so only loopback is
+    /// listened on.
+    pub secret_key: String,
+    /// Whether Register and the inner port are open.
+    pub php: Switch,
+    /// `on` passes what clients send on to PHP's BusinessWorkers. `off` keeps the socket one way.
+    pub workers: Switch,
+    /// Where workers are `on`, the largest message a client may send, and how many a second.
+    pub worker_message_bytes: usize,
+    pub worker_messages_a_second: usize,
+    /// Connections at once to the inner port, and to Register.
+    pub max_inner_connections: usize,
     /// A key that may call everything of the API for back ends. Empty: only keys of `roomcast key`; without any it is off.
     pub api_key: String,
     /// Unsent bytes a connection may hold. About 700 messages: a phone in a tunnel for ten seconds of a busy room.
@@ -90,6 +106,14 @@ impl Default for Gateway {
     fn default() -> Self {
         Self {
             lan_addr: SocketAddrV4::new([127, 0, 0, 1].into(), 2900),
+            lan_listen: None,
+            register_addr: SocketAddr::from(([127, 0, 0, 1], 1238)),
+            secret_key: String::new(),
+            php: Switch::On,
+            workers: Switch::Off,
+            worker_message_bytes: 64 * 1024,
+            worker_messages_a_second: 100,
+            max_inner_connections: 2_000,
             api_key: String::new(),
             queue_bytes: 256 * 1024,
             shards: 0,

@@ -191,7 +191,7 @@ impl Control {
                 Answer::Connections { connections: self.0.gateway.connection_lines(limit).await }
             }
             Ok(Request::SignOut { uid }) => {
-                let sockets = self.0.gateway.close_uid(uid, None, CloseCode::SIGNED_OUT.into()).await;
+                let sockets = self.0.gateway.close_uid((&uid).into(), None, CloseCode::SIGNED_OUT.into()).await;
                 Answer::Closed { sockets }
             }
             Ok(Request::Stop { slowly }) => {

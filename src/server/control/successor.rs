@@ -40,23 +40,23 @@ pub enum SuccessionError {
 pub struct Heritage {
     program: PathBuf,
     arguments: Vec<OsString>,
-    listener: OwnedFd,
+    listeners: Vec<OwnedFd>,
 }
 
 impl Heritage {
-    pub fn new(listener: &TcpListener) -> io::Result<Self> {
-        Ok(Self {
-            program: std::env::current_exe()?,
-            arguments: std::env::args_os().skip(1).collect(),
-            listener: listener.try_clone()?.into(),
-        })
+    /// The listeners in the order in which [`Succession::inherited`] numbers them.
+    pub fn new(listeners: &[&TcpListener]) -> io::Result<Self> {
+        let listeners = listeners.iter().map(|listener| Ok(listener.try_clone()?.into())).collect::<io::Result<_>>()?;
+        Ok(Self { program: std::env::current_exe()?, arguments: std::env::args_os().skip(1).collect(), listeners })
     }
 
     fn start(&self) -> io::Result<Child> {
         let mut command = std::process::Command::new(&self.program);
-        command.args(&self.arguments).env_remove("LISTEN_PID").env("LISTEN_FDS", "1").env(SUCCEEDS, "1");
-        let mapping = FdMapping { parent_fd: self.listener.try_clone()?, child_fd: FIRST_FD };
-        command.fd_mappings(vec![mapping]).map_err(io::Error::other)?;
+        command.args(&self.arguments).env_remove("LISTEN_PID").env(SUCCEEDS, "1");
+        command.env("LISTEN_FDS", self.listeners.len().to_string());
+        let mapping = |(listener, child_fd): (&OwnedFd, _)| Ok(FdMapping { parent_fd: listener.try_clone()?, child_fd });
+        let mappings = self.listeners.iter().zip(FIRST_FD..).map(mapping).collect::<io::Result<_>>()?;
+        command.fd_mappings(mappings).map_err(io::Error::other)?;
         Command::from(command).spawn()
     }
 }
@@ -95,9 +95,11 @@ impl Predecessor {
 pub struct Succession(Asked);
 
 impl Succession {
-    /// The listening socket handed over, by an old process or by systemd. `None`: we listen by ourselves.
-    pub fn inherited() -> io::Result<Option<TcpListener>> {
-        listenfd::ListenFd::from_env().take_tcp_listener(0)
+    /// A listening socket handed over, by an old process or by systemd: the site's, then PHP's inner port and Register.
+    /// `None`: we listen by ourselves.
+    pub fn inherited(number: usize) -> io::Result<Option<TcpListener>> {
+        let mut handed = listenfd::ListenFd::from_env();
+        if number < handed.len() { handed.take_tcp_listener(number) } else { Ok(None) }
     }
 
     /// Waits until the old process has given way, if there is one.

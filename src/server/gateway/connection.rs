@@ -1,12 +1,14 @@
 //! One connection as its shard holds it: the stream, what it has not been sent, what it says, and whether it still lives.
 
-use super::incoming::{Event, Incoming};
+use super::events::Handshake;
+use super::incoming::{Bounds, Event, Incoming};
 use super::outbox::{Outbox, Queued};
 use super::round::Round;
 use super::seats::Seat;
 use super::stream::Stream;
 use super::{Dialect, Frame};
 use crate::domain::push::CloseCode;
+use bytes::Bytes;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::time::Instant;
@@ -14,9 +16,23 @@ use std::time::Instant;
 /// Bytes read at once from a peer that was told to go.
 const MAX_IGNORED: usize = 64 * 1024;
 
+/// A connection whose handshake is done.
+pub struct Arrival {
+    pub dialect: Dialect,
+    pub seat: Seat,
+    /// What the client sent right behind its handshake.
+    pub early: Bytes,
+    /// The peer's.
+    pub port: u16,
+    /// For whoever listens, if anybody does ([`super::Gateway::is_listened_to`]).
+    pub handshake: Option<Box<Handshake>>,
+}
+
 pub struct Connection<S> {
     pub stream: S,
     pub dialect: Dialect,
+    /// The peer's.
+    pub port: u16,
     pub outbox: Outbox,
     /// Only while something comes up, which a one-way socket rarely sees.
     incoming: Option<Box<Incoming>>,
@@ -40,6 +56,14 @@ struct Leaving {
     shut: bool,
 }
 
+/// What came up, beside what is only counted.
+pub struct Heard {
+    pub bounds: Bounds,
+    pub pongs: Vec<Frame>,
+    /// `None`: nobody hears what is said, and it is dropped.
+    pub messages: Option<Vec<Vec<u8>>>,
+}
+
 /// What reading came to.
 pub enum Read {
     /// All there was for now.
@@ -52,10 +76,11 @@ pub enum Read {
 }
 
 impl<S: Stream> Connection<S> {
-    pub fn new(stream: S, dialect: Dialect, seat: Seat, step: u32) -> Self {
+    pub fn new(stream: S, dialect: Dialect, seat: Seat, port: u16, step: u32) -> Self {
         Self {
             stream,
             dialect,
+            port,
             outbox: Outbox::default(),
             incoming: None,
             seat,
@@ -85,9 +110,8 @@ impl<S: Stream> Connection<S> {
         !self.outbox.is_due() && self.outbox.behind_since().is_none()
     }
 
-    /// Reads until the stream is dry. Pings are answered through `pong`; everything else is only counted.
-    /// `now_ms` is any steady clock.
-    pub fn read(&mut self, scratch: &mut [u8], now_ms: u64, step: u32, mut pong: impl FnMut(&mut Self, Frame)) -> Read {
+    /// Reads until the stream is dry. `now_ms` is any steady clock.
+    pub fn read(&mut self, scratch: &mut [u8], now_ms: u64, step: u32, heard: &mut Heard) -> Read {
         let mut ignored = 0;
         loop {
             let count = match self.stream.read(scratch) {
@@ -106,34 +130,37 @@ impl<S: Stream> Connection<S> {
                 }
                 continue;
             }
-            match self.feed(&scratch[..count], now_ms, &mut pong) {
+            match self.feed(&scratch[..count], now_ms, heard) {
                 Read::Dry => {}
                 ended => return ended,
             }
         }
     }
 
-    pub fn feed(&mut self, bytes: &[u8], now_ms: u64, pong: &mut impl FnMut(&mut Self, Frame)) -> Read {
-        let mut incoming = self.incoming.take().unwrap_or_default();
-        let (mut closed, mut pings, mut answered) = (None, Vec::new(), false);
+    pub fn feed(&mut self, bytes: &[u8], now_ms: u64, heard: &mut Heard) -> Read {
+        let mut incoming = self.incoming.take().unwrap_or_else(|| Box::new(Incoming::within(heard.bounds)));
+        let (mut closed, mut pinged, mut answered) = (None, false, false);
         let fed = incoming.feed(bytes, now_ms, |event| match event {
-            // One way: its frames are counted, and what it says is dropped.
-            Event::Message { .. } => {}
-            Event::Ping(payload) => pings.push(payload),
+            Event::Message { payload, .. } => {
+                if let Some(messages) = &mut heard.messages {
+                    messages.push(payload);
+                }
+            }
+            Event::Ping(payload) => {
+                pinged = true;
+                heard.pongs.push(Frame::pong(&payload));
+            }
             Event::Pong => answered = true,
             Event::Closed(code) => closed = Some(code),
         });
-        let dropped = std::mem::take(&mut incoming.data_frames);
+        let frames = std::mem::take(&mut incoming.data_frames);
         // The one pong a ping asks for leaves nothing behind; whoever says more is counted.
-        let quiet = answered && std::mem::take(&mut self.pinged) > 0 && dropped == 0 && pings.is_empty() && incoming.is_idle();
+        let quiet = answered && std::mem::take(&mut self.pinged) > 0 && frames == 0 && !pinged && incoming.is_idle();
         if !quiet {
             self.incoming = Some(incoming);
         }
-        if dropped > 0 {
-            metrics::counter!("roomcast_client_frames_dropped_total").increment(dropped);
-        }
-        for payload in pings {
-            pong(self, Frame::pong(&payload));
+        if frames > 0 && heard.messages.is_none() {
+            metrics::counter!("roomcast_client_frames_dropped_total").increment(frames);
         }
         match (closed, fed) {
             (Some(code), _) => Read::Theirs(code),

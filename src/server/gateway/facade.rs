@@ -1,6 +1,8 @@
 //! The gateway as the other floors see it: GatewayWorker's verbs. What changes or asks goes to the shard that owns the
 //! connection, or to all; what is pushed goes to each shard once.
 
+use super::connection::Arrival;
+use super::events::{self, Ears, Events};
 use super::names::Names;
 use super::publish::Publish;
 use super::reactor::{Command, Handle, Opening};
@@ -10,17 +12,13 @@ use super::seats::{Full, Seat, Seats};
 use super::session::{NotASession, Session};
 use super::shard::Shard;
 use super::stream::{Raw, Socket};
-use super::{Delivered, Dialect, Except, Frame, Group, Owner, Publication, Target};
-use crate::domain::{
-    id::{ClientId, Uid},
-    push::CloseCode,
-};
+use super::{Delivered, Dialect, Except, Frame, Group, Ordinal, Owner, Publication, Target, Uid};
+use crate::domain::{id::ClientId, push::CloseCode};
 use crate::server::config::Gateway as Settings;
-use bytes::Bytes;
 use std::hash::RandomState;
 use std::io;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -44,9 +42,12 @@ struct Shared {
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Bytes that may wait for the shards, all together: whoever posts more waits.
     room: Arc<Semaphore>,
-    next: AtomicUsize,
+    /// What the next thing to happen is numbered.
+    ordinals: AtomicU32,
     /// To the process that handed over to this one, while it has people.
     relay: Relay,
+    ears: Arc<Ears>,
+    events: Mutex<Option<Events>>,
     /// Held while a publish is posted to the shards.
     posting: Mutex<()>,
     /// Hashes uids alike on every shard.
@@ -66,11 +67,13 @@ impl Drop for Shared {
 pub struct Kick {
     pub code: CloseCode,
     pub reason: String,
+    /// Pages without the subprotocol get no close frame, as they got none from GatewayWorker.
+    pub plain_untold: bool,
 }
 
 impl From<CloseCode> for Kick {
     fn from(code: CloseCode) -> Self {
-        Self { code, reason: code.reason().into() }
+        Self { code, reason: code.reason().into(), plain_untold: false }
     }
 }
 
@@ -93,7 +96,8 @@ impl Gateway {
             shards => shards,
         };
         let (names, settings) = (Names::new(settings.lan_addr, shards), Arc::new(settings));
-        let started = (0..shards).map(|index| Handle::start(index, settings.clone(), names));
+        let (ears, events) = events::ears();
+        let started = (0..shards).map(|index| Handle::start(index, settings.clone(), names, ears.clone()));
         let (shards, threads) = started.collect::<io::Result<(Vec<_>, Vec<_>)>>()?;
         Ok(Self(Arc::new(Shared {
             names,
@@ -101,7 +105,9 @@ impl Gateway {
             shards,
             threads: Mutex::new(threads),
             room: Arc::new(Semaphore::new(settings.command_bytes.max(COMMAND_BYTES))),
-            next: AtomicUsize::new(0),
+            ordinals: AtomicU32::new(0),
+            ears,
+            events: Mutex::new(Some(events)),
             posting: Mutex::new(()),
             relay: Relay::default(),
             hasher: RandomState::new(),
@@ -115,11 +121,24 @@ impl Gateway {
     }
 
     /// Takes a stream whose handshake is done, tells it who it is, and serves it until it ends.
-    pub async fn connect(&self, raw: Raw, dialect: Dialect, seat: Seat, early: Bytes) {
-        let shard = self.0.next.fetch_add(1, Ordering::Relaxed) % self.0.shards.len();
+    pub async fn connect(&self, raw: Raw, arrival: Arrival) {
+        let since = self.ordinal();
+        let shard = since.0 as usize % self.0.shards.len();
         let room = self.room(COMMAND_BYTES).await;
-        self.0.shards[shard].post(Command::Open(Box::new(Opening { raw, dialect, seat, early })));
+        self.0.shards[shard].post(Command::Open(Box::new(Opening { raw, arrival, since })));
         drop(room);
+    }
+
+    // What happens to connections
+
+    /// For the one listener there is. `None`: there is one already.
+    pub fn listen(&self) -> Option<Events> {
+        self.0.events.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Is anybody told what happens?
+    pub fn is_listened_to(&self) -> bool {
+        self.0.ears.is_wanted()
     }
 
     // Sending
@@ -219,7 +238,8 @@ impl Gateway {
 
     /// One uid a client, the last one wins; many clients a uid.
     pub async fn bind_uid(&self, client: ClientId, uid: Uid) -> bool {
-        self.on(client, move |shard, slot, _| shard.registry.bind_uid(slot, &uid)).await.is_some()
+        let now = self.ordinal();
+        self.on(client, move |shard, slot, _| shard.registry.bind_uid(slot, &uid, now)).await.is_some()
     }
 
     /// Takes the uid away, whatever it is.
@@ -229,7 +249,8 @@ impl Gateway {
 
     /// Joining twice is joining once: `Some(false)`.
     pub async fn join_group(&self, client: ClientId, group: Group) -> Option<bool> {
-        self.on(client, move |shard, slot, _| shard.registry.join_group(slot, &group)).await
+        let now = self.ordinal();
+        self.on(client, move |shard, slot, _| shard.registry.join_group(slot, &group, now)).await
     }
 
     /// Leaving what one is not in changes nothing: `Some(false)`.
@@ -245,11 +266,12 @@ impl Gateway {
     /// For a page that says which connection is its own: if `owner` opened it, it is bound and joined, in one step.
     /// `Some(false)`: someone else opened it.
     pub async fn admit(&self, client: ClientId, owner: Owner, uid: Uid, group: Group) -> Option<bool> {
+        let now = self.ordinal();
         self.on(client, move |shard, slot, _| {
             let is_theirs = shard.get(slot).is_some_and(|connection| connection.seat.owner() == Some(owner));
             if is_theirs {
-                shard.registry.bind_uid(slot, &uid);
-                shard.registry.join_group(slot, &group);
+                shard.registry.bind_uid(slot, &uid, now);
+                shard.registry.join_group(slot, &group, now);
             }
             is_theirs
         })
@@ -258,16 +280,17 @@ impl Gateway {
 
     // Sessions
 
-    pub async fn set_session(&self, client: ClientId, session: Session) -> bool {
-        self.on_with(session.bytes(), client, move |shard, slot, _| {
+    /// `None` takes it away.
+    pub async fn set_session(&self, client: ClientId, session: Option<Session>) -> bool {
+        self.on_with(session.as_ref().map_or(0, Session::bytes), client, move |shard, slot, _| {
             // Copied, as a name is: it is kept long, in the shard's own memory.
-            shard.registry.session_of(slot).map(|kept| *kept = Some(session.clone()))
+            shard.registry.session_of(slot).map(|kept| *kept = session.clone())
         })
         .await
         .is_some()
     }
 
-    /// Merges recursively. `Err`: it would grow too large, and stays as it was.
+    /// Merges recursively. `Err`: it would grow too large, or one of them cannot be read; it stays as it was.
     pub async fn update_session(&self, client: ClientId, update: Session) -> Option<Result<(), NotASession>> {
         self.on_with(update.bytes(), client, move |shard, slot, _| {
             let Some(kept) = shard.registry.session_of(slot) else { return Ok(()) };
@@ -333,6 +356,11 @@ impl Gateway {
         let waiting = self.0.settings.command_bytes.max(COMMAND_BYTES).saturating_sub(self.0.room.available_permits());
         metrics::gauge!("roomcast_command_bytes").set(waiting as f64);
         metrics::gauge!("roomcast_command_bytes_max").set(self.0.settings.command_bytes as f64);
+    }
+
+    /// The number of what happens now.
+    pub(super) fn ordinal(&self) -> Ordinal {
+        Ordinal(self.0.ordinals.fetch_add(1, Ordering::Relaxed))
     }
 
     pub(super) fn hasher(&self) -> &RandomState {
@@ -407,6 +435,10 @@ fn say_and_close(shard: &mut Shard<Socket>, slots: &[Slot], farewell: Option<&Pu
         if let Some(frame) = frame {
             shard.say_farewell(*slot, frame);
         }
-        shard.close(*slot, kick.code, &kick.reason, now);
+        if kick.plain_untold && dialect == Some(Dialect::Plain) {
+            shard.hang_up(*slot, kick.code, now);
+        } else {
+            shard.close(*slot, kick.code, &kick.reason, now);
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! publish is encoded once and posted once to each shard ([`publish`]), which writes it to its readers itself ([`round`]).
 
 mod connection;
+mod events;
 mod facade;
 mod figures;
 mod frame;
@@ -26,6 +27,8 @@ mod shard_tests;
 mod stream;
 mod sync;
 
+pub use connection::Arrival;
+pub use events::{Event as ConnectionEvent, Events, Handshake, Happening};
 pub use facade::{Gateway, Kick};
 pub use figures::Counted;
 pub use frame::{Frame, Position, Publication};
@@ -38,24 +41,72 @@ pub use seats::{Full, Seat};
 pub use session::{MAX_SESSION_BYTES, NotASession, Session};
 pub use stream::Raw;
 
+use std::borrow::Cow;
+use std::fmt;
 use std::sync::Arc;
 
-/// A room's audience, by name.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct Group(Arc<str>);
+/// A name in the gateway's tables: whatever bytes its caller gives, shared by whoever keeps it.
+macro_rules! name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub struct $name(Arc<[u8]>);
 
-impl Group {
-    pub fn new(name: &str) -> Self {
-        Self(name.into())
+        impl $name {
+            pub fn new(name: impl AsRef<[u8]>) -> Self {
+                Self(name.as_ref().into())
+            }
+
+            pub fn as_bytes(&self) -> &[u8] {
+                &self.0
+            }
+
+            /// As a reader sees it: what is no UTF-8 is replaced.
+            pub fn as_text(&self) -> Cow<'_, str> {
+                String::from_utf8_lossy(&self.0)
+            }
+
+            /// The same name in memory of the thread that asks: what is kept for long beside what is not would hold whole
+            /// pages of it.
+            fn apart(&self) -> Self {
+                Self::new(&self.0)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.as_text())
+            }
+        }
+    };
+}
+
+name!(
+    /// A room's audience.
+    Group
+);
+
+name!(
+    /// One person, who may hold many connections.
+    Uid
+);
+
+impl From<&crate::domain::id::Uid> for Uid {
+    fn from(uid: &crate::domain::id::Uid) -> Self {
+        Self::new(uid.as_str())
     }
+}
 
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
+/// When something began, in the order things happened on this node; listings follow it, as PHP's arrays do. Drawn by the
+/// facade, so that no shard shares a counter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ordinal(u32);
 
-    /// The same name in memory of the thread that asks (see [`crate::domain::id::Uid::apart`]).
-    fn apart(&self) -> Self {
-        Self::new(&self.0)
+impl Ordinal {
+    /// How many things happened since: the larger, the earlier it began. It stays right when the numbers begin anew, for
+    /// whatever is not four billion things old.
+    fn age(self, now: Self) -> u32 {
+        now.0.wrapping_sub(self.0)
     }
 }
 

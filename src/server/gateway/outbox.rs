@@ -153,7 +153,7 @@ impl Behind {
 
     fn tell_gaps(&mut self) {
         for (group, from, to) in std::mem::take(&mut self.skipped) {
-            if let Ok(room) = group.as_str().parse() {
+            if let Ok(room) = group.as_text().parse() {
                 self.append(Frame::text(Push::Gap { room, from, to }.to_json().as_bytes()).bytes);
             }
         }

@@ -4,8 +4,8 @@
 use super::frame::Publication;
 use super::names::Names;
 use super::registry::Slot;
-use super::{Group, registry::Registry};
-use crate::domain::id::{ClientId, Uid};
+use super::{Group, Uid, registry::Registry};
+use crate::domain::id::ClientId;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};

@@ -6,8 +6,9 @@ use super::figures::Counted;
 use super::registry::{Member, People, Slot};
 use super::shard::Shard;
 use super::stream::Socket;
-use super::{Dialect, Group};
-use crate::domain::id::{ClientId, Uid};
+use super::{Dialect, Group, Ordinal, Uid};
+use crate::domain::id::ClientId;
+use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
@@ -30,7 +31,7 @@ pub struct ConnectionLine {
     pub shard: usize,
     pub address: IpAddr,
     pub dialect: String,
-    pub uid: Option<Uid>,
+    pub uid: Option<String>,
     pub groups: Vec<String>,
     pub queued_bytes: usize,
     pub sent_bytes: u64,
@@ -47,17 +48,21 @@ pub struct ShardLine {
 }
 
 impl Gateway {
-    /// Of each of them whatever `pick` takes, so that nothing is copied that nobody wants.
+    /// Of each of them whatever `pick` takes, so that nothing is copied that nobody wants. In PHP's order: everyone by when
+    /// they came, groups and people as they are named, and within by when they joined or were bound.
     pub async fn select<T: Send + 'static>(
         &self,
         selection: Selection,
         pick: impl Fn(ClientId, Member<'_>) -> T + Clone + Send + 'static,
     ) -> Vec<T> {
+        let now = self.ordinal();
         let found = self.all(move |shard, _| {
-            let pick = |slot| Some(pick(shard.client_id(slot)?, shard.registry.get(slot)?));
-            slots(shard, &selection).into_iter().filter_map(pick).collect::<Vec<_>>()
+            let pick = |(rank, slot)| Some((rank, pick(shard.client_id(slot)?, shard.registry.get(slot)?)));
+            ranked(shard, &selection, now).into_iter().filter_map(pick).collect::<Vec<_>>()
         });
-        found.await.into_iter().flatten().collect()
+        let mut rows: Vec<_> = found.await.into_iter().flatten().collect();
+        rows.sort_by_key(|(rank, _)| *rank);
+        rows.into_iter().map(|(_, row)| row).collect()
     }
 
     /// The same of one. `None`: no such connection here.
@@ -105,13 +110,16 @@ impl Gateway {
         uids.await.into_iter().flatten().collect()
     }
 
-    /// Every group with its number of connections.
-    pub async fn groups(&self) -> BTreeMap<Group, usize> {
-        let mut all = BTreeMap::new();
-        let groups = |shard: &mut Shard<Socket>, _| -> Vec<_> {
-            shard.registry.groups().map(|(group, count)| (group.clone(), count)).collect()
+    /// Every group with its number of connections, by when the first of them joined.
+    pub async fn groups(&self) -> IndexMap<Group, usize> {
+        let now = self.ordinal();
+        let groups = move |shard: &mut Shard<Socket>, _| -> Vec<_> {
+            shard.registry.groups().map(|(group, count, since)| (rank(0, since, now), group.clone(), count)).collect()
         };
-        for (group, count) in self.all(groups).await.concat() {
+        let mut found = self.all(groups).await.concat();
+        found.sort_by_key(|(rank, ..)| *rank);
+        let mut all = IndexMap::new();
+        for (_, group, count) in found {
             *all.entry(group).or_default() += count;
         }
         all
@@ -168,8 +176,8 @@ impl Gateway {
                     shard: shard.index(),
                     address: connection.seat.address,
                     dialect: if connection.dialect == Dialect::V1 { "v1".into() } else { "plain".into() },
-                    uid: member.uid().cloned(),
-                    groups: member.groups().map(|group| group.as_str().to_owned()).collect(),
+                    uid: member.uid().map(|uid| uid.as_text().into_owned()),
+                    groups: member.groups().map(|group| group.as_text().into_owned()).collect(),
                     queued_bytes: connection.outbox.unsent_bytes(),
                     sent_bytes: connection.sent_bytes,
                     age_s: shard.age(connection, now).as_secs(),
@@ -196,4 +204,37 @@ fn slots(shard: &Shard<Socket>, selection: &Selection) -> Vec<Slot> {
             slots.collect::<BTreeSet<_>>().into_iter().collect()
         }
     }
+}
+
+/// A place in an answer: which of the names it was found under, and then the oldest first.
+type Rank = (usize, u32);
+
+fn rank(which: usize, since: Ordinal, now: Ordinal) -> Rank {
+    (which, u32::MAX - since.age(now))
+}
+
+/// Each once, where it is found first.
+fn ranked(shard: &Shard<Socket>, selection: &Selection, now: Ordinal) -> Vec<(Rank, Slot)> {
+    let registry = &shard.registry;
+    let rank = |which: usize| move |(slot, since): (Slot, Ordinal)| (rank(which, since, now), slot);
+    let (found, names): (Vec<_>, usize) = match selection {
+        Selection::All => (registry.all_since().map(rank(0)).collect(), 1),
+        Selection::Groups(groups) => {
+            let members = |(which, group)| registry.of_group_since(group).map(rank(which));
+            (groups.iter().enumerate().flat_map(members).collect(), groups.len())
+        }
+        Selection::Uids(uids) => {
+            let bound = |(which, uid)| registry.of_uid_since(uid).map(rank(which));
+            (uids.iter().enumerate().flat_map(bound).collect(), uids.len())
+        }
+        Selection::Clients(clients) => {
+            let named = |(which, client): (usize, &ClientId)| Some(((which, 0), shard.slot_of(*client)?));
+            (clients.iter().enumerate().filter_map(named).collect(), clients.len())
+        }
+    };
+    if names <= 1 {
+        return found;
+    }
+    let mut seen = HashSet::new();
+    found.into_iter().filter(|(_, slot)| seen.insert(*slot)).collect()
 }

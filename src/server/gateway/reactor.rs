@@ -1,14 +1,14 @@
 //! A shard's thread: waits for its sockets, its mailbox and its clock, and lets the [`Shard`] do the rest.
 
-use super::Dialect;
+use super::Ordinal;
+use super::connection::Arrival;
+use super::events::Ears;
 use super::mailbox::{Mailbox, Posted};
 use super::names::Names;
 use super::publish::Publish;
-use super::seats::Seat;
 use super::shard::Shard;
 use super::stream::{Raw, Socket};
 use crate::server::config::Gateway as Settings;
-use bytes::Bytes;
 use mio::{Events, Poll, Token, Waker};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -35,13 +35,10 @@ pub enum Command {
     Stop,
 }
 
-/// A connection whose handshake is done.
 pub struct Opening {
     pub raw: Raw,
-    pub dialect: Dialect,
-    pub seat: Seat,
-    /// What the client sent right behind its handshake.
-    pub early: Bytes,
+    pub arrival: Arrival,
+    pub since: Ordinal,
 }
 
 /// A shard as the rest of the node knows it.
@@ -51,11 +48,11 @@ pub struct Handle {
 }
 
 impl Handle {
-    pub fn start(index: usize, settings: Arc<Settings>, names: Names) -> io::Result<(Self, JoinHandle<()>)> {
+    pub fn start(index: usize, settings: Arc<Settings>, names: Names, ears: Arc<Ears>) -> io::Result<(Self, JoinHandle<()>)> {
         let poll = Poll::new()?;
         let bell = Waker::new(poll.registry(), BELL)?;
         let mailbox = Arc::new(Mailbox::new());
-        let reactor = Reactor { poll, mailbox: mailbox.clone(), settings, names, index };
+        let reactor = Reactor { poll, mailbox: mailbox.clone(), settings, names, ears, index };
         let thread = std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || reactor.run())?;
         Ok((Self { mailbox, bell }, thread))
     }
@@ -76,6 +73,7 @@ struct Reactor {
     mailbox: Arc<Mailbox<Command>>,
     settings: Arc<Settings>,
     names: Names,
+    ears: Arc<Ears>,
     index: usize,
 }
 
@@ -97,7 +95,7 @@ impl Reactor {
 
     /// Until it is told to stop.
     fn serve(&mut self) -> io::Result<()> {
-        let mut shard = Shard::new(self.index, self.names, self.settings.clone(), Instant::now());
+        let mut shard = Shard::new(self.index, self.names, self.settings.clone(), self.ears.clone(), Instant::now());
         let mut events = Events::with_capacity(EVENTS);
         let mut commands = Vec::new();
         loop {
@@ -131,8 +129,8 @@ impl Reactor {
         }
     }
 
-    fn open(&self, shard: &mut Shard<Socket>, Opening { raw, dialect, seat, early }: Opening, now: Instant) {
-        let slot = shard.open(raw.into(), dialect, seat, &early, now);
+    fn open(&self, shard: &mut Shard<Socket>, Opening { raw, arrival, since }: Opening, now: Instant) {
+        let slot = shard.open(raw.into(), arrival, since, now);
         // After `open`, which may have removed it again: what came early may have ended it.
         if let Some(stream) = shard.stream(slot)
             && let Err(error) = stream.register(self.poll.registry(), Token(slot))

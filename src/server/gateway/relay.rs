@@ -43,8 +43,8 @@ impl Relay {
 /// On the wire between two processes of one binary, or of its neighbours in time.
 mod wire {
     use super::*;
-    use crate::domain::id::{ClientId, Seq, Uid};
-    use crate::server::gateway::Group;
+    use crate::domain::id::{ClientId, Seq};
+    use crate::server::gateway::{Group, Uid};
     use base64::Engine;
     use base64::prelude::BASE64_STANDARD;
     use serde::{Deserialize, Serialize};
@@ -53,7 +53,7 @@ mod wire {
     enum To {
         All,
         Clients(Vec<ClientId>),
-        Uids(Vec<Uid>),
+        Uids(Vec<String>),
         Groups(Vec<String>),
     }
 
@@ -67,24 +67,25 @@ mod wire {
     pub struct Line {
         to: To,
         except_clients: Vec<ClientId>,
-        except_uids: Vec<Uid>,
+        except_uids: Vec<String>,
         plain: Option<Encoded>,
         v1: Option<Encoded>,
     }
 
-    fn names(groups: Vec<Group>) -> Vec<String> {
-        groups.iter().map(|group| group.as_str().to_owned()).collect()
+    /// A name that is no text cannot be said in a line: whoever has such a one is passed over.
+    fn texts<'a>(names: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
+        names.filter_map(|name| String::from_utf8(name.to_vec()).ok()).collect()
     }
 
     fn encoded(frame: Frame) -> Encoded {
-        let position = frame.position.map(|Position { group, seq }| (group.as_str().to_owned(), seq));
+        let position = frame.position.map(|Position { group, seq }| (group.as_text().into_owned(), seq));
         Encoded { bytes: BASE64_STANDARD.encode(&frame.bytes), position }
     }
 
     fn decoded(Encoded { bytes, position }: Encoded) -> Option<Frame> {
         let frame = Frame::raw(BASE64_STANDARD.decode(bytes).ok()?.into());
         Some(match position {
-            Some((group, seq)) => frame.at(Group::new(&group), seq),
+            Some((group, seq)) => frame.at(Group::new(group), seq),
             None => frame,
         })
     }
@@ -94,10 +95,11 @@ mod wire {
             let to = match target {
                 Target::All => To::All,
                 Target::Clients(clients) => To::Clients(clients),
-                Target::Uids(uids) => To::Uids(uids),
-                Target::Groups(groups) => To::Groups(names(groups)),
+                Target::Uids(uids) => To::Uids(texts(uids.iter().map(Uid::as_bytes))),
+                Target::Groups(groups) => To::Groups(texts(groups.iter().map(Group::as_bytes))),
             };
-            let (except_clients, except_uids) = (except.clients.into_iter().collect(), except.uids.into_iter().collect());
+            let (except_clients, except_uids) =
+                (except.clients.into_iter().collect(), texts(except.uids.iter().map(Uid::as_bytes)));
             Self { to, except_clients, except_uids, plain: publication.plain.map(encoded), v1: publication.v1.map(encoded) }
         }
     }
@@ -107,11 +109,11 @@ mod wire {
             let target = match line.to {
                 To::All => Target::All,
                 To::Clients(clients) => Target::Clients(clients),
-                To::Uids(uids) => Target::Uids(uids),
-                To::Groups(groups) => Target::Groups(groups.iter().map(|group| Group::new(group)).collect()),
+                To::Uids(uids) => Target::Uids(uids.iter().map(Uid::new).collect()),
+                To::Groups(groups) => Target::Groups(groups.iter().map(Group::new).collect()),
             };
-            let except =
-                Except { clients: line.except_clients.into_iter().collect(), uids: line.except_uids.into_iter().collect() };
+            let except_uids = line.except_uids.iter().map(Uid::new).collect();
+            let except = Except { clients: line.except_clients.into_iter().collect(), uids: except_uids };
             let publication = Publication { plain: line.plain.and_then(decoded), v1: line.v1.and_then(decoded) };
             Self { target, except, publication }
         }
@@ -140,7 +142,7 @@ mod tests {
         let frame = Frame::text("大家好".as_bytes()).at(Group::new("1"), Seq(7));
         let relayed = Relayed {
             target: Target::Groups(vec![Group::new("1")]),
-            except: Except { uids: ["ming".parse().unwrap()].into(), ..Except::default() },
+            except: Except { uids: [super::super::Uid::new("ming")].into(), ..Except::default() },
             publication: Publication { plain: None, v1: Some(frame.clone()) },
         };
         let back = Relayed::from_line(&relayed.clone().to_line().unwrap()).unwrap();

@@ -1,12 +1,21 @@
-//! What a back end keeps with a connection: a JSON object, stored as its text. It ends with the connection.
+//! What a back end keeps with a connection, in the form it gave it: a JSON object, or PHP's `serialize`. It ends with the
+//! connection. Each door reads and writes its own form; what the other kept is turned into it when it is asked for.
 
+use crate::server::php::{self, Document};
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 
-/// Bytes of a session's text at most: it is kept for every connection, and asked for of all at once.
+/// Bytes of a session's JSON at most: it is kept for every connection, and asked for of all at once.
 pub const MAX_SESSION_BYTES: usize = 16 * 1024;
+/// The same of PHP's, which knew no bound: whoever has more does not notice for long.
+pub const MAX_PHP_SESSION_BYTES: usize = 1024 * 1024;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Session(Box<str>);
+pub enum Session {
+    Json(Box<str>),
+    /// Never empty. Kept as it came, whether or not it can be read.
+    Php(Box<[u8]>),
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NotASession {
@@ -14,6 +23,10 @@ pub enum NotASession {
     NoObject,
     #[error("a session holds at most {MAX_SESSION_BYTES} bytes")]
     TooLong,
+    #[error("a session holds at most {MAX_PHP_SESSION_BYTES} serialized bytes")]
+    TooLongForPhp,
+    #[error(transparent)]
+    NotMerged(#[from] php::NotMerged),
 }
 
 impl Session {
@@ -24,22 +37,63 @@ impl Session {
             Value::Array(items) if items.is_empty() => "{}".into(),
             _ => return Err(NotASession::NoObject),
         };
-        if text.len() > MAX_SESSION_BYTES { Err(NotASession::TooLong) } else { Ok(Self(text.into())) }
+        if text.len() > MAX_SESSION_BYTES { Err(NotASession::TooLong) } else { Ok(Self::Json(text.into())) }
+    }
+
+    /// Whatever bytes PHP gives; none are no session.
+    pub fn php(bytes: &[u8]) -> Result<Option<Self>, NotASession> {
+        if bytes.len() > MAX_PHP_SESSION_BYTES {
+            return Err(NotASession::TooLongForPhp);
+        }
+        Ok((!bytes.is_empty()).then(|| Self::Php(bytes.into())))
     }
 
     pub fn bytes(&self) -> usize {
-        self.0.len()
+        match self {
+            Self::Json(text) => text.len(),
+            Self::Php(bytes) => bytes.len(),
+        }
     }
 
+    /// What cannot be said in JSON is null.
     pub fn to_value(&self) -> Value {
-        serde_json::from_str(&self.0).unwrap_or_default()
+        match self {
+            Self::Json(text) => serde_json::from_str(text).unwrap_or_default(),
+            Self::Php(bytes) => {
+                let json = Document::read(bytes).ok().and_then(|document| document.to_json(MAX_PHP_SESSION_BYTES).ok());
+                keyed(json.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default())
+            }
+        }
     }
 
-    /// `array_replace_recursive`: keys are replaced, arrays within are merged, nothing is ever removed.
+    pub fn to_php(&self) -> Cow<'_, [u8]> {
+        match self {
+            Self::Json(_) => {
+                let mut out = php::Writer::default();
+                php::from_json(&self.to_value(), &mut out);
+                out.into_bytes().into()
+            }
+            Self::Php(bytes) => (&**bytes).into(),
+        }
+    }
+
+    /// `array_replace_recursive`: keys are replaced, arrays within are merged, nothing is ever removed. Where there is
+    /// nothing yet, the update is kept as it came.
     pub fn merged(before: Option<&Self>, update: &Self) -> Result<Self, NotASession> {
-        let mut value = before.map_or_else(|| Value::Object(Map::new()), Self::to_value);
-        replace(&mut value, update.to_value());
-        Self::new(&value)
+        match (before, update) {
+            (None, update) => Ok(update.clone()),
+            // PHP's idea of an empty text.
+            (Some(Self::Php(before)), update) if **before == *b"0" => Ok(update.clone()),
+            (Some(Self::Json(_)), Self::Json(_)) => {
+                let mut value = before.map_or_else(|| Value::Object(Map::new()), Self::to_value);
+                replace(&mut value, update.to_value());
+                Self::new(&value)
+            }
+            (Some(before), update) => {
+                let merged = php::replace_recursive(&before.to_php(), &update.to_php())?;
+                Ok(Self::php(&merged)?.unwrap_or_else(|| update.clone()))
+            }
+        }
     }
 }
 
@@ -104,6 +158,23 @@ mod tests {
         check(json!({"a": 1}), json!({"a": {"k": 1}}), json!({"a": {"k": 1}}));
         check(json!({"a": 1}), json!([]), json!({"a": 1}));
         assert_eq!(Session::merged(None, &Session::new(&json!({"a": 1})).unwrap()).unwrap().to_value(), json!({"a": 1}));
+    }
+
+    #[test]
+    fn both_doors_see_what_the_other_kept() {
+        let php = |text: &str| Session::php(text.as_bytes()).unwrap().unwrap();
+        let json = |value: Value| Session::new(&value).unwrap();
+        let kept = php("a:2:{s:1:\"n\";i:7;s:1:\"l\";a:2:{i:0;s:1:\"x\";i:1;d:1.5;}}");
+        assert_eq!(kept.to_value(), json!({"n": 7, "l": ["x", 1.5]}));
+        assert_eq!(json(kept.to_value()).to_php(), php("a:2:{s:1:\"l\";a:2:{i:0;s:1:\"x\";i:1;d:1.5;}s:1:\"n\";i:7;}").to_php());
+        assert_eq!(Session::merged(Some(&kept), &json(json!({"n": 8}))).unwrap().to_value(), json!({"n": 8, "l": ["x", 1.5]}));
+        let merged = Session::merged(Some(&json(json!({"a": {}}))), &php("a:1:{s:1:\"b\";i:1;}")).unwrap();
+        assert_eq!(merged, php("a:2:{s:1:\"a\";a:0:{}s:1:\"b\";i:1;}"));
+        // What PHP kept is not touched, even where it is not PHP's.
+        assert_eq!(php("{\"a\":1}").to_php(), &b"{\"a\":1}"[..]);
+        assert_eq!((php("garbage").to_value(), Session::php(b"")), (Value::Null, Ok(None)));
+        assert!(Session::merged(Some(&php("garbage")), &kept).is_err());
+        assert_eq!(Session::merged(Some(&php("0")), &php("garbage")), Ok(php("garbage")));
     }
 
     #[test]

@@ -1,21 +1,21 @@
 //! One thread's connections, and everything that happens to them. No locks and no waiting: the [`super::reactor`] says what
 //! came in and what time it is, so a test can do the same.
 
-use super::connection::{Connection, Read};
+use super::connection::{Arrival, Connection, Heard, Read};
+use super::events::{Ears, Event, Happening};
 use super::figures::Figures;
 use super::names::Names;
 use super::outbox::Queued;
 use super::publish::{Delivered, Publish};
 use super::registry::{Registry, Slot};
 use super::round::Round;
-use super::seats::Seat;
 use super::stream::Stream;
-use super::{Dialect, Frame, Owner};
+use super::{Bounds, Dialect, Frame, Ordinal, Owner, Uid};
 use crate::domain::{
-    id::{ClientId, Uid},
+    id::ClientId,
     push::{CloseCode, Push},
 };
-use crate::server::config::Gateway as Settings;
+use crate::server::config::{Gateway as Settings, Switch};
 use indexmap::IndexSet;
 use std::ops::Range;
 use std::sync::Arc;
@@ -45,6 +45,7 @@ pub struct Shard<S> {
     watched: IndexSet<Slot>,
     pub figures: Figures,
     scratch: Box<[u8]>,
+    ears: Arc<Ears>,
 }
 
 /// Time in steps: each connection is pinged at the step its slot falls on, so no timer is kept for any.
@@ -58,7 +59,7 @@ struct Wheel {
 }
 
 impl<S: Stream> Shard<S> {
-    pub fn new(index: usize, names: Names, settings: Arc<Settings>, now: Instant) -> Self {
+    pub fn new(index: usize, names: Names, settings: Arc<Settings>, ears: Arc<Ears>, now: Instant) -> Self {
         let [ping_every, pong_within] = [settings.ping_every_ms, settings.pong_within_ms].map(Duration::from_millis);
         let step = TICK.min(ping_every / 2).min(pong_within / 2).max(Duration::from_millis(1));
         let steps = |time: Duration| (time.as_millis() / step.as_millis().max(1)).max(1) as u32;
@@ -76,24 +77,27 @@ impl<S: Stream> Shard<S> {
             watched: IndexSet::new(),
             figures: Figures::new(index),
             scratch: vec![0; SCRATCH_BYTES].into(),
+            ears,
         }
     }
 
-    /// Takes a connection in and tells it who it is: `init` is always the first frame. `early` was read with the handshake.
-    pub fn open(&mut self, stream: S, dialect: Dialect, mut seat: Seat, early: &[u8], now: Instant) -> Slot {
+    /// Takes a connection in and tells it who it is: `init` is always the first frame.
+    pub fn open(&mut self, stream: S, arrival: Arrival, since: Ordinal, now: Instant) -> Slot {
+        let Arrival { dialect, mut seat, early, port, handshake } = arrival;
         seat.sit();
         let client = self.names.draw(self.index, |id| self.registry.slot_of(id).is_some());
-        let slot = self.registry.insert(client.connection);
+        let slot = self.registry.insert(client.connection, since);
         if self.connections.len() <= slot {
             self.connections.resize_with(slot + 1, || None);
         }
-        self.connections[slot] = Some(Connection::new(stream, dialect, seat, self.wheel.at(now)));
+        self.connections[slot] = Some(Connection::new(stream, dialect, seat, port, self.wheel.at(now)));
         self.say(slot, &Frame::text(Push::Init { client_id: client }.to_json().as_bytes()));
         metrics::counter!("roomcast_sockets_opened_total").increment(1);
+        self.tell(slot, || Happening::Came(handshake));
         if !early.is_empty() {
-            let (now_ms, mut pongs) = (self.wheel.ms(now), Vec::new());
-            let read = self.connection(slot).map(|connection| connection.feed(early, now_ms, &mut |_, pong| pongs.push(pong)));
-            self.answer(slot, pongs, read, now);
+            let (now_ms, mut heard) = (self.wheel.ms(now), self.heard());
+            let read = self.connection(slot).map(|connection| connection.feed(&early, now_ms, &mut heard));
+            self.answer(slot, heard, read, now);
         }
         slot
     }
@@ -216,10 +220,10 @@ impl<S: Stream> Shard<S> {
     }
 
     pub fn readable(&mut self, slot: Slot, now: Instant) {
-        let (step, now_ms, mut pongs) = (self.wheel.at(now), self.wheel.ms(now), Vec::new());
+        let (step, now_ms, mut heard) = (self.wheel.at(now), self.wheel.ms(now), self.heard());
         let Some(connection) = self.connections.get_mut(slot).and_then(Option::as_mut) else { return };
-        let read = connection.read(&mut self.scratch, now_ms, step, |_, pong| pongs.push(pong));
-        self.answer(slot, pongs, Some(read), now);
+        let read = connection.read(&mut self.scratch, now_ms, step, &mut heard);
+        self.answer(slot, heard, Some(read), now);
     }
 
     /// The peer takes more again.
@@ -244,6 +248,17 @@ impl<S: Stream> Shard<S> {
         metrics::counter!("roomcast_sockets_closed_by_us_total", "code" => code.0.to_string()).increment(1);
         self.say(slot, &Frame::close(code, reason));
         self.watched.insert(slot);
+        self.retire(slot);
+    }
+
+    /// The same without a close frame: what is queued, and then the end.
+    pub fn hang_up(&mut self, slot: Slot, code: CloseCode, now: Instant) {
+        let Some(connection) = self.connection(slot).filter(|connection| !connection.is_leaving()) else { return };
+        connection.leave(now + CLOSE_WITHIN, false);
+        metrics::counter!("roomcast_sockets_closed_by_us_total", "code" => code.0.to_string()).increment(1);
+        self.watched.insert(slot);
+        self.retire(slot);
+        self.settle(slot, now);
     }
 
     /// A farewell, whatever is queued, for who is about to be closed.
@@ -341,9 +356,12 @@ impl<S: Stream> Shard<S> {
     }
 
     /// What reading came to.
-    fn answer(&mut self, slot: Slot, pongs: Vec<Frame>, read: Option<Read>, now: Instant) {
-        for pong in pongs {
+    fn answer(&mut self, slot: Slot, heard: Heard, read: Option<Read>, now: Instant) {
+        for pong in heard.pongs {
             self.say_bounded(slot, &pong);
+        }
+        for message in heard.messages.into_iter().flatten() {
+            self.tell(slot, || Happening::Said(message));
         }
         match read {
             None | Some(Read::Dry) => {}
@@ -355,9 +373,37 @@ impl<S: Stream> Shard<S> {
                 let answer = code.map_or_else(Frame::close_without_code, |code| Frame::close(code, ""));
                 self.say(slot, &answer);
                 self.watched.insert(slot);
+                self.retire(slot);
             }
         }
         self.settle(slot, now);
+    }
+
+    /// What may come up, and whether anybody hears it.
+    fn heard(&self) -> Heard {
+        if self.settings.workers == Switch::Off {
+            return Heard { bounds: Bounds::default(), pongs: Vec::new(), messages: None };
+        }
+        let Settings { worker_message_bytes, worker_messages_a_second, .. } = *self.settings;
+        let bounds = Bounds { message_bytes: worker_message_bytes as u64, frames_a_second: worker_messages_a_second };
+        Heard { bounds, pongs: Vec::new(), messages: self.ears.is_wanted().then(Vec::new) }
+    }
+
+    /// Whoever listens is told, if anybody does.
+    fn tell(&self, slot: Slot, what: impl FnOnce() -> Happening) {
+        if !self.ears.is_wanted() {
+            return;
+        }
+        if let (Some(connection), Some(client), Some(member)) = (self.get(slot), self.client_id(slot), self.registry.get(slot)) {
+            let (address, port, session) = (connection.seat.address, connection.port, member.session().cloned());
+            self.ears.tell(Event { client, address, port, session, what: what() });
+        }
+    }
+
+    /// It leaves: from here on it is nobody, whatever its stream still has to send.
+    fn retire(&mut self, slot: Slot) {
+        self.tell(slot, || Happening::Left);
+        self.registry.retire(slot);
     }
 
     /// Drops who is done, forgets to watch who need not be watched.
@@ -397,6 +443,7 @@ impl<S: Stream> Shard<S> {
 
     fn remove(&mut self, slot: Slot) {
         self.watched.swap_remove(&slot);
+        self.retire(slot);
         if self.connections.get_mut(slot).and_then(Option::take).is_some() {
             self.registry.remove(slot);
             metrics::counter!("roomcast_sockets_closed_total").increment(1);

@@ -5,9 +5,10 @@ use super::publish::{Except, Publish, Target};
 use super::seats::Seats;
 use super::shard::Shard;
 use super::stream::Stream;
-use super::{Delivered, Dialect, Frame, Group, Publication};
+use super::{Arrival, Delivered, Dialect, Frame, Group, Ordinal, Publication};
 use crate::domain::{id::Seq, push::CloseCode};
 use crate::server::config::Gateway as Settings;
+use bytes::Bytes;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read, Write};
@@ -85,7 +86,11 @@ impl Bench {
     fn new(settings: Settings) -> Self {
         let now = Instant::now();
         let names = Names::new(settings.lan_addr, 1);
-        Self { seats: Arc::new(Seats::new(&settings)), shard: Shard::new(0, names, Arc::new(settings), now), now }
+        Self {
+            seats: Arc::new(Seats::new(&settings)),
+            shard: Shard::new(0, names, Arc::new(settings), super::events::ears().0, now),
+            now,
+        }
     }
 
     /// A connection in group "1" whose peer takes `room` bytes beyond its `init`.
@@ -93,8 +98,9 @@ impl Bench {
         let fake = Fake(Rc::default());
         fake.0.borrow_mut().room = PLENTY;
         let seat = self.seats.take([127, 0, 0, 1].into(), None).unwrap();
-        let slot = self.shard.open(fake.clone(), dialect, seat, b"", self.now);
-        self.shard.registry.join_group(slot, &Group::new("1"));
+        let arrival = Arrival { dialect, seat, early: Bytes::new(), port: 1, handshake: None };
+        let slot = self.shard.open(fake.clone(), arrival, Ordinal(0), self.now);
+        self.shard.registry.join_group(slot, &Group::new("1"), Ordinal(0));
         self.shard.flush(self.now);
         assert!(text(&fake).contains("{\"type\":\"init\""));
         fake.0.borrow_mut().room = room;

@@ -37,6 +37,7 @@ use leptos::config::LeptosOptions;
 use limits::Limits;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::Arc;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -55,6 +56,8 @@ pub struct Floors {
     pub metrics: PrometheusHandle,
     /// `None`: plain.
     pub encryption: Option<Encryption>,
+    /// False while another process takes over: the doors beside this one see whoever is there off.
+    pub open: watch::Sender<bool>,
     /// Cancelled when the node begins to leave.
     pub leaving: CancellationToken,
 }

@@ -67,6 +67,7 @@ pub async fn serve(listener: TcpListener, site: Site, router: Router, mut orders
             None => break false,
             Some(Order::Leave { slowly }) => break slowly,
             Some(Order::Pause { paused, succeeded }) => {
+                site.open.send_replace(false);
                 door.finish(PAUSED_WITHIN).await;
                 site.store.let_go();
                 let _ = paused.send(());
@@ -78,6 +79,7 @@ pub async fn serve(listener: TcpListener, site: Site, router: Router, mut orders
                     tracing::error!(%error, "the data folder is somebody else's: leaving");
                     break false;
                 }
+                site.open.send_replace(true);
             }
         }
     };

@@ -5,16 +5,18 @@ use super::limits::{Kind, household};
 use super::stream::{Arriving, raw};
 use super::{Site, origin, refusals::Refused};
 use crate::domain::{push::SUBPROTOCOL, refusal::Refusal};
-use crate::server::gateway::{Dialect, Full, Owner};
+use crate::server::gateway::{Arrival, Dialect, Full, Handshake, Owner};
 use axum::Extension;
-use axum::extract::{Request, State};
+use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::upgrade::{OnUpgrade, Parts};
 use hyper_util::rt::TokioIo;
-
+use std::net::SocketAddr;
 use tungstenite::handshake::derive_accept_key;
 
+/// What our cookies' names begin with.
+const OUR_COOKIES: &[u8] = b"roomcast_";
 /// When whoever holds as many sockets as it may is asked to try again.
 const CROWDED_MS: u64 = 5_000;
 
@@ -46,6 +48,8 @@ pub async fn open(State(site): State<Site>, Extension(asked): Extension<Asked>, 
         return StatusCode::UPGRADE_REQUIRED.into_response();
     };
 
+    let port = request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(0, |ConnectInfo(peer)| peer.port());
+    let handshake = site.gateway.is_listened_to().then(|| Box::new(handshake(&request)));
     let gateway = site.gateway.clone();
     site.0.handshakes.spawn(async move {
         // Hyper resolves this when the answer is written, or fails it when the client is gone.
@@ -55,7 +59,7 @@ pub async fn open(State(site): State<Site>, Extension(asked): Extension<Asked>, 
             return;
         };
         match raw(io.into_inner()) {
-            Ok(raw) => gateway.connect(raw, dialect, seat, read_buf).await,
+            Ok(raw) => gateway.connect(raw, Arrival { dialect, seat, early: read_buf, port, handshake }).await,
             Err(error) => tracing::warn!(%error, "a socket could not be handed over"),
         }
     });
@@ -71,6 +75,30 @@ pub async fn open(State(site): State<Site>, Extension(asked): Extension<Asked>, 
         headers.insert(header::SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL));
     }
     response
+}
+
+/// What PHP's workers are told of it: everything but our own cookie, which is the session's secret.
+fn handshake(request: &Request) -> Handshake {
+    let path_and_query = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
+    let headers = request.headers().iter().filter_map(|(name, value)| {
+        let value = if name == header::COOKIE { others_cookies(value.as_bytes())? } else { value.as_bytes().to_vec() };
+        Some((name.as_str().to_owned(), value))
+    });
+    Handshake { path_and_query, headers: headers.collect() }
+}
+
+/// `None`: there are no others.
+fn others_cookies(line: &[u8]) -> Option<Vec<u8>> {
+    let is_ours = |cookie: &&[u8]| {
+        let name = cookie.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
+        name.starts_with(OUR_COOKIES)
+    };
+    let cookies: Vec<_> = line.split(|byte| *byte == b';').collect();
+    if !cookies.iter().any(is_ours) {
+        return Some(line.to_vec());
+    }
+    let others = cookies.into_iter().filter(|cookie| !is_ours(cookie)).collect::<Vec<_>>().join(&b';').trim_ascii().to_vec();
+    (!others.is_empty()).then_some(others)
 }
 
 /// The client's key, if this is a WebSocket handshake of version 13.

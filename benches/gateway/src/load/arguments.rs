@@ -8,9 +8,11 @@ use std::str::FromStr;
 #[derive(Clone, Debug)]
 pub struct Arguments {
     pub scenario: String,
-    /// Which server answers, and so how it is asked: plain, roomcast, chat, socketio, nchan.
+    /// Which server answers, and so how it is asked: plain, roomcast, chat, php, socketio, nchan.
     pub server: Kind,
     pub addr: SocketAddr,
+    /// Where PHP finds Roomcast's clients.
+    pub inner: SocketAddr,
     /// The server's processes, with commas; their children are found.
     pub pids: Vec<u32>,
     /// Roomcast's API key.
@@ -31,6 +33,8 @@ pub struct Arguments {
     pub connecting: usize,
     /// API calls in one batch at most.
     pub batch: usize,
+    /// Of PHP's, in one measurement.
+    pub commands: usize,
     /// `saturate` begins at this many deliveries a second.
     pub start: f64,
     /// `saturate` halves the distance this often between the last good step and the first bad one.
@@ -51,10 +55,12 @@ impl Arguments {
         let rate = take(&mut flags, "rate", 20.0)?;
         let deliveries: f64 = take(&mut flags, "deliveries", 0.0)?;
         let kind = take(&mut flags, "server", Kind::Plain)?;
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let arguments = Self {
             scenario,
             server: kind,
-            addr: take(&mut flags, "addr", "127.0.0.1:0".parse().expect("an address"))?,
+            addr: take(&mut flags, "addr", nowhere)?,
+            inner: take(&mut flags, "inner", nowhere)?,
             pids: take(&mut flags, "pids", String::new())?.split(',').filter_map(|pid| pid.parse().ok()).collect(),
             key: take(&mut flags, "key", String::new())?,
             viewers,
@@ -67,6 +73,7 @@ impl Arguments {
             publishers: take(&mut flags, "publishers", if kind == Kind::Chat { 64 } else { 16 })?,
             connecting: take(&mut flags, "connecting", 500)?,
             batch: take(&mut flags, "batch", 500)?,
+            commands: take(&mut flags, "commands", 20_000)?,
             start: take(&mut flags, "start", 20_000.0)?,
             bisect: take(&mut flags, "bisect", 3)?,
         };

@@ -5,6 +5,7 @@
 mod arguments;
 mod clock;
 mod complain;
+mod inner;
 mod joiner;
 mod message;
 mod order;

@@ -13,6 +13,8 @@ pub enum Kind {
     Roomcast,
     /// Roomcast as people use it: bound to the chat's room 1, published by guests.
     Chat,
+    /// Roomcast without a back end: who was told its client id is in. What is done to it then comes by the inner protocol.
+    Php,
     SocketIo,
     Nchan,
 }
@@ -25,6 +27,7 @@ impl FromStr for Kind {
             "plain" => Self::Plain,
             "roomcast" => Self::Roomcast,
             "chat" => Self::Chat,
+            "php" => Self::Php,
             "socketio" => Self::SocketIo,
             "nchan" => Self::Nchan,
             _ => return Err(()),
@@ -61,7 +64,7 @@ impl Target {
     pub fn handshake(&self, viewer: usize, room: usize) -> Vec<u8> {
         let path = match self.kind {
             Kind::Plain => format!("/ws?room={room}"),
-            Kind::Roomcast | Kind::Chat => "/ws".into(),
+            Kind::Roomcast | Kind::Chat | Kind::Php => "/ws".into(),
             Kind::SocketIo => format!("/socket.io/?EIO=4&transport=websocket&room={room}"),
             Kind::Nchan => format!("/sub/{room}"),
         };
@@ -78,7 +81,7 @@ impl Target {
         match self.kind {
             Kind::Plain | Kind::SocketIo => http::post(&format!("/publish?room={room}"), "Content-Type: text/plain\r\n", message),
             Kind::Nchan => http::post(&format!("/pub/{room}"), "Content-Type: text/plain\r\n", message),
-            Kind::Roomcast => {
+            Kind::Roomcast | Kind::Php => {
                 let body = format!(r#"{{"group":"{}","message":"{message}"}}"#, group(room));
                 http::post("/gateway/api/sendToGroup", &self.authorized, &body)
             }
@@ -92,7 +95,8 @@ impl Target {
     /// Did a publish go through?
     pub fn accepted(&self, answer: &http::Message<'_>) -> bool {
         (200..300).contains(&answer.status())
-            && (self.kind != Kind::Roomcast || answer.body.windows(13).any(|part| part == br#""status":true"#))
+            && (!matches!(self.kind, Kind::Roomcast | Kind::Php)
+                || answer.body.windows(13).any(|part| part == br#""status":true"#))
     }
 
     /// Many calls in one request.

@@ -4,6 +4,7 @@
 use crate::arguments::Arguments;
 use crate::clock;
 use crate::complain::complain;
+use crate::inner;
 use crate::joiner::{Arrival, Extras, Joiner};
 use crate::message::Message;
 use crate::tally::Tally;
@@ -49,6 +50,8 @@ struct Viewer {
     /// Counts its connections, so that what was meant for an earlier one is known.
     visit: u32,
     room: u32,
+    /// PHP's number for it, once it is in.
+    connection: u32,
     /// Messages of its room seen in this epoch.
     position: u32,
     /// The beginning of a frame whose end has not come.
@@ -91,6 +94,7 @@ impl Viewers {
             stage: Stage::Away,
             visit: 0,
             room: (n % arguments.rooms) as u32,
+            connection: 0,
             position: 0,
             partial: vec![],
             stuck: false,
@@ -111,6 +115,11 @@ impl Viewers {
 
     pub fn len(&self) -> usize {
         self.list.len()
+    }
+
+    /// By which the inner protocol names it.
+    pub fn connection(&self, n: usize) -> u32 {
+        self.list[n].connection
     }
 
     /// One in `every` will be stuck from its next connection on.
@@ -295,7 +304,7 @@ impl Viewers {
             used = length;
             match self.target.kind {
                 Kind::Plain | Kind::Nchan => self.is_in(n),
-                Kind::Roomcast | Kind::Chat | Kind::SocketIo => self.list[n].stage = Stage::Introducing,
+                Kind::Roomcast | Kind::Chat | Kind::Php | Kind::SocketIo => self.list[n].stage = Stage::Introducing,
             }
         }
         let now = clock::now();
@@ -324,6 +333,12 @@ impl Viewers {
                     viewer.stage = Stage::Joining;
                     let arrival = Arrival { viewer: n, visit: viewer.visit, room: viewer.room as usize, client_id };
                     self.joiner.as_ref().expect("roomcast has one").join(arrival);
+                }
+            }
+            Kind::Php if viewer.stage == Stage::Introducing => {
+                if let Some(connection) = client_id(payload).as_deref().and_then(inner::connection) {
+                    viewer.connection = connection;
+                    self.is_in(n);
                 }
             }
             // Engine.IO 4: open, then Socket.IO's own connect; a ping is answered.

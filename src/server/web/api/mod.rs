@@ -5,10 +5,7 @@ mod method;
 mod methods;
 mod names;
 mod openapi;
-mod payload;
 mod takes;
-
-pub use payload::publication;
 
 use super::asked::Asked;
 use super::{Site, limits::Kind, refusals};

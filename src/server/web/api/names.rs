@@ -1,8 +1,8 @@
 //! What a caller may name, as it stands in JSON: PHP writes ids as numbers or texts, one or a list.
 
-use crate::domain::id::{ClientId, Uid};
+use crate::domain::id::{self, ClientId};
 use crate::domain::push::CloseCode;
-use crate::server::gateway::Group;
+use crate::server::gateway::{Group, Uid};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer};
@@ -70,7 +70,8 @@ impl<'de> Deserialize<'de> for UidName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = text_or_number(Value::deserialize(deserializer)?);
         let text = text.ok_or_else(|| D::Error::custom("a uid is a text or a whole number"))?;
-        text.parse().map(Self).map_err(|_| D::Error::custom("a uid has 1 to 64 bytes and no control characters"))
+        let uid = text.parse::<id::Uid>();
+        uid.map(|uid| Self((&uid).into())).map_err(|_| D::Error::custom("a uid has 1 to 64 bytes and no control characters"))
     }
 }
 
@@ -81,7 +82,7 @@ impl<'de> Deserialize<'de> for GroupName {
         if text.is_empty() || text.chars().count() > MAX_GROUP {
             return Err(D::Error::custom("a group's name has 1 to 128 characters"));
         }
-        Ok(Self(Group::new(&text)))
+        Ok(Self(Group::new(text)))
     }
 }
 

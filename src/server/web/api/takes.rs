@@ -2,9 +2,12 @@
 
 use super::method::NotDone;
 use super::names::{Code, GroupName, MaybeGroupName, OneOrMany, UidName, Who};
-use super::payload;
-use crate::domain::{id::Uid, push::CloseCode};
-use crate::server::gateway::{Except, Group, Kick, Publication, Selection};
+use crate::domain::push::CloseCode;
+use crate::server::gateway::{Except, Group, Kick, Publication, Selection, Uid};
+use crate::server::payload;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use bytes::Bytes;
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -124,18 +127,32 @@ pub enum KeptSession {
     Empty(#[schemars(length(max = 0))] Vec<Value>),
 }
 
-pub fn payload_of(message: &Value, raw: bool, base64: bool) -> Result<Publication, NotDone> {
-    match (raw, base64) {
-        (false, false) => Ok(payload::publication(message)),
-        (false, true) => Err(NotDone::malformed("base64", "base64 goes with raw")),
-        (true, base64) => payload::raw(message, base64)
-            .ok_or_else(|| NotDone::malformed("message", "raw bytes are a text, in base64 if it says so")),
+/// Texts go as they are; numbers and the rest as their JSON.
+pub fn publication(message: &Value) -> Publication {
+    match message {
+        Value::String(text) => payload::publication(text.as_bytes(), || message.to_string()),
+        other => {
+            let json = other.to_string();
+            payload::publication(json.as_bytes(), || json.clone())
+        }
     }
+}
+
+pub fn payload_of(message: &Value, raw: bool, base64: bool) -> Result<Publication, NotDone> {
+    let bytes = match (raw, base64, message) {
+        (false, false, message) => return Ok(publication(message)),
+        (false, true, _) => return Err(NotDone::malformed("base64", "base64 goes with raw")),
+        (true, false, Value::String(text)) => Some(Bytes::copy_from_slice(text.as_bytes())),
+        (true, true, Value::String(text)) => BASE64_STANDARD.decode(text).ok().map(Bytes::from),
+        (true, _, _) => None,
+    };
+    let publication = bytes.and_then(payload::raw);
+    publication.ok_or_else(|| NotDone::malformed("message", "raw bytes are a text, in base64 if it says so"))
 }
 
 pub fn kick(code: Option<Code>, reason: Option<String>) -> Kick {
     let code = code.map_or(CloseCode::KICKED, |Code(code)| code);
-    Kick { reason: reason.unwrap_or_else(|| code.reason().into()), code }
+    Kick { reason: reason.unwrap_or_else(|| code.reason().into()), code, plain_untold: false }
 }
 
 pub fn except(clients: Option<OneOrMany<Who>>, people: Option<OneOrMany<UidName>>) -> Except {
@@ -154,4 +171,30 @@ pub fn uids(names: Vec<UidName>) -> Vec<Uid> {
 
 pub fn names(names: Vec<GroupName>) -> Vec<Group> {
     names.into_iter().map(|GroupName(group)| group).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::gateway::Frame;
+
+    fn check(message: Value, plain: &str, v1: &str) {
+        let publication = publication(&message);
+        let payload = |frame: Option<Frame>| frame.map(|frame| frame.bytes.slice(2..)).unwrap();
+        assert_eq!(payload(publication.plain), plain.as_bytes(), "{message}");
+        assert_eq!(payload(publication.v1), v1.as_bytes(), "{message}");
+    }
+
+    #[test]
+    fn what_json_may_be_pushed() {
+        check(json!("hello"), "hello", r#"{"data":"hello","type":"data"}"#);
+        check(json!({"type": "x"}), r#"{"type":"x"}"#, r#"{"type":"x"}"#);
+        check(json!([1, 2]), "[1,2]", r#"{"data":[1,2],"type":"data"}"#);
+        check(json!(7.5), "7.5", r#"{"data":7.5,"type":"data"}"#);
+        check(Value::Null, "null", r#"{"data":null,"type":"data"}"#);
+        check(json!(""), "", r#"{"data":"","type":"data"}"#);
+        let raw = |message: Value, base64| payload_of(&message, true, base64).ok().map(|raw| raw.plain.unwrap().bytes);
+        assert_eq!(&raw(json!("gQJoaQ=="), true).unwrap()[..], b"\x81\x02hi");
+        assert!(raw(json!("not base64!"), true).is_none() && raw(json!(1), false).is_none());
+    }
 }

@@ -3,6 +3,7 @@
 mod burst;
 mod cycles;
 mod idle;
+mod php;
 mod rate;
 mod saturate;
 mod storm;
@@ -29,6 +30,10 @@ pub fn play(arguments: &Arguments) -> Result<Value, String> {
         "storm" => storm::play,
         "stuck" => stuck::play,
         "burst" => burst::play,
+        "php-commands" => php::commands::play,
+        "php-connections" => php::connections::play,
+        "php-queries" => php::queries::play,
+        "php-sessions" => php::sessions::play,
         unknown => return Err(format!("{unknown} is no scenario")),
     };
     let extras = if arguments.scenario == "idle" { Extras::Bound } else { Extras::None };

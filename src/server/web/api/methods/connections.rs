@@ -4,8 +4,7 @@ use super::clients;
 use crate::server::accounts::Scope::{Admin, Query};
 use crate::server::gateway::{Gateway, Selection};
 use crate::server::web::api::method::{Method, method};
-use crate::server::web::api::payload;
-use crate::server::web::api::takes::{Client, Close, CloseUid, Nothing, kick};
+use crate::server::web::api::takes::{Client, Close, CloseUid, Nothing, kick, publication};
 
 pub fn all() -> Vec<Method> {
     let destroy = async |gateway: Gateway, p: Client| Ok(gateway.destroy_client(p.client_id.0).await);
@@ -16,7 +15,7 @@ pub fn all() -> Vec<Method> {
             Admin,
             "Says the message, if one is given, then closes with a code and its reason. False: not online.",
             async |gateway: Gateway, p: Close| {
-                let farewell = p.message.filter(|message| !message.is_null()).map(|message| payload::publication(&message));
+                let farewell = p.message.filter(|message| !message.is_null()).map(|message| publication(&message));
                 Ok(gateway.close_client(p.client_id.0, farewell, kick(p.code, p.reason)).await)
             },
         ),
@@ -25,7 +24,7 @@ pub fn all() -> Vec<Method> {
             Admin,
             "Closes every connection of a person, as closeClient does. How many there were.",
             async |gateway: Gateway, p: CloseUid| {
-                let farewell = p.message.filter(|message| !message.is_null()).map(|message| payload::publication(&message));
+                let farewell = p.message.filter(|message| !message.is_null()).map(|message| publication(&message));
                 Ok(gateway.close_uid(p.uid.0, farewell, kick(p.code, p.reason)).await)
             },
         ),

@@ -1,9 +1,8 @@
 //! Groups: made by the first who joins, gone with the last who leaves.
 
 use super::{clients, texts};
-use crate::domain::id::Uid;
 use crate::server::accounts::Scope::{Admin, Query};
-use crate::server::gateway::{Gateway, Member, Selection};
+use crate::server::gateway::{Gateway, Member, Selection, Uid};
 use crate::server::web::api::method::{Method, method};
 use crate::server::web::api::takes::{Client, Groups, MaybeGroup, Membership, Nothing, OfGroup, OfGroups, names, of};
 use std::collections::{BTreeMap, BTreeSet};
@@ -43,11 +42,11 @@ pub fn all() -> Vec<Method> {
             "How many connections each of these groups has.",
             async |gateway: Gateway, p: Groups| {
                 let counts = gateway.client_count_by_group(names(p.groups)).await;
-                Ok(counts.into_iter().map(|(group, count)| (group.as_str().to_owned(), count)).collect::<BTreeMap<_, _>>())
+                Ok(counts.into_iter().map(|(group, count)| (group.to_string(), count)).collect::<BTreeMap<_, _>>())
             },
         ),
         method("getAllGroupIdList", Query, "Every group that has a member.", async |gateway: Gateway, _: Nothing| {
-            Ok(gateway.groups().await.keys().map(|group| group.as_str().to_owned()).collect::<Vec<_>>())
+            Ok(gateway.groups().await.keys().map(|group| group.to_string()).collect::<Vec<_>>())
         }),
         method("getAllGroupUidList", Query, "Every group with its people.", async |gateway: Gateway, _: Nothing| {
             Ok(uids_by_group(&gateway).await)
@@ -66,7 +65,7 @@ pub fn all() -> Vec<Method> {
                 gateway.select(Selection::All, |id, member| (id, member.groups().cloned().collect::<Vec<_>>())).await
             {
                 for group in groups {
-                    all.entry(group.as_str().to_owned()).or_default().push(id.to_string());
+                    all.entry(group.to_string()).or_default().push(id.to_string());
                 }
             }
             Ok(all)
@@ -77,7 +76,7 @@ pub fn all() -> Vec<Method> {
             "Every group with how many connections it has.",
             async |gateway: Gateway, _: Nothing| {
                 let groups = gateway.groups().await;
-                Ok(groups.into_iter().map(|(group, count)| (group.as_str().to_owned(), count)).collect::<BTreeMap<_, _>>())
+                Ok(groups.into_iter().map(|(group, count)| (group.to_string(), count)).collect::<BTreeMap<_, _>>())
             },
         ),
         method(
@@ -86,7 +85,7 @@ pub fn all() -> Vec<Method> {
             "The groups a connection is in; null if it is offline.",
             async |gateway: Gateway, p: Client| {
                 let groups = gateway.groups_of(p.client_id.0).await;
-                Ok(groups.map(|groups| groups.iter().map(|group| group.as_str().to_owned()).collect::<Vec<_>>()))
+                Ok(groups.map(|groups| groups.iter().map(|group| group.to_string()).collect::<Vec<_>>()))
             },
         ),
     ]
@@ -98,7 +97,7 @@ async fn uids_by_group(gateway: &Gateway) -> BTreeMap<String, Vec<String>> {
     let of_each = |_, member: Member<'_>| (member.uid().cloned(), member.groups().cloned().collect::<Vec<_>>());
     for (uid, groups) in gateway.select(Selection::All, of_each).await {
         for group in groups {
-            all.entry(group.as_str().to_owned()).or_default().extend(uid.clone());
+            all.entry(group.to_string()).or_default().extend(uid.clone());
         }
     }
     all.into_iter().map(|(group, uids)| (group, texts(uids))).collect()

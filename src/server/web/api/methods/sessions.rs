@@ -16,7 +16,7 @@ pub fn all() -> Vec<Method> {
             "setSession",
             Admin,
             "What is kept with the connection, in place of what was. False: not online.",
-            async |gateway: Gateway, p: Keep| Ok(gateway.set_session(p.client_id.0, session(p.session)?).await),
+            async |gateway: Gateway, p: Keep| Ok(gateway.set_session(p.client_id.0, Some(session(p.session)?)).await),
         ),
         method(
             "updateSession",
@@ -34,7 +34,7 @@ pub fn all() -> Vec<Method> {
             async |gateway: Gateway, p: KeepText| {
                 let value: Value =
                     serde_json::from_str(&p.session).map_err(|error| NotDone::malformed("session", error.to_string()))?;
-                Ok(gateway.set_session(p.client_id.0, Session::new(&value).map_err(not_a_session)?).await)
+                Ok(gateway.set_session(p.client_id.0, Some(Session::new(&value).map_err(not_a_session)?)).await)
             },
         ),
         method(
@@ -68,8 +68,9 @@ fn session(kept: KeptSession) -> Result<Session, NotDone> {
 
 fn not_a_session(error: NotASession) -> NotDone {
     match error {
-        NotASession::NoObject => NotDone::malformed("session", error.to_string()),
-        NotASession::TooLong => {
+        // A PHP back end keeps something with this connection that is no array.
+        NotASession::NoObject | NotASession::NotMerged(_) => NotDone::malformed("session", error.to_string()),
+        NotASession::TooLong | NotASession::TooLongForPhp => {
             NotDone { refusal: Refusal::TooLong { max: MAX_SESSION_BYTES as u32 }, detail: error.to_string() }
         }
     }

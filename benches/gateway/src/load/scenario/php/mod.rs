@@ -1,0 +1,54 @@
+//! What PHP's door takes and answers, one file a question; all speak GatewayWorker's inner protocol.
+
+pub mod commands;
+pub mod connections;
+pub mod queries;
+pub mod sessions;
+
+use super::Cast;
+use crate::clock;
+use crate::inner::{Client, Command, Packet, reply};
+use crate::process::{Processes, own_cpu};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+impl Cast {
+    /// Work on a thread of its own; meanwhile the viewers are heard.
+    fn beside<T: Send>(&mut self, work: impl FnOnce() -> T + Send) -> T {
+        std::thread::scope(|scope| {
+            let working = scope.spawn(work);
+            while !working.is_finished() {
+                self.viewers.turn(Duration::from_millis(20));
+            }
+            working.join().expect("no panic")
+        })
+    }
+}
+
+/// What was used up when a measurement began.
+struct Meter {
+    began: u64,
+    cpu: f64,
+    client_cpu: f64,
+}
+
+impl Meter {
+    fn start(server: &Processes) -> Self {
+        Self { cpu: server.cpu(), client_cpu: own_cpu(), began: clock::now() }
+    }
+
+    /// Of each of `count` until `end`; CPU until now, so that what was still to be pushed then counts, too.
+    fn cost(&self, server: &Processes, count: u64, end: u64) -> Value {
+        let each = |cpu: f64| cpu * 1e6 / count.max(1) as f64;
+        json!({
+            "a_second": (count as f64 * 1e9 / end.saturating_sub(self.began).max(1) as f64).round(),
+            "cpu_us": each(server.cpu() - self.cpu),
+            "client_cpu_us": each(own_cpu() - self.client_cpu),
+        })
+    }
+}
+
+/// When this is answered, what the connection was told about the client before is done.
+fn barrier(inner: &mut Client, connection: u32) -> Result<(), String> {
+    reply::expect(reply::ONE, inner.ask(&Packet::new(Command::IsOnline, connection, "").bytes())?)
+}

@@ -1,0 +1,132 @@
+//! What happens to connections, for whoever listens: someone came, said something, left. Nobody does unless a door asks for
+//! it, and then a shard pays a look at a flag. Bounded in bytes; what does not fit is dropped and counted, never waited for.
+
+use super::Session;
+use crate::domain::id::ClientId;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+/// Bytes that may wait for the listener.
+const MAX_WAITING: usize = 10 * 1024 * 1024;
+/// What an event weighs beside what was said.
+const EVENT_BYTES: usize = 256;
+
+#[derive(Debug)]
+pub struct Event {
+    pub client: ClientId,
+    pub address: IpAddr,
+    pub port: u16,
+    pub session: Option<Session>,
+    pub what: Happening,
+}
+
+#[derive(Debug)]
+pub enum Happening {
+    Came(Option<Box<Handshake>>),
+    /// Only where clients are heard (`gateway.workers`).
+    Said(Vec<u8>),
+    /// Or is leaving: nothing reaches it any more. Always the last.
+    Left,
+}
+
+/// The request a connection began with.
+#[derive(Debug)]
+pub struct Handshake {
+    pub path_and_query: String,
+    /// In their order, names in lower case.
+    pub headers: Vec<(String, Vec<u8>)>,
+}
+
+/// The shards' side.
+pub struct Ears {
+    wanted: AtomicBool,
+    waiting_bytes: AtomicUsize,
+    to: UnboundedSender<Event>,
+}
+
+/// The listener's side.
+pub struct Events {
+    ears: Arc<Ears>,
+    from: UnboundedReceiver<Event>,
+}
+
+pub fn ears() -> (Arc<Ears>, Events) {
+    let (to, from) = unbounded_channel();
+    let ears = Arc::new(Ears { wanted: AtomicBool::new(false), waiting_bytes: AtomicUsize::new(0), to });
+    (ears.clone(), Events { ears, from })
+}
+
+impl Ears {
+    pub fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    pub fn tell(&self, event: Event) {
+        let bytes = event.weight();
+        // Whoever left is small, comes once, and is what the listener forgets a client by: it is always told.
+        let fits = |waiting: usize| waiting + bytes <= MAX_WAITING || matches!(event.what, Happening::Left);
+        if !fits(self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed)) || self.to.send(event).is_err() {
+            self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+            metrics::counter!("roomcast_events_dropped_total").increment(1);
+        }
+    }
+}
+
+impl Events {
+    /// Whether anybody wants to know: from here on, or no longer.
+    pub fn want(&self, wanted: bool) {
+        self.ears.wanted.store(wanted, Ordering::Relaxed);
+    }
+
+    /// In the order they happened to each client.
+    pub async fn next(&mut self) -> Option<Event> {
+        let event = self.from.recv().await?;
+        self.ears.waiting_bytes.fetch_sub(event.weight(), Ordering::Relaxed);
+        Some(event)
+    }
+}
+
+impl Event {
+    fn weight(&self) -> usize {
+        let what = match &self.what {
+            Happening::Came(Some(handshake)) => {
+                handshake.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
+                    + handshake.path_and_query.len()
+            }
+            Happening::Said(message) => message.len(),
+            Happening::Came(None) | Happening::Left => 0,
+        };
+        EVENT_BYTES + what + self.session.as_ref().map_or(0, Session::bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_listener_that_does_not_listen() {
+        let (ears, mut events) = ears();
+        let said = |len| Event {
+            client: "7f0000010b5400000001".parse().unwrap(),
+            address: [127, 0, 0, 1].into(),
+            port: 1,
+            session: None,
+            what: Happening::Said(vec![0; len]),
+        };
+        for _ in 0..30 {
+            ears.tell(said(1024 * 1024));
+        }
+        let mut told = 0;
+        while let Ok(event) = events.from.try_recv() {
+            events.ears.waiting_bytes.fetch_sub(event.weight(), Ordering::Relaxed);
+            told += 1;
+        }
+        assert_eq!(told, 9);
+        ears.tell(said(1));
+        assert!(events.next().await.is_some());
+        assert_eq!(ears.waiting_bytes.load(Ordering::Relaxed), 0);
+    }
+}

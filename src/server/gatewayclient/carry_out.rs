@@ -1,0 +1,133 @@
+//! What each command does: one line into the gateway each, and the reply of those that have one (protocol.md, 6).
+
+use super::command as c;
+use super::message::{Message, Unsendable};
+use super::names::{Scalar, ToAll, ToGroups, Values, groups, is_name, uids};
+use super::packet::Packet;
+use super::queries;
+use crate::domain::{id::ClientId, push::CloseCode};
+use crate::server::gateway::{Except, Gateway, Group, Kick, NotASession, Publication, Session, Uid};
+use std::net::SocketAddrV4;
+
+/// What became of a command.
+#[derive(Debug)]
+pub enum Outcome {
+    Done,
+    /// It was for a connection that is not here: one that has gone, or of a node before this one.
+    Stale,
+    /// The answer of a query: one serialized value, or a session's own bytes.
+    Reply(Vec<u8>),
+}
+
+/// Why a command was not carried out. The original ended at most of these.
+#[derive(Debug, thiserror::Error)]
+pub enum Odd {
+    #[error("no such command")]
+    Unknown,
+    #[error("its JSON cannot be read: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("its message: {0}")]
+    Message(#[from] Unsendable),
+    #[error("its session: {0}")]
+    Session(#[from] NotASession),
+    #[error("a name of {} bytes", .0)]
+    LongName(usize),
+}
+
+impl Odd {
+    /// A query that is not answered keeps its caller waiting for ever: then the connection ends.
+    pub fn ends(&self, command: u8) -> bool {
+        command == c::BATCH_GET_CLIENT_ID_BY_UID || command == c::BATCH_GET_CLIENT_COUNT_BY_GROUP && matches!(self, Self::Json(_))
+    }
+}
+
+/// Begins when it is first polled, and then in the order in which that happens.
+pub async fn carry_out(gateway: Gateway, here: SocketAddrV4, packet: Packet) -> Result<Outcome, Odd> {
+    let Packet { command, connection, flag, ext, body } = packet;
+    let named = |connection| ClientId { address: here.ip().octets(), port: here.port(), connection };
+    let client = named(connection);
+    let all_named = |scalars: Option<Values>| -> Vec<ClientId> {
+        let scalars = scalars.map(Values::into_vec).unwrap_or_default();
+        scalars.iter().filter_map(Scalar::connection).map(named).collect()
+    };
+    let except = |scalars| Except { clients: all_named(scalars).into_iter().collect(), ..Except::default() };
+    let message = || -> Result<Option<Publication>, Unsendable> { Ok(Message::read(flag, &body)?.publication(flag)) };
+    let known = |found: bool| if found { Outcome::Done } else { Outcome::Stale };
+
+    Ok(match command {
+        c::SEND_TO_ONE => match message()? {
+            Some(message) => {
+                let delivered = gateway.send_to_client(client, message).await.delivered().await;
+                known(delivered.to + delivered.slow > 0)
+            }
+            None => Outcome::Done,
+        },
+        c::SEND_TO_ALL => {
+            let ToAll { connections, exclude } = if ext.is_empty() { ToAll::default() } else { serde_json::from_slice(&ext)? };
+            let only = connections.map(|connections| all_named(Some(connections)));
+            if let Some(message) = message()? {
+                gateway.send_to_all(only, except(exclude), message).await.delivered().await;
+            }
+            Outcome::Done
+        }
+        c::SEND_TO_UID => {
+            let uids = uids(&serde_json::from_slice::<Values>(&ext)?.into_vec());
+            if let Some(message) = message()? {
+                gateway.send_to_uid(uids, Except::default(), message).await.delivered().await;
+            }
+            Outcome::Done
+        }
+        c::SEND_TO_GROUP => {
+            let (named, exclude) = match serde_json::from_slice(&ext)? {
+                ToGroups::Named { group, exclude } => (group.into_vec(), exclude),
+                ToGroups::Bare(groups) => (groups.into_vec(), None),
+            };
+            if let Some(message) = message()? {
+                gateway.send_to_group(groups(&named), except(exclude), message).await.delivered().await;
+            }
+            Outcome::Done
+        }
+        c::KICK => {
+            let farewell = match Message::read(flag, &body)? {
+                Message::Null => None,
+                message => message.publication(flag),
+            };
+            let kick = Kick { plain_untold: true, ..CloseCode::KICKED.into() };
+            known(gateway.close_client(client, farewell, kick).await)
+        }
+        c::DESTROY => known(gateway.destroy_client(client).await),
+        c::BIND_UID if ext.is_empty() || *ext == *b"0" => Outcome::Done,
+        c::BIND_UID => known(gateway.bind_uid(client, Uid::new(short(&ext)?)).await),
+        c::UNBIND_UID => known(gateway.unbind_uid(client).await),
+        c::JOIN_GROUP | c::LEAVE_GROUP | c::UNGROUP if matches!(*ext, [] | [b'0']) => Outcome::Done,
+        c::JOIN_GROUP => known(gateway.join_group(client, Group::new(short(&ext)?)).await.is_some()),
+        c::LEAVE_GROUP => known(gateway.leave_group(client, Group::new(&ext)).await.is_some()),
+        c::UNGROUP => {
+            gateway.ungroup(Group::new(&ext)).await;
+            Outcome::Done
+        }
+        c::SET_SESSION => known(gateway.set_session(client, Session::php(&ext)?).await),
+        c::UPDATE_SESSION => match Session::php(&ext)? {
+            None => Outcome::Done,
+            Some(update) => match gateway.update_session(client, update).await {
+                Some(merged) => merged.map(|()| Outcome::Done)?,
+                None => Outcome::Stale,
+            },
+        },
+        c::IS_ONLINE => queries::is_online(&gateway, client).await,
+        c::GET_ALL_CLIENT_SESSIONS => queries::sessions(&gateway, None).await,
+        c::GET_CLIENT_SESSIONS_BY_GROUP => queries::sessions(&gateway, Some(Group::new(&ext))).await,
+        c::GET_SESSION_BY_CLIENT_ID => queries::session(&gateway, client).await,
+        c::GET_CLIENT_ID_BY_UID => queries::clients_of_uid(&gateway, Uid::new(&ext)).await,
+        c::BATCH_GET_CLIENT_ID_BY_UID => queries::clients_of_uids(&gateway, queries::values(&ext)?).await,
+        c::GET_CLIENT_COUNT_BY_GROUP => queries::count(&gateway, &ext).await,
+        c::BATCH_GET_CLIENT_COUNT_BY_GROUP => queries::counts(&gateway, queries::values(&ext)?).await,
+        c::GET_GROUP_ID_LIST => queries::group_names(&gateway).await,
+        c::SELECT => queries::select(&gateway, &ext, named).await,
+        _ => return Err(Odd::Unknown),
+    })
+}
+
+fn short(name: &[u8]) -> Result<&[u8], Odd> {
+    if is_name(name) { Ok(name) } else { Err(Odd::LongName(name.len())) }
+}

@@ -1,0 +1,282 @@
+//! One connection to the inner port: its packets carried out in their order, its replies in the same order, and nothing else
+//! said on it, unless it is a worker's.
+
+use super::carry_out::{Odd, Outcome, carry_out};
+use super::command::{GATEWAY_CLIENT_CONNECT, WORKER_CONNECT};
+use super::figures::Figures;
+use super::packet::{self, Next, Packet};
+use super::secret::Secret;
+use super::workers::{Worker, Workers};
+use crate::server::gateway::Gateway;
+use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesOrdered;
+use futures_util::{FutureExt, StreamExt};
+use serde::Deserialize;
+use std::io;
+use std::net::{SocketAddr, SocketAddrV4};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+/// Commands of one connection that are under way together.
+const PIPELINE: usize = 256;
+/// Bytes read at once; an idle connection holds as many.
+const READ: usize = 8 * 1024;
+/// The same while a large packet arrives.
+const READ_LARGE: usize = 256 * 1024;
+/// Events are taken up for a worker while no more than this waits to be written to it.
+const UNWRITTEN: usize = 64 * 1024;
+/// Replies that wait for a reader who does not take them: then nothing more is carried out for it.
+const MAX_UNREAD: usize = 4 * 1024 * 1024;
+/// Whoever has not shown the key by then goes.
+const SHOWN_WITHIN: Duration = Duration::from_secs(10);
+/// Until the key was shown, nothing longer is read.
+const MAX_UNKNOWN: usize = 4096;
+/// A packet over this takes its share of what all connections may hold together.
+const LARGE: usize = 64 * 1024;
+
+/// What all connections to the inner port share.
+pub struct Inner {
+    pub gateway: Gateway,
+    pub here: SocketAddrV4,
+    pub secret: Secret,
+    pub workers: Workers,
+    pub figures: Figures,
+    /// For large packets, in KiB.
+    pub large: Arc<Semaphore>,
+    /// How often workers are pinged; `None`: never.
+    pub ping_every: Option<Duration>,
+}
+
+/// 200's and 202's JSON.
+#[derive(Deserialize)]
+struct Shown {
+    secret_key: String,
+    #[serde(default)]
+    worker_key: String,
+}
+
+struct Connection {
+    inner: Arc<Inner>,
+    peer: SocketAddr,
+    known: bool,
+    worker: Option<Worker>,
+    /// Begun in the order they came, and answered in it.
+    under_way: FuturesOrdered<BoxFuture<'static, (u8, Result<Outcome, Odd>)>>,
+    arrived: BytesMut,
+    /// The share of the packet that is arriving.
+    share: Option<OwnedSemaphorePermit>,
+    /// Replies, and a worker's events.
+    unsent: BytesMut,
+    complained: bool,
+}
+
+/// The connection is over.
+enum End {
+    /// The key was wrong, or not shown.
+    Unknown,
+    TooLong,
+    /// Too many large packets are arriving at once.
+    NoRoom,
+    /// A query that cannot be answered.
+    Unanswerable,
+    /// Another worker of its name came.
+    Replaced,
+    Told,
+    Io(io::Error),
+}
+
+/// Until the peer is done, or `stop`, after which what was read is still carried out.
+pub async fn attend(inner: Arc<Inner>, stream: TcpStream, peer: SocketAddr, stop: CancellationToken) {
+    let known = inner.secret.is_empty();
+    let connection = Connection {
+        inner: inner.clone(),
+        peer,
+        known,
+        worker: None,
+        under_way: FuturesOrdered::new(),
+        arrived: BytesMut::new(),
+        share: None,
+        unsent: BytesMut::new(),
+        complained: false,
+    };
+    let (why, log) = match connection.serve(stream, stop).await {
+        Ok(()) | Err(End::Told) => return,
+        Err(End::Unknown) => ("key", "the key is wrong, or was not shown"),
+        Err(End::TooLong) => ("packet_bytes", "a packet of more than 10 MiB"),
+        Err(End::NoRoom) => ("large_packets", "too many large packets at once"),
+        Err(End::Unanswerable) => ("odd", "a query that cannot be answered"),
+        Err(End::Replaced) => return tracing::info!(%peer, "a worker's place was taken by another of its name"),
+        Err(End::Io(error)) => return tracing::debug!(%error, %peer, "an inner connection"),
+    };
+    inner.figures.refused(why);
+    tracing::warn!(%peer, "an inner connection was closed: {log}");
+}
+
+impl Connection {
+    async fn serve(mut self, mut stream: TcpStream, stop: CancellationToken) -> Result<(), End> {
+        stream.set_nodelay(true).map_err(End::Io)?;
+        let (mut reads, mut writes) = stream.split();
+        let shown_by = Instant::now() + SHOWN_WITHIN;
+        let mut pings = pings(self.inner.ping_every);
+        let (mut ended, mut never) = (false, false);
+        loop {
+            self.begin(&mut never)?;
+            if (ended || stop.is_cancelled()) && self.under_way.is_empty() && self.unsent.is_empty() {
+                return if ended { Ok(()) } else { Err(End::Told) };
+            }
+            let may_read = !ended && !stop.is_cancelled() && self.under_way.len() < PIPELINE && self.unsent.len() < MAX_UNREAD;
+            if never {
+                // What follows has no end and no meaning: it is not kept.
+                self.arrived.clear();
+            }
+            self.arrived.reserve(if self.share.is_some() { READ_LARGE } else { READ });
+            tokio::select! {
+                read = reads.read_buf(&mut self.arrived), if may_read => ended = read.map_err(End::Io)? == 0,
+                done = self.under_way.next(), if !self.under_way.is_empty() => self.end(done)?,
+                written = writes.write_buf(&mut self.unsent), if !self.unsent.is_empty() => {
+                    written.map_err(End::Io)?;
+                }
+                event = told(&mut self.worker), if self.unsent.len() < UNWRITTEN => self.tell(&event.ok_or(End::Replaced)?),
+                _ = pings.tick(), if self.worker.is_some() && self.inner.ping_every.is_some() => self.ping(),
+                () = tokio::time::sleep_until(shown_by), if !self.known => return Err(End::Unknown),
+                () = stop.cancelled(), if !stop.is_cancelled() => {}
+            }
+        }
+    }
+
+    /// Takes up what has arrived.
+    fn begin(&mut self, never: &mut bool) -> Result<(), End> {
+        while self.under_way.len() < PIPELINE && !*never {
+            if let Some((length, command)) = packet::head(&self.arrived) {
+                self.admit(length, command)?;
+            }
+            match Next::take(&mut self.arrived) {
+                Next::More => return Ok(()),
+                Next::Packet(packet) => self.take_up(packet)?,
+                Next::Nonsense => self.complain(0, "a packet shorter than its header"),
+                Next::Never => {
+                    *never = true;
+                    self.complain(0, "a packet that says it is empty");
+                }
+                Next::TooLong => return Err(End::TooLong),
+            }
+        }
+        Ok(())
+    }
+
+    /// May a packet that begins like this arrive at all?
+    fn admit(&mut self, length: usize, command: u8) -> Result<(), End> {
+        if length > packet::MAX_PACKET {
+            return Err(End::TooLong);
+        }
+        if !self.known && (!matches!(command, WORKER_CONNECT | GATEWAY_CLIENT_CONNECT) || length > MAX_UNKNOWN) {
+            return Err(End::Unknown);
+        }
+        if length > LARGE && self.share.is_none() {
+            let kibibytes = length.div_ceil(1024) as u32;
+            self.share = Some(self.inner.large.clone().try_acquire_many_owned(kibibytes).map_err(|_| End::NoRoom)?);
+        }
+        Ok(())
+    }
+
+    fn take_up(&mut self, packet: Packet) -> Result<(), End> {
+        let (command, share) = (packet.command, self.share.take());
+        self.inner.figures.command(command);
+        if matches!(command, WORKER_CONNECT | GATEWAY_CLIENT_CONNECT) {
+            return self.introduce(&packet);
+        }
+        let carried_out = carry_out(self.inner.gateway.clone(), self.inner.here, packet);
+        self.under_way.push_back(Box::pin(async move {
+            let outcome = carried_out.await;
+            drop(share);
+            (command, outcome)
+        }));
+        Ok(())
+    }
+
+    /// Who shows a key shows the right one, also where none is asked for. Nothing is answered.
+    fn introduce(&mut self, packet: &Packet) -> Result<(), End> {
+        let shown: Shown = serde_json::from_slice(&packet.body).map_err(|_| End::Unknown)?;
+        if !self.inner.secret.is(&shown.secret_key) {
+            return Err(End::Unknown);
+        }
+        self.known = true;
+        if packet.command == WORKER_CONNECT {
+            let name = format!("{}:{}", self.peer.ip(), shown.worker_key);
+            tracing::info!(worker = name, "a worker came");
+            // The one it may have been before ends first.
+            self.worker = None;
+            self.worker = Some(self.inner.workers.join(name));
+        }
+        Ok(())
+    }
+
+    /// What became of the first of those under way, and of whichever are done behind it.
+    fn end(&mut self, done: Option<(u8, Result<Outcome, Odd>)>) -> Result<(), End> {
+        let mut done = done;
+        while let Some((command, outcome)) = done {
+            match outcome {
+                Ok(Outcome::Reply(reply)) => {
+                    self.unsent.put_u32(reply.len() as u32);
+                    self.unsent.put_slice(&reply);
+                }
+                Ok(Outcome::Done) => {}
+                Ok(Outcome::Stale) => self.inner.figures.stale(),
+                Err(odd) if odd.ends(command) => return Err(End::Unanswerable),
+                Err(odd) => self.complain(command, &odd.to_string()),
+            }
+            done = self.under_way.next().now_or_never().flatten();
+        }
+        Ok(())
+    }
+
+    fn tell(&mut self, event: &[u8]) {
+        self.unsent.put_slice(event);
+    }
+
+    fn ping(&mut self) {
+        let nowhere = SocketAddrV4::new([0; 4].into(), 0);
+        let ping = packet::Event {
+            command: super::command::PING,
+            local: nowhere,
+            client: nowhere,
+            connection: 0,
+            flag: packet::PLAIN,
+            gateway_port: 0,
+            ext: b"",
+            body: b"",
+        };
+        if self.unsent.is_empty() {
+            ping.write(&mut self.unsent);
+        }
+    }
+
+    /// Once a connection in the log, each time in the figures.
+    fn complain(&mut self, command: u8, what: &str) {
+        self.inner.figures.odd();
+        if !std::mem::replace(&mut self.complained, true) {
+            tracing::warn!(peer = %self.peer, command, "an inner packet was passed over: {what}; further ones are only counted");
+        }
+    }
+}
+
+/// Never, where there is no worker.
+async fn told(worker: &mut Option<Worker>) -> Option<Bytes> {
+    match worker {
+        Some(worker) => worker.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn pings(every: Option<Duration>) -> Interval {
+    let every = every.unwrap_or(Duration::from_secs(3600));
+    let mut pings = tokio::time::interval_at(Instant::now() + every, every);
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pings
+}

@@ -1,0 +1,43 @@
+//! What the door counts.
+
+use super::command;
+use metrics::Counter;
+
+/// Handles made once: a command is counted without a look-up.
+pub struct Figures {
+    commands: Vec<Option<Counter>>,
+    stale: Counter,
+    odd: Counter,
+}
+
+impl Default for Figures {
+    fn default() -> Self {
+        let counter = |command| Some(metrics::counter!("roomcast_php_commands_total", "command" => command::name(command)?));
+        Self {
+            commands: (0..=u8::MAX).map(counter).collect(),
+            stale: metrics::counter!("roomcast_php_stale_total"),
+            odd: metrics::counter!("roomcast_php_odd_packets_total"),
+        }
+    }
+}
+
+impl Figures {
+    pub fn command(&self, command: u8) {
+        if let Some(counter) = self.commands.get(usize::from(command)).and_then(Option::as_ref) {
+            counter.increment(1);
+        }
+    }
+
+    /// A command for a client that is not here.
+    pub fn stale(&self) {
+        self.stale.increment(1);
+    }
+
+    pub fn odd(&self) {
+        self.odd.increment(1);
+    }
+
+    pub fn refused(&self, why: &'static str) {
+        metrics::counter!("roomcast_php_refused_total", "why" => why).increment(1);
+    }
+}

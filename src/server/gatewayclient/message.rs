@@ -1,0 +1,98 @@
+//! A command's body as what sockets are sent (protocol.md, 3.2 and 8.1).
+
+use super::packet::{MAX_PACKET, PLAIN, RAW};
+use crate::server::gateway::Publication;
+use crate::server::payload;
+use crate::server::php::{Document, Malformed, Node, NotJson};
+use bytes::Bytes;
+
+/// PHP's gateway ended at each of these.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Unsendable {
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error("a serialized number is no message")]
+    Scalar,
+    #[error("there is no JSON of it: {0}")]
+    NotJson(#[from] NotJson),
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Message {
+    Text(Bytes),
+    /// What was an array or an object.
+    Json(String),
+    Null,
+}
+
+impl Message {
+    pub fn read(flag: u8, body: &Bytes) -> Result<Self, Unsendable> {
+        if flag & PLAIN != 0 {
+            return Ok(Self::Text(body.clone()));
+        }
+        let document = Document::read(body)?;
+        match document.root() {
+            Node::Text(text) => Ok(Self::Text(body.slice_ref(text))),
+            Node::Null => Ok(Self::Null),
+            Node::Array(_) | Node::Object { .. } | Node::Opaque(_) => Ok(Self::Json(document.to_json(MAX_PACKET)?)),
+            Node::Bool(_) | Node::Int(_) | Node::Float(_) | Node::Reference(_) | Node::Same(_) => Err(Unsendable::Scalar),
+        }
+    }
+
+    /// `None`: there is nothing to send.
+    pub fn publication(self, flag: u8) -> Option<Publication> {
+        let bytes = match &self {
+            Self::Text(text) => text.clone(),
+            Self::Json(json) => Bytes::copy_from_slice(json.as_bytes()),
+            Self::Null => Bytes::from_static(b"null"),
+        };
+        if flag & RAW != 0 {
+            return payload::raw(bytes);
+        }
+        let json = || match &self {
+            // A page that parses JSON gets what JSON can say of it.
+            Self::Text(text) => serde_json::Value::from(String::from_utf8_lossy(text)).to_string(),
+            Self::Json(json) => json.clone(),
+            Self::Null => "null".into(),
+        };
+        Some(payload::publication(&bytes, json))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(flag: u8, body: &'static [u8], plain: &[u8], v1: &[u8]) {
+        let publication = Message::read(flag, &Bytes::from_static(body)).unwrap().publication(flag).unwrap();
+        assert_eq!(&publication.plain.unwrap().bytes[2..], plain);
+        assert_eq!(&publication.v1.unwrap().bytes[2..], v1);
+    }
+
+    #[test]
+    fn bodies_become_frames_in_both_dialects() {
+        check(PLAIN, b"hi", b"hi", br#"{"data":"hi","type":"data"}"#);
+        check(PLAIN, b"", b"", br#"{"data":"","type":"data"}"#);
+        check(PLAIN, b"\xff", b"\xff", "{\"data\":\"\u{fffd}\",\"type\":\"data\"}".as_bytes());
+        check(PLAIN, br#"{"type":"x"}"#, br#"{"type":"x"}"#, br#"{"type":"x"}"#);
+        check(0, b"s:2:\"hi\";", b"hi", br#"{"data":"hi","type":"data"}"#);
+        check(0, b"N;", b"null", br#"{"data":null,"type":"data"}"#);
+        check(
+            0,
+            b"a:1:{s:1:\"k\";s:5:\"a/\xe5\xbc\xa0\";}",
+            "{\"k\":\"a\\/张\"}".as_bytes(),
+            "{\"data\":{\"k\":\"a\\/张\"},\"type\":\"data\"}".as_bytes(),
+        );
+        check(0, b"a:1:{s:4:\"type\";s:1:\"x\";}", br#"{"type":"x"}"#, br#"{"type":"x"}"#);
+        let raw = Message::read(PLAIN | RAW, &Bytes::from_static(b"\x82\x01x")).unwrap().publication(PLAIN | RAW).unwrap();
+        assert_eq!(&raw.v1.unwrap().bytes[..], b"\x82\x01x");
+        assert!(Message::Text(Bytes::new()).publication(RAW).is_none());
+    }
+
+    #[test]
+    fn what_ended_the_original_is_refused() {
+        for body in [&b"i:5;"[..], b"b:0;", b"d:1.5;", b"garbage", b"", b"s:1:\"\xff", b"a:1:{i:0;s:1:\"\xff\";}"] {
+            assert!(Message::read(0, &Bytes::copy_from_slice(body)).is_err(), "{body:?}");
+        }
+    }
+}

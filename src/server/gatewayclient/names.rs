@@ -1,0 +1,155 @@
+//! Names as commands carry them: raw text, or JSON that PHP's `json_encode` wrote, in which they were an array's keys or
+//! values (protocol.md, 5).
+
+use crate::server::gateway::{Group, Uid};
+use indexmap::IndexMap;
+use serde::Deserialize;
+
+/// Bytes of a uid or a group's name; PHP knew no bound.
+pub const MAX_NAME: usize = 4096;
+
+/// A JSON list, or an object of which the values count.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub enum Values {
+    List(Vec<Scalar>),
+    Object(IndexMap<String, Scalar>),
+}
+
+/// What may be a name. Arrays may not: the original ended at them.
+#[derive(Clone, PartialEq, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Scalar {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    Text(String),
+}
+
+/// One, or several.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub enum OneOrValues {
+    Several(Values),
+    One(Scalar),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub enum ToGroups {
+    Named {
+        group: OneOrValues,
+        #[serde(default)]
+        exclude: Option<Values>,
+    },
+    /// GatewayClient 2.0.6 and before.
+    Bare(Values),
+}
+
+#[derive(Default, Deserialize)]
+pub struct ToAll {
+    #[serde(default)]
+    pub connections: Option<Values>,
+    #[serde(default)]
+    pub exclude: Option<Values>,
+}
+
+#[derive(Deserialize)]
+pub struct Select {
+    #[serde(default)]
+    pub fields: Option<Values>,
+    #[serde(default, rename = "where")]
+    pub filters: Filters,
+}
+
+/// `[]` and null are no filters.
+#[derive(Default, Deserialize)]
+#[serde(untagged)]
+pub enum Filters {
+    By(IndexMap<String, OneOrValues>),
+    Unnamed(Vec<serde::de::IgnoredAny>),
+    #[default]
+    None,
+}
+
+impl Values {
+    pub fn into_vec(self) -> Vec<Scalar> {
+        match self {
+            Self::List(list) => list,
+            Self::Object(object) => object.into_values().collect(),
+        }
+    }
+}
+
+impl OneOrValues {
+    pub fn into_vec(self) -> Vec<Scalar> {
+        match self {
+            Self::Several(values) => values.into_vec(),
+            Self::One(one) => vec![one],
+        }
+    }
+}
+
+impl Scalar {
+    /// As the text of an array's key: floats are cut, nothing is the empty text.
+    pub fn name(&self) -> Vec<u8> {
+        match self {
+            Self::Null => Vec::new(),
+            Self::Bool(value) => i32::from(*value).to_string().into(),
+            Self::Int(value) => value.to_string().into(),
+            // What does not fit wraps around, there as here.
+            Self::Float(value) => (*value as i128 as i64).to_string().into(),
+            Self::Text(text) => text.clone().into(),
+        }
+    }
+
+    pub fn connection(&self) -> Option<u32> {
+        match self {
+            Self::Int(value) => u32::try_from(*value).ok(),
+            Self::Text(text) => text.parse().ok(),
+            _ => None,
+        }
+    }
+}
+
+pub fn groups(scalars: &[Scalar]) -> Vec<Group> {
+    scalars.iter().map(|scalar| Group::new(scalar.name())).collect()
+}
+
+pub fn uids(scalars: &[Scalar]) -> Vec<Uid> {
+    scalars.iter().map(|scalar| Uid::new(scalar.name())).collect()
+}
+
+/// PHP counts these as empty, and nobody is bound to them or joins them; nor to what is longer than a name may be.
+pub fn is_name(text: &[u8]) -> bool {
+    !matches!(text, b"" | b"0") && text.len() <= MAX_NAME
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_values_are_named_as_array_keys_are() {
+        let values: Values =
+            serde_json::from_str(r#"[1001,"1001","用户",true,false,null,1.9,-2.5,"007",18446744073709551615]"#).unwrap();
+        let names: Vec<_> = values.into_vec().iter().map(|scalar| String::from_utf8(scalar.name()).unwrap()).collect();
+        assert_eq!(names, ["1001", "1001", "用户", "1", "0", "", "1", "-2", "007", "0"]);
+        let object: Values = serde_json::from_str(r#"{"y":"b","x":"a"}"#).unwrap();
+        assert_eq!(object.into_vec(), [Scalar::Text("b".into()), Scalar::Text("a".into())]);
+        assert!(serde_json::from_str::<Values>("[[1]]").is_err() && serde_json::from_str::<Values>("1").is_err());
+    }
+
+    #[test]
+    fn old_clients_are_understood() {
+        let groups = |text| match serde_json::from_str(text).unwrap() {
+            ToGroups::Named { group, exclude } => (group.into_vec().len(), exclude.map(|exclude| exclude.into_vec().len())),
+            ToGroups::Bare(values) => (values.into_vec().len(), None),
+        };
+        assert_eq!(groups(r#"{"group":["a","b"],"exclude":null}"#), (2, None));
+        assert_eq!(groups(r#"{"group":"a","exclude":{"7":7}}"#), (1, Some(1)));
+        assert_eq!(groups(r#"{"group":["a"],"exclude":[7,8]}"#), (1, Some(2)));
+        assert_eq!(groups(r#"["a","b"]"#), (2, None));
+    }
+}

@@ -1,0 +1,285 @@
+//! GatewayWorker's Register: gateways say where they are, workers and GatewayClient are told where all are (protocol.md, 2). A
+//! line of JSON in; a line of JSON to those who asked, now and whenever the list changes.
+
+use super::packet::MAX_PACKET;
+use super::secret::Secret;
+use bytes::BytesMut;
+use indexmap::{IndexMap, IndexSet};
+use serde_json::{Value, json};
+use std::io;
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// Whoever has not said a line by then goes.
+const SAID_WITHIN: Duration = Duration::from_secs(10);
+/// Lists a worker may leave unread before it is given up.
+const UNREAD: usize = 64;
+/// What one line may write at most before the reader is given up.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(30);
+/// Bytes of an address of another gateway.
+const MAX_ADDRESS: usize = 256;
+/// Of a line that is no request, this much is said back.
+const MAX_ECHO: usize = 1024;
+/// Bytes of unfinished lines that all connections may hold together.
+const MAX_UNFINISHED: usize = 32 * 1024 * 1024;
+const READ: usize = 4 * 1024;
+
+#[derive(Clone)]
+pub struct Register(Arc<Shared>);
+
+struct Shared {
+    here: SocketAddrV4,
+    secret: Secret,
+    known: Mutex<Known>,
+    unfinished_bytes: AtomicUsize,
+}
+
+/// By connection.
+#[derive(Default)]
+struct Known {
+    next: u64,
+    /// Other gateways; one may say its address twice.
+    gateways: IndexMap<u64, String>,
+    /// Whoever is told of changes.
+    workers: IndexMap<u64, mpsc::Sender<Arc<str>>>,
+}
+
+/// What a line asks for (protocol.md, 2.3).
+#[derive(PartialEq, Eq, Debug)]
+pub enum Request {
+    Gateway {
+        address: String,
+    },
+    Worker,
+    Ping,
+    /// The connection ends, with nothing said.
+    Refused,
+    /// It ends with a line that says why.
+    Nonsense,
+}
+
+impl Request {
+    /// A line without its end.
+    pub fn read(line: &[u8], is_key: impl Fn(&str) -> bool) -> Self {
+        let Ok(said) = serde_json::from_slice::<Value>(line) else { return Self::Nonsense };
+        let event = match said.get("event") {
+            None | Some(Value::Null) => return Self::Nonsense,
+            Some(event) => event.as_str().unwrap_or_default(),
+        };
+        // A missing key is the empty one; a number is none.
+        let knows_key = match said.get("secret_key") {
+            None | Some(Value::Null) => is_key(""),
+            Some(key) => key.as_str().is_some_and(&is_key),
+        };
+        match event {
+            "gateway_connect" => match said.get("address").and_then(Value::as_str) {
+                Some(address) if knows_key && !matches!(address, "" | "0") && address.len() <= MAX_ADDRESS => {
+                    Self::Gateway { address: address.to_owned() }
+                }
+                _ => Self::Refused,
+            },
+            "worker_connect" if knows_key => Self::Worker,
+            "ping" => Self::Ping,
+            _ => Self::Refused,
+        }
+    }
+}
+
+impl Register {
+    pub fn new(here: SocketAddrV4, secret: Secret) -> Self {
+        Self(Arc::new(Shared { here, secret, known: Mutex::default(), unfinished_bytes: AtomicUsize::new(0) }))
+    }
+
+    pub async fn attend(self, stream: TcpStream, peer: SocketAddr, stop: CancellationToken) {
+        let attended = tokio::select! {
+            attended = Guest::new(&self, peer.ip()).converse(stream) => attended,
+            () = stop.cancelled() => return,
+        };
+        if let Err(error) = attended {
+            tracing::debug!(%error, %peer, "a connection to Register");
+        }
+    }
+
+    /// This node's address, and every other gateway's once.
+    fn list(&self, known: &Known) -> Arc<str> {
+        let here = self.0.here.to_string();
+        let addresses: IndexSet<_> = [&here].into_iter().chain(known.gateways.values()).collect();
+        let addresses: Vec<_> = addresses.into_iter().collect();
+        // By hand, for the order of the original.
+        format!("{{\"event\":\"broadcast_addresses\",\"addresses\":{}}}\n", json!(addresses)).into()
+    }
+
+    /// Also where the list is what it was: a gateway came or went.
+    fn announce(&self, known: &mut Known) {
+        let list = self.list(known);
+        // One that reads nothing is given up: its connection ends with its sender.
+        known.workers.retain(|_, worker| worker.try_send(list.clone()).is_ok());
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One connection.
+struct Guest<'a> {
+    register: &'a Register,
+    address: IpAddr,
+    number: u64,
+    arrived: BytesMut,
+    /// Of `arrived`, what is counted among all.
+    counted: usize,
+    told: Option<mpsc::Receiver<Arc<str>>>,
+    to_say: Vec<u8>,
+}
+
+impl<'a> Guest<'a> {
+    fn new(register: &'a Register, address: IpAddr) -> Self {
+        let mut known = register.known();
+        let number = known.next;
+        known.next += 1;
+        drop(known);
+        Self { register, address, number, arrived: BytesMut::new(), counted: 0, told: None, to_say: Vec::new() }
+    }
+
+    async fn converse(mut self, mut stream: TcpStream) -> io::Result<()> {
+        let (mut reads, mut writes) = stream.split();
+        let (mut said, said_by) = (false, Instant::now() + SAID_WITHIN);
+        loop {
+            self.arrived.reserve(READ);
+            let ended = tokio::select! {
+                read = reads.read_buf(&mut self.arrived) => read? == 0,
+                list = told(&mut self.told) => {
+                    match list {
+                        Some(list) => self.to_say.extend_from_slice(list.as_bytes()),
+                        None => return Ok(()),
+                    }
+                    false
+                }
+                () = tokio::time::sleep_until(said_by), if !said => return Ok(()),
+            };
+            let goes_on = self.take_lines(&mut said) && !ended;
+            if !self.to_say.is_empty() {
+                let written = tokio::time::timeout(WRITTEN_WITHIN, writes.write_all(&self.to_say)).await;
+                written.map_err(|_| io::ErrorKind::TimedOut)??;
+                self.to_say = Vec::new();
+            }
+            if !goes_on || !self.is_bounded() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether it may go on.
+    fn take_lines(&mut self, said: &mut bool) -> bool {
+        while let Some(end) = self.arrived.iter().position(|byte| *byte == b'\n') {
+            let line = self.arrived.split_to(end + 1);
+            let length = line.iter().rposition(|byte| !b"\r\n".contains(byte)).map_or(0, |last| last + 1);
+            *said = true;
+            if !self.answer(&line[..length]) {
+                return false;
+            }
+        }
+        true
+    }
+
+    fn answer(&mut self, line: &[u8]) -> bool {
+        match Request::read(line, |key| self.register.0.secret.is(key)) {
+            Request::Gateway { address } => {
+                tracing::info!(address, "another gateway came to Register");
+                let mut known = self.register.known();
+                known.workers.shift_remove(&self.number);
+                known.gateways.insert(self.number, address);
+                self.told = None;
+                self.register.announce(&mut known);
+            }
+            Request::Worker => {
+                let mut known = self.register.known();
+                let (to, from) = mpsc::channel(UNREAD);
+                self.to_say.extend_from_slice(self.register.list(&known).as_bytes());
+                known.workers.insert(self.number, to);
+                self.told = Some(from);
+            }
+            Request::Ping => {}
+            Request::Refused => {
+                metrics::counter!("roomcast_php_refused_total", "why" => "register").increment(1);
+                tracing::warn!(peer = %self.address, "Register refused a line: another secret key, or a request it does not know");
+                return false;
+            }
+            Request::Nonsense => {
+                let echo = String::from_utf8_lossy(&line[..line.len().min(MAX_ECHO)]);
+                // The original's own words, which programs may look for.
+                let words = format!(
+                    "Bad request for Register service. Request info(IP:{}, Request Buffer:{echo}). See \
+                     http://doc2.workerman.net/register-auth-timeout.html\n",
+                    self.address,
+                );
+                self.to_say.extend_from_slice(words.as_bytes());
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Is the unfinished line within its bounds?
+    fn is_bounded(&mut self) -> bool {
+        let all = &self.register.0.unfinished_bytes;
+        let (before, now) = (std::mem::replace(&mut self.counted, self.arrived.len()), self.arrived.len());
+        all.fetch_sub(before, Ordering::Relaxed);
+        all.fetch_add(now, Ordering::Relaxed) + now <= MAX_UNFINISHED && now <= MAX_PACKET
+    }
+}
+
+impl Drop for Guest<'_> {
+    fn drop(&mut self) {
+        self.register.0.unfinished_bytes.fetch_sub(self.counted, Ordering::Relaxed);
+        let mut known = self.register.known();
+        known.workers.shift_remove(&self.number);
+        if known.gateways.shift_remove(&self.number).is_some() {
+            self.register.announce(&mut known);
+        }
+    }
+}
+
+/// Never, for who did not ask.
+async fn told(lists: &mut Option<mpsc::Receiver<Arc<str>>>) -> Option<Arc<str>> {
+    match lists {
+        Some(lists) => lists.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_of_odd_input_has_its_reaction() {
+        let check = |line: &str, key: &str, expected: Request| {
+            assert_eq!(Request::read(line.as_bytes(), |shown| shown == key), expected, "{line}");
+        };
+        let gateway = |address: &str| Request::Gateway { address: address.into() };
+        check(r#"{"event":"worker_connect","secret_key":"k"}"#, "k", Request::Worker);
+        check(r#"{"event":"worker_connect"}"#, "", Request::Worker);
+        check(r#"{"event":"worker_connect","secret_key":null}"#, "", Request::Worker);
+        check(r#"{"event":"worker_connect","secret_key":"other"}"#, "k", Request::Refused);
+        check(r#"{"event":"worker_connect","secret_key":0}"#, "0", Request::Refused);
+        check(r#"{"event":"gateway_connect", "address":"a:1", "secret_key":""}"#, "", gateway("a:1"));
+        check(r#"{"event":"gateway_connect", "address":"a:1", "secret_key":"x"}"#, "", Request::Refused);
+        check(r#"{"event":"gateway_connect"}"#, "", Request::Refused);
+        check(r#"{"event":"gateway_connect","address":""}"#, "", Request::Refused);
+        check(r#"{"event":"ping","secret_key":"wrong"}"#, "k", Request::Ping);
+        check(r#"{"event":"who"}"#, "", Request::Refused);
+        check(r#"{"event":5}"#, "", Request::Refused);
+        for nonsense in ["", "hello", "{}", "[]", "5", "\"ping\"", r#"{"event":null}"#, "\u{ff}"] {
+            check(nonsense, "", Request::Nonsense);
+        }
+    }
+}

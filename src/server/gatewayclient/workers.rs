@@ -1,0 +1,231 @@
+//! PHP's BusinessWorkers: who is connected, and which of them hears of which client. A client stays with its worker; when that
+//! goes, the next event finds it another, the one with the fewest.
+
+use super::events;
+use crate::server::gateway::{ConnectionEvent, Events, Happening};
+use bytes::{Bytes, BytesMut};
+use indexmap::IndexMap;
+use std::collections::HashMap;
+use std::net::SocketAddrV4;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::watch;
+
+/// Bytes that may wait for a worker; what does not fit is dropped and counted (GatewayWorker's sendToWorkerBufferSize).
+const MAX_UNSENT: usize = 10_240_000;
+
+#[derive(Clone)]
+pub struct Workers(Arc<Shared>);
+
+struct Shared {
+    table: Mutex<Table>,
+    /// Whether there are any.
+    any: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct Table {
+    /// By name; the newest of a name is the one.
+    links: IndexMap<String, Link>,
+    /// By connection id: the link that hears of it.
+    pins: HashMap<u32, u64>,
+    next: u64,
+}
+
+struct Link {
+    number: u64,
+    clients: usize,
+    to: UnboundedSender<Bytes>,
+    unsent: Arc<AtomicUsize>,
+}
+
+/// A worker's side of its link. It ends when it is dropped, or when another of its name takes its place.
+pub struct Worker {
+    workers: Workers,
+    name: String,
+    number: u64,
+    from: UnboundedReceiver<Bytes>,
+    unsent: Arc<AtomicUsize>,
+}
+
+impl Default for Workers {
+    fn default() -> Self {
+        Self(Arc::new(Shared { table: Mutex::default(), any: watch::Sender::new(false) }))
+    }
+}
+
+impl Workers {
+    pub fn join(&self, name: String) -> Worker {
+        let (to, from) = unbounded_channel();
+        let unsent = Arc::<AtomicUsize>::default();
+        let mut table = self.table();
+        let number = table.next;
+        table.next += 1;
+        // The sender of the one it replaces is dropped: its connection ends.
+        table.links.insert(name.clone(), Link { number, clients: 0, to, unsent: unsent.clone() });
+        self.note(&table);
+        drop(table);
+        Worker { workers: self.clone(), name, number, from, unsent }
+    }
+
+    /// Passes on what happens, until nothing does any more.
+    pub async fn pass_on(self, mut happens: Events, here: SocketAddrV4, gateway_port: u16) {
+        let mut any = self.0.any.subscribe();
+        loop {
+            let event = tokio::select! {
+                changed = any.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    happens.want(*any.borrow_and_update());
+                    continue;
+                }
+                event = happens.next() => event,
+            };
+            let Some(event) = event else { return };
+            let (connection, is_last) = (event.client.connection, matches!(event.what, Happening::Left));
+            self.route(connection, is_last, || encoded(&event, here, gateway_port));
+        }
+    }
+
+    fn route(&self, connection: u32, is_last: bool, event: impl FnOnce() -> Bytes) {
+        let mut table = self.table();
+        let Some(link) = table.link(connection, is_last) else {
+            metrics::counter!("roomcast_worker_events_dropped_total").increment(1);
+            return;
+        };
+        let event = event();
+        let bytes = event.len();
+        if link.unsent.fetch_add(bytes, Ordering::Relaxed) + bytes > MAX_UNSENT || link.to.send(event).is_err() {
+            link.unsent.fetch_sub(bytes, Ordering::Relaxed);
+            metrics::counter!("roomcast_worker_events_dropped_total").increment(1);
+        }
+    }
+
+    fn note(&self, table: &Table) {
+        metrics::gauge!("roomcast_php_workers").set(table.links.len() as f64);
+        self.0.any.send_replace(!table.links.is_empty());
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn encoded(event: &ConnectionEvent, here: SocketAddrV4, gateway_port: u16) -> Bytes {
+    let mut out = BytesMut::new();
+    events::write(event, here, gateway_port, &mut out);
+    out.freeze()
+}
+
+impl Table {
+    fn link(&mut self, connection: u32, is_last: bool) -> Option<&mut Link> {
+        let pinned = self.pins.get(&connection).and_then(|pin| self.links.values().position(|link| link.number == *pin));
+        let place = match pinned {
+            Some(place) => place,
+            None => {
+                let place = (0..self.links.len()).min_by_key(|place| self.links[*place].clients)?;
+                let link = &mut self.links[place];
+                link.clients += 1;
+                self.pins.insert(connection, link.number);
+                place
+            }
+        };
+        if is_last {
+            self.pins.remove(&connection);
+            self.links[place].clients -= 1;
+        }
+        self.links.get_index_mut(place).map(|(_, link)| link)
+    }
+
+    fn leave(&mut self, name: &str, number: u64) {
+        if self.links.get(name).is_some_and(|link| link.number == number) {
+            self.links.shift_remove(name);
+        }
+        if self.links.is_empty() {
+            self.pins = HashMap::new();
+        }
+    }
+}
+
+impl Worker {
+    /// The next thing it is told. `None`: another took its place.
+    pub async fn next(&mut self) -> Option<Bytes> {
+        let event = self.from.recv().await?;
+        self.unsent.fetch_sub(event.len(), Ordering::Relaxed);
+        Some(event)
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let mut table = self.workers.table();
+        table.leave(&self.name, self.number);
+        self.workers.note(&table);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+
+    fn tell(workers: &Workers, connection: u32, is_last: bool) {
+        workers.route(connection, is_last, || Bytes::from(connection.to_string()));
+    }
+
+    fn heard(worker: &mut Worker) -> Vec<String> {
+        let told = std::iter::from_fn(|| worker.next().now_or_never().flatten());
+        told.map(|event| String::from_utf8(event.to_vec()).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_client_stays_with_its_worker_and_moves_when_that_goes() {
+        let workers = Workers::default();
+        tell(&workers, 9, false);
+        let (mut one, mut two) = (workers.join("one".into()), workers.join("two".into()));
+        for connection in [1, 2, 3, 1, 2, 1] {
+            tell(&workers, connection, false);
+        }
+        assert_eq!(
+            (heard(&mut one), heard(&mut two)),
+            (vec!["1".into(), "3".into(), "1".into(), "1".into()], vec!["2".into(), "2".into()])
+        );
+        // 1 and 3 leave: the next one goes to where fewer are.
+        tell(&workers, 1, true);
+        tell(&workers, 3, true);
+        tell(&workers, 4, false);
+        assert_eq!(heard(&mut one), ["1", "3", "4"]);
+        drop(one);
+        tell(&workers, 4, false);
+        tell(&workers, 2, false);
+        assert_eq!(heard(&mut two), ["4", "2"]);
+        assert_eq!(workers.table().links.len(), 1);
+        drop(two);
+        assert!(!*workers.0.any.borrow() && workers.table().pins.is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_newest_of_a_name_takes_its_place() {
+        let workers = Workers::default();
+        let mut old = workers.join("php:0".into());
+        let mut new = workers.join("php:0".into());
+        assert_eq!(old.next().await, None);
+        drop(old);
+        tell(&workers, 1, false);
+        assert_eq!((heard(&mut new).len(), workers.table().links.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_worker_that_takes_nothing_is_told_no_more() {
+        let workers = Workers::default();
+        let mut worker = workers.join("php:0".into());
+        for _ in 0..20 {
+            workers.route(1, false, || Bytes::from(vec![0; 1_000_000]));
+        }
+        assert_eq!(heard(&mut worker).len(), 10);
+        tell(&workers, 1, false);
+        assert_eq!(heard(&mut worker).len(), 1);
+    }
+}

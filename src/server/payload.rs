@@ -1,0 +1,52 @@
+//! What a back end pushes, in the two forms its receivers understand (DESIGN.md 3.1). The gateway never looks into a
+//! payload; the doors do, once a publish.
+
+use crate::server::gateway::{Frame, Publication};
+use bytes::Bytes;
+use serde::Deserialize;
+
+/// An object with a `type` is a push as it is.
+#[derive(Deserialize)]
+struct HasType {
+    #[expect(dead_code, reason = "that it is there is what counts")]
+    r#type: String,
+}
+
+/// Old pages get `payload` as it is. `roomcast.v1` wants an object with a `type`: what is none is wrapped as `data`, which
+/// `json` writes.
+pub fn publication(payload: &[u8], json: impl FnOnce() -> String) -> Publication {
+    let plain = Frame::text(payload);
+    if payload.trim_ascii_start().starts_with(b"{") && serde_json::from_slice::<HasType>(payload).is_ok() {
+        return Publication::both(plain);
+    }
+    let wrapped = format!(r#"{{"data":{},"type":"data"}}"#, json());
+    Publication { plain: Some(plain), v1: Some(Frame::text(wrapped.as_bytes())) }
+}
+
+/// Whole frames of the caller's own making; what they are is between it and its pages. `None`: nothing is no frame.
+pub fn raw(bytes: Bytes) -> Option<Publication> {
+    (!bytes.is_empty()).then(|| Publication::both(Frame::raw(bytes)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(payload: &[u8], v1: &str) {
+        let publication = publication(payload, || "7".to_owned());
+        let payload_of = |frame: Option<Frame>| frame.map(|frame| frame.bytes.slice(2..)).unwrap();
+        assert_eq!(payload_of(publication.plain), payload);
+        assert_eq!(payload_of(publication.v1), v1.as_bytes());
+    }
+
+    #[test]
+    fn the_two_forms_of_a_payload() {
+        check(b"hello", r#"{"data":7,"type":"data"}"#);
+        check(br#" {"type":"x","a":1}"#, r#" {"type":"x","a":1}"#);
+        check(br#"{"type":1}"#, r#"{"data":7,"type":"data"}"#);
+        check(b"{broken", r#"{"data":7,"type":"data"}"#);
+        check(b"\xff", r#"{"data":7,"type":"data"}"#);
+        assert_eq!(&raw(Bytes::from_static(b"\x81\x02hi")).unwrap().plain.unwrap().bytes[..], b"\x81\x02hi");
+        assert!(raw(Bytes::new()).is_none());
+    }
+}

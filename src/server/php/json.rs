@@ -1,0 +1,206 @@
+//! Between PHP's values and JSON: `json_encode($value, JSON_UNESCAPED_UNICODE)` of what was unserialized without its
+//! classes, and what `json_decode($text, true)` makes of JSON.
+
+use super::read::{MAX_DEPTH, Place};
+use super::{Document, Key, Node, Writer, float};
+use serde_json::Value;
+
+/// Why there is no JSON of a value; PHP has none either.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NotJson {
+    #[error("a text that is not UTF-8")]
+    NotUtf8,
+    #[error("a number that is none, or has no end")]
+    NotFinite,
+    #[error("arrays within arrays without end")]
+    TooDeep,
+    #[error("an object in words of its own")]
+    Opaque,
+    #[error("references make it longer than may be sent")]
+    TooLong,
+}
+
+impl Document<'_> {
+    /// As PHP writes it: `/` escaped, other characters as they are. At most `max_bytes`: references can make much of little.
+    pub fn to_json(&self, max_bytes: usize) -> Result<String, NotJson> {
+        let mut json = Json { document: self, out: Vec::new(), max_bytes };
+        json.value(0, 0)?;
+        // Everything in it came from checked texts.
+        String::from_utf8(json.out).map_err(|_| NotJson::NotUtf8)
+    }
+}
+
+struct Json<'a> {
+    document: &'a Document<'a>,
+    out: Vec<u8>,
+    max_bytes: usize,
+}
+
+impl Json<'_> {
+    fn value(&mut self, place: Place, depth: usize) -> Result<(), NotJson> {
+        if depth > MAX_DEPTH {
+            return Err(NotJson::TooDeep);
+        }
+        if self.out.len() > self.max_bytes {
+            return Err(NotJson::TooLong);
+        }
+        match self.document.at(place) {
+            Node::Bool(value) => self.raw(if *value { "true" } else { "false" }),
+            Node::Int(value) => self.raw(&value.to_string()),
+            Node::Float(value) if !value.is_finite() => return Err(NotJson::NotFinite),
+            Node::Float(value) => float::write(*value, 'e', &mut self.out),
+            Node::Text(text) => self.text(text)?,
+            Node::Array(entries) if is_list(entries) => {
+                self.raw("[");
+                for (at, (_, place)) in entries.iter().enumerate() {
+                    self.raw(if at > 0 { "," } else { "" });
+                    self.value(*place, depth + 1)?;
+                }
+                self.raw("]");
+            }
+            Node::Array(entries) => self.object(None, entries, depth)?,
+            Node::Object { class, properties } => self.object(Some(class), properties, depth)?,
+            Node::Opaque(_) => return Err(NotJson::Opaque),
+            // Names were followed.
+            Node::Null | Node::Reference(_) | Node::Same(_) => self.raw("null"),
+        }
+        Ok(())
+    }
+
+    /// An object without its class says which one it was; its private and protected properties stay out.
+    fn object(&mut self, class: Option<&[u8]>, entries: &[(Key<'_>, Place)], depth: usize) -> Result<(), NotJson> {
+        self.raw("{");
+        let mut is_first = true;
+        if let Some(class) = class {
+            self.raw("\"__PHP_Incomplete_Class_Name\":");
+            self.text(class)?;
+            is_first = false;
+        }
+        let hidden = |key: &Key<'_>| class.is_some() && matches!(key, Key::Text([0, ..]));
+        for (key, place) in entries.iter().filter(|(key, _)| !hidden(key)) {
+            self.raw(if std::mem::take(&mut is_first) { "" } else { "," });
+            match key {
+                Key::Int(number) => self.raw(&format!("\"{number}\"")),
+                Key::Text(text) => self.text(text)?,
+            }
+            self.raw(":");
+            self.value(*place, depth + 1)?;
+        }
+        self.raw("}");
+        Ok(())
+    }
+
+    fn text(&mut self, bytes: &[u8]) -> Result<(), NotJson> {
+        let text = std::str::from_utf8(bytes).map_err(|_| NotJson::NotUtf8)?;
+        self.raw("\"");
+        for c in text.chars() {
+            match c {
+                '"' => self.raw("\\\""),
+                '\\' => self.raw("\\\\"),
+                '/' => self.raw("\\/"),
+                '\u{8}' => self.raw("\\b"),
+                '\u{c}' => self.raw("\\f"),
+                '\n' => self.raw("\\n"),
+                '\r' => self.raw("\\r"),
+                '\t' => self.raw("\\t"),
+                // Line ends to JavaScript before 2019.
+                '\0'..='\u{1f}' | '\u{2028}' | '\u{2029}' => self.raw(&format!("\\u{:04x}", u32::from(c))),
+                c => self.raw(c.encode_utf8(&mut [0; 4])),
+            }
+        }
+        self.raw("\"");
+        Ok(())
+    }
+
+    fn raw(&mut self, text: &str) {
+        self.out.extend_from_slice(text.as_bytes());
+    }
+}
+
+fn is_list(entries: &[(Key<'_>, Place)]) -> bool {
+    entries.iter().enumerate().all(|(at, (key, _))| *key == Key::Int(at as i64))
+}
+
+/// `serialize(json_decode($json, true))`.
+pub fn from_json(value: &Value, out: &mut Writer) {
+    match value {
+        Value::Null => out.null(),
+        Value::Bool(value) => out.bool(*value),
+        Value::Number(number) => match number.as_i64() {
+            Some(number) => out.int(number),
+            None => out.float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Value::String(text) => out.text(text.as_bytes()),
+        Value::Array(items) => {
+            out.array(items.len());
+            for (place, item) in items.iter().enumerate() {
+                out.int(place as i64);
+                from_json(item, out);
+            }
+            out.end();
+        }
+        Value::Object(object) => {
+            out.array(object.len());
+            for (key, value) in object {
+                out.key(Key::of(key.as_bytes()));
+                from_json(value, out);
+            }
+            out.end();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn check(text: &str, json: Result<&str, NotJson>) {
+        assert_eq!(Document::read(text.as_bytes()).unwrap().to_json(1000), json.map(str::to_owned), "{text}");
+    }
+
+    #[test]
+    fn values_become_the_json_that_php_writes() {
+        check("N;", Ok("null"));
+        check("d:1;", Ok("1"));
+        check("d:1.0E+25;", Ok("1.0e+25"));
+        check("s:14:\"张/\"\\\n\u{1f}\u{2028}\u{7f}é\";", Ok("\"张\\/\\\"\\\\\\n\\u001f\\u2028\u{7f}é\""));
+        check("a:0:{}", Ok("[]"));
+        check("a:2:{i:0;b:1;i:1;N;}", Ok("[true,null]"));
+        check("a:2:{i:1;b:1;i:0;N;}", Ok(r#"{"1":true,"0":null}"#));
+        check("a:1:{s:1:\"a\";a:1:{i:0;i:1;}}", Ok(r#"{"a":[1]}"#));
+        check(
+            "O:1:\"A\":3:{s:1:\"x\";i:1;s:4:\"\0*\0y\";i:2;s:4:\"\0A\0z\";i:3;}",
+            Ok(r#"{"__PHP_Incomplete_Class_Name":"A","x":1}"#),
+        );
+        check("a:2:{i:0;a:1:{i:0;i:7;}i:1;R:2;}", Ok("[[7],[7]]"));
+        check("a:1:{i:0;R:1;}", Err(NotJson::TooDeep));
+        check("d:INF;", Err(NotJson::NotFinite));
+        check("E:6:\"Suit:H\";", Err(NotJson::Opaque));
+        let not_utf8 = Document::read(b"s:1:\"\xff\";").unwrap().to_json(1000);
+        assert_eq!(not_utf8, Err(NotJson::NotUtf8));
+    }
+
+    #[test]
+    fn references_cannot_make_much_of_little() {
+        // Each array holds the one before it ten times.
+        let mut text = "a:1:{i:0;i:1;}".to_owned();
+        for _ in 0..40 {
+            let again: String = (1..10).map(|place| format!("i:{place};R:2;")).collect();
+            text = format!("a:10:{{i:0;{text}{again}}}");
+        }
+        let document = Document::read(text.as_bytes()).unwrap();
+        assert!(matches!(document.to_json(100_000), Err(NotJson::TooLong | NotJson::TooDeep)));
+    }
+
+    #[test]
+    fn json_becomes_what_php_decodes() {
+        let mut out = Writer::default();
+        from_json(&json!({"a": [1, 2.5, "张"], "7": null, "o": {}, "big": 18446744073709551615u64, "t": true}), &mut out);
+        let text = String::from_utf8(out.into_bytes()).unwrap();
+        assert_eq!(
+            text,
+            "a:5:{i:7;N;s:1:\"a\";a:3:{i:0;i:1;i:1;d:2.5;i:2;s:3:\"张\";}s:3:\"big\";d:1.8446744073709552E+19;s:1:\"o\";a:0:{}s:1:\"t\";b:1;}"
+        );
+    }
+}

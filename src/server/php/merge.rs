@@ -1,0 +1,181 @@
+//! `serialize(array_replace_recursive(unserialize($before), unserialize($update)))`, which is what UPDATE_SESSION does.
+//! Objects pass through whole, and what were two names of one value before are two names of one value after.
+
+use super::read::{MAX_DEPTH, Place};
+use super::{Document, Key, Malformed, Node, Writer};
+use indexmap::IndexMap;
+use std::collections::HashMap;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum NotMerged {
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error("only arrays are merged")]
+    NoArray,
+    #[error("references make it endless")]
+    Endless,
+}
+
+pub fn replace_recursive(before: &[u8], update: &[u8]) -> Result<Vec<u8>, NotMerged> {
+    let documents = [Document::read(before)?, Document::read(update)?];
+    let mut steps = documents.iter().map(Document::len).sum::<usize>() * 4;
+    let merged = merge(&documents, 0, 0, 0, &mut steps)?;
+    let mut text = Text { documents: &documents, out: Writer::default(), values: 0, written: HashMap::new() };
+    text.part(&merged, 0)?;
+    Ok(text.out.into_bytes())
+}
+
+/// A piece of the result: a value of one of the two documents as it is, or an array made of both.
+enum Part<'a> {
+    Of(usize, Place),
+    Made(IndexMap<Key<'a>, Part<'a>>),
+}
+
+/// `into` is of the first document, `from` of the second. References are followed, so `steps` bounds what they can make of
+/// little.
+fn merge<'a>(
+    documents: &'a [Document<'a>; 2],
+    into: Place,
+    from: Place,
+    depth: usize,
+    steps: &mut usize,
+) -> Result<Part<'a>, NotMerged> {
+    let [before, update] = documents;
+    let (Node::Array(into), Node::Array(from)) = (before.at(into), update.at(from)) else { return Err(NotMerged::NoArray) };
+    *steps = steps.checked_sub(into.len() + from.len()).filter(|_| depth <= MAX_DEPTH).ok_or(NotMerged::Endless)?;
+    let mut made: IndexMap<_, _> = into.iter().map(|(key, place)| (*key, Part::Of(0, *place))).collect();
+    for (key, place) in from {
+        let part = match made.get(key) {
+            Some(Part::Of(_, present))
+                if matches!((before.at(*present), update.at(*place)), (Node::Array(_), Node::Array(_))) =>
+            {
+                merge(documents, *present, *place, depth + 1, steps)?
+            }
+            _ => Part::Of(1, *place),
+        };
+        made.insert(*key, part);
+    }
+    Ok(Part::Made(made))
+}
+
+/// Writes the result and numbers its values anew, as `serialize` counts them.
+struct Text<'a> {
+    documents: &'a [Document<'a>; 2],
+    out: Writer,
+    values: usize,
+    /// Which number a value with several names got, by document and place.
+    written: HashMap<(usize, Place), usize>,
+}
+
+impl<'a> Text<'a> {
+    fn part(&mut self, part: &Part<'a>, depth: usize) -> Result<(), NotMerged> {
+        match part {
+            Part::Of(document, place) => self.value(*document, *place, depth)?,
+            Part::Made(entries) => {
+                self.values += 1;
+                self.out.array(entries.len());
+                for (key, part) in entries {
+                    self.out.key(*key);
+                    self.part(part, depth + 1)?;
+                }
+                self.out.end();
+            }
+        }
+        Ok(())
+    }
+
+    /// The first time a value is met it is written, under whichever name; after that, that it is the same. A value whose
+    /// first name is gone stands within others: what was flat may become deep.
+    fn value(&mut self, document: usize, place: Place, depth: usize) -> Result<(), NotMerged> {
+        if depth > 2 * MAX_DEPTH {
+            return Err(NotMerged::Endless);
+        }
+        let source = &self.documents[document];
+        let meant = source.meant(place);
+        self.values += 1;
+        if source.is_named(meant) {
+            if let Some(number) = self.written.get(&(document, meant)) {
+                let is_object = matches!(source.here(meant), Node::Object { .. } | Node::Opaque(_));
+                let by_reference = !is_object || matches!(source.here(place), Node::Reference(_));
+                // A reference is not counted again.
+                self.values -= usize::from(by_reference);
+                self.out.again(if by_reference { b'R' } else { b'r' }, *number);
+                return Ok(());
+            }
+            self.written.insert((document, meant), self.values);
+        }
+        match source.here(meant) {
+            Node::Null => self.out.null(),
+            Node::Bool(value) => self.out.bool(*value),
+            Node::Int(value) => self.out.int(*value),
+            Node::Float(value) => self.out.float(*value),
+            Node::Text(text) => self.out.text(text),
+            Node::Array(entries) => {
+                self.out.array(entries.len());
+                self.entries(document, entries, depth)?;
+            }
+            Node::Object { class, properties } => {
+                self.out.object(class, properties.len());
+                self.entries(document, properties, depth)?;
+            }
+            Node::Opaque(text) => self.out.raw(text),
+            Node::Reference(_) | Node::Same(_) => unreachable!("a name is of a value"),
+        }
+        Ok(())
+    }
+
+    fn entries(&mut self, document: usize, entries: &[(Key<'a>, Place)], depth: usize) -> Result<(), NotMerged> {
+        for (key, place) in entries {
+            self.out.key(*key);
+            self.value(document, *place, depth + 1)?;
+        }
+        self.out.end();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(before: &str, update: &str, merged: &str) {
+        let found = replace_recursive(before.as_bytes(), update.as_bytes()).unwrap();
+        assert_eq!(String::from_utf8(found).unwrap(), merged);
+    }
+
+    #[test]
+    fn arrays_are_merged_and_everything_else_replaces() {
+        check("a:1:{s:1:\"a\";i:1;}", "a:1:{s:1:\"b\";i:2;}", "a:2:{s:1:\"a\";i:1;s:1:\"b\";i:2;}");
+        check("a:2:{s:1:\"a\";i:1;i:5;i:2;}", "a:1:{s:1:\"a\";N;}", "a:2:{s:1:\"a\";N;i:5;i:2;}");
+        check(
+            "a:1:{s:1:\"a\";a:2:{i:0;i:1;i:1;i:2;}}",
+            "a:1:{s:1:\"a\";a:1:{i:1;a:0:{}}}",
+            "a:1:{s:1:\"a\";a:2:{i:0;i:1;i:1;a:0:{}}}",
+        );
+        check("a:1:{s:1:\"a\";a:1:{i:0;i:1;}}", "a:1:{s:1:\"a\";a:0:{}}", "a:1:{s:1:\"a\";a:1:{i:0;i:1;}}");
+        check("a:1:{i:0;d:1.50;}", "a:0:{}", "a:1:{i:0;d:1.5;}");
+    }
+
+    #[test]
+    fn names_of_one_value_stay_names_of_one_value() {
+        let shared = "a:3:{s:1:\"x\";i:0;s:1:\"a\";a:1:{i:0;i:7;}s:1:\"b\";R:3;}";
+        // What comes before it is counted.
+        check(shared, "a:1:{s:1:\"x\";a:1:{i:0;i:1;}}", "a:3:{s:1:\"x\";a:1:{i:0;i:1;}s:1:\"a\";a:1:{i:0;i:7;}s:1:\"b\";R:4;}");
+        // Where its first name is gone, it stands at the second.
+        check(shared, "a:1:{s:1:\"a\";i:9;}", "a:3:{s:1:\"x\";i:0;s:1:\"a\";i:9;s:1:\"b\";a:1:{i:0;i:7;}}");
+        check("a:2:{i:0;O:1:\"A\":0:{}i:1;r:2;}", "a:1:{i:2;s:0:\"\";}", "a:3:{i:0;O:1:\"A\":0:{}i:1;r:2;i:2;s:0:\"\";}");
+        check("a:1:{i:0;R:1;}", "a:1:{i:1;N;}", "a:2:{i:0;a:1:{i:0;R:2;}i:1;N;}");
+    }
+
+    #[test]
+    fn what_cannot_be_merged_is_refused() {
+        assert_eq!(replace_recursive(b"garbage", b"a:0:{}"), Err(NotMerged::Malformed(Malformed { at: 2 })));
+        assert_eq!(replace_recursive(b"i:1;", b"a:0:{}"), Err(NotMerged::NoArray));
+        assert_eq!(replace_recursive(b"a:1:{i:0;R:1;}", b"a:1:{i:0;R:1;}"), Err(NotMerged::Endless));
+        // Each value holds the one before it, and all but the last lose the name under which they were written.
+        let chain: String = (1..20_000).map(|n| format!("i:{n};a:1:{{i:0;R:{};}}", n + 1)).collect();
+        let replaced: String = (0..19_999).map(|n| format!("i:{n};i:0;")).collect();
+        let (before, update) = (format!("a:20000:{{i:0;a:0:{{}}{chain}}}"), format!("a:19999:{{{replaced}}}"));
+        assert_eq!(replace_recursive(before.as_bytes(), update.as_bytes()), Err(NotMerged::Endless));
+    }
+}

@@ -1,0 +1,19 @@
+//! PHP's values as they travel: `serialize`'s text read and written, arrays' keys, `json_encode`, `array_replace_recursive`.
+//! Pure. Byte strings stay bytes, order is kept, objects and references are carried as they are; what cannot be read is an
+//! error, never a panic, and costs no more than a few times its own bytes.
+//!
+//! Written by hand since no crate does it: php_serde and its forks know neither objects nor references, and none keeps the
+//! order of an array with mixed keys.
+
+mod float;
+mod json;
+mod key;
+mod merge;
+mod read;
+mod write;
+
+pub use json::{NotJson, from_json};
+pub use key::Key;
+pub use merge::{NotMerged, replace_recursive};
+pub use read::{Document, Malformed, Node};
+pub use write::Writer;
