@@ -11,6 +11,7 @@ mod leaving;
 mod live;
 mod operating;
 mod pages;
+mod php;
 mod socket;
 mod storage;
 mod support;

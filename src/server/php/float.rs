@@ -9,12 +9,11 @@ pub fn write(float: f64, e: char, out: &mut Vec<u8>) {
     if float.is_infinite() {
         return out.extend_from_slice(if float > 0.0 { b"INF" } else { b"-INF" });
     }
-    // Rust's `{:e}` has the same digits: `-1.2345e-7`.
-    let scientific = format!("{float:e}");
+    let scientific = shortest(float);
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     if (-4..17).contains(&exponent) {
-        return out.extend_from_slice(format!("{float}").as_bytes());
+        return out.extend_from_slice(plain(mantissa, exponent).as_bytes());
     }
     out.extend_from_slice(mantissa.as_bytes());
     if !mantissa.contains('.') {
@@ -22,6 +21,29 @@ pub fn write(float: f64, e: char, out: &mut Vec<u8>) {
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     out.extend_from_slice(format!("{e}{sign}{}", exponent.abs()).as_bytes());
+}
+
+/// `-1.2345e-7`. Where two texts are as short and as near, PHP takes the even one, as rounding to so many digits does.
+fn shortest(float: f64) -> String {
+    let shortest = format!("{float:e}");
+    let digits = shortest.split('e').next().unwrap_or_default().bytes().filter(u8::is_ascii_digit).count();
+    let rounded = format!("{float:.*e}", digits.saturating_sub(1));
+    if rounded.parse() == Ok(float) { rounded } else { shortest }
+}
+
+/// The same digits without an exponent.
+fn plain(mantissa: &str, exponent: i32) -> String {
+    let (sign, unsigned) = mantissa.strip_prefix('-').map_or(("", mantissa), |unsigned| ("-", unsigned));
+    let digits = unsigned.replace('.', "");
+    if exponent < 0 {
+        return format!("{sign}0.{}{digits}", "0".repeat(-exponent as usize - 1));
+    }
+    let whole = exponent as usize + 1;
+    match digits.split_at_checked(whole) {
+        Some((digits, "")) => format!("{sign}{digits}"),
+        Some((whole, rest)) => format!("{sign}{whole}.{rest}"),
+        None => format!("{sign}{digits}{}", "0".repeat(whole - digits.len())),
+    }
 }
 
 #[cfg(test)]
@@ -43,6 +65,11 @@ mod tests {
             (0.00012345, "0.00012345"),
             (1.5e-5, "1.5E-5"),
             (5e-324, "5.0E-324"),
+            (849499626579727.25, "849499626579727.2"),
+            (849499626579727.75, "849499626579727.8"),
+            (5e22, "5.0E+22"),
+            (-123.456, "-123.456"),
+            (1234567.0, "1234567"),
             (f64::MAX, "1.7976931348623157E+308"),
             (f64::INFINITY, "INF"),
             (f64::NEG_INFINITY, "-INF"),

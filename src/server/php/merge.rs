@@ -4,7 +4,7 @@
 use super::read::{MAX_DEPTH, Place};
 use super::{Document, Key, Malformed, Node, Writer};
 use indexmap::IndexMap;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum NotMerged {
@@ -20,7 +20,8 @@ pub fn replace_recursive(before: &[u8], update: &[u8]) -> Result<Vec<u8>, NotMer
     let documents = [Document::read(before)?, Document::read(update)?];
     let mut steps = documents.iter().map(Document::len).sum::<usize>() * 4;
     let merged = merge(&documents, 0, 0, 0, &mut steps)?;
-    let mut text = Text { documents: &documents, out: Writer::default(), values: 0, written: HashMap::new() };
+    let mut text =
+        Text { documents: &documents, out: Writer::default(), values: 0, written: HashMap::new(), under_way: HashSet::new() };
     text.part(&merged, 0)?;
     Ok(text.out.into_bytes())
 }
@@ -65,6 +66,8 @@ struct Text<'a> {
     values: usize,
     /// Which number a value with several names got, by document and place.
     written: HashMap<(usize, Place), usize>,
+    /// Arrays without a name of which the beginning was written: in itself such a one is null.
+    under_way: HashSet<(usize, Place)>,
 }
 
 impl<'a> Text<'a> {
@@ -93,10 +96,9 @@ impl<'a> Text<'a> {
         let source = &self.documents[document];
         let meant = source.meant(place);
         self.values += 1;
-        if source.is_named(meant) {
+        let by_reference = source.is_reference(place);
+        if by_reference || matches!(source.here(meant), Node::Object { .. } | Node::Opaque(_)) {
             if let Some(number) = self.written.get(&(document, meant)) {
-                let is_object = matches!(source.here(meant), Node::Object { .. } | Node::Opaque(_));
-                let by_reference = !is_object || matches!(source.here(place), Node::Reference(_));
                 // A reference is not counted again.
                 self.values -= usize::from(by_reference);
                 self.out.again(if by_reference { b'R' } else { b'r' }, *number);
@@ -110,9 +112,11 @@ impl<'a> Text<'a> {
             Node::Int(value) => self.out.int(*value),
             Node::Float(value) => self.out.float(*value),
             Node::Text(text) => self.out.text(text),
+            Node::Array(_) if !by_reference && !self.under_way.insert((document, meant)) => self.out.null(),
             Node::Array(entries) => {
                 self.out.array(entries.len());
                 self.entries(document, entries, depth)?;
+                self.under_way.remove(&(document, meant));
             }
             Node::Object { class, properties } => {
                 self.out.object(class, properties.len());

@@ -36,8 +36,8 @@ pub enum Node<'a> {
 #[derive(Debug)]
 pub struct Document<'a> {
     nodes: Vec<Node<'a>>,
-    /// Whether a `Reference` or a `Same` names it.
-    named: Vec<bool>,
+    /// Whether a `Reference` is made to what stands here, so that it is one of several names itself.
+    referenced: Vec<bool>,
 }
 
 /// The text is no value; where it ceased to be one, in bytes.
@@ -57,9 +57,9 @@ impl std::error::Error for Malformed {}
 impl<'a> Document<'a> {
     /// What follows the first value is not looked at, as PHP does it.
     pub fn read(text: &'a [u8]) -> Result<Self, Malformed> {
-        let mut reader = Reader { text, at: 0, nodes: Vec::new(), named: Vec::new(), numbered: Vec::new() };
+        let mut reader = Reader { text, at: 0, nodes: Vec::new(), referenced: Vec::new(), numbered: Vec::new() };
         match reader.value(0) {
-            Some(_) => Ok(Self { nodes: reader.nodes, named: reader.named }),
+            Some(_) => Ok(Self { nodes: reader.nodes, referenced: reader.referenced }),
             None => Err(Malformed { at: reader.at }),
         }
     }
@@ -85,8 +85,9 @@ impl<'a> Document<'a> {
         }
     }
 
-    pub(super) fn is_named(&self, place: Place) -> bool {
-        self.named[place as usize]
+    /// Is this one of several names of one value?
+    pub(super) fn is_reference(&self, place: Place) -> bool {
+        matches!(self.here(place), Node::Reference(_)) || self.referenced[place as usize]
     }
 
     pub(super) fn len(&self) -> usize {
@@ -98,7 +99,7 @@ struct Reader<'a> {
     text: &'a [u8],
     at: usize,
     nodes: Vec<Node<'a>>,
-    named: Vec<bool>,
+    referenced: Vec<bool>,
     /// What `R:` and `r:` count: every value in the order of reading, but not `R:` itself.
     numbered: Vec<Place>,
 }
@@ -110,7 +111,7 @@ impl<'a> Reader<'a> {
         let place = Place::try_from(self.nodes.len()).ok()?;
         // An object is known as one while it is being read.
         self.nodes.push(if matches!(kind, b'O' | b'C' | b'E') { Node::Opaque(b"") } else { Node::Null });
-        self.named.push(false);
+        self.referenced.push(false);
         if kind != b'R' {
             self.numbered.push(place);
         }
@@ -179,8 +180,12 @@ impl<'a> Reader<'a> {
                 if meant == place || (kind == b'r' && !is_object) {
                     return None;
                 }
-                self.named[meant as usize] = true;
-                if kind == b'R' { Node::Reference(meant) } else { Node::Same(meant) }
+                if kind == b'R' {
+                    self.referenced[named as usize] = true;
+                    Node::Reference(meant)
+                } else {
+                    Node::Same(meant)
+                }
             }
             _ => return None,
         };
