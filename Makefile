@@ -1,7 +1,7 @@
 # Two commands matter: `make run` and `make test`. Each does its own set-up, says what it does, and does nothing twice.
 
 .DEFAULT_GOAL := run
-.PHONY: run build test watch bench check conformance queries same-site
+.PHONY: run build test watch bench check conformance fuzz queries same-site
 
 run: build        ## set up, build, serve
 	target/release/roomcast
@@ -24,6 +24,9 @@ check:            ## what a reviewer asks first
 
 conformance:      ## the socket against Autobahn's cases, the API against its description
 	tools/conformance.sh
+
+fuzz:             ## odd bytes at PHP's door, a minute for each target; wants cargo-fuzz
+	tools/fuzz.sh
 
 queries:          ## after a migration or a query changed: renew .sqlx
 	tools/queries.sh

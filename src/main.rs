@@ -129,9 +129,9 @@ async fn serve(mut config: Config) -> Outcome {
     tokio::spawn(leave_on_signal(orders)?);
 
     let (open, is_open) = watch::channel(true);
-    let door = for_php.map(|listeners| {
-        let door = Door::new(&config.gateway, gateway.clone(), config.gateway.lan_addr, address.port());
-        tokio::spawn(door.serve(listeners, is_open, closed.clone()))
+    let door = for_php.and_then(|listeners| {
+        let (door, happens) = Door::new(&config.gateway, gateway.clone(), config.gateway.lan_addr, address.port())?;
+        Some(tokio::spawn(door.serve(happens, listeners, is_open, closed.clone())))
     });
 
     let options = config.leptos.clone();

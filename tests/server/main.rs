@@ -15,3 +15,4 @@ mod php;
 mod socket;
 mod storage;
 mod support;
+mod vectors;

@@ -74,10 +74,20 @@ impl Ears {
     }
 }
 
-impl Events {
-    /// Whether anybody wants to know: from here on, or no longer.
+/// Whether anybody wants to know.
+#[derive(Clone)]
+pub struct Attention(Arc<Ears>);
+
+impl Attention {
+    /// From here on, or no longer.
     pub fn want(&self, wanted: bool) {
-        self.ears.wanted.store(wanted, Ordering::Relaxed);
+        self.0.wanted.store(wanted, Ordering::Relaxed);
+    }
+}
+
+impl Events {
+    pub fn attention(&self) -> Attention {
+        Attention(self.ears.clone())
     }
 
     /// In the order they happened to each client.

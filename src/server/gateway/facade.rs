@@ -23,6 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::task::unconstrained;
 
 /// What a command weighs beside its payload, in bytes.
 const COMMAND_BYTES: usize = 512;
@@ -418,10 +419,11 @@ impl Gateway {
         answered.await.ok()
     }
 
-    /// Waits while the shards have too much before them. The semaphore is never closed.
+    /// Waits while the shards have too much before them; who asks first goes first, also where a task that asks much is made
+    /// to pause (tokio's cooperative budget). The semaphore is never closed.
     async fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let bytes = bytes.min(self.0.settings.command_bytes.max(COMMAND_BYTES));
-        self.0.room.clone().acquire_many_owned(bytes as u32).await.ok()
+        unconstrained(self.0.room.clone().acquire_many_owned(bytes as u32)).await.ok()
     }
 }
 

@@ -28,7 +28,7 @@ mod stream;
 mod sync;
 
 pub use connection::Arrival;
-pub use events::{Event as ConnectionEvent, Events, Handshake, Happening};
+pub use events::{Attention, Event as ConnectionEvent, Events, Handshake, Happening};
 pub use facade::{Gateway, Kick};
 pub use figures::Counted;
 pub use frame::{Frame, Position, Publication};

@@ -6,6 +6,7 @@ mod command;
 mod connection;
 mod events;
 mod figures;
+mod line;
 mod message;
 mod names;
 mod packet;
@@ -16,7 +17,7 @@ mod secret;
 mod workers;
 
 use crate::server::config::Gateway as Settings;
-use crate::server::gateway::Gateway;
+use crate::server::gateway::{Events, Gateway};
 use connection::{Inner, attend};
 use figures::Figures;
 use futures_util::StreamExt;
@@ -55,7 +56,9 @@ pub struct Door {
 
 impl Door {
     /// `here` is the address others call, `gateway_port` the one that browsers do.
-    pub fn new(settings: &Settings, gateway: Gateway, here: SocketAddrV4, gateway_port: u16) -> Self {
+    /// With what happens to its connections, which workers are told. `None`: another one listens to this gateway.
+    pub fn new(settings: &Settings, gateway: Gateway, here: SocketAddrV4, gateway_port: u16) -> Option<(Self, Events)> {
+        let happens = gateway.listen()?;
         let secret = Secret::new(&settings.secret_key);
         // As the original does it: on one machine a link does not need to be kept awake.
         let ping_every = (*here.ip() != Ipv4Addr::LOCALHOST).then_some(Duration::from_millis(settings.ping_every_ms));
@@ -63,7 +66,7 @@ impl Door {
             gateway,
             here,
             secret: secret.clone(),
-            workers: Workers::default(),
+            workers: Workers::new(happens.attention()),
             figures: Figures::default(),
             large: Arc::new(Semaphore::new(LARGE_KIB)),
             ping_every,
@@ -71,20 +74,39 @@ impl Door {
         let max_connections = settings.max_inner_connections;
         let room = [(); 2].map(|()| Arc::new(Semaphore::new(max_connections)));
         metrics::gauge!("roomcast_php_connections_max").set(max_connections as f64);
-        Self { inner: Arc::new(inner), register: Register::new(here, secret), gateway_port, room }
+        let register = Register::new(here, secret);
+        Some((Self { inner: Arc::new(inner), register, gateway_port, room }, happens))
     }
 
     /// Until `closed`. While `open` is false, another process may be serving: whoever is connected is seen off, and whoever
     /// comes waits in the system's queue.
-    pub async fn serve(self, listeners: Listeners, mut open: watch::Receiver<bool>, closed: CancellationToken) -> io::Result<()> {
+    pub async fn serve(
+        self,
+        mut happens: Events,
+        listeners: Listeners,
+        open: watch::Receiver<bool>,
+        closed: CancellationToken,
+    ) -> io::Result<()> {
         let inner = TcpListener::from_std(listeners.inner)?;
         let register = TcpListener::from_std(listeners.register)?;
-        if let Some(events) = self.inner.gateway.listen() {
-            tokio::spawn(self.inner.workers.clone().pass_on(events, self.inner.here, self.gateway_port));
+        tokio::select! {
+            // Until it is dropped with the door.
+            () = self.inner.workers.pass_on(&mut happens, self.inner.here, self.gateway_port) => {}
+            () = self.serve_both(&inner, &register, open, closed) => {}
         }
+        Ok(())
+    }
+
+    async fn serve_both(
+        &self,
+        inner: &TcpListener,
+        register: &TcpListener,
+        mut open: watch::Receiver<bool>,
+        closed: CancellationToken,
+    ) {
         while !closed.is_cancelled() {
             let stop = closed.child_token();
-            let served = async { tokio::join!(self.serve_inner(&inner, &stop), self.serve_register(&register, &stop)) };
+            let served = async { tokio::join!(self.serve_inner(inner, &stop), self.serve_register(register, &stop)) };
             let see_off = async {
                 until(&mut open, false, &closed).await;
                 stop.cancel();
@@ -92,7 +114,6 @@ impl Door {
             tokio::join!(served, see_off);
             until(&mut open, true, &closed).await;
         }
-        Ok(())
     }
 
     /// All in one task, as PHP's gateway is one process: what arrives first is begun first, also on different connections.

@@ -2,7 +2,7 @@
 //! goes, the next event finds it another, the one with the fewest.
 
 use super::events;
-use crate::server::gateway::{ConnectionEvent, Events, Happening};
+use crate::server::gateway::{Attention, ConnectionEvent, Events, Happening};
 use bytes::{Bytes, BytesMut};
 use indexmap::IndexMap;
 use std::collections::HashMap;
@@ -10,7 +10,6 @@ use std::net::SocketAddrV4;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::watch;
 
 /// Bytes that may wait for a worker; what does not fit is dropped and counted (GatewayWorker's sendToWorkerBufferSize).
 const MAX_UNSENT: usize = 10_240_000;
@@ -20,8 +19,8 @@ pub struct Workers(Arc<Shared>);
 
 struct Shared {
     table: Mutex<Table>,
-    /// Whether there are any.
-    any: watch::Sender<bool>,
+    /// Paid while there are any.
+    attention: Attention,
 }
 
 #[derive(Default)]
@@ -49,13 +48,11 @@ pub struct Worker {
     unsent: Arc<AtomicUsize>,
 }
 
-impl Default for Workers {
-    fn default() -> Self {
-        Self(Arc::new(Shared { table: Mutex::default(), any: watch::Sender::new(false) }))
-    }
-}
-
 impl Workers {
+    pub fn new(attention: Attention) -> Self {
+        Self(Arc::new(Shared { table: Mutex::default(), attention }))
+    }
+
     pub fn join(&self, name: String) -> Worker {
         let (to, from) = unbounded_channel();
         let unsent = Arc::<AtomicUsize>::default();
@@ -70,20 +67,8 @@ impl Workers {
     }
 
     /// Passes on what happens, until nothing does any more.
-    pub async fn pass_on(self, mut happens: Events, here: SocketAddrV4, gateway_port: u16) {
-        let mut any = self.0.any.subscribe();
-        loop {
-            let event = tokio::select! {
-                changed = any.changed() => {
-                    if changed.is_err() {
-                        return;
-                    }
-                    happens.want(*any.borrow_and_update());
-                    continue;
-                }
-                event = happens.next() => event,
-            };
-            let Some(event) = event else { return };
+    pub async fn pass_on(&self, happens: &mut Events, here: SocketAddrV4, gateway_port: u16) {
+        while let Some(event) = happens.next().await {
             let (connection, is_last) = (event.client.connection, matches!(event.what, Happening::Left));
             self.route(connection, is_last, || encoded(&event, here, gateway_port));
         }
@@ -105,7 +90,7 @@ impl Workers {
 
     fn note(&self, table: &Table) {
         metrics::gauge!("roomcast_php_workers").set(table.links.len() as f64);
-        self.0.any.send_replace(!table.links.is_empty());
+        self.0.attention.want(!table.links.is_empty());
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -169,7 +154,14 @@ impl Drop for Worker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::server::config::Gateway as Settings;
+    use crate::server::gateway::Gateway;
     use futures_util::FutureExt;
+
+    fn nobody() -> Workers {
+        let gateway = Gateway::start(Settings { shards: 1, ..Settings::default() }).unwrap();
+        Workers::new(gateway.listen().unwrap().attention())
+    }
 
     fn tell(workers: &Workers, connection: u32, is_last: bool) {
         workers.route(connection, is_last, || Bytes::from(connection.to_string()));
@@ -182,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_client_stays_with_its_worker_and_moves_when_that_goes() {
-        let workers = Workers::default();
+        let workers = nobody();
         tell(&workers, 9, false);
         let (mut one, mut two) = (workers.join("one".into()), workers.join("two".into()));
         for connection in [1, 2, 3, 1, 2, 1] {
@@ -203,12 +195,12 @@ mod tests {
         assert_eq!(heard(&mut two), ["4", "2"]);
         assert_eq!(workers.table().links.len(), 1);
         drop(two);
-        assert!(!*workers.0.any.borrow() && workers.table().pins.is_empty());
+        assert!(workers.table().pins.is_empty());
     }
 
     #[tokio::test]
     async fn the_newest_of_a_name_takes_its_place() {
-        let workers = Workers::default();
+        let workers = nobody();
         let mut old = workers.join("php:0".into());
         let mut new = workers.join("php:0".into());
         assert_eq!(old.next().await, None);
@@ -219,7 +211,7 @@ mod tests {
 
     #[test]
     fn a_worker_that_takes_nothing_is_told_no_more() {
-        let workers = Workers::default();
+        let workers = nobody();
         let mut worker = workers.join("php:0".into());
         for _ in 0..20 {
             workers.route(1, false, || Bytes::from(vec![0; 1_000_000]));

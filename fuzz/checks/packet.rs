@@ -1,0 +1,32 @@
+//! The inner protocol's packets: whatever arrives, in whatever pieces, is taken apart to the same packets.
+
+#[expect(dead_code, reason = "only its reading is fuzzed")]
+#[path = "../../src/server/gatewayclient/packet.rs"]
+mod packet;
+
+use bytes::BytesMut;
+use packet::Next;
+
+fn packets(pieces: impl Iterator<Item = impl AsRef<[u8]>>) -> Vec<Next> {
+    let (mut buffer, mut found) = (BytesMut::new(), Vec::new());
+    for piece in pieces {
+        buffer.extend_from_slice(piece.as_ref());
+        loop {
+            match Next::take(&mut buffer) {
+                Next::More => break,
+                ended @ (Next::Never | Next::TooLong) => {
+                    found.push(ended);
+                    return found;
+                }
+                next => found.push(next),
+            }
+        }
+    }
+    found
+}
+
+pub fn check(bytes: &[u8]) {
+    let whole = packets([bytes].into_iter());
+    assert_eq!(packets(bytes.chunks(7)), whole);
+    assert_eq!(packets(bytes.chunks(1)), whole);
+}

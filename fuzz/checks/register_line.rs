@@ -1,0 +1,13 @@
+//! Register's lines: whatever is said is understood or refused.
+
+#[path = "../../src/server/gatewayclient/line.rs"]
+mod line;
+
+use line::Request;
+
+pub fn check(bytes: &[u8]) {
+    // Nobody knows the key: only who needs none gets further.
+    let request = Request::read(bytes, |_| false);
+    assert!(matches!(request, Request::Ping | Request::Refused | Request::Nonsense));
+    let _ = Request::read(bytes, |_| true);
+}

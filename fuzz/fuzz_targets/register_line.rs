@@ -1,0 +1,7 @@
+//! See the check.
+#![no_main]
+
+#[path = "../checks/register_line.rs"]
+mod register_line;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| register_line::check(bytes));

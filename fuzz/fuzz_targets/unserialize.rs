@@ -1,0 +1,7 @@
+//! See the check.
+#![no_main]
+
+#[path = "../checks/unserialize.rs"]
+mod unserialize;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| unserialize::check(bytes));

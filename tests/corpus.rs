@@ -1,0 +1,55 @@
+//! What the fuzzers start from, and what they found, as ordinary tests: no panic, and no more memory than in proportion to the
+//! bytes. `make fuzz` looks for more.
+
+#[path = "../fuzz/checks/packet.rs"]
+mod packet;
+#[path = "../fuzz/checks/register_line.rs"]
+mod register_line;
+#[path = "../fuzz/checks/unserialize.rs"]
+mod unserialize;
+
+use std::path::Path;
+
+/// Bytes held at once, for each byte that is read.
+const PER_BYTE: usize = 100;
+/// Whatever is read: references may make so much of little.
+const AT_LEAST: usize = 64 * 1024;
+
+fn check(bytes: &[u8], target: fn(&[u8])) {
+    let held = allocation_counter::measure(|| target(bytes)).bytes_max as usize;
+    let allowed = AT_LEAST + PER_BYTE * bytes.len();
+    assert!(held <= allowed, "{held} bytes for {} of {}", bytes.len(), bytes[..bytes.len().min(200)].escape_ascii());
+}
+
+fn replay(name: &str, target: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+    let files: Vec<_> = folder.read_dir().unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(files.len() > 20, "{name}: the corpus is not there");
+    for file in files {
+        let bytes = std::fs::read(&file).unwrap();
+        check(&bytes, target);
+        // Cut anywhere, and with each byte another.
+        for at in 0..bytes.len().min(400) {
+            check(&bytes[..at], target);
+            let mut other = bytes.clone();
+            other[at] ^= 1 << (at % 8);
+            check(&other, target);
+        }
+    }
+}
+
+#[test]
+fn odd_bytes_are_read_or_refused_at_a_cost_in_proportion() {
+    replay("packet", packet::check);
+    replay("register_line", register_line::check);
+    replay("unserialize", unserialize::check);
+    // What says that it is large, and is not.
+    for text in ["a:99999999999999:{", "s:99999999999999:\"", "O:3:\"A\":999999999:{", "C:1:\"C\":99999999999:{"] {
+        check(text.as_bytes(), unserialize::check);
+    }
+    // And what is.
+    let many = (0..20_000).map(|n| format!("i:{};N;", n * 7 % 20_011)).collect::<String>();
+    check(format!("a:20000:{{{many}}}").as_bytes(), unserialize::check);
+    let deep = "a:1:{i:0;".repeat(100_000);
+    check(deep.as_bytes(), unserialize::check);
+}
