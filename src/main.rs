@@ -85,8 +85,9 @@ async fn serve(mut config: Config) -> Outcome {
     let metrics = web::init_metrics()?;
     let clock = Clock::system();
     let encryption = web::Encryption::new(&config.web)?;
-    let listener = listener(config.leptos.site_addr, 0)?;
-    let for_php = listeners_for_php(&config.gateway)?;
+    let [site, inner, register] = Succession::inherited()?;
+    let listener = listener(config.leptos.site_addr, site)?;
+    let for_php = listeners_for_php(&config.gateway, [inner, register])?;
     if let Some(Listeners { inner, .. }) = &for_php
         && config.gateway.lan_addr.port() == 0
     {
@@ -172,14 +173,26 @@ fn say(words: std::fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stdout(), "{words}");
 }
 
+/// The same where the address counts: it is told to others, and may have been changed.
+fn listener_at(address: SocketAddr, inherited: Option<std::net::TcpListener>) -> Result<std::net::TcpListener, Box<dyn Error>> {
+    let is_meant = |listener: &std::net::TcpListener| {
+        listener.local_addr().is_ok_and(|has| has.ip() == address.ip() && [has.port(), 0].contains(&address.port()))
+    };
+    listener(address, inherited.filter(is_meant))
+}
+
 /// Where PHP comes in. A second node on a machine, which was not told other addresses, goes without.
-fn listeners_for_php(settings: &GatewaySettings) -> Result<Option<Listeners>, Box<dyn Error>> {
+fn listeners_for_php(
+    settings: &GatewaySettings,
+    inherited: [Option<std::net::TcpListener>; 2],
+) -> Result<Option<Listeners>, Box<dyn Error>> {
     if settings.php == Switch::Off {
         return Ok(None);
     }
     let GatewaySettings { lan_addr, lan_listen, register_addr, .. } = settings;
-    let opened = listener(lan_listen.unwrap_or(SocketAddr::V4(*lan_addr)), 1)
-        .and_then(|inner| Ok(Listeners { inner, register: listener(*register_addr, 2)? }));
+    let [inner, register] = inherited;
+    let opened = listener_at(lan_listen.unwrap_or(SocketAddr::V4(*lan_addr)), inner)
+        .and_then(|inner| Ok(Listeners { inner, register: listener_at(*register_addr, register)? }));
     let defaults = GatewaySettings::default();
     match opened {
         Ok(listeners) => Ok(Some(listeners)),
@@ -196,11 +209,8 @@ fn listeners_for_php(settings: &GatewaySettings) -> Result<Option<Listeners>, Bo
 }
 
 /// The one handed to us, or one of our own. A crowd that comes at once waits in its queue, as long as the system allows.
-fn listener(address: SocketAddr, number: usize) -> Result<std::net::TcpListener, Box<dyn Error>> {
-    let is_meant = |listener: &std::net::TcpListener| {
-        number == 0 || listener.local_addr().is_ok_and(|has| has == address || (address.port() == 0 && has.ip() == address.ip()))
-    };
-    let listener = match Succession::inherited(number)?.filter(is_meant) {
+fn listener(address: SocketAddr, inherited: Option<std::net::TcpListener>) -> Result<std::net::TcpListener, Box<dyn Error>> {
+    let listener = match inherited {
         Some(inherited) => inherited,
         None => {
             let bind = || {

@@ -12,6 +12,7 @@ mod live;
 mod operating;
 mod pages;
 mod php;
+mod php_door;
 mod socket;
 mod storage;
 mod support;

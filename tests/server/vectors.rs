@@ -2,8 +2,8 @@
 //! Roomcast: the same bytes come back, but for what a server chooses itself and for what is otherwise on purpose.
 
 mod chosen;
-mod packet;
-mod peers;
+pub mod packet;
+pub mod peers;
 mod record;
 mod register;
 mod session;

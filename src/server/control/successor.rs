@@ -95,11 +95,12 @@ impl Predecessor {
 pub struct Succession(Asked);
 
 impl Succession {
-    /// A listening socket handed over, by an old process or by systemd: the site's, then PHP's inner port and Register.
-    /// `None`: we listen by ourselves.
-    pub fn inherited(number: usize) -> io::Result<Option<TcpListener>> {
+    /// The listening sockets handed over, by an old process or by systemd: the site's, then PHP's inner port and Register.
+    /// To be asked once: what was told of them in the environment is gone then.
+    pub fn inherited() -> io::Result<[Option<TcpListener>; 3]> {
         let mut handed = listenfd::ListenFd::from_env();
-        if number < handed.len() { handed.take_tcp_listener(number) } else { Ok(None) }
+        let mut take = |number| if number < handed.len() { handed.take_tcp_listener(number) } else { Ok(None) };
+        Ok([take(0)?, take(1)?, take(2)?])
     }
 
     /// Waits until the old process has given way, if there is one.

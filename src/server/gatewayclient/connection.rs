@@ -13,6 +13,7 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, StreamExt};
 use serde::Deserialize;
+use socket2::SockRef;
 use std::io;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
@@ -35,6 +36,10 @@ const UNWRITTEN: usize = 64 * 1024;
 const MAX_UNREAD: usize = 4 * 1024 * 1024;
 /// Whoever has not shown the key by then goes.
 const SHOWN_WITHIN: Duration = Duration::from_secs(10);
+/// What was begun when a connection is ended has this long.
+const FINISHED_WITHIN: Duration = Duration::from_secs(5);
+/// What was sent and is not taken for this long ends a connection.
+const TAKEN_WITHIN: Duration = Duration::from_secs(60);
 /// Until the key was shown, nothing longer is read.
 const MAX_UNKNOWN: usize = 4096;
 /// A packet over this takes its share of what all connections may hold together.
@@ -73,11 +78,16 @@ struct Connection {
     share: Option<OwnedSemaphorePermit>,
     /// Replies, and a worker's events.
     unsent: BytesMut,
+    /// It takes no more: what would be written is dropped, what it asked for is done.
+    is_deaf: bool,
+    /// Where the next packet begins is not known any more.
+    is_lost: bool,
     complained: bool,
 }
 
 /// The connection is over.
 enum End {
+    Theirs,
     /// The key was wrong, or not shown.
     Unknown,
     TooLong,
@@ -87,6 +97,7 @@ enum End {
     Unanswerable,
     /// Another worker of its name came.
     Replaced,
+    /// The door closes.
     Told,
     Io(io::Error),
 }
@@ -103,68 +114,114 @@ pub async fn attend(inner: Arc<Inner>, stream: TcpStream, peer: SocketAddr, stop
         arrived: BytesMut::new(),
         share: None,
         unsent: BytesMut::new(),
+        is_deaf: false,
+        is_lost: false,
         complained: false,
     };
     let (why, log) = match connection.serve(stream, stop).await {
-        Ok(()) | Err(End::Told) => return,
-        Err(End::Unknown) => ("key", "the key is wrong, or was not shown"),
-        Err(End::TooLong) => ("packet_bytes", "a packet of more than 10 MiB"),
-        Err(End::NoRoom) => ("large_packets", "too many large packets at once"),
-        Err(End::Unanswerable) => ("odd", "a query that cannot be answered"),
-        Err(End::Replaced) => return tracing::info!(%peer, "a worker's place was taken by another of its name"),
-        Err(End::Io(error)) => return tracing::debug!(%error, %peer, "an inner connection"),
+        End::Theirs | End::Told => return,
+        End::Unknown => ("key", "the key is wrong, or was not shown"),
+        End::TooLong => ("packet_bytes", "a packet of more than 10 MiB"),
+        End::NoRoom => ("large_packets", "too many large packets at once"),
+        End::Unanswerable => ("odd", "a query that cannot be answered"),
+        End::Replaced => return tracing::info!(%peer, "a worker's place was taken by another of its name"),
+        End::Io(error) => return tracing::debug!(%error, %peer, "an inner connection"),
     };
     inner.figures.refused(why);
     tracing::warn!(%peer, "an inner connection was closed: {log}");
 }
 
 impl Connection {
-    async fn serve(mut self, mut stream: TcpStream, stop: CancellationToken) -> Result<(), End> {
-        stream.set_nodelay(true).map_err(End::Io)?;
+    async fn serve(mut self, mut stream: TcpStream, stop: CancellationToken) -> End {
+        if let Err(error) = prepare(&stream) {
+            return End::Io(error);
+        }
         let (mut reads, mut writes) = stream.split();
         let shown_by = Instant::now() + SHOWN_WITHIN;
         let mut pings = pings(self.inner.ping_every);
-        let (mut ended, mut never) = (false, false);
+        let (mut over, mut finish_by) = (None, Instant::now());
         loop {
-            self.begin(&mut never)?;
-            if (ended || stop.is_cancelled()) && self.under_way.is_empty() && self.unsent.is_empty() {
-                return if ended { Ok(()) } else { Err(End::Told) };
+            if let Err(end) = self.begin() {
+                over = Some(end);
             }
-            let may_read = !ended && !stop.is_cancelled() && self.under_way.len() < PIPELINE && self.unsent.len() < MAX_UNREAD;
-            if never {
-                // What follows has no end and no meaning: it is not kept.
-                self.arrived.clear();
+            // However it ends: what came before is carried out, and answered.
+            if self.under_way.is_empty()
+                && self.unsent.is_empty()
+                && let Some(end) = over
+            {
+                return end;
             }
+            if over.is_none() {
+                finish_by = Instant::now() + FINISHED_WITHIN;
+            }
+            let may_read = over.is_none() && self.under_way.len() < PIPELINE && self.unsent.len() < MAX_UNREAD;
             self.arrived.reserve(if self.share.is_some() { READ_LARGE } else { READ });
-            tokio::select! {
-                read = reads.read_buf(&mut self.arrived), if may_read => ended = read.map_err(End::Io)? == 0,
-                done = self.under_way.next(), if !self.under_way.is_empty() => self.end(done)?,
-                written = writes.write_buf(&mut self.unsent), if !self.unsent.is_empty() => {
-                    written.map_err(End::Io)?;
+            let end = tokio::select! {
+                read = reads.read_buf(&mut self.arrived), if may_read => match read {
+                    Ok(0) => Some(End::Theirs),
+                    Ok(_) => None,
+                    Err(error) => Some(End::Io(error)),
+                },
+                done = self.under_way.next(), if !self.under_way.is_empty() => self.end(done).err(),
+                written = writes.write_buf(&mut self.unsent), if !self.unsent.is_empty() => written.err().map(|error| {
+                    self.is_deaf = true;
+                    End::Io(error)
+                }),
+                event = told(&mut self.worker), if over.is_none() && self.unsent.len() < UNWRITTEN => match event {
+                    Some(event) => {
+                        self.unsent.put_slice(&event);
+                        None
+                    }
+                    None => Some(End::Replaced),
+                },
+                _ = pings.tick(), if over.is_none() && self.worker.is_some() && self.inner.ping_every.is_some() => {
+                    self.ping();
+                    None
                 }
-                event = told(&mut self.worker), if self.unsent.len() < UNWRITTEN => self.tell(&event.ok_or(End::Replaced)?),
-                _ = pings.tick(), if self.worker.is_some() && self.inner.ping_every.is_some() => self.ping(),
-                () = tokio::time::sleep_until(shown_by), if !self.known => return Err(End::Unknown),
-                () = stop.cancelled(), if !stop.is_cancelled() => {}
+                () = tokio::time::sleep_until(shown_by), if !self.known && over.is_none() => Some(End::Unknown),
+                () = stop.cancelled(), if over.is_none() => Some(End::Told),
+                () = tokio::time::sleep_until(finish_by), if over.as_ref().is_some_and(|end| !matches!(end, End::Theirs)) => {
+                    return over.unwrap_or(End::Told);
+                }
+            };
+            if self.is_deaf {
+                self.unsent.clear();
             }
+            over = over.or(end);
         }
     }
 
     /// Takes up what has arrived.
-    fn begin(&mut self, never: &mut bool) -> Result<(), End> {
-        while self.under_way.len() < PIPELINE && !*never {
-            if let Some((length, command)) = packet::head(&self.arrived) {
-                self.admit(length, command)?;
-            }
-            match Next::take(&mut self.arrived) {
-                Next::More => return Ok(()),
-                Next::Packet(packet) => self.take_up(packet)?,
-                Next::Nonsense => self.complain(0, "a packet shorter than its header"),
-                Next::Never => {
-                    *never = true;
-                    self.complain(0, "a packet that says it is empty");
+    fn begin(&mut self) -> Result<(), End> {
+        if self.is_lost {
+            self.arrived.clear();
+        }
+        while self.under_way.len() < PIPELINE {
+            let taken = match packet::head(&self.arrived) {
+                Some((length, command)) => self.admit(length, command),
+                None => Ok(()),
+            };
+            let taken = taken.and_then(|()| match Next::take(&mut self.arrived) {
+                Next::More => Ok(false),
+                Next::Packet(packet) => self.take_up(packet).map(|()| true),
+                Next::Nonsense => {
+                    self.complain(0, "a packet shorter than its header");
+                    Ok(true)
                 }
-                Next::TooLong => return Err(End::TooLong),
+                Next::Never => {
+                    // What follows has no end and no meaning: it is not kept.
+                    self.is_lost = true;
+                    self.arrived.clear();
+                    self.complain(0, "a packet that says it is empty");
+                    Ok(false)
+                }
+                Next::TooLong => Err(End::TooLong),
+            });
+            if taken.is_err() {
+                self.arrived.clear();
+            }
+            if !taken? {
+                return Ok(());
             }
         }
         Ok(())
@@ -236,10 +293,6 @@ impl Connection {
         Ok(())
     }
 
-    fn tell(&mut self, event: &[u8]) {
-        self.unsent.put_slice(event);
-    }
-
     fn ping(&mut self) {
         let nowhere = SocketAddrV4::new([0; 4].into(), 0);
         let ping = packet::Event {
@@ -264,6 +317,12 @@ impl Connection {
             tracing::warn!(peer = %self.peer, command, "an inner packet was passed over: {what}; further ones are only counted");
         }
     }
+}
+
+fn prepare(stream: &TcpStream) -> io::Result<()> {
+    // An answer is small and waited for.
+    stream.set_nodelay(true)?;
+    SockRef::from(stream).set_tcp_user_timeout(Some(TAKEN_WITHIN))
 }
 
 /// Never, where there is no worker.

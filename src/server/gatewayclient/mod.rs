@@ -10,6 +10,7 @@ mod line;
 mod message;
 mod names;
 mod packet;
+mod places;
 mod queries;
 mod query_string;
 mod register;
@@ -22,22 +23,21 @@ use connection::{Inner, attend};
 use figures::Figures;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use places::{Places, Port};
 use register::Register;
 use secret::Secret;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::net::TcpListener;
+use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use workers::Workers;
 
 /// KiB of large packets that may be arriving at once.
 const LARGE_KIB: usize = 256 * 1024;
-/// After the system refused a connection, the next try waits this long.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(20);
 
 /// The two addresses PHP knows, opened.
 pub struct Listeners {
@@ -51,7 +51,7 @@ pub struct Door {
     inner: Arc<Inner>,
     register: Register,
     gateway_port: u16,
-    room: [Arc<Semaphore>; 2],
+    max_connections: usize,
 }
 
 impl Door {
@@ -72,10 +72,9 @@ impl Door {
             ping_every,
         };
         let max_connections = settings.max_inner_connections;
-        let room = [(); 2].map(|()| Arc::new(Semaphore::new(max_connections)));
         metrics::gauge!("roomcast_php_connections_max").set(max_connections as f64);
         let register = Register::new(here, secret);
-        Some((Self { inner: Arc::new(inner), register, gateway_port, room }, happens))
+        Some((Self { inner: Arc::new(inner), register, gateway_port, max_connections }, happens))
     }
 
     /// Until `closed`. While `open` is false, another process may be serving: whoever is connected is seen off, and whoever
@@ -120,104 +119,38 @@ impl Door {
     /// GatewayClient opens one for each call, and expects `joinGroup` to be done before the `sendToGroup` behind it.
     async fn serve_inner(&self, listener: &TcpListener, stop: &CancellationToken) {
         let mut connections = FuturesUnordered::new();
-        loop {
+        let mut places = Places::new(Port::Inner, self.max_connections);
+        while !stop.is_cancelled() || !connections.is_empty() {
             tokio::select! {
-                accepted = listener.accept(), if !stop.is_cancelled() => match self.admit(accepted, Port::Inner) {
-                    Ok(Some((stream, peer, room))) => {
-                        let attended = attend(self.inner.clone(), stream, peer, stop.clone());
-                        connections.push(async move {
-                            attended.await;
-                            drop(room);
-                        });
-                    }
-                    Ok(None) => {}
-                    // Not in the way of those who are here.
-                    Err(()) => tokio::select! {
-                        () = tokio::time::sleep(ACCEPT_AGAIN) => {}
-                        _ = connections.next(), if !connections.is_empty() => {}
-                    },
-                },
+                (stream, peer, place) = places.next(listener), if !stop.is_cancelled() => {
+                    let attended = attend(self.inner.clone(), stream, peer, stop.clone());
+                    connections.push(async move {
+                        attended.await;
+                        drop(place);
+                    });
+                }
                 _ = connections.next(), if !connections.is_empty() => {}
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
-            }
-            if stop.is_cancelled() && connections.is_empty() {
-                return;
             }
         }
     }
 
     async fn serve_register(&self, listener: &TcpListener, stop: &CancellationToken) {
         let connections = TaskTracker::new();
+        let mut places = Places::new(Port::Register, self.max_connections);
         loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+            let (stream, peer, place) = tokio::select! {
+                accepted = places.next(listener) => accepted,
                 () = stop.cancelled() => break,
             };
-            match self.admit(accepted, Port::Register) {
-                Ok(Some((stream, peer, room))) => {
-                    let attended = self.register.clone().attend(stream, peer, stop.clone());
-                    connections.spawn(async move {
-                        attended.await;
-                        drop(room);
-                    });
-                }
-                Ok(None) => {}
-                Err(()) => tokio::time::sleep(ACCEPT_AGAIN).await,
-            }
+            let attended = self.register.clone().attend(stream, peer, stop.clone());
+            connections.spawn(async move {
+                attended.await;
+                drop(place);
+            });
         }
         connections.close();
         connections.wait().await;
-    }
-
-    /// `None`: there is no room, and it was hung up on.
-    fn admit(
-        &self,
-        accepted: io::Result<(TcpStream, SocketAddr)>,
-        port: Port,
-    ) -> Result<Option<(TcpStream, SocketAddr, Place)>, ()> {
-        let (stream, peer) = accepted.map_err(|error| tracing::warn!(%error, "a connection could not be accepted"))?;
-        match self.room[port as usize].clone().try_acquire_owned() {
-            Ok(room) => Ok(Some((stream, peer, Place::new(port, room)))),
-            Err(_) => {
-                self.inner.figures.refused("connections");
-                tracing::warn!(%peer, "gateway.max_inner_connections are open: one more was hung up on");
-                Ok(None)
-            }
-        }
-    }
-}
-
-/// A connection's place, given up when it is dropped.
-struct Place {
-    port: Port,
-    _room: OwnedSemaphorePermit,
-}
-
-#[derive(Clone, Copy)]
-enum Port {
-    Inner,
-    Register,
-}
-
-impl Place {
-    fn new(port: Port, room: OwnedSemaphorePermit) -> Self {
-        port.connections().increment(1.0);
-        Self { port, _room: room }
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.port.connections().decrement(1.0);
-    }
-}
-
-impl Port {
-    fn connections(self) -> metrics::Gauge {
-        metrics::gauge!("roomcast_php_connections", "port" => match self {
-            Self::Inner => "inner",
-            Self::Register => "register",
-        })
     }
 }
 

@@ -50,7 +50,9 @@ pub struct Worker {
 
 impl Workers {
     pub fn new(attention: Attention) -> Self {
-        Self(Arc::new(Shared { table: Mutex::default(), attention }))
+        let workers = Self(Arc::new(Shared { table: Mutex::default(), attention }));
+        workers.note(&workers.table());
+        workers
     }
 
     pub fn join(&self, name: String) -> Worker {

@@ -90,7 +90,7 @@ impl Wire {
         self.0.buffer().is_empty() && read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    async fn packet(&mut self) -> Packet {
+    pub async fn packet(&mut self) -> Packet {
         let length = self.take(4).await;
         let rest = u32::from_be_bytes(length[..].try_into().unwrap()) as usize - 4;
         let bytes = [length, self.take(rest).await].concat();
