@@ -133,9 +133,7 @@ pub async fn attend(inner: Arc<Inner>, stream: TcpStream, peer: SocketAddr, stop
 
 impl Connection {
     async fn serve(mut self, mut stream: TcpStream, stop: CancellationToken) -> End {
-        if let Err(error) = prepare(&stream) {
-            return End::Io(error);
-        }
+        let mut is_prepared = false;
         let (mut reads, mut writes) = stream.split();
         let shown_by = Instant::now() + SHOWN_WITHIN;
         let mut pings = pings(self.inner.ping_every);
@@ -153,6 +151,9 @@ impl Connection {
             }
             if over.is_none() {
                 finish_by = Instant::now() + FINISHED_WITHIN;
+            }
+            if !self.unsent.is_empty() && !std::mem::replace(&mut is_prepared, true) {
+                prepare(reads.as_ref());
             }
             let may_read = over.is_none() && self.under_way.len() < PIPELINE && self.unsent.len() < MAX_UNREAD;
             self.arrived.reserve(if self.share.is_some() { READ_LARGE } else { READ });
@@ -319,10 +320,13 @@ impl Connection {
     }
 }
 
-fn prepare(stream: &TcpStream) -> io::Result<()> {
+/// For whoever is answered; most connections carry a command and end.
+fn prepare(stream: &TcpStream) {
     // An answer is small and waited for.
-    stream.set_nodelay(true)?;
-    SockRef::from(stream).set_tcp_user_timeout(Some(TAKEN_WITHIN))
+    let prepared = stream.set_nodelay(true).and_then(|()| SockRef::from(stream).set_tcp_user_timeout(Some(TAKEN_WITHIN)));
+    if let Err(error) = prepared {
+        tracing::debug!(%error, "an inner connection");
+    }
 }
 
 /// Never, where there is no worker.
