@@ -1,8 +1,8 @@
 //! What the fuzzers start from, and what they found, as ordinary tests: no panic, and no more memory than in proportion to the
 //! bytes. `make fuzz` looks for more.
 
-#[path = "../fuzz/checks/packet.rs"]
-mod packet;
+#[path = "../fuzz/checks/packets.rs"]
+mod packets;
 #[path = "../fuzz/checks/register_line.rs"]
 mod register_line;
 #[path = "../fuzz/checks/unserialize.rs"]
@@ -40,7 +40,7 @@ fn replay(name: &str, target: fn(&[u8])) {
 
 #[test]
 fn odd_bytes_are_read_or_refused_at_a_cost_in_proportion() {
-    replay("packet", packet::check);
+    replay("packet", packets::check);
     replay("register_line", register_line::check);
     replay("unserialize", unserialize::check);
     // What says that it is large, and is not.

@@ -1,7 +1,7 @@
 //! See the check.
 #![no_main]
 
-#[path = "../checks/packet.rs"]
-mod packet;
+#[path = "../checks/packets.rs"]
+mod packets;
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| packet::check(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| packets::check(bytes));

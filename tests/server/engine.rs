@@ -119,7 +119,7 @@ async fn two_thousand_sockets_get_what_is_theirs_and_nothing_else() {
     }
     let mut dice = Dice(7);
     let mut finished: BTreeMap<Key, Vec<String>> = BTreeMap::new();
-    let group = |n: usize| Group::new(&format!("g{n}"));
+    let group = |n: usize| Group::new(format!("g{n}"));
     let uid = |n: usize| -> Uid { Uid::new(format!("u{n}")) };
     for step in 0..6000 {
         let ids: Vec<_> = if step % 500 == 0 { model.keys().copied().collect() } else { vec![] };
