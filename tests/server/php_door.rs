@@ -200,6 +200,10 @@ async fn a_session_is_the_same_at_both_doors() {
     assert_eq!(query(&mut php, kept()).await, "a:3:{i:7;N;s:4:\"name\";s:3:\"张\";s:4:\"tags\";a:2:{i:0;i:1;i:1;s:1:\"b\";}}");
     command(&mut php, packet(UPDATE_SESSION, client, b"a:1:{s:4:\"tags\";a:1:{i:1;d:2.5;}}", b"")).await;
     assert_eq!(api(&server, "getSession", json!({"client_id": id})).await, json!({"name": "张", "tags": [1, 2.5], "7": null}));
+    // What PHP serialized may come through the other door, too.
+    api(&server, "setSocketSession", json!({"client_id": id, "session": "a:1:{i:0;b:1;}"})).await;
+    assert_eq!(query(&mut php, kept()).await, "a:1:{i:0;b:1;}");
+    assert_eq!(api(&server, "getSession", json!({"client_id": id})).await, json!({"0": true}));
     let object = "a:1:{s:1:\"o\";O:4:\"User\":2:{s:2:\"id\";i:5;s:7:\"\0*\0mail\";s:1:\"m\";}}";
     command(&mut php, packet(SET_SESSION, client, object.as_bytes(), b"")).await;
     api(&server, "updateSession", json!({"client_id": id, "session": {"seen": true}})).await;

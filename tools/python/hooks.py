@@ -1,13 +1,6 @@
 """What JSON Schema cannot say of the API, for schemathesis (tools/conformance.sh)."""
 
-import json
-
 import schemathesis
-from hypothesis import strategies as st
-
-# setSocketSession takes an object's JSON text.
-values = st.none() | st.booleans() | st.integers() | st.text()
-schemathesis.openapi.format("json", st.dictionaries(st.text(), values | st.lists(values)).map(json.dumps))
 
 
 @schemathesis.hook

@@ -24,8 +24,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-/// Commands of one connection that are under way together.
+/// Commands of one connection that are under way together, and their bytes.
 const PIPELINE: usize = 256;
+const PIPELINE_BYTES: usize = 1024 * 1024;
 /// Bytes read at once; an idle connection holds as many.
 const READ: usize = 8 * 1024;
 /// The same while a large packet arrives.
@@ -72,7 +73,8 @@ struct Connection {
     known: bool,
     worker: Option<Worker>,
     /// Begun in the order they came, and answered in it.
-    under_way: FuturesOrdered<BoxFuture<'static, (u8, Result<Outcome, Odd>)>>,
+    under_way: FuturesOrdered<BoxFuture<'static, Done>>,
+    under_way_bytes: usize,
     arrived: BytesMut,
     /// The share of the packet that is arriving.
     share: Option<OwnedSemaphorePermit>,
@@ -83,6 +85,12 @@ struct Connection {
     /// Where the next packet begins is not known any more.
     is_lost: bool,
     complained: bool,
+}
+
+struct Done {
+    command: u8,
+    bytes: usize,
+    outcome: Result<Outcome, Odd>,
 }
 
 /// The connection is over.
@@ -111,6 +119,7 @@ pub async fn attend(inner: Arc<Inner>, stream: TcpStream, peer: SocketAddr, stop
         known,
         worker: None,
         under_way: FuturesOrdered::new(),
+        under_way_bytes: 0,
         arrived: BytesMut::new(),
         share: None,
         unsent: BytesMut::new(),
@@ -155,7 +164,7 @@ impl Connection {
             if !self.unsent.is_empty() && !std::mem::replace(&mut is_prepared, true) {
                 prepare(reads.as_ref());
             }
-            let may_read = over.is_none() && self.under_way.len() < PIPELINE && self.unsent.len() < MAX_UNREAD;
+            let may_read = over.is_none() && self.may_begin() && self.unsent.len() < MAX_UNREAD;
             self.arrived.reserve(if self.share.is_some() { READ_LARGE } else { READ });
             let end = tokio::select! {
                 read = reads.read_buf(&mut self.arrived), if may_read => match read {
@@ -188,6 +197,9 @@ impl Connection {
             if self.is_deaf {
                 self.unsent.clear();
             }
+            if self.unsent.is_empty() && self.unsent.capacity() > UNWRITTEN {
+                self.unsent = BytesMut::new();
+            }
             over = over.or(end);
         }
     }
@@ -197,7 +209,7 @@ impl Connection {
         if self.is_lost {
             self.arrived.clear();
         }
-        while self.under_way.len() < PIPELINE {
+        while self.may_begin() {
             let taken = match packet::head(&self.arrived) {
                 Some((length, command)) => self.admit(length, command),
                 None => Ok(()),
@@ -228,6 +240,10 @@ impl Connection {
         Ok(())
     }
 
+    fn may_begin(&self) -> bool {
+        self.under_way.len() < PIPELINE && self.under_way_bytes < PIPELINE_BYTES
+    }
+
     /// May a packet that begins like this arrive at all?
     fn admit(&mut self, length: usize, command: u8) -> Result<(), End> {
         if length > packet::MAX_PACKET {
@@ -244,16 +260,21 @@ impl Connection {
     }
 
     fn take_up(&mut self, packet: Packet) -> Result<(), End> {
-        let (command, share) = (packet.command, self.share.take());
+        let (command, bytes, share) = (packet.command, packet.ext.len() + packet.body.len(), self.share.take());
+        if share.is_some() && self.arrived.is_empty() {
+            // Its rest would hold the whole.
+            self.arrived = BytesMut::new();
+        }
         self.inner.figures.command(command);
         if matches!(command, WORKER_CONNECT | GATEWAY_CLIENT_CONNECT) {
             return self.introduce(&packet);
         }
         let carried_out = carry_out(self.inner.gateway.clone(), self.inner.here, packet);
+        self.under_way_bytes += bytes;
         self.under_way.push_back(Box::pin(async move {
             let outcome = carried_out.await;
             drop(share);
-            (command, outcome)
+            Done { command, bytes, outcome }
         }));
         Ok(())
     }
@@ -276,9 +297,9 @@ impl Connection {
     }
 
     /// What became of the first of those under way, and of whichever are done behind it.
-    fn end(&mut self, done: Option<(u8, Result<Outcome, Odd>)>) -> Result<(), End> {
-        let mut done = done;
-        while let Some((command, outcome)) = done {
+    fn end(&mut self, mut done: Option<Done>) -> Result<(), End> {
+        while let Some(Done { command, bytes, outcome }) = done {
+            self.under_way_bytes -= bytes;
             match outcome {
                 Ok(Outcome::Reply(reply)) => {
                     self.unsent.put_u32(reply.len() as u32);

@@ -141,6 +141,7 @@ impl<'a> Text<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn check(before: &str, update: &str, merged: &str) {
         let found = replace_recursive(before.as_bytes(), update.as_bytes()).unwrap();
@@ -181,5 +182,88 @@ mod tests {
         let replaced: String = (0..19_999).map(|n| format!("i:{n};i:0;")).collect();
         let (before, update) = (format!("a:20000:{{i:0;a:0:{{}}{chain}}}"), format!("a:19999:{{{replaced}}}"));
         assert_eq!(replace_recursive(before.as_bytes(), update.as_bytes()), Err(NotMerged::Endless));
+    }
+
+    /// What may be in an array, written as it is drawn.
+    #[derive(Clone, Debug)]
+    enum Value {
+        Null,
+        Bool(bool),
+        Int(i64),
+        Float(f64),
+        Text(Vec<u8>),
+        Array(Vec<(Vec<u8>, Value)>),
+        Object(Vec<(Vec<u8>, Value)>),
+    }
+
+    impl Value {
+        fn write(&self, out: &mut Writer) {
+            match self {
+                Self::Null => out.null(),
+                Self::Bool(value) => out.bool(*value),
+                Self::Int(value) => out.int(*value),
+                Self::Float(value) => out.float(*value),
+                Self::Text(text) => out.text(text),
+                Self::Array(entries) => {
+                    // No key twice.
+                    let entries: IndexMap<_, _> = entries.iter().map(|(key, value)| (Key::of(key), value)).collect();
+                    out.array(entries.len());
+                    for (key, value) in entries {
+                        out.key(key);
+                        value.write(out);
+                    }
+                    out.end();
+                }
+                Self::Object(properties) => {
+                    out.object(b"A", properties.len());
+                    for (name, value) in properties {
+                        out.text(name);
+                        value.write(out);
+                    }
+                    out.end();
+                }
+            }
+        }
+    }
+
+    fn key() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![any::<i64>().prop_map(|number| number.to_string().into_bytes()), prop::collection::vec(any::<u8>(), 0..6)]
+    }
+
+    fn value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::Bool),
+            any::<i64>().prop_map(Value::Int),
+            any::<f64>().prop_map(Value::Float),
+            prop::collection::vec(any::<u8>(), 0..20).prop_map(Value::Text),
+        ];
+        leaf.prop_recursive(4, 40, 6, |inner| {
+            let entries = prop::collection::vec((key(), inner), 0..6).boxed();
+            prop_oneof![entries.clone().prop_map(Value::Array), entries.prop_map(Value::Object)]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_and_written_again(entries in prop::collection::vec((key(), value()), 0..8)) {
+            let mut out = Writer::default();
+            Value::Array(entries).write(&mut out);
+            let text = out.into_bytes();
+            // Nothing changes, whichever way round nothing is added.
+            prop_assert_eq!(replace_recursive(&text, b"a:0:{}"), Ok(text.clone()));
+            prop_assert_eq!(replace_recursive(b"a:0:{}", &text), Ok(text));
+        }
+
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Document::read(&bytes).map(|document| document.to_json(1000).is_ok());
+        }
+
+        /// Bytes of the kind that goes further.
+        #[test]
+        fn any_words_are_read_or_refused(words in "([NbidsaOCERr]:?|[0-9]{1,3}|[:;\"{}]|i:0;|s:1:\"a\";|a:1:\\{){0,60}") {
+            let _ = replace_recursive(words.as_bytes(), words.as_bytes());
+        }
     }
 }

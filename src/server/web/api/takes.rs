@@ -91,7 +91,6 @@ takes! {
     Keep { client_id: Who, session: KeptSession, }
     KeepText {
         client_id: Who,
-        #[schemars(extend("format" = "json", "contentMediaType" = "application/json", "contentSchema" = {"type": "object"}))]
         session: String,
     }
 }

@@ -30,11 +30,13 @@ pub fn all() -> Vec<Method> {
         method(
             "setSocketSession",
             Admin,
-            "setSession, given as the object's JSON text.",
+            "setSession, given as the object's JSON text. Another text is kept as it is, for PHP: what it serialized.",
             async |gateway: Gateway, p: KeepText| {
-                let value: Value =
-                    serde_json::from_str(&p.session).map_err(|error| NotDone::malformed("session", error.to_string()))?;
-                Ok(gateway.set_session(p.client_id.0, Some(Session::new(&value).map_err(not_a_session)?)).await)
+                let session = match serde_json::from_str(&p.session) {
+                    Ok(object) => Session::new(&Value::Object(object)).map(Some),
+                    Err(_) => Session::php(p.session.as_bytes()),
+                };
+                Ok(gateway.set_session(p.client_id.0, session.map_err(not_a_session)?).await)
             },
         ),
         method(
