@@ -130,11 +130,6 @@ async fn serve(mut config: Config) -> Outcome {
     tokio::spawn(leave_on_signal(orders)?);
 
     let (open, is_open) = watch::channel(true);
-    let door = for_php.and_then(|listeners| {
-        let (door, happens) = Door::new(&config.gateway, gateway.clone(), config.gateway.lan_addr, address.port())?;
-        Some(tokio::spawn(door.serve(happens, listeners, is_open, closed.clone())))
-    });
-
     let options = config.leptos.clone();
     let floors = web::Floors {
         config,
@@ -153,6 +148,11 @@ async fn serve(mut config: Config) -> Outcome {
     if let Some(succession) = succession {
         succession.serving(&site.gateway).await?;
     }
+    // From here on what is pushed is handed on to those who are still with the process before this one.
+    let door = for_php.and_then(|listeners| {
+        let (door, happens) = Door::new(&site.config.gateway, site.gateway.clone(), address.port())?;
+        Some(tokio::spawn(door.serve(happens, listeners, is_open, closed.clone())))
+    });
     let served = web::serve(TcpListener::from_std(listener)?, site, router, to_do).await;
     if served.unfinished {
         tracing::warn!("some requests were cut off: they took longer than web.drain_within_ms");

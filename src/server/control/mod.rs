@@ -24,8 +24,8 @@ use tokio_util::task::TaskTracker;
 const FILE: &str = "roomcast.sock";
 /// A request is a line of a few words.
 const MAX_REQUEST: u64 = 4096;
-/// A publish of the API in both dialects, in base64, with names.
-const MAX_RELAYED: u64 = 8 * 1024 * 1024;
+/// A publish in both dialects, in base64, with names: PHP's largest packet twice.
+const MAX_RELAYED: u64 = 40 * 1024 * 1024;
 const ASKED_WITHIN: Duration = Duration::from_secs(10);
 /// Longer than a reload may take.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(90);

@@ -121,7 +121,7 @@ impl Succession {
         let mut publishes = gateway.relay();
         self.0.say("serving\n").await?;
         tokio::spawn(async move {
-            while let Some(relayed) = publishes.recv().await {
+            while let Some((relayed, _share)) = publishes.recv().await {
                 let Ok(line) = relayed.to_line() else { continue };
                 // It is gone, and everyone with it.
                 if self.0.say(&line).await.is_err() {

@@ -6,10 +6,13 @@ use crate::domain::id::ClientId;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Bytes that may wait for the listener.
 const MAX_WAITING: usize = 10 * 1024 * 1024;
+/// How often it is looked whether the listener has taken all, 5 ms apart: a second at most.
+const SETTLES: u32 = 200;
 /// What an event weighs beside what was said.
 const EVENT_BYTES: usize = 256;
 
@@ -79,6 +82,16 @@ impl Ears {
 pub struct Attention(Arc<Ears>);
 
 impl Attention {
+    /// Everything that happened was taken by the listener; nothing happens any more.
+    pub async fn is_settled(&self) {
+        for _ in 0..SETTLES {
+            if self.0.waiting_bytes.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// From here on, or no longer.
     pub fn want(&self, wanted: bool) {
         self.0.wanted.store(wanted, Ordering::Relaxed);

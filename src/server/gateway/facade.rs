@@ -174,7 +174,7 @@ impl Gateway {
     }
 
     /// From now on every publish is handed on, too, until the receiver is dropped.
-    pub fn relay(&self) -> mpsc::Receiver<Relayed> {
+    pub fn relay(&self) -> mpsc::Receiver<(Relayed, OwnedSemaphorePermit)> {
         self.0.relay.begin()
     }
 

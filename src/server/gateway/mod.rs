@@ -37,7 +37,7 @@ pub use publish::{Delivered, Except, Target};
 pub use queries::{ConnectionLine, Selection, ShardLine};
 pub use registry::Member;
 pub use relay::Relayed;
-pub use seats::{Full, Seat};
+pub use seats::{Full, Seat, household};
 pub use session::{MAX_SESSION_BYTES, NotASession, Session};
 pub use stream::Raw;
 
@@ -104,9 +104,9 @@ pub struct Ordinal(u32);
 
 impl Ordinal {
     /// How many things happened since: the larger, the earlier it began. It stays right when the numbers begin anew, for
-    /// whatever is not four billion things old.
+    /// whatever is not two billion things old; what began after `now` was drawn is the newest.
     fn age(self, now: Self) -> u32 {
-        now.0.wrapping_sub(self.0)
+        (now.0.wrapping_sub(self.0) as i32).max(0) as u32
     }
 }
 

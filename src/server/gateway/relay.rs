@@ -3,11 +3,13 @@
 
 use super::frame::{Frame, Position, Publication};
 use super::publish::{Except, Target};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Publishes that may wait for the other process.
+/// Publishes that may wait for the other process, and their bytes.
 const WAITING: usize = 1024;
+const WAITING_BYTES: usize = 64 * 1024 * 1024;
 
 /// A publish as it is handed on: encoded once, here.
 #[derive(Clone, Debug)]
@@ -18,21 +20,33 @@ pub struct Relayed {
 }
 
 #[derive(Default)]
-pub struct Relay(Mutex<Option<mpsc::Sender<Relayed>>>);
+pub struct Relay(Mutex<Option<Other>>);
+
+/// The other process.
+struct Other {
+    to: mpsc::Sender<(Relayed, OwnedSemaphorePermit)>,
+    room: Arc<Semaphore>,
+}
 
 impl Relay {
     /// From now on; until the receiver is dropped.
-    pub fn begin(&self) -> mpsc::Receiver<Relayed> {
-        let (sender, receiver) = mpsc::channel(WAITING);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+    /// Each with its share of what may wait.
+    pub fn begin(&self) -> mpsc::Receiver<(Relayed, OwnedSemaphorePermit)> {
+        let (to, receiver) = mpsc::channel(WAITING);
+        let other = Other { to, room: Arc::new(Semaphore::new(WAITING_BYTES)) };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(other);
         receiver
     }
 
     pub fn hand_on(&self, target: &Target, except: &Except, publication: &Publication) {
         let mut relay = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(sender) = relay.as_ref() else { return };
+        let Some(Other { to, room }) = relay.as_ref() else { return };
+        let bytes = (publication.weight() + target.weight() + except.weight()).min(WAITING_BYTES) as u32;
+        let Ok(share) = room.clone().try_acquire_many_owned(bytes) else {
+            return metrics::counter!("roomcast_relay_dropped_total").increment(1);
+        };
         let relayed = Relayed { target: target.clone(), except: except.clone(), publication: publication.clone() };
-        match sender.try_send(relayed) {
+        match to.try_send((relayed, share)) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => metrics::counter!("roomcast_relay_dropped_total").increment(1),
             Err(TrySendError::Closed(_)) => *relay = None,

@@ -88,7 +88,7 @@ impl Seats {
     fn try_take(&self, address: IpAddr, owner: Option<Owner>) -> Result<(), Full> {
         let mut taken = self.taken();
         let of_session = owner.and_then(|owner| taken.by_session.get(&owner)).copied().unwrap_or(0);
-        let of_address = taken.by_address.get(&address).copied().unwrap_or(0);
+        let of_address = taken.by_address.get(&household(address)).copied().unwrap_or(0);
         let full = [
             (taken.closed, Full::Leaving),
             (taken.seats >= self.max_connections, Full::Node),
@@ -104,7 +104,7 @@ impl Seats {
         if let Some(owner) = owner {
             *taken.by_session.entry(owner).or_default() += 1;
         }
-        *taken.by_address.entry(address).or_default() += 1;
+        *taken.by_address.entry(household(address)).or_default() += 1;
         Ok(())
     }
 
@@ -160,10 +160,21 @@ impl Drop for Seat {
         if let Some(owner) = self.owner() {
             give_up(&mut taken.by_session, owner);
         }
-        give_up(&mut taken.by_address, self.address);
+        give_up(&mut taken.by_address, household(self.address));
         if taken.seats == 0 {
             self.seats.empty.notify_waiters();
         }
+    }
+}
+
+/// An IPv6 network of 64 bits is one household, and one address here.
+pub fn household(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) if !v6.is_loopback() => {
+            let [a, b, c, d, ..] = v6.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+        address => address,
     }
 }
 

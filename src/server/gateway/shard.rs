@@ -305,7 +305,7 @@ impl<S: Stream> Shard<S> {
 
     /// When [`Shard::tick`] is to be called next, though nothing comes in. `None`: nobody is here.
     pub fn next_tick(&self, now: Instant) -> Option<Duration> {
-        (self.registry.len() > 0).then(|| {
+        (self.registry.len() > 0 || !self.watched.is_empty()).then(|| {
             let due = self.wheel.began + self.wheel.step * (self.wheel.turned + 1);
             due.saturating_duration_since(now)
         })

@@ -2,7 +2,7 @@
 
 use super::command as c;
 use super::message::{Message, Unsendable};
-use super::names::{Scalar, ToAll, ToGroups, Values, groups, is_name, uids};
+use super::names::{MAX_NAMES, Scalar, ToAll, ToGroups, Values, groups, is_name, uids};
 use super::packet::Packet;
 use super::queries;
 use crate::domain::{id::ClientId, push::CloseCode};
@@ -32,18 +32,24 @@ pub enum Odd {
     Session(#[from] NotASession),
     #[error("a name of {} bytes", .0)]
     LongName(usize),
+    #[error("more than {MAX_NAMES} names")]
+    ManyNames,
 }
 
 impl Odd {
     /// A query that is not answered keeps its caller waiting for ever: then the connection ends.
     pub fn ends(&self, command: u8) -> bool {
-        command == c::BATCH_GET_CLIENT_ID_BY_UID || command == c::BATCH_GET_CLIENT_COUNT_BY_GROUP && matches!(self, Self::Json(_))
+        !matches!(self, Self::Unknown) && c::is_query(command)
     }
 }
 
 /// Begins when it is first polled, and then in the order in which that happens.
 pub async fn carry_out(gateway: Gateway, here: SocketAddrV4, packet: Packet) -> Result<Outcome, Odd> {
     let Packet { command, connection, flag, ext, body } = packet;
+    // Each stands between commas.
+    if c::takes_names(command) && ext.iter().filter(|byte| **byte == b',').count() > MAX_NAMES {
+        return Err(Odd::ManyNames);
+    }
     let named = |connection| ClientId { address: here.ip().octets(), port: here.port(), connection };
     let client = named(connection);
     let all_named = |scalars: Option<Values>| -> Vec<ClientId> {

@@ -31,6 +31,25 @@ pub const GET_SESSION_BY_CLIENT_ID: u8 = 203;
 pub const SET_SESSION: u8 = 204;
 pub const ON_WEBSOCKET_CONNECT: u8 = 205;
 
+/// It has an answer, always one.
+pub fn is_query(command: u8) -> bool {
+    is_list(command)
+        || [IS_ONLINE, GET_CLIENT_ID_BY_UID, GET_CLIENT_COUNT_BY_GROUP, BATCH_GET_CLIENT_COUNT_BY_GROUP, GET_SESSION_BY_CLIENT_ID]
+            .contains(&command)
+}
+
+/// Its `ext_data` is JSON that names connections, people or groups.
+pub fn takes_names(command: u8) -> bool {
+    [SEND_TO_ALL, SEND_TO_UID, SEND_TO_GROUP, SELECT, BATCH_GET_CLIENT_ID_BY_UID, BATCH_GET_CLIENT_COUNT_BY_GROUP]
+        .contains(&command)
+}
+
+/// Its answer grows with who is here.
+pub fn is_list(command: u8) -> bool {
+    let lists = [GET_ALL_CLIENT_SESSIONS, GET_CLIENT_SESSIONS_BY_GROUP, SELECT, GET_GROUP_ID_LIST, BATCH_GET_CLIENT_ID_BY_UID];
+    lists.contains(&command)
+}
+
 /// As it is called in the figures. `None`: no request to a gateway.
 pub fn name(command: u8) -> Option<&'static str> {
     Some(match command {

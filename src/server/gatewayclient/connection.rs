@@ -2,8 +2,8 @@
 //! said on it, unless it is a worker's.
 
 use super::carry_out::{Odd, Outcome, carry_out};
-use super::command::{GATEWAY_CLIENT_CONNECT, WORKER_CONNECT};
-use super::figures::Figures;
+use super::command::{self, GATEWAY_CLIENT_CONNECT, PING, WORKER_CONNECT};
+use super::figures::{self, Figures};
 use super::packet::{self, Next, Packet};
 use super::secret::Secret;
 use super::workers::{Worker, Workers};
@@ -37,6 +37,8 @@ const UNWRITTEN: usize = 64 * 1024;
 const MAX_UNREAD: usize = 4 * 1024 * 1024;
 /// Whoever has not shown the key by then goes.
 const SHOWN_WITHIN: Duration = Duration::from_secs(10);
+/// Who connected and has said nothing when the door closes has this long.
+const SPOKEN_WITHIN: Duration = Duration::from_millis(500);
 /// What was begun when a connection is ended has this long.
 const FINISHED_WITHIN: Duration = Duration::from_secs(5);
 /// What was sent and is not taken for this long ends a connection.
@@ -110,6 +112,17 @@ enum End {
     Io(io::Error),
 }
 
+struct Ending {
+    end: End,
+    since: Instant,
+}
+
+impl Ending {
+    fn now(end: End) -> Self {
+        Self { end, since: Instant::now() }
+    }
+}
+
 /// Until the peer is done, or `stop`, after which what was read is still carried out.
 pub async fn attend(inner: Arc<Inner>, stream: TcpStream, peer: SocketAddr, stop: CancellationToken) {
     let known = inner.secret.is_empty();
@@ -137,62 +150,69 @@ pub async fn attend(inner: Arc<Inner>, stream: TcpStream, peer: SocketAddr, stop
         End::Io(error) => return tracing::debug!(%error, %peer, "an inner connection"),
     };
     inner.figures.refused(why);
-    tracing::warn!(%peer, "an inner connection was closed: {log}");
+    if figures::may_say() {
+        tracing::warn!(%peer, "an inner connection was closed: {log}");
+    }
 }
 
 impl Connection {
     async fn serve(mut self, mut stream: TcpStream, stop: CancellationToken) -> End {
-        let mut is_prepared = false;
+        let (mut is_prepared, mut has_spoken) = (false, false);
         let (mut reads, mut writes) = stream.split();
         let shown_by = Instant::now() + SHOWN_WITHIN;
         let mut pings = pings(self.inner.ping_every);
-        let (mut over, mut finish_by) = (None, Instant::now());
+        let mut over: Option<Ending> = None;
         loop {
             if let Err(end) = self.begin() {
-                over = Some(end);
+                over = Some(Ending::now(end));
             }
             // However it ends: what came before is carried out, and answered.
-            if self.under_way.is_empty()
-                && self.unsent.is_empty()
-                && let Some(end) = over
-            {
-                return end;
-            }
-            if over.is_none() {
-                finish_by = Instant::now() + FINISHED_WITHIN;
+            if let Some(ending) = over.take_if(|ending| self.is_finished(&ending.end)) {
+                return ending.end;
             }
             if !self.unsent.is_empty() && !std::mem::replace(&mut is_prepared, true) {
                 prepare(reads.as_ref());
             }
-            let may_read = over.is_none() && self.may_begin() && self.unsent.len() < MAX_UNREAD;
             self.arrived.reserve(if self.share.is_some() { READ_LARGE } else { READ });
+            let (goes_on, has_room) = (over.is_none(), self.unsent.len() < UNWRITTEN);
+            let hears = goes_on || over.as_ref().is_some_and(|ending| matches!(ending.end, End::Told));
             let end = tokio::select! {
-                read = reads.read_buf(&mut self.arrived), if may_read => match read {
-                    Ok(0) => Some(End::Theirs),
-                    Ok(_) => None,
-                    Err(error) => Some(End::Io(error)),
-                },
+                read = reads.read_buf(&mut self.arrived), if goes_on && self.may_begin() => {
+                    has_spoken = true;
+                    match read {
+                        Ok(0) => Some(End::Theirs),
+                        Ok(_) => None,
+                        Err(error) => Some(End::Io(error)),
+                    }
+                }
                 done = self.under_way.next(), if !self.under_way.is_empty() => self.end(done).err(),
                 written = writes.write_buf(&mut self.unsent), if !self.unsent.is_empty() => written.err().map(|error| {
                     self.is_deaf = true;
                     End::Io(error)
                 }),
-                event = told(&mut self.worker), if over.is_none() && self.unsent.len() < UNWRITTEN => match event {
+                event = told(&mut self.worker, has_room), if hears => match event {
                     Some(event) => {
                         self.unsent.put_slice(&event);
                         None
                     }
-                    None => Some(End::Replaced),
+                    None => {
+                        self.worker = None;
+                        Some(End::Replaced)
+                    }
                 },
-                _ = pings.tick(), if over.is_none() && self.worker.is_some() && self.inner.ping_every.is_some() => {
+                _ = pings.tick(), if goes_on && self.worker.is_some() && self.inner.ping_every.is_some() => {
                     self.ping();
                     None
                 }
-                () = tokio::time::sleep_until(shown_by), if !self.known && over.is_none() => Some(End::Unknown),
-                () = stop.cancelled(), if over.is_none() => Some(End::Told),
-                () = tokio::time::sleep_until(finish_by), if over.as_ref().is_some_and(|end| !matches!(end, End::Theirs)) => {
-                    return over.unwrap_or(End::Told);
+                () = tokio::time::sleep_until(shown_by), if goes_on && !self.known => Some(End::Unknown),
+                () = stopped(&stop, has_spoken), if goes_on => {
+                    // What it wrote before it could know.
+                    while self.arrived.len() < PIPELINE_BYTES && matches!(reads.try_read_buf(&mut self.arrived), Ok(1..)) {
+                        self.arrived.reserve(READ);
+                    }
+                    Some(End::Told)
                 }
+                () = finished(&over, &stop), if !goes_on => return over.map_or(End::Told, |ending| ending.end),
             };
             if self.is_deaf {
                 self.unsent.clear();
@@ -200,8 +220,14 @@ impl Connection {
             if self.unsent.is_empty() && self.unsent.capacity() > UNWRITTEN {
                 self.unsent = BytesMut::new();
             }
-            over = over.or(end);
+            over = over.or(end.map(Ending::now));
         }
+    }
+
+    /// Nothing is left to do for it; the door's end is told of to a worker after all that happened before.
+    fn is_finished(&self, end: &End) -> bool {
+        let is_told = !matches!(end, End::Told) || self.worker.as_ref().is_none_or(Worker::was_told);
+        is_told && self.under_way.is_empty() && self.unsent.is_empty()
     }
 
     /// Takes up what has arrived.
@@ -241,7 +267,7 @@ impl Connection {
     }
 
     fn may_begin(&self) -> bool {
-        self.under_way.len() < PIPELINE && self.under_way_bytes < PIPELINE_BYTES
+        self.under_way.len() < PIPELINE && self.under_way_bytes < PIPELINE_BYTES && self.unsent.len() < MAX_UNREAD
     }
 
     /// May a packet that begins like this arrive at all?
@@ -260,7 +286,9 @@ impl Connection {
     }
 
     fn take_up(&mut self, packet: Packet) -> Result<(), End> {
-        let (command, bytes, share) = (packet.command, packet.ext.len() + packet.body.len(), self.share.take());
+        let (command, share) = (packet.command, self.share.take());
+        // What its answer will weigh is not known yet: a few lists at once.
+        let bytes = packet.ext.len() + packet.body.len() + if command::is_list(command) { PIPELINE_BYTES / 4 } else { 0 };
         if share.is_some() && self.arrived.is_empty() {
             // Its rest would hold the whole.
             self.arrived = BytesMut::new();
@@ -302,7 +330,7 @@ impl Connection {
             self.under_way_bytes -= bytes;
             match outcome {
                 Ok(Outcome::Reply(reply)) => {
-                    self.unsent.put_u32(reply.len() as u32);
+                    self.unsent.put_u32(u32::try_from(reply.len()).map_err(|_| End::Unanswerable)?);
                     self.unsent.put_slice(&reply);
                 }
                 Ok(Outcome::Done) => {}
@@ -318,7 +346,7 @@ impl Connection {
     fn ping(&mut self) {
         let nowhere = SocketAddrV4::new([0; 4].into(), 0);
         let ping = packet::Event {
-            command: super::command::PING,
+            command: PING,
             local: nowhere,
             client: nowhere,
             connection: 0,
@@ -350,12 +378,34 @@ fn prepare(stream: &TcpStream) {
     }
 }
 
-/// Never, where there is no worker.
-async fn told(worker: &mut Option<Worker>) -> Option<Bytes> {
-    match worker {
-        Some(worker) => worker.next().await,
-        None => std::future::pending().await,
+/// The next event, where there is room for one; `None`: another worker of its name came. Never, where there is no worker.
+async fn told(worker: &mut Option<Worker>, has_room: bool) -> Option<Bytes> {
+    let Some(worker) = worker else { return std::future::pending().await };
+    let replaced = worker.replaced();
+    tokio::select! {
+        biased;
+        () = replaced.cancelled() => None,
+        event = worker.next(), if has_room => Some(event),
     }
+}
+
+/// The door closes; who has only just connected may say what it came for.
+async fn stopped(stop: &CancellationToken, has_spoken: bool) {
+    stop.cancelled().await;
+    if !has_spoken {
+        tokio::time::sleep(SPOKEN_WITHIN).await;
+    }
+}
+
+/// What is left to do has had its time. A peer that has said all it wanted may read as long as it likes, while the door is open.
+async fn finished(over: &Option<Ending>, stop: &CancellationToken) {
+    let Some(Ending { end, since }) = over else { return std::future::pending().await };
+    let mut since = *since;
+    if matches!(end, End::Theirs) && !stop.is_cancelled() {
+        stop.cancelled().await;
+        since = Instant::now();
+    }
+    tokio::time::sleep_until(since + FINISHED_WITHIN).await;
 }
 
 fn pings(every: Option<Duration>) -> Interval {

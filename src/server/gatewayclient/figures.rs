@@ -2,6 +2,9 @@
 
 use super::command;
 use metrics::Counter;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 /// Handles made once: a command is counted without a look-up.
 pub struct Figures {
@@ -40,4 +43,12 @@ impl Figures {
     pub fn refused(&self, why: &'static str) {
         metrics::counter!("roomcast_php_refused_total", "why" => why).increment(1);
     }
+}
+
+/// A line of the log a second about strangers: whoever can connect could fill the disk with them otherwise. All are counted.
+pub fn may_say() -> bool {
+    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    static SAID: AtomicU64 = AtomicU64::new(0);
+    let now = BEGAN.elapsed().as_secs() + 1;
+    SAID.swap(now, Ordering::Relaxed) != now
 }

@@ -1,6 +1,7 @@
 //! A line that is said to Register (protocol.md, 2.2 and 2.3).
 
-use serde_json::Value;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 /// Bytes of an address of another gateway.
 const MAX_ADDRESS: usize = 256;
@@ -19,23 +20,34 @@ pub enum Request {
     Nonsense,
 }
 
+/// What counts of a line; the rest is passed over unread, whatever it is. Null counts as missing.
+#[derive(Deserialize)]
+struct Said<'a> {
+    #[serde(borrow, default)]
+    event: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    secret_key: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    address: Option<&'a RawValue>,
+}
+
+fn text(value: &RawValue) -> Option<String> {
+    serde_json::from_str(value.get()).ok()
+}
+
 impl Request {
     /// A line without its end.
     pub fn read(line: &[u8], is_key: impl Fn(&str) -> bool) -> Self {
-        let Ok(said) = serde_json::from_slice::<Value>(line) else { return Self::Nonsense };
-        let event = match said.get("event") {
-            None | Some(Value::Null) => return Self::Nonsense,
-            Some(event) => event.as_str().unwrap_or_default(),
-        };
+        // A list would be read into the fields by their places.
+        let is_object = line.trim_ascii_start().starts_with(b"{");
+        let Some(said) = serde_json::from_slice::<Said>(line).ok().filter(|_| is_object) else { return Self::Nonsense };
+        let Some(event) = said.event else { return Self::Nonsense };
         // A missing key is the empty one; a number is none.
-        let knows_key = match said.get("secret_key") {
-            None | Some(Value::Null) => is_key(""),
-            Some(key) => key.as_str().is_some_and(&is_key),
-        };
-        match event {
-            "gateway_connect" => match said.get("address").and_then(Value::as_str) {
-                Some(address) if knows_key && !matches!(address, "" | "0") && address.len() <= MAX_ADDRESS => {
-                    Self::Gateway { address: address.to_owned() }
+        let knows_key = said.secret_key.map_or_else(|| is_key(""), |key| text(key).is_some_and(|key| is_key(&key)));
+        match text(event).unwrap_or_default().as_str() {
+            "gateway_connect" => match said.address.and_then(text) {
+                Some(address) if knows_key && !matches!(&address[..], "" | "0") && address.len() <= MAX_ADDRESS => {
+                    Self::Gateway { address }
                 }
                 _ => Self::Refused,
             },

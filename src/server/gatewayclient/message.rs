@@ -47,7 +47,8 @@ impl Message {
             Self::Null => Bytes::from_static(b"null"),
         };
         if flag & RAW != 0 {
-            return payload::raw(bytes);
+            // A slow reader's queue holds it, and not the whole packet.
+            return payload::raw(Bytes::copy_from_slice(&bytes));
         }
         let json = || match &self {
             // A page that parses JSON gets what JSON can say of it.

@@ -27,7 +27,7 @@ use places::{Places, Port};
 use register::Register;
 use secret::Secret;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -55,9 +55,10 @@ pub struct Door {
 }
 
 impl Door {
-    /// `here` is the address others call, `gateway_port` the one that browsers do.
+    /// `gateway_port` is the one that browsers call.
     /// With what happens to its connections, which workers are told. `None`: another one listens to this gateway.
-    pub fn new(settings: &Settings, gateway: Gateway, here: SocketAddrV4, gateway_port: u16) -> Option<(Self, Events)> {
+    pub fn new(settings: &Settings, gateway: Gateway, gateway_port: u16) -> Option<(Self, Events)> {
+        let here = settings.lan_addr;
         let happens = gateway.listen()?;
         let secret = Secret::new(&settings.secret_key);
         // As the original does it: on one machine a link does not need to be kept awake.
@@ -88,10 +89,18 @@ impl Door {
     ) -> io::Result<()> {
         let inner = TcpListener::from_std(listeners.inner)?;
         let register = TcpListener::from_std(listeners.register)?;
+        let (attention, over) = (happens.attention(), CancellationToken::new());
         tokio::select! {
             // Until it is dropped with the door.
             () = self.inner.workers.pass_on(&mut happens, self.inner.here, self.gateway_port) => {}
-            () = self.serve_both(&inner, &register, open, closed) => {}
+            () = self.serve_both(&inner, &register, open, &over) => {}
+            // Workers are told of everyone whom the node saw off, and then that it is over.
+            () = async {
+                closed.cancelled().await;
+                attention.is_settled().await;
+                over.cancel();
+                std::future::pending().await
+            } => {}
         }
         Ok(())
     }
@@ -101,17 +110,17 @@ impl Door {
         inner: &TcpListener,
         register: &TcpListener,
         mut open: watch::Receiver<bool>,
-        closed: CancellationToken,
+        closed: &CancellationToken,
     ) {
         while !closed.is_cancelled() {
             let stop = closed.child_token();
             let served = async { tokio::join!(self.serve_inner(inner, &stop), self.serve_register(register, &stop)) };
             let see_off = async {
-                until(&mut open, false, &closed).await;
+                until(&mut open, false, closed).await;
                 stop.cancel();
             };
             tokio::join!(served, see_off);
-            until(&mut open, true, &closed).await;
+            until(&mut open, true, closed).await;
         }
     }
 
@@ -131,6 +140,8 @@ impl Door {
                 }
                 _ = connections.next(), if !connections.is_empty() => {}
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
+                // It was cancelled since it was looked at.
+                else => {}
             }
         }
     }

@@ -8,6 +8,9 @@ use serde::Deserialize;
 /// Bytes of a uid or a group's name; PHP knew no bound.
 pub const MAX_NAME: usize = 4096;
 
+/// Names in one command. All of the inner port waits while they are looked up.
+pub const MAX_NAMES: usize = 100_000;
+
 /// A JSON list, or an object of which the values count.
 #[derive(Deserialize)]
 #[serde(untagged)]

@@ -3,6 +3,7 @@
 //! GatewayClient connects, writes and closes for each call: where many come at once they wait in the system's queue until
 //! there is a place, since what they wrote must be carried out. Only who finds no place for long is hung up on.
 
+use super::figures;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,7 +76,9 @@ impl Places {
 
     fn hang_up(&self, peer: SocketAddr) {
         metrics::counter!("roomcast_php_refused_total", "why" => "connections").increment(1);
-        tracing::warn!(%peer, "gateway.max_inner_connections are open: one more was hung up on");
+        if figures::may_say() {
+            tracing::warn!(%peer, "gateway.max_inner_connections are open: one more was hung up on");
+        }
     }
 }
 

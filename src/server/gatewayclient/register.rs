@@ -1,6 +1,7 @@
 //! GatewayWorker's Register: gateways say where they are, workers and GatewayClient are told where all are (protocol.md, 2). A
 //! line of JSON in; a line of JSON to those who asked, now and whenever the list changes.
 
+use super::figures;
 use super::line::Request;
 use super::packet::MAX_PACKET;
 use super::secret::Secret;
@@ -14,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -26,6 +27,9 @@ const UNREAD: usize = 64;
 const WRITTEN_WITHIN: Duration = Duration::from_secs(30);
 /// Of a line that is no request, this much is said back.
 const MAX_ECHO: usize = 1024;
+/// Bytes of a line, and how many connections at once, of those who have not shown the key.
+const MAX_UNKNOWN: usize = 4096;
+const UNKNOWN: usize = 100;
 /// Bytes of unfinished lines that all connections may hold together.
 const MAX_UNFINISHED: usize = 32 * 1024 * 1024;
 const READ: usize = 4 * 1024;
@@ -38,6 +42,8 @@ struct Shared {
     secret: Secret,
     known: Mutex<Known>,
     unfinished_bytes: AtomicUsize,
+    /// For who pings and does not show the key: the original lets them stay.
+    unknown: Arc<Semaphore>,
 }
 
 /// By connection.
@@ -52,7 +58,13 @@ struct Known {
 
 impl Register {
     pub fn new(here: SocketAddrV4, secret: Secret) -> Self {
-        Self(Arc::new(Shared { here, secret, known: Mutex::default(), unfinished_bytes: AtomicUsize::new(0) }))
+        Self(Arc::new(Shared {
+            here,
+            secret,
+            known: Mutex::default(),
+            unfinished_bytes: AtomicUsize::new(0),
+            unknown: Arc::new(Semaphore::new(UNKNOWN)),
+        }))
     }
 
     pub async fn attend(self, stream: TcpStream, peer: SocketAddr, stop: CancellationToken) {
@@ -92,6 +104,10 @@ struct Guest<'a> {
     address: IpAddr,
     number: u64,
     arrived: BytesMut,
+    /// How far it was looked for the end of a line.
+    looked: usize,
+    has_key: bool,
+    unknown: Option<OwnedSemaphorePermit>,
     /// Of `arrived`, what is counted among all.
     counted: usize,
     told: Option<mpsc::Receiver<Arc<str>>>,
@@ -104,7 +120,18 @@ impl<'a> Guest<'a> {
         let number = known.next;
         known.next += 1;
         drop(known);
-        Self { register, address, number, arrived: BytesMut::new(), counted: 0, told: None, to_say: Vec::new() }
+        Self {
+            register,
+            address,
+            number,
+            arrived: BytesMut::new(),
+            looked: 0,
+            has_key: register.0.secret.is_empty(),
+            unknown: None,
+            counted: 0,
+            told: None,
+            to_say: Vec::new(),
+        }
     }
 
     async fn converse(mut self, mut stream: TcpStream) -> io::Result<()> {
@@ -137,14 +164,16 @@ impl<'a> Guest<'a> {
 
     /// Whether it may go on.
     fn take_lines(&mut self, said: &mut bool) -> bool {
-        while let Some(end) = self.arrived.iter().position(|byte| *byte == b'\n') {
-            let line = self.arrived.split_to(end + 1);
+        while let Some(end) = self.arrived[self.looked..].iter().position(|byte| *byte == b'\n') {
+            let line = self.arrived.split_to(self.looked + end + 1);
+            self.looked = 0;
             let length = line.iter().rposition(|byte| !b"\r\n".contains(byte)).map_or(0, |last| last + 1);
             *said = true;
             if !self.answer(&line[..length]) {
                 return false;
             }
         }
+        self.looked = self.arrived.len();
         true
     }
 
@@ -153,6 +182,7 @@ impl<'a> Guest<'a> {
             Request::Gateway { address } => {
                 tracing::info!(address, "another gateway came to Register");
                 let mut known = self.register.known();
+                (self.has_key, self.unknown) = (true, None);
                 known.workers.shift_remove(&self.number);
                 known.gateways.insert(self.number, address);
                 self.told = None;
@@ -160,15 +190,22 @@ impl<'a> Guest<'a> {
             }
             Request::Worker => {
                 let mut known = self.register.known();
+                (self.has_key, self.unknown) = (true, None);
                 let (to, from) = mpsc::channel(UNREAD);
                 self.to_say.extend_from_slice(self.register.list(&known).as_bytes());
                 known.workers.insert(self.number, to);
                 self.told = Some(from);
             }
-            Request::Ping => {}
+            Request::Ping if self.has_key || self.unknown.is_some() => {}
+            Request::Ping => {
+                self.unknown = self.register.0.unknown.clone().try_acquire_owned().ok();
+                return self.unknown.is_some();
+            }
             Request::Refused => {
                 metrics::counter!("roomcast_php_refused_total", "why" => "register").increment(1);
-                tracing::warn!(peer = %self.address, "Register refused a line: another secret key, or a request it does not know");
+                if figures::may_say() {
+                    tracing::warn!(peer = %self.address, "Register refused a line: another secret key, or a request it does not know");
+                }
                 return false;
             }
             Request::Nonsense => {
@@ -191,7 +228,8 @@ impl<'a> Guest<'a> {
         let all = &self.register.0.unfinished_bytes;
         let (before, now) = (std::mem::replace(&mut self.counted, self.arrived.len()), self.arrived.len());
         all.fetch_sub(before, Ordering::Relaxed);
-        all.fetch_add(now, Ordering::Relaxed) + now <= MAX_UNFINISHED && now <= MAX_PACKET
+        all.fetch_add(now, Ordering::Relaxed) + now <= MAX_UNFINISHED
+            && now <= if self.has_key { MAX_PACKET } else { MAX_UNKNOWN }
     }
 }
 

@@ -10,6 +10,7 @@ use std::net::SocketAddrV4;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio_util::sync::CancellationToken;
 
 /// Bytes that may wait for a worker; what does not fit is dropped and counted (GatewayWorker's sendToWorkerBufferSize).
 const MAX_UNSENT: usize = 10_240_000;
@@ -37,6 +38,7 @@ struct Link {
     clients: usize,
     to: UnboundedSender<Bytes>,
     unsent: Arc<AtomicUsize>,
+    replaced: CancellationToken,
 }
 
 /// A worker's side of its link. It ends when it is dropped, or when another of its name takes its place.
@@ -46,6 +48,7 @@ pub struct Worker {
     number: u64,
     from: UnboundedReceiver<Bytes>,
     unsent: Arc<AtomicUsize>,
+    replaced: CancellationToken,
 }
 
 impl Workers {
@@ -61,11 +64,14 @@ impl Workers {
         let mut table = self.table();
         let number = table.next;
         table.next += 1;
-        // The sender of the one it replaces is dropped: its connection ends.
-        table.links.insert(name.clone(), Link { number, clients: 0, to, unsent: unsent.clone() });
+        let replaced = CancellationToken::new();
+        let link = Link { number, clients: 0, to, unsent: unsent.clone(), replaced: replaced.clone() };
+        if let Some(before) = table.links.insert(name.clone(), link) {
+            before.replaced.cancel();
+        }
         self.note(&table);
         drop(table);
-        Worker { workers: self.clone(), name, number, from, unsent }
+        Worker { workers: self.clone(), name, number, from, unsent, replaced }
     }
 
     /// Passes on what happens, until nothing does any more.
@@ -84,7 +90,9 @@ impl Workers {
         };
         let event = event();
         let bytes = event.len();
-        if link.unsent.fetch_add(bytes, Ordering::Relaxed) + bytes > MAX_UNSENT || link.to.send(event).is_err() {
+        // That a client left is small, comes once, and is what a worker forgets it by: it is always told.
+        let fits = |unsent: usize| is_last || unsent + bytes <= MAX_UNSENT;
+        if !fits(link.unsent.fetch_add(bytes, Ordering::Relaxed)) || link.to.send(event).is_err() {
             link.unsent.fetch_sub(bytes, Ordering::Relaxed);
             metrics::counter!("roomcast_worker_events_dropped_total").increment(1);
         }
@@ -137,11 +145,26 @@ impl Table {
 }
 
 impl Worker {
-    /// The next thing it is told. `None`: another took its place.
-    pub async fn next(&mut self) -> Option<Bytes> {
-        let event = self.from.recv().await?;
-        self.unsent.fetch_sub(event.len(), Ordering::Relaxed);
-        Some(event)
+    /// The next thing it is told.
+    pub async fn next(&mut self) -> Bytes {
+        match self.from.recv().await {
+            Some(event) => {
+                self.unsent.fetch_sub(event.len(), Ordering::Relaxed);
+                event
+            }
+            // Nothing more will come: another has its place.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Cancelled when another of its name comes.
+    pub fn replaced(&self) -> CancellationToken {
+        self.replaced.clone()
+    }
+
+    /// Nothing waits to be told.
+    pub fn was_told(&self) -> bool {
+        self.from.is_empty()
     }
 }
 
@@ -170,7 +193,7 @@ mod tests {
     }
 
     fn heard(worker: &mut Worker) -> Vec<String> {
-        let told = std::iter::from_fn(|| worker.next().now_or_never().flatten());
+        let told = std::iter::from_fn(|| worker.next().now_or_never());
         told.map(|event| String::from_utf8(event.to_vec()).unwrap()).collect()
     }
 
@@ -205,7 +228,8 @@ mod tests {
         let workers = nobody();
         let mut old = workers.join("php:0".into());
         let mut new = workers.join("php:0".into());
-        assert_eq!(old.next().await, None);
+        assert!(old.replaced().is_cancelled() && !new.replaced().is_cancelled());
+        assert!(heard(&mut old).is_empty());
         drop(old);
         tell(&workers, 1, false);
         assert_eq!((heard(&mut new).len(), workers.table().links.len()), (1, 1));

@@ -3,6 +3,7 @@
 use super::asked::Asked;
 use crate::domain::{name::account_key, refusal::Refusal};
 use crate::server::config::{Limits as Settings, Switch};
+use crate::server::gateway::household;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use std::hash::Hash;
@@ -89,17 +90,6 @@ impl Limits {
         self.by_session.sweep();
         self.by_account.sweep();
         self.by_account_and_address.sweep();
-    }
-}
-
-/// An IPv6 network of 64 bits is one household, and one address here.
-pub fn household(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V6(v6) if !v6.is_loopback() => {
-            let [a, b, c, d, ..] = v6.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-        }
-        address => address,
     }
 }
 

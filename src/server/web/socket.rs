@@ -1,7 +1,7 @@
 //! `GET /ws`: the handshake (RFC 6455, 4.2), by hand because what follows is ours: the raw stream goes to the gateway.
 
 use super::asked::{Asked, text_of};
-use super::limits::{Kind, household};
+use super::limits::Kind;
 use super::stream::{Arriving, raw};
 use super::{Site, origin, refusals::Refused};
 use crate::domain::{push::SUBPROTOCOL, refusal::Refusal};
@@ -33,7 +33,7 @@ pub async fn open(State(site): State<Site>, Extension(asked): Extension<Asked>, 
             .into_response();
     };
     let owner = asked.session.as_ref().map(|session| Owner(session.token_hash));
-    let seat = match site.gateway.take_seat(household(asked.address), owner) {
+    let seat = match site.gateway.take_seat(asked.address, owner) {
         Ok(seat) => seat,
         Err(Full::Session | Full::Address) => return Refused(Refusal::TooFast { retry_after_ms: CROWDED_MS }).into_response(),
         Err(Full::Leaving | Full::Node | Full::Handshakes) => return Refused(Refusal::Busy).into_response(),
