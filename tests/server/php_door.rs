@@ -5,6 +5,9 @@ use crate::vectors::packet::{Packet, command, shown};
 use crate::vectors::peers::{OFFLINE, Wire, is_anyone_online};
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::Message as Frame;
 
@@ -345,4 +348,107 @@ async fn what_php_does_is_counted() {
     ] {
         assert!(figures.contains(line), "{line} is not in\n{figures}");
     }
+}
+
+/// Those who stay with the old process hear what PHP pushes all the while, whichever process takes the call.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_that_php_pushes_is_lost_in_a_reload() {
+    let server = Server::with(&["limits.per_ip=off", "web.drain_slowly_ms=20000"]);
+    let mut sockets = Vec::new();
+    // More than leave at once.
+    for _ in 0..300 {
+        sockets.push(server.visitor().open(None).await);
+    }
+    let (inner, reloaded) = (server.inner, Arc::new(AtomicBool::new(false)));
+    let (pushing, done) = (Arc::new(AtomicUsize::new(0)), reloaded.clone());
+    let pushed = pushing.clone();
+    let pusher = tokio::spawn(async move {
+        let mut after = 0;
+        // And some more, at the new one.
+        while after < 50 {
+            let number = pushed.fetch_add(1, Ordering::Relaxed);
+            let mut php = Wire::to(inner.into()).await;
+            php.send(&packet(command::SEND_TO_ALL, 0, b"", number.to_string().as_bytes())).await;
+            php.half_close().await;
+            assert_eq!(php.rest_of("a push").await, b"");
+            after += usize::from(done.load(Ordering::Relaxed));
+        }
+    });
+    let data = server.data.path().join("data");
+    let reload = tokio::task::spawn_blocking(move || binary().arg("--data-dir").arg(data).arg("reload").output().unwrap());
+    assert!(reload.await.unwrap().status.success());
+    reloaded.store(true, Ordering::Relaxed);
+    pusher.await.unwrap();
+    let mut longest = 0;
+    for socket in &mut sockets {
+        let mut heard = Vec::new();
+        while let Some(Ok(frame)) = socket.stream.next().await {
+            match frame {
+                Frame::Text(text) => heard.push(text.parse::<usize>().unwrap()),
+                Frame::Close(_) => break,
+                _ => {}
+            }
+        }
+        heard.sort();
+        assert!(heard.iter().enumerate().all(|(at, number)| at == *number), "{heard:?}");
+        longest = longest.max(heard.len());
+    }
+    assert_eq!(longest, pushing.load(Ordering::Relaxed), "who left last heard everything");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_is_told_of_everyone_whom_a_stop_sees_off() {
+    let mut server = Server::with(&["limits.per_ip=off", "gateway.max_per_address=1000"]);
+    let mut hears = worker(&server, "Biz:0").await;
+    let mut clients = Vec::new();
+    let mut here = BTreeSet::new();
+    for _ in 0..200 {
+        let client = server.visitor().open(None).await;
+        came(&mut hears, &client).await;
+        here.insert(connection(&client));
+        clients.push(client);
+    }
+    // Answers that nobody reads, from who has said all, hold nothing up.
+    let mut deaf = Wire::to(server.inner.into()).await;
+    deaf.send(&packet(SET_SESSION, connection(&clients[0]), &vec![b'x'; 1_000_000], b"")).await;
+    deaf.send(&packet(command::ALL_SESSIONS, 0, b"", b"").repeat(20)).await;
+    deaf.half_close().await;
+    server.signal(libc::SIGTERM);
+    let reading = tokio::spawn(async move {
+        for client in &mut clients {
+            client.close_code().await;
+        }
+    });
+    while !here.is_empty() {
+        let left = event(&mut hears).await;
+        assert!(left.0 == command::ON_CLOSE && here.remove(&left.1), "{left:?}, {} are left", here.len());
+    }
+    assert_eq!(hears.rest_of("the worker").await, b"");
+    reading.await.unwrap();
+    assert!(server.ended().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_is_told_where_a_client_is() {
+    let server = Server::with(&["web.trusted_proxies=127.0.0.1/32"]);
+    let mut hears = worker(&server, "Biz:0").await;
+    let mut client = Wire::to(server.address().parse().unwrap()).await;
+    let handshake = "GET /ws?room=1&tags[]=a HTTP/1.1\r\nHost: chat.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-Forwarded-For: 2001:db8::5:6\r\n\
+        Cookie: sid=42; roomcast_session=secret; lang=zh\r\n\r\n";
+    client.send(handshake.as_bytes()).await;
+    client.until(b"\"}").await;
+    assert_eq!(event(&mut hears).await.0, command::ON_CONNECT);
+    let (told, _, described) = event(&mut hears).await;
+    assert_eq!(told, command::ON_WEBSOCKET_CONNECT);
+    for part in [
+        "s:3:\"get\";a:2:{s:4:\"room\";s:1:\"1\";s:4:\"tags\";a:1:{i:0;s:1:\"a\";}}",
+        "s:11:\"SERVER_NAME\";s:12:\"chat.example\";",
+        "s:11:\"REMOTE_ADDR\";s:13:\"2001:db8::5:6\";",
+        // But for our own.
+        "s:6:\"cookie\";a:2:{s:3:\"sid\";s:2:\"42\";s:4:\"lang\";s:2:\"zh\";}",
+    ] {
+        assert!(described.contains(part), "{part} is not in {described}");
+    }
+    assert!(!described.contains("secret"), "{described}");
 }
