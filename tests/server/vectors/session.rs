@@ -103,7 +103,9 @@ impl Session {
             ("probe_register_gateway_ok", _) => self.gateway_comes_and_goes(vector).await,
             (name, _) if name.starts_with("probe_register_") => self.ask_register(vector).await,
             (name, _) if name.starts_with("wsport_") => self.open_public_port(vector).await,
-            _ if vector.request.is_empty() => {}
+            (name, _) if vector.request.is_empty() => {
+                assert!(vector.response.is_empty() && vector.clients.is_empty(), "{name}: something came of nothing");
+            }
             _ => self.ask_gateway(vector).await,
         }
         for exchange in &vector.register {
