@@ -190,6 +190,13 @@ fn listeners_for_php(
         return Ok(None);
     }
     let GatewaySettings { lan_addr, lan_listen, register_addr, .. } = settings;
+    if lan_addr.ip().is_unspecified() {
+        tracing::warn!(
+            "gateway.lan_addr is told to PHP, which cannot call {}: say this machine's address there, and where to listen in \
+             gateway.lan_listen",
+            lan_addr.ip()
+        );
+    }
     let [inner, register] = inherited;
     let opened = listener_at(lan_listen.unwrap_or(SocketAddr::V4(*lan_addr)), inner)
         .and_then(|inner| Ok(Listeners { inner, register: listener_at(*register_addr, register)? }));

@@ -309,3 +309,20 @@ async fn what_came_with_the_handshake_is_not_lost() {
         stream.get_mut().shutdown().await.unwrap();
     }
 }
+
+#[tokio::test]
+async fn shards_take_connections_in_turns_whatever_is_done_between() {
+    let gateway = gateway(Settings { shards: 4, ..Settings::default() });
+    let listener = TcpListener::bind((HERE, 0)).await.unwrap();
+    let mut clients = Vec::new();
+    for number in 0..40 {
+        let client = connect(&gateway, &listener, Dialect::V1).await;
+        assert!(gateway.bind_uid(client.id, Uid::new(number.to_string())).await);
+        clients.push(client);
+    }
+    let connections: Vec<_> = gateway.shard_lines().await.iter().map(|line| line.connections).collect();
+    assert_eq!(connections, [10; 4]);
+    // And listings are in the order they came, over all of them.
+    let came: Vec<_> = clients.iter().map(|client| client.id).collect();
+    assert_eq!(gateway.client_ids(Selection::All).await, came);
+}

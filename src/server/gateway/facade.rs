@@ -18,7 +18,7 @@ use crate::server::config::Gateway as Settings;
 use std::hash::RandomState;
 use std::io;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -43,6 +43,8 @@ struct Shared {
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Bytes that may wait for the shards, all together: whoever posts more waits.
     room: Arc<Semaphore>,
+    /// The shard that takes the next connection, in turns.
+    next: AtomicUsize,
     /// What the next thing to happen is numbered.
     ordinals: AtomicU32,
     /// To the process that handed over to this one, while it has people.
@@ -106,6 +108,7 @@ impl Gateway {
             shards,
             threads: Mutex::new(threads),
             room: Arc::new(Semaphore::new(settings.command_bytes.max(COMMAND_BYTES))),
+            next: AtomicUsize::new(0),
             ordinals: AtomicU32::new(0),
             ears,
             events: Mutex::new(Some(events)),
@@ -124,7 +127,7 @@ impl Gateway {
     /// Takes a stream whose handshake is done, tells it who it is, and serves it until it ends.
     pub async fn connect(&self, raw: Raw, arrival: Arrival) {
         let since = self.ordinal();
-        let shard = since.0 as usize % self.0.shards.len();
+        let shard = self.0.next.fetch_add(1, Ordering::Relaxed) % self.0.shards.len();
         let room = self.room(COMMAND_BYTES).await;
         self.0.shards[shard].post(Command::Open(Box::new(Opening { raw, arrival, since })));
         drop(room);
