@@ -40,6 +40,8 @@ type Outcome = Result<(), Box<dyn Error>>;
 const FIRST_TITLE: &str = "直播间 1 · Room 1";
 /// The floors below the door close within this after it; together under the 8 s that an operator waits.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+/// PHP's door closes when everyone was seen off, since its workers are told of that.
+const DOOR_CLOSES_WITHIN: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
     let line = Line::parse();
@@ -161,8 +163,10 @@ async fn serve(mut config: Config) -> Outcome {
     store.close().await;
     closed.cancel();
     let _ = control.await;
-    if let Some(door) = door {
-        let _ = door.await;
+    if let Some(door) = door
+        && tokio::time::timeout(DOOR_CLOSES_WITHIN, door).await.is_err()
+    {
+        tracing::warn!("some of PHP's connections were cut off: they took what they had asked for too slowly");
     }
     tracing::info!("closed");
     Ok(())
@@ -171,14 +175,6 @@ async fn serve(mut config: Config) -> Outcome {
 /// Whoever started us may have stopped listening: that is no reason not to serve.
 fn say(words: std::fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stdout(), "{words}");
-}
-
-/// The same where the address counts: it is told to others, and may have been changed.
-fn listener_at(address: SocketAddr, inherited: Option<std::net::TcpListener>) -> Result<std::net::TcpListener, Box<dyn Error>> {
-    let is_meant = |listener: &std::net::TcpListener| {
-        listener.local_addr().is_ok_and(|has| has.ip() == address.ip() && [has.port(), 0].contains(&address.port()))
-    };
-    listener(address, inherited.filter(is_meant))
 }
 
 /// Where PHP comes in. A second node on a machine, which was not told other addresses, goes without.
@@ -232,6 +228,14 @@ fn listener(address: SocketAddr, inherited: Option<std::net::TcpListener>) -> Re
     };
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+/// The same where the address counts: it is told to others, and may have been changed.
+fn listener_at(address: SocketAddr, inherited: Option<std::net::TcpListener>) -> Result<std::net::TcpListener, Box<dyn Error>> {
+    let is_meant = |listener: &std::net::TcpListener| {
+        listener.local_addr().is_ok_and(|has| has.ip() == address.ip() && [has.port(), 0].contains(&address.port()))
+    };
+    listener(address, inherited.filter(is_meant))
 }
 
 /// SIGTERM or SIGINT; caught from here on, not only when it is awaited.

@@ -40,7 +40,7 @@ const SHOWN_WITHIN: Duration = Duration::from_secs(10);
 /// Who connected and has said nothing when the door closes has this long.
 const SPOKEN_WITHIN: Duration = Duration::from_millis(500);
 /// What was begun when a connection is ended has this long.
-const FINISHED_WITHIN: Duration = Duration::from_secs(5);
+const FINISHED_WITHIN: Duration = Duration::from_secs(2);
 /// What was sent and is not taken for this long ends a connection.
 const TAKEN_WITHIN: Duration = Duration::from_secs(60);
 /// Until the key was shown, nothing longer is read.
