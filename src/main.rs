@@ -5,6 +5,7 @@ mod command;
 
 use clap::Parser;
 use command::{Command, Line};
+use futures_util::TryFutureExt;
 use roomcast::app::{App, shell};
 use roomcast::domain::room::FIRST_ROOM;
 use roomcast::server::{
@@ -153,7 +154,8 @@ async fn serve(mut config: Config) -> Outcome {
     // From here on what is pushed is handed on to those who are still with the process before this one.
     let door = for_php.and_then(|listeners| {
         let (door, happens) = Door::new(&site.config.gateway, site.gateway.clone(), address.port())?;
-        Some(tokio::spawn(door.serve(happens, listeners, is_open, closed.clone())))
+        let served = door.serve(happens, listeners, is_open, closed.clone());
+        Some(tokio::spawn(served.inspect_err(|error| tracing::error!(%error, "PHP's door could not open"))))
     });
     let served = web::serve(TcpListener::from_std(listener)?, site, router, to_do).await;
     if served.unfinished {

@@ -50,6 +50,11 @@ fn odd_bytes_are_read_or_refused_at_a_cost_in_proportion() {
     // And what is.
     let many = (0..20_000).map(|n| format!("i:{};N;", n * 7 % 20_011)).collect::<String>();
     check(format!("a:20000:{{{many}}}").as_bytes(), unserialize::check);
+    // A long value under many names, and an update for each of them.
+    let names: String = (1..500).map(|n| format!("i:{n};R:2;")).collect();
+    let updates: String = (0..500).map(|n| format!("i:{n};a:1:{{i:0;N;}}")).collect();
+    let before = format!("a:500:{{i:0;a:1:{{s:1:\"x\";s:9000:\"{}\";}}{names}}}", "x".repeat(9000));
+    check(format!("{before}a:500:{{{updates}}}").as_bytes(), unserialize::check);
     let deep = "a:1:{i:0;".repeat(100_000);
     check(deep.as_bytes(), unserialize::check);
 }

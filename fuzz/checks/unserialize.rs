@@ -6,6 +6,7 @@
 mod php;
 
 const MAX_JSON: usize = 16 * 1024;
+const MAX_MERGED: usize = 16 * 1024;
 
 pub fn check(bytes: &[u8]) {
     let Ok(document) = php::Document::read(bytes) else { return };
@@ -13,9 +14,19 @@ pub fn check(bytes: &[u8]) {
         let value = serde_json::from_str(&json).expect("what is written is JSON");
         php::from_json(&value, &mut php::Writer::default());
     }
-    if let Ok(once) = php::replace_recursive(bytes, b"a:0:{}") {
-        let again = php::replace_recursive(&once, b"a:0:{}").expect("what is written can be read");
+    if let Ok(once) = merged(bytes, b"a:0:{}") {
+        let again = merged(&once, b"a:0:{}").expect("what is written can be read");
         assert_eq!(once, again);
     }
-    let _ = php::replace_recursive(bytes, bytes);
+    let _ = merged(bytes, bytes);
+    // Reading ends with the first value: another may follow it.
+    for at in bytes.windows(2).enumerate().filter(|(_, two)| *two == b"}a").map(|(at, _)| at + 1).take(4) {
+        let _ = merged(bytes, &bytes[at..]);
+    }
+}
+
+fn merged(before: &[u8], update: &[u8]) -> Result<Vec<u8>, php::NotMerged> {
+    let merged = php::replace_recursive(before, update, MAX_MERGED)?;
+    assert!(merged.len() <= MAX_MERGED);
+    Ok(merged)
 }

@@ -77,7 +77,9 @@ pub enum ConfigError {
          that PHP's GatewayClient is given as $secretKey, or gateway.php = \"off\""
     )]
     KeylessInPublic(SocketAddr),
-    #[error("gateway.secret_key holds `\"` or `\\`: PHP pastes it into JSON as it is, and could not say it")]
+    #[error(
+        "gateway.secret_key holds `\"`, `\\` or a control character (a line end?): PHP pastes it into JSON as it is, and could not say it"
+    )]
     UnspeakableKey,
     #[error("gateway.ping_every_ms, pong_within_ms and slow_after_ms are {MIN_WAIT_MS} at least")]
     TooShort,
@@ -148,7 +150,7 @@ impl Config {
                 return Err(ConfigError::KeylessInPublic(public));
             }
         }
-        if secret_key.contains(['"', '\\']) {
+        if secret_key.contains(|c: char| matches!(c, '"' | '\\') || c.is_control()) {
             return Err(ConfigError::UnspeakableKey);
         }
         if self.limits.per_ip == Switch::Off {

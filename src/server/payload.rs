@@ -16,10 +16,12 @@ struct HasType {
 /// `json` writes.
 pub fn publication(payload: &[u8], json: impl FnOnce() -> String) -> Publication {
     let plain = Frame::text(payload);
-    if payload.trim_ascii_start().starts_with(b"{") && serde_json::from_slice::<HasType>(payload).is_ok() {
+    // What is passed over in JSON is not looked at, and a text frame that is no UTF-8 ends a page's connection.
+    let is_push = |text: &str| text.trim_ascii_start().starts_with('{') && serde_json::from_str::<HasType>(text).is_ok();
+    if std::str::from_utf8(payload).is_ok_and(is_push) {
         return Publication::both(plain);
     }
-    let wrapped = format!(r#"{{"data":{},"type":"data"}}"#, json());
+    let wrapped = format!(r#"{{"type":"data","data":{}}}"#, json());
     Publication { plain: Some(plain), v1: Some(Frame::text(wrapped.as_bytes())) }
 }
 
@@ -41,11 +43,12 @@ mod tests {
 
     #[test]
     fn the_two_forms_of_a_payload() {
-        check(b"hello", r#"{"data":7,"type":"data"}"#);
+        check(b"hello", r#"{"type":"data","data":7}"#);
         check(br#" {"type":"x","a":1}"#, r#" {"type":"x","a":1}"#);
-        check(br#"{"type":1}"#, r#"{"data":7,"type":"data"}"#);
-        check(b"{broken", r#"{"data":7,"type":"data"}"#);
-        check(b"\xff", r#"{"data":7,"type":"data"}"#);
+        check(br#"{"type":1}"#, r#"{"type":"data","data":7}"#);
+        check(b"{\"type\":\"x\",\"a\":\"\xff\"}", r#"{"type":"data","data":7}"#);
+        check(b"{broken", r#"{"type":"data","data":7}"#);
+        check(b"\xff", r#"{"type":"data","data":7}"#);
         assert_eq!(&raw(Bytes::from_static(b"\x81\x02hi")).unwrap().plain.unwrap().bytes[..], b"\x81\x02hi");
         assert!(raw(Bytes::new()).is_none());
     }

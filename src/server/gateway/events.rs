@@ -17,7 +17,7 @@ const SETTLES: u32 = 200;
 const EVENT_BYTES: usize = 256;
 
 #[derive(Debug)]
-pub struct Event {
+pub struct ConnectionEvent {
     pub client: ClientId,
     pub address: IpAddr,
     pub port: u16,
@@ -46,13 +46,13 @@ pub struct Handshake {
 pub struct Ears {
     wanted: AtomicBool,
     waiting_bytes: AtomicUsize,
-    to: UnboundedSender<Event>,
+    to: UnboundedSender<ConnectionEvent>,
 }
 
 /// The listener's side.
 pub struct Events {
     ears: Arc<Ears>,
-    from: UnboundedReceiver<Event>,
+    from: UnboundedReceiver<ConnectionEvent>,
 }
 
 pub fn ears() -> (Arc<Ears>, Events) {
@@ -66,9 +66,10 @@ impl Ears {
         self.wanted.load(Ordering::Relaxed)
     }
 
-    pub fn tell(&self, event: Event) {
+    pub fn tell(&self, event: ConnectionEvent) {
         let bytes = event.weight();
-        // Whoever left is small, comes once, and is what the listener forgets a client by: it is always told.
+        // That someone left comes once, is what the listener forgets a client by, and holds nothing the connection did not
+        // hold before: it is always told.
         let fits = |waiting: usize| waiting + bytes <= MAX_WAITING || matches!(event.what, Happening::Left);
         if !fits(self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed)) || self.to.send(event).is_err() {
             self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
@@ -104,14 +105,14 @@ impl Events {
     }
 
     /// In the order they happened to each client.
-    pub async fn next(&mut self) -> Option<Event> {
+    pub async fn next(&mut self) -> Option<ConnectionEvent> {
         let event = self.from.recv().await?;
         self.ears.waiting_bytes.fetch_sub(event.weight(), Ordering::Relaxed);
         Some(event)
     }
 }
 
-impl Event {
+impl ConnectionEvent {
     fn weight(&self) -> usize {
         let what = match &self.what {
             Happening::Came(Some(handshake)) => {
@@ -132,7 +133,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_waits_for_a_listener_that_does_not_listen() {
         let (ears, mut events) = ears();
-        let said = |len| Event {
+        let said = |len| ConnectionEvent {
             client: "7f0000010b5400000001".parse().unwrap(),
             address: [127, 0, 0, 1].into(),
             port: 1,

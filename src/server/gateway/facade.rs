@@ -1,9 +1,9 @@
 //! The gateway as the other floors see it: GatewayWorker's verbs. What changes or asks goes to the shard that owns the
 //! connection, or to all; what is pushed goes to each shard once.
 
+use super::client_ids::ClientIds;
 use super::connection::Arrival;
 use super::events::{self, Ears, Events};
-use super::names::Names;
 use super::publish::Publish;
 use super::reactor::{Command, Handle, Opening};
 use super::registry::Slot;
@@ -37,7 +37,7 @@ pub struct Gateway(Arc<Shared>);
 
 struct Shared {
     settings: Arc<Settings>,
-    names: Names,
+    ids: ClientIds,
     seats: Arc<Seats>,
     shards: Vec<Handle>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -98,12 +98,12 @@ impl Gateway {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             shards => shards,
         };
-        let (names, settings) = (Names::new(settings.lan_addr, shards), Arc::new(settings));
+        let (ids, settings) = (ClientIds::new(settings.lan_addr, shards), Arc::new(settings));
         let (ears, events) = events::ears();
-        let started = (0..shards).map(|index| Handle::start(index, settings.clone(), names, ears.clone()));
+        let started = (0..shards).map(|index| Handle::start(index, settings.clone(), ids, ears.clone()));
         let (shards, threads) = started.collect::<io::Result<(Vec<_>, Vec<_>)>>()?;
         Ok(Self(Arc::new(Shared {
-            names,
+            ids,
             seats: Arc::new(Seats::new(&settings)),
             shards,
             threads: Mutex::new(threads),
@@ -187,8 +187,8 @@ impl Gateway {
             // A name once, and only names of this node.
             clients.sort_unstable_by_key(|client| client.connection);
             clients.dedup();
-            clients.retain(|client| self.0.names.shard(*client).is_some());
-            shards.retain(|shard| clients.iter().any(|client| self.0.names.shard(*client) == Some(*shard)));
+            clients.retain(|client| self.0.ids.shard(*client).is_some());
+            shards.retain(|shard| clients.iter().any(|client| self.0.ids.shard(*client) == Some(*shard)));
         }
         let room = self.room(COMMAND_BYTES + publication.weight() + target.weight() + except.weight()).await;
         let (publish, report) = Publish::new(target, except, publication, shards.len(), room);
@@ -387,7 +387,7 @@ impl Gateway {
         client: ClientId,
         act: impl FnOnce(&mut Shard<Socket>, Slot, Instant) -> T + Send + 'static,
     ) -> Option<T> {
-        let shard = self.0.names.shard(client)?;
+        let shard = self.0.ids.shard(client)?;
         let found = self.ask(shard, bytes, move |shard, now| {
             let slot = shard.registry.slot_of(client.connection)?;
             Some(act(shard, slot, now))

@@ -4,6 +4,7 @@
 //! The node's threads share a [`mailbox`] with each [`shard`], and nothing else: a shard owns its connections outright. A
 //! publish is encoded once and posted once to each shard ([`publish`]), which writes it to its readers itself ([`round`]).
 
+mod client_ids;
 mod connection;
 mod events;
 mod facade;
@@ -11,7 +12,6 @@ mod figures;
 mod frame;
 mod incoming;
 mod mailbox;
-mod names;
 mod outbox;
 mod publish;
 mod queries;
@@ -28,12 +28,12 @@ mod stream;
 mod sync;
 
 pub use connection::Arrival;
-pub use events::{Attention, Event as ConnectionEvent, Events, Handshake, Happening};
+pub use events::{Attention, ConnectionEvent, Events, Handshake, Happening};
 pub use facade::{Gateway, Kick};
 pub use figures::Counted;
 pub use frame::{Frame, Position, Publication};
 pub use incoming::{Bounds, Event, Incoming};
-pub use publish::{Delivered, Except, Target};
+pub use publish::{Delivered, Except, MAX_REPEATS, Target, is_repetitive};
 pub use queries::{ConnectionLine, Selection, ShardLine};
 pub use registry::Member;
 pub use relay::Relayed;

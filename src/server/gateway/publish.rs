@@ -1,12 +1,13 @@
 //! One publish on its way: to whom, what, and what became of it. Every shard gets the same one; when the last has queued it,
 //! the publisher is told; when the last has written it, how long it took is noted.
 
+use super::client_ids::ClientIds;
 use super::frame::Publication;
-use super::names::Names;
 use super::registry::Slot;
 use super::{Group, Uid, registry::Registry};
 use crate::domain::id::ClientId;
 use std::collections::HashSet;
+use std::hash::Hash;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
@@ -20,6 +21,14 @@ pub enum Target {
     Clients(Vec<ClientId>),
     Uids(Vec<Uid>),
     Groups(Vec<Group>),
+}
+
+/// How often names may stand in one list again: each time their people are sent the same once more.
+pub const MAX_REPEATS: usize = 1000;
+
+/// More often than that?
+pub fn is_repetitive<T: Hash + Eq>(names: &[T]) -> bool {
+    names.len() > MAX_REPEATS && names.len() - names.iter().collect::<HashSet<_>>().len() > MAX_REPEATS
 }
 
 /// Who is left out of it.
@@ -90,7 +99,7 @@ impl Publish {
     }
 
     /// Its receivers on one shard, by slot.
-    pub fn receivers<'a>(&'a self, registry: &'a Registry, names: Names) -> Box<dyn Iterator<Item = Slot> + 'a> {
+    pub fn receivers<'a>(&'a self, registry: &'a Registry, ids: ClientIds) -> Box<dyn Iterator<Item = Slot> + 'a> {
         let all: Box<dyn Iterator<Item = Slot>> = match &self.target {
             Target::All => Box::new(registry.all()),
             Target::Clients(clients) => Box::new(clients.iter().filter_map(|client| registry.slot_of(client.connection))),
@@ -100,9 +109,8 @@ impl Publish {
         if self.except.clients.is_empty() && self.except.uids.is_empty() {
             return all;
         }
-        let is_meant = move |slot: &Slot| {
-            registry.get(*slot).is_some_and(|member| !self.except.covers(names.name(member.id()), member.uid()))
-        };
+        let is_meant =
+            move |slot: &Slot| registry.get(*slot).is_some_and(|member| !self.except.covers(ids.name(member.id()), member.uid()));
         Box::new(all.filter(is_meant))
     }
 }

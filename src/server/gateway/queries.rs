@@ -8,9 +8,10 @@ use super::shard::Shard;
 use super::stream::Socket;
 use super::{Dialect, Group, Ordinal, Uid};
 use crate::domain::id::ClientId;
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::hash::Hash;
 use std::net::IpAddr;
 
 /// Which connections; each is counted once, however often it is named.
@@ -22,6 +23,21 @@ pub enum Selection {
     /// Connections of any of these people.
     Uids(Vec<Uid>),
     Clients(Vec<ClientId>),
+}
+
+impl Selection {
+    /// No name twice: each brings all who have it.
+    fn each_once(self) -> Self {
+        fn once<T: Hash + Eq>(names: Vec<T>) -> Vec<T> {
+            names.into_iter().collect::<IndexSet<_>>().into_iter().collect()
+        }
+        match self {
+            Self::All => Self::All,
+            Self::Groups(groups) => Self::Groups(once(groups)),
+            Self::Uids(uids) => Self::Uids(once(uids)),
+            Self::Clients(clients) => Self::Clients(once(clients)),
+        }
+    }
 }
 
 /// A line of `roomcast connections`.
@@ -55,7 +71,7 @@ impl Gateway {
         selection: Selection,
         pick: impl Fn(ClientId, Member<'_>) -> T + Clone + Send + 'static,
     ) -> Vec<T> {
-        let now = self.ordinal();
+        let (now, selection) = (self.ordinal(), selection.each_once());
         let found = self.all(move |shard, _| {
             let pick = |(rank, slot)| Some((rank, pick(shard.client_id(slot)?, shard.registry.get(slot)?)));
             ranked(shard, &selection, now).into_iter().filter_map(pick).collect::<Vec<_>>()
@@ -79,6 +95,7 @@ impl Gateway {
     }
 
     pub async fn client_count(&self, selection: Selection) -> usize {
+        let selection = selection.each_once();
         self.sum(move |shard, _| match &selection {
             Selection::All => shard.registry.len(),
             selection => slots(shard, selection).len(),
@@ -86,9 +103,9 @@ impl Gateway {
         .await
     }
 
-    /// Each asked uid with its connections, none if it is offline.
-    pub async fn client_ids_by_uid(&self, uids: Vec<Uid>) -> BTreeMap<Uid, Vec<ClientId>> {
-        let mut found: BTreeMap<_, _> = uids.iter().map(|uid| (uid.clone(), Vec::new())).collect();
+    /// Each asked uid with its connections, none if it is offline; in the order in which they were asked.
+    pub async fn client_ids_by_uid(&self, uids: Vec<Uid>) -> IndexMap<Uid, Vec<ClientId>> {
+        let mut found: IndexMap<_, _> = uids.iter().map(|uid| (uid.clone(), Vec::new())).collect();
         for (id, uid) in self.select(Selection::Uids(uids), |id, member| (id, member.uid().cloned())).await {
             if let Some(clients) = uid.and_then(|uid| found.get_mut(&uid)) {
                 clients.push(id);
@@ -103,6 +120,7 @@ impl Gateway {
 
     /// The distinct people among them; connections without uid are left out.
     pub async fn uids(&self, selection: Selection) -> BTreeSet<Uid> {
+        let selection = selection.each_once();
         let uids = self.all(move |shard, _| {
             let uid = |slot| shard.registry.get(slot).and_then(|member| member.uid().cloned());
             slots(shard, &selection).into_iter().filter_map(uid).collect::<HashSet<_>>()

@@ -1,10 +1,10 @@
 //! A shard's thread: waits for its sockets, its mailbox and its clock, and lets the [`Shard`] do the rest.
 
 use super::Ordinal;
+use super::client_ids::ClientIds;
 use super::connection::Arrival;
 use super::events::Ears;
 use super::mailbox::{Mailbox, Posted};
-use super::names::Names;
 use super::publish::Publish;
 use super::shard::Shard;
 use super::stream::{Raw, Socket};
@@ -48,11 +48,11 @@ pub struct Handle {
 }
 
 impl Handle {
-    pub fn start(index: usize, settings: Arc<Settings>, names: Names, ears: Arc<Ears>) -> io::Result<(Self, JoinHandle<()>)> {
+    pub fn start(index: usize, settings: Arc<Settings>, ids: ClientIds, ears: Arc<Ears>) -> io::Result<(Self, JoinHandle<()>)> {
         let poll = Poll::new()?;
         let bell = Waker::new(poll.registry(), BELL)?;
         let mailbox = Arc::new(Mailbox::new());
-        let reactor = Reactor { poll, mailbox: mailbox.clone(), settings, names, ears, index };
+        let reactor = Reactor { poll, mailbox: mailbox.clone(), settings, ids, ears, index };
         let thread = std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || reactor.run())?;
         Ok((Self { mailbox, bell }, thread))
     }
@@ -72,7 +72,7 @@ struct Reactor {
     poll: Poll,
     mailbox: Arc<Mailbox<Command>>,
     settings: Arc<Settings>,
-    names: Names,
+    ids: ClientIds,
     ears: Arc<Ears>,
     index: usize,
 }
@@ -95,7 +95,7 @@ impl Reactor {
 
     /// Until it is told to stop.
     fn serve(&mut self) -> io::Result<()> {
-        let mut shard = Shard::new(self.index, self.names, self.settings.clone(), self.ears.clone(), Instant::now());
+        let mut shard = Shard::new(self.index, self.ids, self.settings.clone(), self.ears.clone(), Instant::now());
         let mut events = Events::with_capacity(EVENTS);
         let mut commands = Vec::new();
         loop {

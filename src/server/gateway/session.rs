@@ -4,17 +4,18 @@
 use crate::server::php::{self, Document};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// Bytes of a session's JSON at most: it is kept for every connection, and asked for of all at once.
 pub const MAX_SESSION_BYTES: usize = 16 * 1024;
-/// The same of PHP's, which knew no bound: whoever has more does not notice for long.
+/// The same of PHP's. GatewayWorker knew no bound: what is longer is not kept, and counted.
 pub const MAX_PHP_SESSION_BYTES: usize = 1024 * 1024;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Session {
-    Json(Box<str>),
+    Json(Arc<str>),
     /// Never empty. Kept as it came, whether or not it can be read.
-    Php(Box<[u8]>),
+    Php(Arc<[u8]>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
@@ -90,8 +91,8 @@ impl Session {
                 Self::new(&value)
             }
             (Some(before), update) => {
-                let merged = php::replace_recursive(&before.to_php(), &update.to_php())?;
-                Ok(Self::php(&merged)?.unwrap_or_else(|| update.clone()))
+                let merged = php::replace_recursive(&before.to_php(), &update.to_php(), MAX_PHP_SESSION_BYTES)?;
+                Ok(Self::Php(merged.into()))
             }
         }
     }
@@ -165,8 +166,9 @@ mod tests {
         let php = |text: &str| Session::php(text.as_bytes()).unwrap().unwrap();
         let json = |value: Value| Session::new(&value).unwrap();
         let kept = php("a:2:{s:1:\"n\";i:7;s:1:\"l\";a:2:{i:0;s:1:\"x\";i:1;d:1.5;}}");
+        // In its order, too.
         assert_eq!(kept.to_value(), json!({"n": 7, "l": ["x", 1.5]}));
-        assert_eq!(json(kept.to_value()).to_php(), php("a:2:{s:1:\"l\";a:2:{i:0;s:1:\"x\";i:1;d:1.5;}s:1:\"n\";i:7;}").to_php());
+        assert_eq!(json(kept.to_value()).to_php(), kept.to_php());
         assert_eq!(Session::merged(Some(&kept), &json(json!({"n": 8}))).unwrap().to_value(), json!({"n": 8, "l": ["x", 1.5]}));
         let merged = Session::merged(Some(&json(json!({"a": {}}))), &php("a:1:{s:1:\"b\";i:1;}")).unwrap();
         assert_eq!(merged, php("a:2:{s:1:\"a\";a:0:{}s:1:\"b\";i:1;}"));

@@ -1,10 +1,10 @@
 //! One thread's connections, and everything that happens to them. No locks and no waiting: the [`super::reactor`] says what
 //! came in and what time it is, so a test can do the same.
 
+use super::client_ids::ClientIds;
 use super::connection::{Arrival, Connection, Heard, Read};
-use super::events::{Ears, Event, Happening};
+use super::events::{ConnectionEvent, Ears, Happening};
 use super::figures::Figures;
-use super::names::Names;
 use super::outbox::Queued;
 use super::publish::{Delivered, Publish};
 use super::registry::{Registry, Slot};
@@ -30,7 +30,7 @@ const SCRATCH_BYTES: usize = 8 * 1024;
 
 pub struct Shard<S> {
     index: usize,
-    names: Names,
+    ids: ClientIds,
     settings: Arc<Settings>,
     wheel: Wheel,
     pub registry: Registry,
@@ -59,14 +59,14 @@ struct Wheel {
 }
 
 impl<S: Stream> Shard<S> {
-    pub fn new(index: usize, names: Names, settings: Arc<Settings>, ears: Arc<Ears>, now: Instant) -> Self {
+    pub fn new(index: usize, ids: ClientIds, settings: Arc<Settings>, ears: Arc<Ears>, now: Instant) -> Self {
         let [ping_every, pong_within] = [settings.ping_every_ms, settings.pong_within_ms].map(Duration::from_millis);
         let step = TICK.min(ping_every / 2).min(pong_within / 2).max(Duration::from_millis(1));
         let steps = |time: Duration| (time.as_millis() / step.as_millis().max(1)).max(1) as u32;
         let wheel = Wheel { began: now, step, turned: 0, ping_every: steps(ping_every), pong_within: steps(pong_within) };
         Self {
             index,
-            names,
+            ids,
             settings,
             wheel,
             registry: Registry::default(),
@@ -85,7 +85,7 @@ impl<S: Stream> Shard<S> {
     pub fn open(&mut self, stream: S, arrival: Arrival, since: Ordinal, now: Instant) -> Slot {
         let Arrival { dialect, mut seat, early, port, handshake } = arrival;
         seat.sit();
-        let client = self.names.draw(self.index, |id| self.registry.slot_of(id).is_some());
+        let client = self.ids.draw(self.index, |id| self.registry.slot_of(id).is_some());
         let slot = self.registry.insert(client.connection, since);
         if self.connections.len() <= slot {
             self.connections.resize_with(slot + 1, || None);
@@ -107,11 +107,11 @@ impl<S: Stream> Shard<S> {
     }
 
     pub fn client_id(&self, slot: Slot) -> Option<ClientId> {
-        self.registry.get(slot).map(|member| self.names.name(member.id()))
+        self.registry.get(slot).map(|member| self.ids.name(member.id()))
     }
 
     pub fn slot_of(&self, client: ClientId) -> Option<Slot> {
-        self.names.shard(client).filter(|shard| *shard == self.index)?;
+        self.ids.shard(client).filter(|shard| *shard == self.index)?;
         self.registry.slot_of(client.connection)
     }
 
@@ -137,7 +137,7 @@ impl<S: Stream> Shard<S> {
         let v1_held = if same { plain_held.clone() } else { held(&mut self.round, v1) };
         let mut delivered = Delivered::default();
         let mut overdue: Vec<Slot> = Vec::new();
-        for slot in publish.receivers(&self.registry, self.names) {
+        for slot in publish.receivers(&self.registry, self.ids) {
             let Some(connection) = self.connections[slot].as_mut() else { continue };
             let (frame, held) = match connection.dialect {
                 Dialect::Plain => (plain, &plain_held),
@@ -396,7 +396,7 @@ impl<S: Stream> Shard<S> {
         }
         if let (Some(connection), Some(client), Some(member)) = (self.get(slot), self.client_id(slot), self.registry.get(slot)) {
             let (address, port, session) = (connection.seat.address, connection.port, member.session().cloned());
-            self.ears.tell(Event { client, address, port, session, what: what() });
+            self.ears.tell(ConnectionEvent { client, address, port, session, what: what() });
         }
     }
 

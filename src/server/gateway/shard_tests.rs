@@ -1,6 +1,6 @@
 //! A shard with streams of our own and a clock turned by hand: what happens to those who are slow, silent, or leave.
 
-use super::names::Names;
+use super::client_ids::ClientIds;
 use super::publish::{Except, Publish, Target};
 use super::seats::Seats;
 use super::shard::Shard;
@@ -85,10 +85,10 @@ struct Bench {
 impl Bench {
     fn new(settings: Settings) -> Self {
         let now = Instant::now();
-        let names = Names::new(settings.lan_addr, 1);
+        let ids = ClientIds::new(settings.lan_addr, 1);
         Self {
             seats: Arc::new(Seats::new(&settings)),
-            shard: Shard::new(0, names, Arc::new(settings), super::events::ears().0, now),
+            shard: Shard::new(0, ids, Arc::new(settings), super::events::ears().0, now),
             now,
         }
     }

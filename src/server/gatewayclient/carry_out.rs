@@ -2,11 +2,12 @@
 
 use super::command as c;
 use super::message::{Message, Unsendable};
-use super::names::{MAX_NAMES, Scalar, ToAll, ToGroups, Values, groups, is_name, uids};
+use super::names::{MAX_NAME, MAX_NAMES, Scalar, ToAll, ToGroups, Values, groups, is_empty, uids};
 use super::packet::Packet;
 use super::queries;
 use crate::domain::{id::ClientId, push::CloseCode};
-use crate::server::gateway::{Except, Gateway, Group, Kick, NotASession, Publication, Session, Uid};
+use crate::server::gateway::{Except, Gateway, Group, Kick, MAX_REPEATS, NotASession, Publication, Session, Uid, is_repetitive};
+use std::hash::Hash;
 use std::net::SocketAddrV4;
 
 /// What became of a command.
@@ -30,10 +31,12 @@ pub enum Odd {
     Message(#[from] Unsendable),
     #[error("its session: {0}")]
     Session(#[from] NotASession),
-    #[error("a name of {} bytes", .0)]
+    #[error("a name of {0} bytes")]
     LongName(usize),
     #[error("more than {MAX_NAMES} names")]
     ManyNames,
+    #[error("names are repeated more than {MAX_REPEATS} times")]
+    Repetitive,
 }
 
 impl Odd {
@@ -43,7 +46,7 @@ impl Odd {
     }
 }
 
-/// Begins when it is first polled, and then in the order in which that happens.
+/// It begins when it is first polled: whoever polls several does so in the order in which they came.
 pub async fn carry_out(gateway: Gateway, here: SocketAddrV4, packet: Packet) -> Result<Outcome, Odd> {
     let Packet { command, connection, flag, ext, body } = packet;
     // Each stands between commas.
@@ -77,7 +80,7 @@ pub async fn carry_out(gateway: Gateway, here: SocketAddrV4, packet: Packet) -> 
             Outcome::Done
         }
         c::SEND_TO_UID => {
-            let uids = uids(&serde_json::from_slice::<Values>(&ext)?.into_vec());
+            let uids = bounded(uids(&serde_json::from_slice::<Values>(&ext)?.into_vec()))?;
             if let Some(message) = message()? {
                 gateway.send_to_uid(uids, Except::default(), message).await.delivered().await;
             }
@@ -89,7 +92,7 @@ pub async fn carry_out(gateway: Gateway, here: SocketAddrV4, packet: Packet) -> 
                 ToGroups::Bare(groups) => (groups.into_vec(), None),
             };
             if let Some(message) = message()? {
-                gateway.send_to_group(groups(&named), except(exclude), message).await.delivered().await;
+                gateway.send_to_group(bounded(groups(&named))?, except(exclude), message).await.delivered().await;
             }
             Outcome::Done
         }
@@ -102,10 +105,9 @@ pub async fn carry_out(gateway: Gateway, here: SocketAddrV4, packet: Packet) -> 
             known(gateway.close_client(client, farewell, kick).await)
         }
         c::DESTROY => known(gateway.destroy_client(client).await),
-        c::BIND_UID if ext.is_empty() || *ext == *b"0" => Outcome::Done,
+        c::BIND_UID | c::JOIN_GROUP | c::LEAVE_GROUP | c::UNGROUP if is_empty(&ext) => Outcome::Done,
         c::BIND_UID => known(gateway.bind_uid(client, Uid::new(short(&ext)?)).await),
         c::UNBIND_UID => known(gateway.unbind_uid(client).await),
-        c::JOIN_GROUP | c::LEAVE_GROUP | c::UNGROUP if matches!(*ext, [] | [b'0']) => Outcome::Done,
         c::JOIN_GROUP => known(gateway.join_group(client, Group::new(short(&ext)?)).await.is_some()),
         c::LEAVE_GROUP => known(gateway.leave_group(client, Group::new(&ext)).await.is_some()),
         c::UNGROUP => {
@@ -135,5 +137,9 @@ pub async fn carry_out(gateway: Gateway, here: SocketAddrV4, packet: Packet) -> 
 }
 
 fn short(name: &[u8]) -> Result<&[u8], Odd> {
-    if is_name(name) { Ok(name) } else { Err(Odd::LongName(name.len())) }
+    if name.len() > MAX_NAME { Err(Odd::LongName(name.len())) } else { Ok(name) }
+}
+
+fn bounded<T: Hash + Eq>(names: Vec<T>) -> Result<Vec<T>, Odd> {
+    if is_repetitive(&names) { Err(Odd::Repetitive) } else { Ok(names) }
 }

@@ -1,17 +1,16 @@
 //! One connection to the inner port: its packets carried out in their order, its replies in the same order, and nothing else
 //! said on it, unless it is a worker's.
 
-use super::carry_out::{Odd, Outcome, carry_out};
-use super::command::{self, GATEWAY_CLIENT_CONNECT, PING, WORKER_CONNECT};
+use super::arriving::{Arrived, Arriving, NotLetIn, Share};
+use super::carry_out::Outcome;
+use super::command::{GATEWAY_CLIENT_CONNECT, PING, WORKER_CONNECT};
 use super::figures::{self, Figures};
-use super::packet::{self, Next, Packet};
+use super::packet::{self, Packet};
+use super::pipeline::{self, Done, Pipeline};
 use super::secret::Secret;
 use super::workers::{Worker, Workers};
 use crate::server::gateway::Gateway;
 use bytes::{BufMut, Bytes, BytesMut};
-use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesOrdered;
-use futures_util::{FutureExt, StreamExt};
 use serde::Deserialize;
 use socket2::SockRef;
 use std::io;
@@ -20,33 +19,22 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-/// Commands of one connection that are under way together, and their bytes.
-const PIPELINE: usize = 256;
-const PIPELINE_BYTES: usize = 1024 * 1024;
-/// Bytes read at once; an idle connection holds as many.
-const READ: usize = 8 * 1024;
-/// The same while a large packet arrives.
-const READ_LARGE: usize = 256 * 1024;
 /// Events are taken up for a worker while no more than this waits to be written to it.
 const UNWRITTEN: usize = 64 * 1024;
 /// Replies that wait for a reader who does not take them: then nothing more is carried out for it.
 const MAX_UNREAD: usize = 4 * 1024 * 1024;
-/// Whoever has not shown the key by then goes.
-const SHOWN_WITHIN: Duration = Duration::from_secs(10);
+/// Whoever has not shown the key by then goes: PHP says it with its first bytes.
+const SHOWN_WITHIN: Duration = Duration::from_secs(3);
 /// Who connected and has said nothing when the door closes has this long.
 const SPOKEN_WITHIN: Duration = Duration::from_millis(500);
 /// What was begun when a connection is ended has this long.
 const FINISHED_WITHIN: Duration = Duration::from_secs(2);
 /// What was sent and is not taken for this long ends a connection.
 const TAKEN_WITHIN: Duration = Duration::from_secs(60);
-/// Until the key was shown, nothing longer is read.
-const MAX_UNKNOWN: usize = 4096;
-/// A packet over this takes its share of what all connections may hold together.
-const LARGE: usize = 64 * 1024;
 
 /// What all connections to the inner port share.
 pub struct Inner {
@@ -72,27 +60,17 @@ struct Shown {
 struct Connection {
     inner: Arc<Inner>,
     peer: SocketAddr,
-    known: bool,
+    has_key: bool,
     worker: Option<Worker>,
-    /// Begun in the order they came, and answered in it.
-    under_way: FuturesOrdered<BoxFuture<'static, Done>>,
-    under_way_bytes: usize,
-    arrived: BytesMut,
-    /// The share of the packet that is arriving.
-    share: Option<OwnedSemaphorePermit>,
+    arriving: Arriving,
+    under_way: Pipeline,
     /// Replies, and a worker's events.
     unsent: BytesMut,
     /// It takes no more: what would be written is dropped, what it asked for is done.
     is_deaf: bool,
-    /// Where the next packet begins is not known any more.
-    is_lost: bool,
+    /// A reply is missing: those behind it would be taken for it.
+    is_mute: bool,
     complained: bool,
-}
-
-struct Done {
-    command: u8,
-    bytes: usize,
-    outcome: Result<Outcome, Odd>,
 }
 
 /// The connection is over.
@@ -112,6 +90,16 @@ enum End {
     Io(io::Error),
 }
 
+impl From<NotLetIn> for End {
+    fn from(why: NotLetIn) -> Self {
+        match why {
+            NotLetIn::Unknown => Self::Unknown,
+            NotLetIn::TooLong => Self::TooLong,
+            NotLetIn::NoRoom => Self::NoRoom,
+        }
+    }
+}
+
 struct Ending {
     end: End,
     since: Instant,
@@ -125,19 +113,16 @@ impl Ending {
 
 /// Until the peer is done, or `stop`, after which what was read is still carried out.
 pub async fn attend(inner: Arc<Inner>, stream: TcpStream, peer: SocketAddr, stop: CancellationToken) {
-    let known = inner.secret.is_empty();
     let connection = Connection {
         inner: inner.clone(),
         peer,
-        known,
+        has_key: inner.secret.is_empty(),
         worker: None,
-        under_way: FuturesOrdered::new(),
-        under_way_bytes: 0,
-        arrived: BytesMut::new(),
-        share: None,
+        arriving: Arriving::new(inner.large.clone()),
+        under_way: Pipeline::default(),
         unsent: BytesMut::new(),
         is_deaf: false,
-        is_lost: false,
+        is_mute: false,
         complained: false,
     };
     let (why, log) = match connection.serve(stream, stop).await {
@@ -164,6 +149,7 @@ impl Connection {
         let mut over: Option<Ending> = None;
         loop {
             if let Err(end) = self.begin() {
+                self.arriving.clear();
                 over = Some(Ending::now(end));
             }
             // However it ends: what came before is carried out, and answered.
@@ -173,11 +159,11 @@ impl Connection {
             if !self.unsent.is_empty() && !std::mem::replace(&mut is_prepared, true) {
                 prepare(reads.as_ref());
             }
-            self.arrived.reserve(if self.share.is_some() { READ_LARGE } else { READ });
             let (goes_on, has_room) = (over.is_none(), self.unsent.len() < UNWRITTEN);
+            let may_begin = self.may_begin();
             let hears = goes_on || over.as_ref().is_some_and(|ending| matches!(ending.end, End::Told));
             let end = tokio::select! {
-                read = reads.read_buf(&mut self.arrived), if goes_on && self.may_begin() => {
+                read = reads.read_buf(self.arriving.buffer()), if goes_on && may_begin => {
                     has_spoken = true;
                     match read {
                         Ok(0) => Some(End::Theirs),
@@ -204,12 +190,10 @@ impl Connection {
                     self.ping();
                     None
                 }
-                () = tokio::time::sleep_until(shown_by), if goes_on && !self.known => Some(End::Unknown),
+                () = tokio::time::sleep_until(shown_by), if goes_on && !self.has_key => Some(End::Unknown),
                 () = stopped(&stop, has_spoken), if goes_on => {
                     // What it wrote before it could know.
-                    while self.arrived.len() < PIPELINE_BYTES && matches!(reads.try_read_buf(&mut self.arrived), Ok(1..)) {
-                        self.arrived.reserve(READ);
-                    }
+                    while self.arriving.len() < pipeline::MAX_BYTES && matches!(reads.try_read_buf(self.arriving.buffer()), Ok(1..)) {}
                     Some(End::Told)
                 }
                 () = finished(&over, &stop), if !goes_on => return over.map_or(End::Told, |ending| ending.end),
@@ -232,78 +216,26 @@ impl Connection {
 
     /// Takes up what has arrived.
     fn begin(&mut self) -> Result<(), End> {
-        if self.is_lost {
-            self.arrived.clear();
-        }
         while self.may_begin() {
-            let taken = match packet::head(&self.arrived) {
-                Some((length, command)) => self.admit(length, command),
-                None => Ok(()),
-            };
-            let taken = taken.and_then(|()| match Next::take(&mut self.arrived) {
-                Next::More => Ok(false),
-                Next::Packet(packet) => self.take_up(packet).map(|()| true),
-                Next::Nonsense => {
-                    self.complain(0, "a packet shorter than its header");
-                    Ok(true)
-                }
-                Next::Never => {
-                    // What follows has no end and no meaning: it is not kept.
-                    self.is_lost = true;
-                    self.arrived.clear();
-                    self.complain(0, "a packet that says it is empty");
-                    Ok(false)
-                }
-                Next::TooLong => Err(End::TooLong),
-            });
-            if taken.is_err() {
-                self.arrived.clear();
-            }
-            if !taken? {
-                return Ok(());
+            match self.arriving.next(self.has_key)? {
+                Some(Arrived::Packet(packet, share)) => self.take_up(packet, share)?,
+                Some(Arrived::Odd(what)) => self.complain(0, what),
+                None => break,
             }
         }
         Ok(())
     }
 
     fn may_begin(&self) -> bool {
-        self.under_way.len() < PIPELINE && self.under_way_bytes < PIPELINE_BYTES && self.unsent.len() < MAX_UNREAD
+        self.under_way.has_room() && self.unsent.len() < MAX_UNREAD
     }
 
-    /// May a packet that begins like this arrive at all?
-    fn admit(&mut self, length: usize, command: u8) -> Result<(), End> {
-        if length > packet::MAX_PACKET {
-            return Err(End::TooLong);
-        }
-        if !self.known && (!matches!(command, WORKER_CONNECT | GATEWAY_CLIENT_CONNECT) || length > MAX_UNKNOWN) {
-            return Err(End::Unknown);
-        }
-        if length > LARGE && self.share.is_none() {
-            let kibibytes = length.div_ceil(1024) as u32;
-            self.share = Some(self.inner.large.clone().try_acquire_many_owned(kibibytes).map_err(|_| End::NoRoom)?);
-        }
-        Ok(())
-    }
-
-    fn take_up(&mut self, packet: Packet) -> Result<(), End> {
-        let (command, share) = (packet.command, self.share.take());
-        // What its answer will weigh is not known yet: a few lists at once.
-        let bytes = packet.ext.len() + packet.body.len() + if command::is_list(command) { PIPELINE_BYTES / 4 } else { 0 };
-        if share.is_some() && self.arrived.is_empty() {
-            // Its rest would hold the whole.
-            self.arrived = BytesMut::new();
-        }
-        self.inner.figures.command(command);
-        if matches!(command, WORKER_CONNECT | GATEWAY_CLIENT_CONNECT) {
+    fn take_up(&mut self, packet: Packet, share: Option<Share>) -> Result<(), End> {
+        self.inner.figures.command(packet.command);
+        if matches!(packet.command, WORKER_CONNECT | GATEWAY_CLIENT_CONNECT) {
             return self.introduce(&packet);
         }
-        let carried_out = carry_out(self.inner.gateway.clone(), self.inner.here, packet);
-        self.under_way_bytes += bytes;
-        self.under_way.push_back(Box::pin(async move {
-            let outcome = carried_out.await;
-            drop(share);
-            Done { command, bytes, outcome }
-        }));
+        self.under_way.begin(self.inner.gateway.clone(), self.inner.here, packet, share);
         Ok(())
     }
 
@@ -313,7 +245,7 @@ impl Connection {
         if !self.inner.secret.is(&shown.secret_key) {
             return Err(End::Unknown);
         }
-        self.known = true;
+        self.has_key = true;
         if packet.command == WORKER_CONNECT {
             let name = format!("{}:{}", self.peer.ip(), shown.worker_key);
             tracing::info!(worker = name, "a worker came");
@@ -326,19 +258,22 @@ impl Connection {
 
     /// What became of the first of those under way, and of whichever are done behind it.
     fn end(&mut self, mut done: Option<Done>) -> Result<(), End> {
-        while let Some(Done { command, bytes, outcome }) = done {
-            self.under_way_bytes -= bytes;
+        while let Some(Done { command, outcome, .. }) = done {
             match outcome {
+                Ok(Outcome::Reply(_)) if self.is_mute => {}
                 Ok(Outcome::Reply(reply)) => {
                     self.unsent.put_u32(u32::try_from(reply.len()).map_err(|_| End::Unanswerable)?);
                     self.unsent.put_slice(&reply);
                 }
                 Ok(Outcome::Done) => {}
                 Ok(Outcome::Stale) => self.inner.figures.stale(),
-                Err(odd) if odd.ends(command) => return Err(End::Unanswerable),
+                Err(odd) if odd.ends(command) => {
+                    self.is_mute = true;
+                    return Err(End::Unanswerable);
+                }
                 Err(odd) => self.complain(command, &odd.to_string()),
             }
-            done = self.under_way.next().now_or_never().flatten();
+            done = self.under_way.next_if_done();
         }
         Ok(())
     }
@@ -360,10 +295,10 @@ impl Connection {
         }
     }
 
-    /// Once a connection in the log, each time in the figures.
+    /// Once a connection in the log, and once a second of all; each time in the figures.
     fn complain(&mut self, command: u8, what: &str) {
         self.inner.figures.odd();
-        if !std::mem::replace(&mut self.complained, true) {
+        if !std::mem::replace(&mut self.complained, true) && figures::may_say() {
             tracing::warn!(peer = %self.peer, command, "an inner packet was passed over: {what}; further ones are only counted");
         }
     }

@@ -9,12 +9,12 @@ use bytes::BytesMut;
 use indexmap::IndexMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
-pub fn write(happened: &ConnectionEvent, here: SocketAddrV4, gateway_port: u16, out: &mut BytesMut) {
+pub fn write(happened: &ConnectionEvent, session: Option<&Session>, here: SocketAddrV4, gateway_port: u16, out: &mut BytesMut) {
     let client = match happened.address.to_canonical() {
         IpAddr::V4(address) => address,
         IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
     };
-    let session = happened.session.as_ref().map(Session::to_php).unwrap_or_default();
+    let session = session.map(Session::to_php).unwrap_or_default();
     let mut tell = |command, flag, body: &[u8]| {
         Event {
             command,

@@ -72,17 +72,17 @@ mod tests {
 
     #[test]
     fn bodies_become_frames_in_both_dialects() {
-        check(PLAIN, b"hi", b"hi", br#"{"data":"hi","type":"data"}"#);
-        check(PLAIN, b"", b"", br#"{"data":"","type":"data"}"#);
-        check(PLAIN, b"\xff", b"\xff", "{\"data\":\"\u{fffd}\",\"type\":\"data\"}".as_bytes());
+        check(PLAIN, b"hi", b"hi", br#"{"type":"data","data":"hi"}"#);
+        check(PLAIN, b"", b"", br#"{"type":"data","data":""}"#);
+        check(PLAIN, b"\xff", b"\xff", "{\"type\":\"data\",\"data\":\"\u{fffd}\"}".as_bytes());
         check(PLAIN, br#"{"type":"x"}"#, br#"{"type":"x"}"#, br#"{"type":"x"}"#);
-        check(0, b"s:2:\"hi\";", b"hi", br#"{"data":"hi","type":"data"}"#);
-        check(0, b"N;", b"null", br#"{"data":null,"type":"data"}"#);
+        check(0, b"s:2:\"hi\";", b"hi", br#"{"type":"data","data":"hi"}"#);
+        check(0, b"N;", b"null", br#"{"type":"data","data":null}"#);
         check(
             0,
             b"a:1:{s:1:\"k\";s:5:\"a/\xe5\xbc\xa0\";}",
             "{\"k\":\"a\\/张\"}".as_bytes(),
-            "{\"data\":{\"k\":\"a\\/张\"},\"type\":\"data\"}".as_bytes(),
+            "{\"type\":\"data\",\"data\":{\"k\":\"a\\/张\"}}".as_bytes(),
         );
         check(0, b"a:1:{s:4:\"type\";s:1:\"x\";}", br#"{"type":"x"}"#, br#"{"type":"x"}"#);
         let raw = Message::read(PLAIN | RAW, &Bytes::from_static(b"\x82\x01x")).unwrap().publication(PLAIN | RAW).unwrap();

@@ -1,6 +1,7 @@
 //! Another door: PHP's. GatewayWorker's Register and inner protocol, so that an unchanged GatewayClient or BusinessWorker finds
 //! this node and calls it (DESIGN.md 3.4). It decides nothing, it translates: what a packet asks for is done by the gateway.
 
+mod arriving;
 mod carry_out;
 mod command;
 mod connection;
@@ -10,6 +11,7 @@ mod line;
 mod message;
 mod names;
 mod packet;
+mod pipeline;
 mod places;
 mod queries;
 mod query_string;
@@ -21,13 +23,15 @@ use crate::server::config::Gateway as Settings;
 use crate::server::gateway::{Events, Gateway};
 use connection::{Inner, attend};
 use figures::Figures;
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, StreamExt};
 use places::{Places, Port};
 use register::Register;
 use secret::Secret;
+use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::Ipv4Addr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -36,8 +40,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use workers::Workers;
 
-/// KiB of large packets that may be arriving at once.
-const LARGE_KIB: usize = 256 * 1024;
+/// KiB that large packets and what is made of them may hold at once.
+const LARGE_KIB: usize = 512 * 1024;
+/// A peer whose machine is gone without a word is noticed after a minute and a half.
+const KEEPALIVE: TcpKeepalive =
+    TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(10)).with_retries(3);
 
 /// The two addresses PHP knows, opened.
 pub struct Listeners {
@@ -55,8 +62,8 @@ pub struct Door {
 }
 
 impl Door {
-    /// `gateway_port` is the one that browsers call.
-    /// With what happens to its connections, which workers are told. `None`: another one listens to this gateway.
+    /// The door, and what happens to the gateway's connections, which it tells workers; `gateway_port` is the one that browsers
+    /// call. `None`: the gateway is listened to already.
     pub fn new(settings: &Settings, gateway: Gateway, gateway_port: u16) -> Option<(Self, Events)> {
         let here = settings.lan_addr;
         let happens = gateway.listen()?;
@@ -87,11 +94,15 @@ impl Door {
         open: watch::Receiver<bool>,
         closed: CancellationToken,
     ) -> io::Result<()> {
+        // Whoever is accepted inherits it.
+        for listener in [&listeners.inner, &listeners.register] {
+            SockRef::from(listener).set_tcp_keepalive(&KEEPALIVE)?;
+        }
         let inner = TcpListener::from_std(listeners.inner)?;
         let register = TcpListener::from_std(listeners.register)?;
         let (attention, over) = (happens.attention(), CancellationToken::new());
         tokio::select! {
-            // Until it is dropped with the door.
+            // It has no end of its own: it goes on until the others are done.
             () = self.inner.workers.pass_on(&mut happens, self.inner.here, self.gateway_port) => {}
             () = self.serve_both(&inner, &register, open, &over) => {}
             // Workers are told of everyone whom the node saw off, and then that it is over.
@@ -132,15 +143,18 @@ impl Door {
         while !stop.is_cancelled() || !connections.is_empty() {
             tokio::select! {
                 (stream, peer, place) = places.next(listener), if !stop.is_cancelled() => {
-                    let attended = attend(self.inner.clone(), stream, peer, stop.clone());
+                    // They share a task: one that panics must not take the others with it.
+                    let attended = AssertUnwindSafe(attend(self.inner.clone(), stream, peer, stop.clone())).catch_unwind();
                     connections.push(async move {
-                        attended.await;
+                        if attended.await.is_err() {
+                            tracing::error!(%peer, "an inner connection panicked: it is closed");
+                        }
                         drop(place);
                     });
                 }
                 _ = connections.next(), if !connections.is_empty() => {}
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
-                // It was cancelled since it was looked at.
+                // `stop` came between the loop's look at it and this one.
                 else => {}
             }
         }

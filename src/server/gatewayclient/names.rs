@@ -124,9 +124,9 @@ pub fn uids(scalars: &[Scalar]) -> Vec<Uid> {
     scalars.iter().map(|scalar| Uid::new(scalar.name())).collect()
 }
 
-/// PHP counts these as empty, and nobody is bound to them or joins them; nor to what is longer than a name may be.
-pub fn is_name(text: &[u8]) -> bool {
-    !matches!(text, b"" | b"0") && text.len() <= MAX_NAME
+/// PHP counts these as empty: nobody is bound to them or joins them.
+pub fn is_empty(name: &[u8]) -> bool {
+    matches!(name, b"" | b"0")
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ impl Next {
         let Some(length) = peek(buffer) else { return Self::More };
         match length {
             0 => return Self::Never,
-            MAX_PACKET.. if length > MAX_PACKET => return Self::TooLong,
+            length if length > MAX_PACKET => return Self::TooLong,
             _ if buffer.len() < length => return Self::More,
             _ => {}
         }

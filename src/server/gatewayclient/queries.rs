@@ -60,18 +60,12 @@ pub async fn clients_of_uid(gateway: &Gateway, uid: Uid) -> Outcome {
 }
 
 pub async fn clients_of_uids(gateway: &Gateway, asked: Vec<Scalar>) -> Outcome {
-    let uids = uids(&asked);
-    let mut found: IndexMap<Uid, Vec<i64>> = uids.iter().map(|uid| (uid.clone(), Vec::new())).collect();
-    for (client, uid) in gateway.select(Selection::Uids(uids), |id, member| (id, member.uid().cloned())).await {
-        if let Some(clients) = uid.and_then(|uid| found.get_mut(&uid)) {
-            clients.push(client.connection.into());
-        }
-    }
+    let found = gateway.client_ids_by_uid(uids(&asked)).await;
     reply(|out| {
         out.array(found.len());
         for (uid, clients) in &found {
             out.key(Key::of(uid.as_bytes()));
-            out.list(clients.iter().copied());
+            out.list(clients.iter().map(|client| client.connection.into()));
         }
         out.end();
     })

@@ -2,7 +2,7 @@
 //! goes, the next event finds it another, the one with the fewest.
 
 use super::events;
-use crate::server::gateway::{Attention, ConnectionEvent, Events, Happening};
+use crate::server::gateway::{Attention, ConnectionEvent, Events, Happening, Session};
 use bytes::{Bytes, BytesMut};
 use indexmap::IndexMap;
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ pub struct Workers(Arc<Shared>);
 
 struct Shared {
     table: Mutex<Table>,
-    /// Paid while there are any.
+    /// The gateway is asked for what happens only while there are workers.
     attention: Attention,
 }
 
@@ -78,21 +78,30 @@ impl Workers {
     pub async fn pass_on(&self, happens: &mut Events, here: SocketAddrV4, gateway_port: u16) {
         while let Some(event) = happens.next().await {
             let (connection, is_last) = (event.client.connection, matches!(event.what, Happening::Left));
-            self.route(connection, is_last, || encoded(&event, here, gateway_port));
+            self.route(connection, is_last, |with_session| {
+                let session = event.session.as_ref().filter(|_| with_session);
+                encoded(&event, session, here, gateway_port)
+            });
         }
     }
 
-    fn route(&self, connection: u32, is_last: bool, event: impl FnOnce() -> Bytes) {
+    /// `event` writes it, with the session or without.
+    fn route(&self, connection: u32, is_last: bool, event: impl Fn(bool) -> Bytes) {
         let mut table = self.table();
         let Some(link) = table.link(connection, is_last) else {
             metrics::counter!("roomcast_worker_events_dropped_total").increment(1);
             return;
         };
-        let event = event();
-        let bytes = event.len();
-        // That a client left is small, comes once, and is what a worker forgets it by: it is always told.
-        let fits = |unsent: usize| is_last || unsent + bytes <= MAX_UNSENT;
-        if !fits(link.unsent.fetch_add(bytes, Ordering::Relaxed)) || link.to.send(event).is_err() {
+        let mut whole = event(true);
+        let mut fits = link.unsent.load(Ordering::Relaxed) + whole.len() <= MAX_UNSENT;
+        if !fits && is_last {
+            // That a client left comes once, and is what a worker forgets it by: it is always told, if need be without more.
+            (whole, fits) = (event(false), true);
+        }
+        let bytes = whole.len();
+        // Before it is taken: what was taken is not counted any more.
+        link.unsent.fetch_add(bytes, Ordering::Relaxed);
+        if !fits || link.to.send(whole).is_err() {
             link.unsent.fetch_sub(bytes, Ordering::Relaxed);
             metrics::counter!("roomcast_worker_events_dropped_total").increment(1);
         }
@@ -108,9 +117,9 @@ impl Workers {
     }
 }
 
-fn encoded(event: &ConnectionEvent, here: SocketAddrV4, gateway_port: u16) -> Bytes {
+fn encoded(event: &ConnectionEvent, session: Option<&Session>, here: SocketAddrV4, gateway_port: u16) -> Bytes {
     let mut out = BytesMut::new();
-    events::write(event, here, gateway_port, &mut out);
+    events::write(event, session, here, gateway_port, &mut out);
     out.freeze()
 }
 
@@ -189,7 +198,7 @@ mod tests {
     }
 
     fn tell(workers: &Workers, connection: u32, is_last: bool) {
-        workers.route(connection, is_last, || Bytes::from(connection.to_string()));
+        workers.route(connection, is_last, |_| Bytes::from(connection.to_string()));
     }
 
     fn heard(worker: &mut Worker) -> Vec<String> {
@@ -239,10 +248,14 @@ mod tests {
     fn a_worker_that_takes_nothing_is_told_no_more() {
         let workers = nobody();
         let mut worker = workers.join("php:0".into());
+        let large = |with_session: bool| Bytes::from(vec![0; if with_session { 1_000_000 } else { 1 }]);
         for _ in 0..20 {
-            workers.route(1, false, || Bytes::from(vec![0; 1_000_000]));
+            workers.route(1, false, large);
         }
-        assert_eq!(heard(&mut worker).len(), 10);
+        // But that it left.
+        workers.route(1, true, large);
+        let lengths: Vec<_> = heard(&mut worker).iter().map(String::len).collect();
+        assert_eq!(lengths, [vec![1_000_000; 10], vec![1]].concat());
         tell(&workers, 1, false);
         assert_eq!(heard(&mut worker).len(), 1);
     }

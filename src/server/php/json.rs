@@ -23,7 +23,7 @@ pub enum NotJson {
 impl Document<'_> {
     /// As PHP writes it: `/` escaped, other characters as they are. At most `max_bytes`: references can make much of little.
     pub fn to_json(&self, max_bytes: usize) -> Result<String, NotJson> {
-        let mut json = Json { document: self, out: Vec::new(), max_bytes };
+        let mut json = Json { document: self, out: Vec::new(), max_bytes, hidden: 0 };
         json.value(0, 0)?;
         // Everything in it came from checked texts.
         String::from_utf8(json.out).map_err(|_| NotJson::NotUtf8)
@@ -34,6 +34,8 @@ struct Json<'a> {
     document: &'a Document<'a>,
     out: Vec<u8>,
     max_bytes: usize,
+    /// Properties passed over: nothing is written of them, but each is looked at as often as its object is named.
+    hidden: usize,
 }
 
 impl Json<'_> {
@@ -41,7 +43,7 @@ impl Json<'_> {
         if depth > MAX_DEPTH {
             return Err(NotJson::TooDeep);
         }
-        if self.out.len() > self.max_bytes {
+        if self.out.len() + self.hidden > self.max_bytes {
             return Err(NotJson::TooLong);
         }
         match self.document.at(place) {
@@ -76,8 +78,11 @@ impl Json<'_> {
             self.text(class)?;
             is_first = false;
         }
-        let hidden = |key: &Key<'_>| class.is_some() && matches!(key, Key::Text([0, ..]));
-        for (key, place) in entries.iter().filter(|(key, _)| !hidden(key)) {
+        for (key, place) in entries {
+            if class.is_some() && matches!(key, Key::Text([0, ..])) {
+                self.hidden += 1;
+                continue;
+            }
             self.raw(if std::mem::take(&mut is_first) { "" } else { "," });
             match key {
                 Key::Int(number) => self.raw(&format!("\"{number}\"")),
@@ -191,6 +196,11 @@ mod tests {
         }
         let document = Document::read(text.as_bytes()).unwrap();
         assert!(matches!(document.to_json(100_000), Err(NotJson::TooLong | NotJson::TooDeep)));
+        // Nor much work: one object, named often, of which nothing is shown.
+        let (hidden, again) = ("s:2:\"\0x\";N;", |n| format!("i:{n};R:2;"));
+        let text =
+            format!("a:1000:{{i:0;O:1:\"A\":1000:{{{}}}{}}}", hidden.repeat(1000), (1..1000).map(again).collect::<String>());
+        assert_eq!(Document::read(text.as_bytes()).unwrap().to_json(100_000), Err(NotJson::TooLong));
     }
 
     #[test]
@@ -200,7 +210,7 @@ mod tests {
         let text = String::from_utf8(out.into_bytes()).unwrap();
         assert_eq!(
             text,
-            "a:5:{i:7;N;s:1:\"a\";a:3:{i:0;i:1;i:1;d:2.5;i:2;s:3:\"张\";}s:3:\"big\";d:1.8446744073709552E+19;s:1:\"o\";a:0:{}s:1:\"t\";b:1;}"
+            "a:5:{s:1:\"a\";a:3:{i:0;i:1;i:1;d:2.5;i:2;s:3:\"张\";}i:7;N;s:1:\"o\";a:0:{}s:3:\"big\";d:1.8446744073709552E+19;s:1:\"t\";b:1;}"
         );
     }
 }

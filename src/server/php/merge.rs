@@ -14,15 +14,25 @@ pub enum NotMerged {
     NoArray,
     #[error("references make it endless")]
     Endless,
+    #[error("the result is too long")]
+    TooLong,
 }
 
-pub fn replace_recursive(before: &[u8], update: &[u8]) -> Result<Vec<u8>, NotMerged> {
+/// At most `max_bytes`: references can make much of little.
+pub fn replace_recursive(before: &[u8], update: &[u8], max_bytes: usize) -> Result<Vec<u8>, NotMerged> {
     let documents = [Document::read(before)?, Document::read(update)?];
     let mut steps = documents.iter().map(Document::len).sum::<usize>() * 4;
     let merged = merge(&documents, 0, 0, 0, &mut steps)?;
-    let mut text =
-        Text { documents: &documents, out: Writer::default(), values: 0, written: HashMap::new(), under_way: HashSet::new() };
+    let mut text = Text {
+        documents: &documents,
+        out: Writer::default(),
+        max_bytes,
+        values: 0,
+        written: HashMap::new(),
+        under_way: HashSet::new(),
+    };
     text.part(&merged, 0)?;
+    text.fits()?;
     Ok(text.out.into_bytes())
 }
 
@@ -63,6 +73,7 @@ fn merge<'a>(
 struct Text<'a> {
     documents: &'a [Document<'a>; 2],
     out: Writer,
+    max_bytes: usize,
     values: usize,
     /// Which number a value with several names got, by document and place.
     written: HashMap<(usize, Place), usize>,
@@ -93,6 +104,7 @@ impl<'a> Text<'a> {
         if depth > 2 * MAX_DEPTH {
             return Err(NotMerged::Endless);
         }
+        self.fits()?;
         let source = &self.documents[document];
         let meant = source.meant(place);
         self.values += 1;
@@ -128,6 +140,10 @@ impl<'a> Text<'a> {
         Ok(())
     }
 
+    fn fits(&self) -> Result<(), NotMerged> {
+        if self.out.written() > self.max_bytes { Err(NotMerged::TooLong) } else { Ok(()) }
+    }
+
     fn entries(&mut self, document: usize, entries: &[(Key<'a>, Place)], depth: usize) -> Result<(), NotMerged> {
         for (key, place) in entries {
             self.out.key(*key);
@@ -143,8 +159,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    const MAX: usize = 1024 * 1024;
+
     fn check(before: &str, update: &str, merged: &str) {
-        let found = replace_recursive(before.as_bytes(), update.as_bytes()).unwrap();
+        let found = replace_recursive(before.as_bytes(), update.as_bytes(), MAX).unwrap();
         assert_eq!(String::from_utf8(found).unwrap(), merged);
     }
 
@@ -174,14 +192,21 @@ mod tests {
 
     #[test]
     fn what_cannot_be_merged_is_refused() {
-        assert_eq!(replace_recursive(b"garbage", b"a:0:{}"), Err(NotMerged::Malformed(Malformed { at: 2 })));
-        assert_eq!(replace_recursive(b"i:1;", b"a:0:{}"), Err(NotMerged::NoArray));
-        assert_eq!(replace_recursive(b"a:1:{i:0;R:1;}", b"a:1:{i:0;R:1;}"), Err(NotMerged::Endless));
+        let refused = |before: &str, update: &str| replace_recursive(before.as_bytes(), update.as_bytes(), MAX).unwrap_err();
+        assert_eq!(refused("garbage", "a:0:{}"), NotMerged::Malformed(Malformed { at: 2 }));
+        assert_eq!(refused("i:1;", "a:0:{}"), NotMerged::NoArray);
+        assert_eq!(refused("a:1:{i:0;R:1;}", "a:1:{i:0;R:1;}"), NotMerged::Endless);
         // Each value holds the one before it, and all but the last lose the name under which they were written.
         let chain: String = (1..20_000).map(|n| format!("i:{n};a:1:{{i:0;R:{};}}", n + 1)).collect();
         let replaced: String = (0..19_999).map(|n| format!("i:{n};i:0;")).collect();
         let (before, update) = (format!("a:20000:{{i:0;a:0:{{}}{chain}}}"), format!("a:19999:{{{replaced}}}"));
-        assert_eq!(replace_recursive(before.as_bytes(), update.as_bytes()), Err(NotMerged::Endless));
+        assert_eq!(refused(&before, &update), NotMerged::Endless);
+        // Each name of one long value gets its own copy of it.
+        let names: String = (1..100).map(|n| format!("i:{n};R:2;")).collect();
+        let updates: String = (0..100).map(|n| format!("i:{n};a:1:{{i:0;N;}}")).collect();
+        let long = "x".repeat(MAX / 50);
+        let before = format!("a:100:{{i:0;a:1:{{s:1:\"x\";s:{}:\"{long}\";}}{names}}}", long.len());
+        assert_eq!(refused(&before, &format!("a:100:{{{updates}}}")), NotMerged::TooLong);
     }
 
     /// What may be in an array, written as it is drawn.
@@ -251,8 +276,8 @@ mod tests {
             Value::Array(entries).write(&mut out);
             let text = out.into_bytes();
             // Nothing changes, whichever way round nothing is added.
-            prop_assert_eq!(replace_recursive(&text, b"a:0:{}"), Ok(text.clone()));
-            prop_assert_eq!(replace_recursive(b"a:0:{}", &text), Ok(text));
+            prop_assert_eq!(replace_recursive(&text, b"a:0:{}", MAX), Ok(text.clone()));
+            prop_assert_eq!(replace_recursive(b"a:0:{}", &text, MAX), Ok(text));
         }
 
         #[test]
@@ -263,7 +288,7 @@ mod tests {
         /// Bytes of the kind that goes further.
         #[test]
         fn any_words_are_read_or_refused(words in "([NbidsaOCERr]:?|[0-9]{1,3}|[:;\"{}]|i:0;|s:1:\"a\";|a:1:\\{){0,60}") {
-            let _ = replace_recursive(words.as_bytes(), words.as_bytes());
+            let _ = replace_recursive(words.as_bytes(), words.as_bytes(), MAX);
         }
     }
 }

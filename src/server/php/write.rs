@@ -11,6 +11,11 @@ impl Writer {
         self.0
     }
 
+    /// Bytes so far.
+    pub fn written(&self) -> usize {
+        self.0.len()
+    }
+
     pub fn null(&mut self) {
         self.raw(b"N;");
     }

@@ -186,12 +186,13 @@ mod tests {
 
     #[test]
     fn what_json_may_be_pushed() {
-        check(json!("hello"), "hello", r#"{"data":"hello","type":"data"}"#);
+        check(json!("hello"), "hello", r#"{"type":"data","data":"hello"}"#);
         check(json!({"type": "x"}), r#"{"type":"x"}"#, r#"{"type":"x"}"#);
-        check(json!([1, 2]), "[1,2]", r#"{"data":[1,2],"type":"data"}"#);
-        check(json!(7.5), "7.5", r#"{"data":7.5,"type":"data"}"#);
-        check(Value::Null, "null", r#"{"data":null,"type":"data"}"#);
-        check(json!(""), "", r#"{"data":"","type":"data"}"#);
+        check(json!({"b": 1, "a": 2}), r#"{"b":1,"a":2}"#, r#"{"type":"data","data":{"b":1,"a":2}}"#);
+        check(json!([1, 2]), "[1,2]", r#"{"type":"data","data":[1,2]}"#);
+        check(json!(7.5), "7.5", r#"{"type":"data","data":7.5}"#);
+        check(Value::Null, "null", r#"{"type":"data","data":null}"#);
+        check(json!(""), "", r#"{"type":"data","data":""}"#);
         let raw = |message: Value, base64| payload_of(&message, true, base64).ok().map(|raw| raw.plain.unwrap().bytes);
         assert_eq!(&raw(json!("gQJoaQ=="), true).unwrap()[..], b"\x81\x02hi");
         assert!(raw(json!("not base64!"), true).is_none() && raw(json!(1), false).is_none());

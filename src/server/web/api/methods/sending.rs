@@ -1,12 +1,13 @@
 //! To one, to some, to all.
 
 use crate::server::accounts::Scope::Push;
-use crate::server::gateway::{Delivered, Gateway};
+use crate::server::gateway::{Delivered, Gateway, MAX_REPEATS, is_repetitive};
 use crate::server::web::api::method::{Method, NotDone, method};
 use crate::server::web::api::names::Who;
 use crate::server::web::api::takes::{ToAll, ToClient, ToGroup, ToUid, except, names, payload_of, uids};
 use schemars::JsonSchema;
 use serde::Serialize;
+use std::hash::Hash;
 
 /// What became of a push: handed to how many, of which so many must wait behind what they have not taken yet; and how many
 /// were skipped, because their queue is full.
@@ -35,13 +36,8 @@ pub fn all() -> Vec<Method> {
         }),
         method("sendToUid", Push, "To every connection of these people.", async |gateway: Gateway, p: ToUid| {
             let publication = payload_of(&p.message, p.raw, p.base64)?;
-            done(
-                gateway
-                    .send_to_uid(uids(p.uid.into_vec()), except(p.exclude_client_id, None), publication)
-                    .await
-                    .delivered()
-                    .await,
-            )
+            let uids = bounded("uid", uids(p.uid.into_vec()))?;
+            done(gateway.send_to_uid(uids, except(p.exclude_client_id, None), publication).await.delivered().await)
         }),
         method(
             "sendToGroup",
@@ -50,10 +46,18 @@ pub fn all() -> Vec<Method> {
             async |gateway: Gateway, p: ToGroup| {
                 let publication = payload_of(&p.message, p.raw, p.base64)?;
                 let except = except(p.exclude_client_id, p.exclude_uid);
-                done(gateway.send_to_group(names(p.group.into_vec()), except, publication).await.delivered().await)
+                let groups = bounded("group", names(p.group.into_vec()))?;
+                done(gateway.send_to_group(groups, except, publication).await.delivered().await)
             },
         ),
     ]
+}
+
+fn bounded<T: Hash + Eq>(field: &str, names: Vec<T>) -> Result<Vec<T>, NotDone> {
+    if is_repetitive(&names) {
+        return Err(NotDone::malformed(field, format!("names are repeated more than {MAX_REPEATS} times")));
+    }
+    Ok(names)
 }
 
 fn done(delivered: Delivered) -> Result<Outcome, NotDone> {

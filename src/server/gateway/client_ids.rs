@@ -4,12 +4,12 @@ use crate::domain::id::ClientId;
 use std::net::SocketAddrV4;
 
 #[derive(Clone, Copy)]
-pub struct Names {
+pub struct ClientIds {
     lan_addr: SocketAddrV4,
     shards: u32,
 }
 
-impl Names {
+impl ClientIds {
     pub fn new(lan_addr: SocketAddrV4, shards: usize) -> Self {
         Self { lan_addr, shards: shards as u32 }
     }
@@ -47,11 +47,11 @@ mod tests {
     #[test]
     fn a_name_tells_its_shard_and_nobody_elses() {
         for shards in [1, 2, 3, 8] {
-            let names = Names::new("127.0.0.1:2900".parse().unwrap(), shards);
+            let ids = ClientIds::new("127.0.0.1:2900".parse().unwrap(), shards);
             for shard in 0..shards {
-                let client = names.draw(shard, |_| false);
-                assert_eq!(names.shard(client), Some(shard));
-                assert_eq!(names.shard(ClientId { port: 1, ..client }), None);
+                let client = ids.draw(shard, |_| false);
+                assert_eq!(ids.shard(client), Some(shard));
+                assert_eq!(ids.shard(ClientId { port: 1, ..client }), None);
             }
         }
     }
