@@ -4,7 +4,7 @@ use super::command as c;
 use super::message::{Message, Unsendable};
 use super::names::{MAX_NAME, MAX_NAMES, Scalar, ToAll, ToGroups, Values, groups, is_empty, uids};
 use super::packet::Packet;
-use super::queries;
+use super::{queries, select};
 use crate::domain::{id::ClientId, push::CloseCode};
 use crate::server::gateway::{Except, Gateway, Group, Kick, MAX_REPEATS, NotASession, Publication, Session, Uid, is_repetitive};
 use std::hash::Hash;
@@ -131,7 +131,7 @@ pub async fn carry_out(gateway: Gateway, here: SocketAddrV4, packet: Packet) -> 
         c::GET_CLIENT_COUNT_BY_GROUP => queries::count(&gateway, &ext).await,
         c::BATCH_GET_CLIENT_COUNT_BY_GROUP => queries::counts(&gateway, queries::values(&ext)?).await,
         c::GET_GROUP_ID_LIST => queries::group_names(&gateway).await,
-        c::SELECT => queries::select(&gateway, &ext, named).await,
+        c::SELECT => select::select(&gateway, &ext, named).await,
         _ => return Err(Odd::Unknown),
     })
 }

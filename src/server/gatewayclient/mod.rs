@@ -17,6 +17,7 @@ mod queries;
 mod query_string;
 mod register;
 mod secret;
+mod select;
 mod workers;
 
 use crate::server::config::Gateway as Settings;

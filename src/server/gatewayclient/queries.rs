@@ -1,14 +1,14 @@
 //! The inner protocol's questions, and their answers as PHP serializes them (protocol.md, 6).
 
 use super::carry_out::Outcome;
-use super::names::{Filters, Scalar, Select, Values, groups, uids};
+use super::names::{Scalar, Values, groups, uids};
 use crate::domain::id::ClientId;
 use crate::server::gateway::{Gateway, Group, Member, Selection, Session, Uid};
 use crate::server::php::{Key, Writer};
 use indexmap::IndexMap;
-use std::collections::HashSet;
 
-fn reply(write: impl FnOnce(&mut Writer)) -> Outcome {
+/// One serialized value.
+pub fn reply(write: impl FnOnce(&mut Writer)) -> Outcome {
     let mut out = Writer::default();
     write(&mut out);
     Outcome::Reply(out.into_bytes())
@@ -102,144 +102,7 @@ pub async fn group_names(gateway: &Gateway) -> Outcome {
     })
 }
 
-/// Rows of whatever fields are asked for, of those whom any filter finds. What cannot be read finds nobody.
-pub async fn select(gateway: &Gateway, ext: &[u8], named: impl Fn(u32) -> ClientId) -> Outcome {
-    let is_nothing = |value: &serde_json::Value| value.as_array().is_some_and(Vec::is_empty);
-    let asked = serde_json::from_slice::<serde_json::Value>(ext).ok().filter(|value| !is_nothing(value));
-    let Some(Select { fields, filters }) = asked.and_then(|_| serde_json::from_slice(ext).ok()) else {
-        return Outcome::Reply(b"a:0:{}".to_vec());
-    };
-    let fields: Vec<Field> = fields.map(Values::into_vec).unwrap_or_default().iter().map(Field::named).collect();
-    let selections: Vec<Selection> = match filters {
-        Filters::None => vec![Selection::All],
-        Filters::Unnamed(list) if list.is_empty() => vec![Selection::All],
-        Filters::By(filters) if filters.is_empty() => vec![Selection::All],
-        Filters::Unnamed(_) => vec![],
-        Filters::By(filters) => {
-            filters.into_iter().filter_map(|(by, wanted)| selection(&by, wanted.into_vec(), &named)).collect()
-        }
-    };
-    let asked = fields.clone();
-    let row = move |id: ClientId, member: Member<'_>| Row {
-        connection: id.connection,
-        fields: asked.iter().map(|field| field.of(id, member)).collect(),
-    };
-    let of_all = matches!(selections[..], [Selection::All]);
-    let (mut rows, mut seen) = (Vec::new(), HashSet::new());
-    for selection in selections {
-        rows.extend(gateway.select(selection, row.clone()).await.into_iter().filter(|row| seen.insert(row.connection)));
-    }
-    if of_all && fields.contains(&Field::Groups) {
-        // GatewayClient stops reading at the first row without them (protocol.md, 6, the hint).
-        rows.sort_by_key(|row| !row.is_whole(&fields));
-    }
-    reply(|out| {
-        out.array(rows.len());
-        for row in &rows {
-            out.int(row.connection.into());
-            out.array(fields.len());
-            for (field, value) in fields.iter().zip(&row.fields) {
-                out.key(Key::of(field.name()));
-                value.write(out);
-            }
-            out.end();
-        }
-        out.end();
-    })
-}
-
-fn selection(by: &str, wanted: Vec<Scalar>, named: impl Fn(u32) -> ClientId) -> Option<Selection> {
-    match by {
-        "groups" => Some(Selection::Groups(groups(&wanted))),
-        "uid" => Some(Selection::Uids(uids(&wanted))),
-        "connection_id" => Some(Selection::Clients(wanted.iter().filter_map(Scalar::connection).map(named).collect())),
-        _ => None,
-    }
-}
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-enum Field {
-    Uid,
-    Groups,
-    Session,
-    Id,
-    /// The original gave away whatever its connection object had under this name; here it is null.
-    Other(Vec<u8>),
-}
-
-enum Value {
-    Null,
-    Int(i64),
-    Text(Vec<u8>),
-    Names(Vec<Group>),
-}
-
-struct Row {
-    connection: u32,
-    fields: Vec<Value>,
-}
-
-impl Field {
-    fn named(scalar: &Scalar) -> Self {
-        match &scalar.name()[..] {
-            b"uid" => Self::Uid,
-            b"groups" => Self::Groups,
-            b"session" => Self::Session,
-            b"id" => Self::Id,
-            other => Self::Other(other.to_vec()),
-        }
-    }
-
-    fn name(&self) -> &[u8] {
-        match self {
-            Self::Uid => b"uid",
-            Self::Groups => b"groups",
-            Self::Session => b"session",
-            Self::Id => b"id",
-            Self::Other(name) => name,
-        }
-    }
-
-    fn of(&self, id: ClientId, member: Member<'_>) -> Value {
-        match self {
-            Self::Uid => member.uid().map_or(Value::Null, |uid| Value::Text(uid.as_bytes().to_vec())),
-            Self::Groups if member.was_member() => Value::Names(member.groups().cloned().collect()),
-            Self::Session => Value::Text(session_of(member)),
-            Self::Id => Value::Int(id.connection.into()),
-            Self::Groups | Self::Other(_) => Value::Null,
-        }
-    }
-}
-
-impl Row {
-    /// Has it all that was asked for of uid and groups?
-    fn is_whole(&self, fields: &[Field]) -> bool {
-        let mut asked = fields.iter().zip(&self.fields).filter(|(field, _)| matches!(field, Field::Uid | Field::Groups));
-        asked.all(|(_, value)| match value {
-            Value::Names(groups) => !groups.is_empty(),
-            value => !matches!(value, Value::Null),
-        })
-    }
-}
-
-impl Value {
-    fn write(&self, out: &mut Writer) {
-        match self {
-            Self::Null => out.null(),
-            Self::Int(value) => out.int(*value),
-            Self::Text(text) => out.text(text),
-            Self::Names(groups) => {
-                out.array(groups.len());
-                for group in groups {
-                    out.key(Key::of(group.as_bytes()));
-                    out.text(group.as_bytes());
-                }
-                out.end();
-            }
-        }
-    }
-}
-
-fn session_of(member: Member<'_>) -> Vec<u8> {
+/// As PHP serializes it; empty if it was never set.
+pub fn session_of(member: Member<'_>) -> Vec<u8> {
     member.session().map(Session::to_php).unwrap_or_default().into_owned()
 }
