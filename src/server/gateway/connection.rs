@@ -169,9 +169,14 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Is it time for a ping? Notes that it is sent. One who is behind shows life by taking what waits.
-    pub fn ping_due(&mut self, step: u32) -> bool {
-        if self.is_leaving() || self.outbox.behind_since().is_some() || self.pinged > 0 {
+    /// Is it time for a ping? Notes that it is sent. One who is behind shows life by taking what waits; and who came less than
+    /// `young` ticks ago has shown it.
+    pub fn ping_due(&mut self, step: u32, young: u32) -> bool {
+        if step.saturating_sub(self.opened) < young
+            || self.is_leaving()
+            || self.outbox.behind_since().is_some()
+            || self.pinged > 0
+        {
             return false;
         }
         self.pinged = step;

@@ -319,11 +319,12 @@ impl<S: Stream> Shard<S> {
         }
         // Whoever slept goes around once at most, and judges by the time it is, not by the time it missed: what came
         // meanwhile was read before.
+        let young = self.wheel.ping_every / 4;
         let from = (self.wheel.turned + 1).max(step.saturating_sub(self.wheel.ping_every - 1));
         self.wheel.turned = step;
         for turn in from..=step {
             for slot in self.wheel.slots(turn, self.connections.len()) {
-                if self.connection(slot).is_some_and(|connection| connection.ping_due(step)) {
+                if self.connection(slot).is_some_and(|connection| connection.ping_due(step, young)) {
                     self.say(slot, &Frame::ping());
                 }
             }
