@@ -1,5 +1,5 @@
 //! Every request a page makes. On the server each body is one call of [`Caller`](crate::server::web::caller::Caller); in
-//! the browser it is the fetch. Paths and fields are a contract (DESIGN.md 3.2): pages of other sites post them by hand.
+//! the browser it is the fetch. Paths and fields are a contract (README, “The requests”): pages of other sites post them by hand.
 
 use crate::domain::{
     refusal::Refusal,

@@ -1,4 +1,4 @@
-//! What a person has typed and not yet said, and the rules it must keep (DESIGN.md section 5). Page and server ask the
+//! What a person has typed and not yet said, and the rules it must keep. Page and server ask the
 //! same code, so what the page lets through the server takes.
 
 use crate::domain::{refusal::Refusal, text};

@@ -1,4 +1,4 @@
-//! What goes down the socket, and with which code it closes (DESIGN.md 3.1).
+//! What goes down the socket, and with which code it closes (README, “The socket”).
 
 use crate::domain::{
     id::{ClientId, RoomId, Seq, Uid},

@@ -1,4 +1,4 @@
-//! What the pages' requests answer when they are done (DESIGN.md 3.2).
+//! What the pages' requests answer when they are done (README, “The requests”).
 
 use crate::domain::{
     id::{Epoch, RoomId, Seq, Uid},

@@ -1,4 +1,4 @@
-//! What a back end pushes, in the two forms its receivers understand (DESIGN.md 3.1). The gateway never looks into a
+//! What a back end pushes, in the two forms its receivers understand (README, “push gateway”). The gateway never looks into a
 //! payload; the doors do, once a publish.
 
 use crate::server::gateway::{Frame, Publication};

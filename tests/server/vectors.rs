@@ -31,15 +31,12 @@ enum Verdict {
 use Verdict::*;
 
 /// What is otherwise on purpose: vectors whose names begin so, and the reason.
-static ON_PURPOSE: [(&str, Verdict, &str); 14] = [
+static ON_PURPOSE: [(&str, Verdict, &str); 11] = [
     ("get_all_group_uid_", Reordered, "GatewayClient stops at the first row that lacks a field, so whole rows come first"),
     ("get_all_group_client_id_", Reordered, "GatewayClient stops at the first row that lacks a field, so whole rows come first"),
     ("secret_send_to_all@", Reordered, "a node's own address is the first that its Register names"),
     ("startup_secret_register_worker_connect", Reordered, "a node's own address is always there, and the first"),
     ("probe_register_broadcast_sequence", Partly, "a list, where PHP makes an object of one that lost a duplicate"),
-    ("probe_register_garbage", Partly, "the link in the line is each project's own"),
-    ("probe_register_empty_line", Partly, "the link in the line is each project's own"),
-    ("probe_register_json_no_event", Partly, "the link in the line is each project's own"),
     ("probe_gw_update_session_garbage", Partly, "the original died: ours lives, and answers no garbage"),
     ("probe_gw_group_nested_array", Partly, "the original died: ours lives, and answers no garbage"),
     ("probe_gw_body_", Partly, "the original died: ours lives, and answers no garbage"),
@@ -96,7 +93,7 @@ async fn what_was_recorded_of_php_is_true_of_roomcast() {
         eprintln!("{count:4} {verdict:?}: {reason}");
     }
     // 480 in all: whatever is left out, or compared less, shows here.
-    assert_eq!(counts, BTreeMap::from([(Same, 199), (Renamed, 238), (Reordered, 11), (Partly, 20), (NothingSent, 12)]));
+    assert_eq!(counts, BTreeMap::from([(Same, 202), (Renamed, 238), (Reordered, 11), (Partly, 17), (NothingSent, 12)]));
 }
 
 /// A node is asked everything that the first one was asked, on one connection and cut into ever other pieces.

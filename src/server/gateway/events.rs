@@ -1,5 +1,5 @@
-//! What happens to connections, for whoever listens: someone came, said something, left. Nobody does unless a door asks for
-//! it, and then a shard pays a look at a flag. Bounded in bytes; what does not fit is dropped and counted, never waited for.
+//! What happens to connections, for whoever listens: someone came, said something, left. Nobody listens unless a door
+//! asks to, and until then a shard pays a look at a flag. Bounded in bytes; what does not fit is dropped and counted, never waited for.
 
 use super::Session;
 use crate::domain::id::ClientId;

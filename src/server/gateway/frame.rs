@@ -66,9 +66,8 @@ impl Frame {
         let header = FrameHeader { is_final: true, opcode, ..FrameHeader::default() };
         let length = payload.len() as u64;
         let mut bytes = Vec::with_capacity(header.len(length) + payload.len());
-        if header.format(length, &mut bytes).is_err() {
-            unreachable!("writing into a Vec does not fail");
-        }
+        let written = header.format(length, &mut bytes);
+        debug_assert!(written.is_ok(), "writing into a Vec does not fail");
         bytes.extend_from_slice(payload);
         Self { bytes: bytes.into(), position: None }
     }

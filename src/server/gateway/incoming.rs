@@ -22,7 +22,7 @@ pub struct Bounds {
 }
 
 impl Default for Bounds {
-    /// The gateway's own (DESIGN.md 3.1).
+    /// The gateway's own (README, “The socket”).
     fn default() -> Self {
         Self { message_bytes: 1024, frames_a_second: 10 }
     }

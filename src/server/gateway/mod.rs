@@ -1,8 +1,8 @@
 //! Floor 1: who is connected to this node, and what is pushed to them. Moves encoded frames; knows no chat, no axum, no
 //! SQL, and never parses a payload. The verbs are GatewayWorker's.
 //!
-//! The node's threads share a [`mailbox`] with each [`shard`], and nothing else: a shard owns its connections outright. A
-//! publish is encoded once and posted once to each shard ([`publish`]), which writes it to its readers itself ([`round`]).
+//! A [`shard`] owns its connections outright: the node's threads reach it through its [`mailbox`]. What else they share with
+//! it stands in ARCHITECTURE.md. A publish is encoded once and posted once to each shard ([`publish`]), which writes it to its readers itself ([`round`]).
 
 mod client_ids;
 mod connection;
@@ -114,7 +114,7 @@ impl Ordinal {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Owner(pub [u8; 32]);
 
-/// Which pushes a connection understands (DESIGN.md 3.1).
+/// Which pushes a connection understands (README, “The socket”).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Dialect {
     /// No subprotocol: messages, and what the API pushes, verbatim.

@@ -29,8 +29,7 @@ struct Other {
 }
 
 impl Relay {
-    /// From now on; until the receiver is dropped.
-    /// Each with its share of what may wait.
+    /// From now on publishes are handed on, until the receiver is dropped; each holds its share of what may wait.
     pub fn begin(&self) -> mpsc::Receiver<(Relayed, OwnedSemaphorePermit)> {
         let (to, receiver) = mpsc::channel(WAITING);
         let other = Other { to, room: Arc::new(Semaphore::new(WAITING_BYTES)) };

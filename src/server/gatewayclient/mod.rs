@@ -1,5 +1,5 @@
 //! Another door: PHP's. GatewayWorker's Register and inner protocol, so that an unchanged GatewayClient or BusinessWorker finds
-//! this node and calls it (DESIGN.md 3.4). It decides nothing, it translates: what a packet asks for is done by the gateway.
+//! this node and calls it (docs/protocol.md). It decides nothing, it translates: what a packet asks for is done by the gateway.
 
 mod arriving;
 mod carry_out;

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 const SAID_WITHIN: Duration = Duration::from_secs(10);
 /// Lists a worker may leave unread before it is given up.
 const UNREAD: usize = 64;
-/// What one line may write at most before the reader is given up.
+/// A list that is not taken within this ends the connection.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(30);
 /// Of a line that is no request, this much is said back.
 const MAX_ECHO: usize = 1024;

@@ -119,7 +119,8 @@ impl<'a> Text<'a> {
             self.written.insert((document, meant), self.values);
         }
         match source.here(meant) {
-            Node::Null => self.out.null(),
+            // Names were followed.
+            Node::Null | Node::Reference(_) | Node::Same(_) => self.out.null(),
             Node::Bool(value) => self.out.bool(*value),
             Node::Int(value) => self.out.int(*value),
             Node::Float(value) => self.out.float(*value),
@@ -135,7 +136,6 @@ impl<'a> Text<'a> {
                 self.entries(document, properties, depth)?;
             }
             Node::Opaque(text) => self.out.raw(text),
-            Node::Reference(_) | Node::Same(_) => unreachable!("a name is of a value"),
         }
         Ok(())
     }

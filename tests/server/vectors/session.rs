@@ -262,10 +262,9 @@ fn is_survival(request: &[u8], got: &[u8]) -> bool {
     if got.is_empty() {
         return true;
     }
-    let is_question = |packet: &Packet| matches!(packet.command(), 10 | 11 | 15 | 16 | 23..=26 | 28 | 203);
     let Some(reply) = got.strip_suffix(OFFLINE) else { return false };
     match reply.split_first_chunk::<4>() {
         Some((length, value)) => u32::from_be_bytes(*length) as usize == value.len() && Php::read(value).is_some(),
-        None => reply.is_empty() && !Packet::split(request).0.iter().any(is_question),
+        None => reply.is_empty() && !Packet::split(request).0.iter().any(Packet::is_query),
     }
 }

@@ -1,4 +1,4 @@
-//! The gateway's API over HTTP, for foreign back ends (DESIGN.md 3.3): who calls, with which key, what for. A door beside
+//! The gateway's API over HTTP, for foreign back ends (README, “push gateway”): who calls, with which key, what for. A door beside
 //! the pages': it translates, the gateway does.
 
 mod method;
