@@ -131,7 +131,8 @@ fn the_targets_part_in_two_places_only() {
 
 #[test]
 fn nothing_is_written_that_must_not_run() {
-    let forbidden = ["inner_html", ".unwrap()", ".expect(", "todo!(", "unimplemented!(", "unreachable!(", "dbg!(", "panic!(", "#[allow("];
+    let forbidden =
+        ["inner_html", ".unwrap()", ".expect(", "todo!(", "unimplemented!(", "unreachable!(", "dbg!(", "panic!(", "#[allow("];
     let mut wrong = Vec::new();
     for (file, source) in files() {
         for (number, line) in running(&source).lines().enumerate() {

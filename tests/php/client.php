@@ -73,7 +73,7 @@ function check(string $name, mixed $want, callable $ask): void
     echo json_encode($line, JSON_UNESCAPED_UNICODE | JSON_INVALID_UTF8_SUBSTITUTE | JSON_PARTIAL_OUTPUT_ON_ERROR), "\n";
 }
 
-/** Members come in whatever order the node's threads give them. */
+/** Where the order of a listing is not what is checked; that is what the recorded bytes are for. */
 function sorted(array $found): array
 {
     $found = array_map(fn($value) => is_array($value) ? sorted($value) : $value, $found);

@@ -5,7 +5,7 @@ mod chosen;
 pub mod packet;
 pub mod peers;
 mod record;
-mod register;
+pub mod register;
 mod session;
 
 use futures_util::future::join_all;

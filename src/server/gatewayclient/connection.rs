@@ -134,7 +134,7 @@ pub async fn attend(inner: Arc<Inner>, stream: TcpStream, peer: SocketAddr, stop
         End::Replaced => return tracing::info!(%peer, "a worker's place was taken by another of its name"),
         End::Io(error) => return tracing::debug!(%error, %peer, "an inner connection"),
     };
-    inner.figures.refused(why);
+    figures::refused(why);
     if figures::may_say() {
         tracing::warn!(%peer, "an inner connection was closed: {log}");
     }

@@ -39,10 +39,11 @@ impl Figures {
     pub fn odd(&self) {
         self.odd.increment(1);
     }
+}
 
-    pub fn refused(&self, why: &'static str) {
-        metrics::counter!("roomcast_php_refused_total", "why" => why).increment(1);
-    }
+/// A connection that was ended, or not let in.
+pub fn refused(why: &'static str) {
+    metrics::counter!("roomcast_php_refused_total", "why" => why).increment(1);
 }
 
 /// A line of the log a second about strangers: whoever can connect could fill the disk with them otherwise. All are counted.

@@ -75,7 +75,7 @@ impl Places {
     }
 
     fn hang_up(&self, peer: SocketAddr) {
-        metrics::counter!("roomcast_php_refused_total", "why" => "connections").increment(1);
+        figures::refused("connections");
         if figures::may_say() {
             tracing::warn!(%peer, "gateway.max_inner_connections are open: one more was hung up on");
         }

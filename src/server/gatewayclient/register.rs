@@ -72,8 +72,10 @@ impl Register {
             attended = Guest::new(&self, peer.ip()).converse(stream) => attended,
             () = stop.cancelled() => return,
         };
-        if let Err(error) = attended {
-            tracing::debug!(%error, %peer, "a connection to Register");
+        match attended {
+            Ok(None) => {}
+            Ok(Some(bound)) => figures::refused(bound),
+            Err(error) => tracing::debug!(%error, %peer, "a connection to Register"),
         }
     }
 
@@ -134,7 +136,8 @@ impl<'a> Guest<'a> {
         }
     }
 
-    async fn converse(mut self, mut stream: TcpStream) -> io::Result<()> {
+    /// Until it ends: `Some` tells the bound that ended it.
+    async fn converse(mut self, mut stream: TcpStream) -> io::Result<Option<&'static str>> {
         let (mut reads, mut writes) = stream.split();
         let (mut said, said_by) = (false, Instant::now() + SAID_WITHIN);
         loop {
@@ -144,11 +147,11 @@ impl<'a> Guest<'a> {
                 list = told(&mut self.told) => {
                     match list {
                         Some(list) => self.to_say.extend_from_slice(list.as_bytes()),
-                        None => return Ok(()),
+                        None => return Ok(Some("unread_lists")),
                     }
                     false
                 }
-                () = tokio::time::sleep_until(said_by), if !said => return Ok(()),
+                () = tokio::time::sleep_until(said_by), if !said => return Ok(Some("silent")),
             };
             let goes_on = self.take_lines(&mut said) && !ended;
             if !self.to_say.is_empty() {
@@ -156,8 +159,11 @@ impl<'a> Guest<'a> {
                 written.map_err(|_| io::ErrorKind::TimedOut)??;
                 self.to_say = Vec::new();
             }
-            if !goes_on || !self.is_bounded() {
-                return Ok(());
+            if !goes_on {
+                return Ok(None);
+            }
+            if !self.is_bounded() {
+                return Ok(Some("line_bytes"));
             }
         }
     }
@@ -199,16 +205,20 @@ impl<'a> Guest<'a> {
             Request::Ping if self.has_key || self.unknown.is_some() => {}
             Request::Ping => {
                 self.unknown = self.register.0.unknown.clone().try_acquire_owned().ok();
-                return self.unknown.is_some();
+                if self.unknown.is_none() {
+                    figures::refused("strangers");
+                    return false;
+                }
             }
             Request::Refused => {
-                metrics::counter!("roomcast_php_refused_total", "why" => "register").increment(1);
+                figures::refused("register");
                 if figures::may_say() {
                     tracing::warn!(peer = %self.address, "Register refused a line: another secret key, or a request it does not know");
                 }
                 return false;
             }
             Request::Nonsense => {
+                figures::refused("register");
                 let echo = String::from_utf8_lossy(&line[..line.len().min(MAX_ECHO)]);
                 // The original's own words, which programs may look for.
                 let words = format!(

@@ -7,20 +7,26 @@ pub mod command {
     pub const ON_CLOSE: u8 = 4;
     pub const SEND_TO_ONE: u8 = 5;
     pub const SEND_TO_ALL: u8 = 6;
+    pub const KICK: u8 = 7;
     pub const DESTROY: u8 = 8;
+    pub const UPDATE_SESSION: u8 = 9;
     pub const ALL_SESSIONS: u8 = 10;
     pub const IS_ONLINE: u8 = 11;
+    pub const BIND_UID: u8 = 12;
     pub const CLIENTS_OF_UID: u8 = 15;
     pub const CLIENTS_OF_UIDS: u8 = 16;
+    pub const JOIN_GROUP: u8 = 20;
     pub const SEND_TO_GROUP: u8 = 22;
     pub const SESSIONS_OF_GROUP: u8 = 23;
     pub const COUNT_OF_GROUP: u8 = 24;
     pub const SELECT: u8 = 25;
     pub const GROUPS: u8 = 26;
     pub const COUNT_OF_GROUPS: u8 = 28;
+    pub const WORKER_CONNECT: u8 = 200;
     pub const PING: u8 = 201;
     pub const GATEWAY_CLIENT_CONNECT: u8 = 202;
     pub const GET_SESSION: u8 = 203;
+    pub const SET_SESSION: u8 = 204;
     pub const ON_WEBSOCKET_CONNECT: u8 = 205;
 }
 use command::*;

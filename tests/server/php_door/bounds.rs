@@ -1,0 +1,216 @@
+//! Keys, bounds and odd input at PHP's door: what is refused, what it costs nobody else, and where it shows.
+
+use super::{command, connection, packet, query};
+use crate::support::{Server, binary};
+use crate::vectors::packet::{Packet, shown};
+use crate::vectors::peers::{OFFLINE, Wire, is_anyone_online};
+use crate::vectors::register::worker_line;
+use futures_util::StreamExt;
+use serde_json::json;
+use std::time::{Duration, Instant};
+use tokio_tungstenite::tungstenite::Message as Frame;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_are_whatever_bytes_php_gives() {
+    let server = Server::start();
+    let socket = server.visitor().open(None).await;
+    let mut php = Wire::to(server.inner.into()).await;
+    let long = "长".repeat(600);
+    for name in [&b"\xff\xfe\0"[..], long.as_bytes(), b" ", b"-0"] {
+        command(&mut php, packet(command::JOIN_GROUP, connection(&socket), name, b"")).await;
+        assert_eq!(query(&mut php, packet(command::COUNT_OF_GROUP, 0, name, b"")).await, "i:1;", "{}", shown(name));
+        command(&mut php, packet(command::BIND_UID, connection(&socket), name, b"")).await;
+        let list = format!("a:1:{{i:0;i:{};}}", connection(&socket));
+        assert_eq!(query(&mut php, packet(command::CLIENTS_OF_UID, 0, name, b"")).await, list, "{}", shown(name));
+    }
+    // But not without end.
+    command(&mut php, packet(command::JOIN_GROUP, connection(&socket), &[b'x'; 4097], b"")).await;
+    assert_eq!(query(&mut php, packet(command::COUNT_OF_GROUP, 0, &[b'x'; 4097], b"")).await, "i:0;");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_largest_packet_is_taken_and_a_larger_one_ends_the_connection() {
+    let server = Server::start();
+    let mut socket = server.visitor().open(None).await;
+    let mut php = Wire::to(server.inner.into()).await;
+    let body = vec![b'x'; 10_485_760 - 28];
+    let to_one = |body: &[u8]| packet(command::SEND_TO_ONE, connection(&socket), b"", body);
+    let (largest, larger) = (to_one(&body), to_one(&[&body[..], b"y"].concat()));
+    let sent = tokio::spawn(async move {
+        php.send(&largest).await;
+        php.send(&larger).await;
+        php.rest_of("an inner connection with a packet that is too long").await
+    });
+    match socket.stream.next().await.unwrap().unwrap() {
+        Frame::Text(text) => assert!(text.len() == body.len() && text.bytes().all(|byte| byte == b'x')),
+        frame => panic!("{}", frame.len()),
+    }
+    assert_eq!(sent.await.unwrap(), b"");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_stays_who_does_not_show_the_key() {
+    let server = Server::with(&["gateway.secret_key=k€y", "gateway.max_inner_connections=3"]);
+    let since = Instant::now();
+    let mut idle = Wire::to(server.inner.into()).await;
+    let hello = |key: &str| {
+        Packet::new(command::GATEWAY_CLIENT_CONNECT, 0, json!({"secret_key": key}).to_string().as_bytes()).into_bytes()
+    };
+    for wrong in
+        [is_anyone_online(), hello(""), hello("k€y "), hello("key"), Packet::new(command::WORKER_CONNECT, 0, b"{}").into_bytes()]
+    {
+        let mut wire = Wire::to(server.inner.into()).await;
+        wire.send(&wrong).await;
+        assert_eq!(wire.rest_of("without the key").await, b"");
+    }
+    // Only a short hello is waited for.
+    let mut long = Wire::to(server.inner.into()).await;
+    long.send(&hello("k€y")[..28]).await;
+    let mut huge = Wire::to(server.inner.into()).await;
+    let mut head = hello("x");
+    head[..4].copy_from_slice(&1_000_000u32.to_be_bytes());
+    huge.send(&head).await;
+    assert_eq!(huge.rest_of("a long hello").await, b"");
+    assert_eq!(idle.rest_of("who says nothing").await, b"");
+    assert_eq!(long.rest_of("who says only half of it").await, b"");
+    assert!(since.elapsed() > Duration::from_secs(2), "{:?}", since.elapsed());
+    let mut known = Vec::new();
+    for _ in 0..3 {
+        known.push(Wire::to(server.inner.into()).await);
+        command(known.last_mut().unwrap(), [hello("k€y"), hello("k€y")].concat()).await;
+    }
+    // All places are taken: one more waits until there is one, and what it wrote is done then.
+    let mut waits = Wire::to(server.inner.into()).await;
+    waits.send(&[hello("k€y"), is_anyone_online()].concat()).await;
+    known.pop();
+    assert_eq!(shown(&waits.take(OFFLINE.len()).await), shown(OFFLINE));
+    // But not for ever.
+    let mut beyond = Wire::to(server.inner.into()).await;
+    assert_eq!(beyond.rest_of("a connection beyond the bound").await, b"");
+    for wire in known.iter_mut().chain([&mut waits]) {
+        command(wire, vec![]).await;
+    }
+    is_counted(&server, &["key", "connections"]).await;
+    // A few mistakes are no errors of ours.
+    assert_eq!(server.errors(), [""; 0]);
+}
+
+#[test]
+fn without_a_key_nobody_listens_in_public() {
+    let folder = tempfile::TempDir::new().unwrap();
+    for variable in ["ROOMCAST_LAN_ADDR", "ROOMCAST_REGISTER_ADDR"] {
+        let started = binary().current_dir(folder.path()).args(["--addr", "127.0.0.1:0"]).env(variable, "0.0.0.0:0").output();
+        let output = started.unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains("gateway.secret_key"), "{variable}: {said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_php_does_is_counted() {
+    let server = Server::start();
+    let mut php = Wire::to(server.inner.into()).await;
+    command(&mut php, packet(command::SEND_TO_ONE, 7, b"", b"to nobody")).await;
+    command(&mut php, Packet::new(99, 0, b"").into_bytes()).await;
+    let figures = server.visitor().get("/metrics").await.text().await.unwrap();
+    for line in [
+        "roomcast_php_commands_total{command=\"send_to_one\"} 1",
+        "roomcast_php_stale_total 1",
+        "roomcast_php_odd_packets_total 1",
+        "roomcast_php_connections{port=\"inner\"} 1",
+        "roomcast_php_workers 0",
+    ] {
+        assert!(figures.contains(line), "{line} is not in\n{figures}");
+    }
+    // And told, once.
+    assert_eq!(server.log().matches("an inner packet was passed over: no such command").count(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_at_register_are_bounded() {
+    let server = Server::with(&["gateway.secret_key=k", "gateway.max_inner_connections=3"]);
+    let mut long = Wire::to(server.register).await;
+    long.send(&[b'x'; 4097]).await;
+    assert_eq!(long.rest_of("a stranger's long line").await, b"");
+    // Who showed the key may say more.
+    let mut known = Wire::to(server.register).await;
+    known.send(&worker_line("k")).await;
+    let list = known.until(b"\n").await;
+    let (name, value) = ("worker_connect", "x".repeat(100_000));
+    known.send(format!("{{\"event\":\"{name}\",\"secret_key\":\"k\",\"x\":\"{value}\"}}\n").as_bytes()).await;
+    assert_eq!(shown(&known.until(b"\n").await), shown(&list));
+    // Places are taken by whoever is there, and one more is hung up on.
+    let mut pinging = Vec::new();
+    for _ in 0..2 {
+        let mut wire = Wire::to(server.register).await;
+        wire.send(b"{\"event\":\"ping\"}\n").await;
+        pinging.push(wire);
+    }
+    let mut beyond = Wire::to(server.register).await;
+    beyond.send(&worker_line("k")).await;
+    assert_eq!(beyond.rest_of("a connection beyond the bound").await, b"");
+    drop(pinging);
+    // Until it has seen them go, there is no place.
+    let (mut later, told) = loop {
+        let mut later = Wire::to(server.register).await;
+        later.send(&worker_line("k")).await;
+        match later.until(b"\n").await {
+            nothing if nothing.is_empty() => {}
+            told => break (later, told),
+        }
+    };
+    assert_eq!(shown(&told), shown(&list));
+    later.send(&worker_line("another")).await;
+    assert_eq!(later.rest_of("another key").await, b"");
+    is_counted(&server, &["line_bytes", "connections", "register"]).await;
+}
+
+async fn is_counted(server: &Server, refused: &[&str]) {
+    let figures = server.visitor().get("/metrics").await.text().await.unwrap();
+    for why in refused {
+        assert!(figures.contains(&format!("roomcast_php_refused_total{{why=\"{why}\"}}")), "{why} is not in\n{figures}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_are_no_frame_hurt_only_who_gets_them() {
+    let server = Server::start();
+    let (mut one, mut other) = (server.visitor().open(None).await, server.visitor().open(None).await);
+    let mut php = Wire::to(server.inner.into()).await;
+    let mut raw = Packet::new(command::SEND_TO_ONE, connection(&one), b"\xff\xff\xff");
+    raw.head[21] = 0x03;
+    command(&mut php, raw.into_bytes()).await;
+    command(&mut php, packet(command::SEND_TO_ALL, 0, b"", b"goes on")).await;
+    assert_eq!(other.push().await, json!("goes on"));
+    // Its own end of the connection cannot read them.
+    assert!(one.stream.next().await.unwrap().is_err());
+    drop(one);
+    command(&mut php, packet(command::SEND_TO_ALL, 0, b"", b"and on")).await;
+    assert_eq!(other.push().await, json!("and on"));
+    assert_eq!(server.errors(), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_door_may_stay_closed() {
+    let server = Server::with(&["gateway.php=off"]);
+    // It does not say where PHP finds it.
+    assert_eq!((server.register.port(), server.inner.port()), (1, 1));
+    server.visitor().open(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_told_may_be_another_address_than_what_is_opened() {
+    let opened = "127.9.8.7:29017";
+    let settings = ["gateway.lan_addr=10.9.8.7:2900", &format!("gateway.lan_listen={opened}"), "gateway.secret_key=k"];
+    let server = Server::with(&settings);
+    let client = server.visitor().open(None).await;
+    assert!(client.client_id.starts_with("0a0908070b54"), "{}", client.client_id);
+    let mut register = Wire::to(server.register).await;
+    register.send(&worker_line("k")).await;
+    let list = br#"{"event":"broadcast_addresses","addresses":["10.9.8.7:2900"]}"#;
+    assert_eq!(shown(register.until(b"\n").await.trim_ascii_end()), shown(list));
+    let mut php = Wire::to(opened.parse().unwrap()).await;
+    let hello = Packet::new(command::GATEWAY_CLIENT_CONNECT, 0, br#"{"secret_key":"k"}"#).into_bytes();
+    command(&mut php, hello).await;
+    assert_eq!(query(&mut php, packet(command::IS_ONLINE, connection(&client), b"", b"")).await, "i:1;");
+}

@@ -1,0 +1,138 @@
+//! What BusinessWorkers are told of whom, and what of what clients say.
+
+use super::{came, connection, event, worker};
+use crate::support::Server;
+use crate::vectors::packet::command;
+use crate::vectors::peers::Wire;
+use futures_util::{SinkExt, StreamExt};
+use std::pin::pin;
+use std::time::Duration;
+use tokio_tungstenite::tungstenite::Message as Frame;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_stays_with_its_worker_and_moves_when_that_goes() {
+    let server = Server::with(&["gateway.workers=on"]);
+    let (mut one, mut two) = (worker(&server, "Biz:0").await, worker(&server, "Biz:1").await);
+    let mut clients = Vec::new();
+    for number in 0..4 {
+        let client = server.visitor().open(None).await;
+        came(if number % 2 == 0 { &mut one } else { &mut two }, &client).await;
+        clients.push(client);
+    }
+    for (client, at) in [(0, 0), (1, 1), (0, 0), (2, 0), (3, 1)] {
+        clients[client].stream.send(Frame::text(format!("from {client}"))).await.unwrap();
+        let heard = event(if at == 0 { &mut one } else { &mut two }).await;
+        assert_eq!(heard, (command::ON_MESSAGE, connection(&clients[client]), format!("from {client}")));
+    }
+    // Another of its name takes its place, and its clients with their next words.
+    let mut again = worker(&server, "Biz:0").await;
+    assert_eq!(one.rest_of("the worker that was replaced").await, b"");
+    clients[0].stream.send(Frame::binary(vec![b'x'])).await.unwrap();
+    assert_eq!(event(&mut again).await, (command::ON_MESSAGE, connection(&clients[0]), "x".into()));
+    drop(again);
+    // That it is gone is seen when the node has read its end: until then what is said is lost with it.
+    let moved = {
+        let mut heard = pin!(event(&mut two));
+        loop {
+            clients[0].stream.send(Frame::text("y")).await.unwrap();
+            tokio::select! {
+                moved = &mut heard => break moved,
+                () = tokio::time::sleep(Duration::from_millis(50)) => {}
+            }
+        }
+    };
+    assert_eq!(moved, (command::ON_MESSAGE, connection(&clients[0]), "y".into()));
+    let left = clients.remove(1);
+    let id = connection(&left);
+    drop(left);
+    loop {
+        match event(&mut two).await {
+            (command::ON_MESSAGE, ..) => {}
+            told => break assert_eq!(told, (command::ON_CLOSE, id, String::new())),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unless_workers_are_on_the_socket_is_one_way() {
+    let server = Server::start();
+    let mut hears = worker(&server, "Biz:0").await;
+    let mut client = server.visitor().open(None).await;
+    came(&mut hears, &client).await;
+    for _ in 0..3 {
+        client.send(Frame::text("nobody hears this")).await;
+    }
+    client.send(Frame::text("x".repeat(1025))).await;
+    assert_eq!(client.close_code().await, 4408);
+    // Nothing between.
+    assert_eq!(event(&mut hears).await, (command::ON_CLOSE, connection(&client), String::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_clients_say_to_workers_is_bounded() {
+    let server =
+        Server::with(&["gateway.workers=on", "gateway.worker_message_bytes=2000", "gateway.worker_messages_a_second=30"]);
+    let mut hears = worker(&server, "Biz:0").await;
+    let mut client = server.visitor().open(None).await;
+    came(&mut hears, &client).await;
+    let long = "x".repeat(2000);
+    client.send(Frame::text(long.clone())).await;
+    assert_eq!(event(&mut hears).await, (command::ON_MESSAGE, connection(&client), long.clone()));
+    client.send(Frame::text(long + "y")).await;
+    assert_eq!(client.close_code().await, 4408);
+    assert_eq!(event(&mut hears).await.0, command::ON_CLOSE);
+    let mut talkative = server.visitor().open(None).await;
+    came(&mut hears, &talkative).await;
+    // More than a one-way socket may say.
+    for _ in 0..25 {
+        talkative.send(Frame::text("and")).await;
+    }
+    for _ in 0..25 {
+        assert_eq!(event(&mut hears).await.0, command::ON_MESSAGE);
+    }
+    for _ in 0..60 {
+        talkative.send(Frame::text("and")).await;
+    }
+    assert_eq!(talkative.close_code().await, 4408);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_is_told_where_a_client_is() {
+    let server = Server::with(&["web.trusted_proxies=127.0.0.1/32"]);
+    let mut hears = worker(&server, "Biz:0").await;
+    let mut client = Wire::to(server.address().parse().unwrap()).await;
+    let handshake = "GET /ws?room=1&tags[]=a HTTP/1.1\r\nHost: chat.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-Forwarded-For: 2001:db8::5:6\r\n\
+        Cookie: sid=42; roomcast_session=secret; lang=zh\r\n\r\n";
+    client.send(handshake.as_bytes()).await;
+    client.until(b"\"}").await;
+    assert_eq!(event(&mut hears).await.0, command::ON_CONNECT);
+    let (told, _, described) = event(&mut hears).await;
+    assert_eq!(told, command::ON_WEBSOCKET_CONNECT);
+    for part in [
+        "s:3:\"get\";a:2:{s:4:\"room\";s:1:\"1\";s:4:\"tags\";a:1:{i:0;s:1:\"a\";}}",
+        "s:11:\"SERVER_NAME\";s:12:\"chat.example\";",
+        "s:11:\"REMOTE_ADDR\";s:13:\"2001:db8::5:6\";",
+        // But for our own.
+        "s:6:\"cookie\";a:2:{s:3:\"sid\";s:2:\"42\";s:4:\"lang\";s:2:\"zh\";}",
+    ] {
+        assert!(described.contains(part), "{part} is not in {described}");
+    }
+    assert!(!described.contains("secret"), "{described}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_worker_pages_stay_and_what_they_say_is_counted() {
+    let server = Server::with(&["gateway.workers=on"]);
+    let mut client = server.visitor().open(None).await;
+    for _ in 0..3 {
+        client.send(Frame::text("nobody hears this")).await;
+    }
+    client.send(Frame::Ping(Default::default())).await;
+    while !matches!(client.stream.next().await.expect("it stays").unwrap(), Frame::Pong(_)) {}
+    let figures = server.visitor().get("/metrics").await.text().await.unwrap();
+    assert!(figures.contains("roomcast_client_frames_dropped_total 3"), "{figures}");
+    let mut hears = worker(&server, "Biz:0").await;
+    client.send(Frame::text("but this")).await;
+    assert_eq!(event(&mut hears).await, (command::ON_MESSAGE, connection(&client), "but this".into()));
+}
