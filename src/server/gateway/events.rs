@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Bytes that may wait for the listener.
-const MAX_WAITING: usize = 10 * 1024 * 1024;
+const MAX_WAITING_BYTES: usize = 10 * 1024 * 1024;
 /// How often it is looked whether the listener has taken all, 5 ms apart: a second at most.
 const SETTLES: u32 = 200;
 /// What an event weighs beside what was said.
@@ -70,7 +70,7 @@ impl Ears {
         let bytes = event.weight();
         // That someone left comes once, is what the listener forgets a client by, and holds nothing the connection did not
         // hold before: it is always told.
-        let fits = |waiting: usize| waiting + bytes <= MAX_WAITING || matches!(event.what, Happening::Left);
+        let fits = |waiting: usize| waiting + bytes <= MAX_WAITING_BYTES || matches!(event.what, Happening::Left);
         if !fits(self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed)) || self.to.send(event).is_err() {
             self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
             metrics::counter!("roomcast_events_dropped_total").increment(1);

@@ -8,8 +8,8 @@ use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Publishes that may wait for the other process, and their bytes.
-const WAITING: usize = 1024;
-const WAITING_BYTES: usize = 64 * 1024 * 1024;
+const MAX_WAITING: usize = 1024;
+const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
 
 /// A publish as it is handed on: encoded once, here.
 #[derive(Clone, Debug)]
@@ -31,8 +31,8 @@ struct Other {
 impl Relay {
     /// From now on publishes are handed on, until the receiver is dropped; each holds its share of what may wait.
     pub fn begin(&self) -> mpsc::Receiver<(Relayed, OwnedSemaphorePermit)> {
-        let (to, receiver) = mpsc::channel(WAITING);
-        let other = Other { to, room: Arc::new(Semaphore::new(WAITING_BYTES)) };
+        let (to, receiver) = mpsc::channel(MAX_WAITING);
+        let other = Other { to, room: Arc::new(Semaphore::new(MAX_WAITING_BYTES)) };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(other);
         receiver
     }
@@ -40,7 +40,7 @@ impl Relay {
     pub fn hand_on(&self, target: &Target, except: &Except, publication: &Publication) {
         let mut relay = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(Other { to, room }) = relay.as_ref() else { return };
-        let bytes = (publication.weight() + target.weight() + except.weight()).min(WAITING_BYTES) as u32;
+        let bytes = (publication.weight() + target.weight() + except.weight()).min(MAX_WAITING_BYTES) as u32;
         let Ok(share) = room.clone().try_acquire_many_owned(bytes) else {
             return metrics::counter!("roomcast_relay_dropped_total").increment(1);
         };
@@ -170,10 +170,10 @@ mod tests {
         let publication = Publication::both(Frame::text(b"x"));
         relay.hand_on(&Target::All, &Except::default(), &publication);
         let mut other = relay.begin();
-        for _ in 0..WAITING + 10 {
+        for _ in 0..MAX_WAITING + 10 {
             relay.hand_on(&Target::All, &Except::default(), &publication);
         }
-        assert_eq!(std::iter::from_fn(|| other.try_recv().ok()).count(), WAITING);
+        assert_eq!(std::iter::from_fn(|| other.try_recv().ok()).count(), MAX_WAITING);
         drop(other);
         relay.hand_on(&Target::All, &Except::default(), &publication);
         assert!(relay.0.lock().unwrap().is_none());

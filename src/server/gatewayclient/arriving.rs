@@ -7,13 +7,13 @@ use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bytes read at once; an idle connection holds as many.
-const READ: usize = 8 * 1024;
+const READ_BYTES: usize = 8 * 1024;
 /// Until the key was shown, nothing longer is read.
-const MAX_UNKNOWN: usize = 4096;
+const STRANGER_PACKET_BYTES: usize = 4096;
 /// A packet over this takes its share of what all connections may hold together.
-const LARGE: usize = 64 * 1024;
-/// The share of a byte: the packet itself, and the frames that are made of it.
-const SHARE: usize = 4;
+const LARGE_PACKET_BYTES: usize = 64 * 1024;
+/// Bytes that one of a packet's holds in the end: the packet itself, and the frames that are made of it.
+const HELD_A_BYTE: usize = 4;
 
 pub struct Arriving {
     bytes: BytesMut,
@@ -53,7 +53,7 @@ impl Arriving {
     pub fn buffer(&mut self) -> &mut BytesMut {
         // There is room for all of a large one since its head was read.
         if self.share.is_none() || self.bytes.len() == self.bytes.capacity() {
-            self.bytes.reserve(READ);
+            self.bytes.reserve(READ_BYTES);
         }
         &mut self.bytes
     }
@@ -99,11 +99,11 @@ impl Arriving {
 
     /// May a packet that begins like this arrive at all?
     fn admit(&mut self, length: usize, command: u8, is_known: bool) -> Result<(), NotLetIn> {
-        if !is_known && (!matches!(command, WORKER_CONNECT | GATEWAY_CLIENT_CONNECT) || length > MAX_UNKNOWN) {
+        if !is_known && (!matches!(command, WORKER_CONNECT | GATEWAY_CLIENT_CONNECT) || length > STRANGER_PACKET_BYTES) {
             return Err(NotLetIn::Unknown);
         }
-        if (LARGE + 1..=MAX_PACKET).contains(&length) && self.share.is_none() {
-            let kibibytes = (SHARE * length).div_ceil(1024) as u32;
+        if (LARGE_PACKET_BYTES + 1..=MAX_PACKET).contains(&length) && self.share.is_none() {
+            let kibibytes = (HELD_A_BYTE * length).div_ceil(1024) as u32;
             self.share = Some(self.large.clone().try_acquire_many_owned(kibibytes).map_err(|_| NotLetIn::NoRoom)?);
             self.bytes.reserve(length.saturating_sub(self.bytes.len()));
         }
@@ -142,7 +142,10 @@ mod tests {
     fn strangers_may_only_show_the_key_and_briefly() {
         assert_eq!(next(&mut arriving(1), &head(IS_ONLINE, 28), false), Err(NotLetIn::Unknown));
         assert_eq!(next(&mut arriving(1), &head(GATEWAY_CLIENT_CONNECT, 28), false), Ok("a packet"));
-        assert_eq!(next(&mut arriving(1), &head(GATEWAY_CLIENT_CONNECT, MAX_UNKNOWN + 1), false), Err(NotLetIn::Unknown));
+        assert_eq!(
+            next(&mut arriving(1), &head(GATEWAY_CLIENT_CONNECT, STRANGER_PACKET_BYTES + 1), false),
+            Err(NotLetIn::Unknown)
+        );
         assert_eq!(next(&mut arriving(1), &head(IS_ONLINE, 28), true), Ok("a packet"));
         assert_eq!(next(&mut arriving(1), &head(IS_ONLINE, MAX_PACKET + 1), true), Err(NotLetIn::TooLong));
     }

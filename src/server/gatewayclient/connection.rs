@@ -24,9 +24,9 @@ use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 /// Events are taken up for a worker while no more than this waits to be written to it.
-const UNWRITTEN: usize = 64 * 1024;
+const UNWRITTEN_EVENT_BYTES: usize = 64 * 1024;
 /// Replies that wait for a reader who does not take them: then nothing more is carried out for it.
-const MAX_UNREAD: usize = 4 * 1024 * 1024;
+const UNREAD_REPLY_BYTES: usize = 4 * 1024 * 1024;
 /// Whoever has not shown the key by then goes: PHP says it with its first bytes.
 const SHOWN_WITHIN: Duration = Duration::from_secs(3);
 /// Who connected and has said nothing when the door closes has this long.
@@ -159,7 +159,7 @@ impl Connection {
             if !self.unsent.is_empty() && !std::mem::replace(&mut is_prepared, true) {
                 prepare(reads.as_ref());
             }
-            let (goes_on, has_room) = (over.is_none(), self.unsent.len() < UNWRITTEN);
+            let (goes_on, has_room) = (over.is_none(), self.unsent.len() < UNWRITTEN_EVENT_BYTES);
             let may_begin = self.may_begin();
             let hears = goes_on || over.as_ref().is_some_and(|ending| matches!(ending.end, End::Told));
             let end = tokio::select! {
@@ -201,7 +201,7 @@ impl Connection {
             if self.is_deaf {
                 self.unsent.clear();
             }
-            if self.unsent.is_empty() && self.unsent.capacity() > UNWRITTEN {
+            if self.unsent.is_empty() && self.unsent.capacity() > UNWRITTEN_EVENT_BYTES {
                 self.unsent = BytesMut::new();
             }
             over = over.or(end.map(Ending::now));
@@ -227,7 +227,7 @@ impl Connection {
     }
 
     fn may_begin(&self) -> bool {
-        self.under_way.has_room() && self.unsent.len() < MAX_UNREAD
+        self.under_way.has_room() && self.unsent.len() < UNREAD_REPLY_BYTES
     }
 
     fn take_up(&mut self, packet: Packet, share: Option<Share>) -> Result<(), End> {

@@ -22,17 +22,17 @@ use tokio_util::sync::CancellationToken;
 /// Whoever has not said a line by then goes.
 const SAID_WITHIN: Duration = Duration::from_secs(10);
 /// Lists a worker may leave unread before it is given up.
-const UNREAD: usize = 64;
+const UNREAD_LISTS: usize = 64;
 /// A list that is not taken within this ends the connection.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(30);
 /// Of a line that is no request, this much is said back.
-const MAX_ECHO: usize = 1024;
-/// Bytes of a line, and how many connections at once, of those who have not shown the key.
-const MAX_UNKNOWN: usize = 4096;
-const UNKNOWN: usize = 100;
+const ECHO_BYTES: usize = 1024;
+/// Who has not shown the key may say a line of so many bytes, and so many of them may stay by saying `ping`.
+const STRANGER_LINE_BYTES: usize = 4096;
+const MAX_STRANGERS: usize = 100;
 /// Bytes of unfinished lines that all connections may hold together.
-const MAX_UNFINISHED: usize = 32 * 1024 * 1024;
-const READ: usize = 4 * 1024;
+const UNFINISHED_BYTES: usize = 32 * 1024 * 1024;
+const READ_BYTES: usize = 4 * 1024;
 
 #[derive(Clone)]
 pub struct Register(Arc<Shared>);
@@ -63,7 +63,7 @@ impl Register {
             secret,
             known: Mutex::default(),
             unfinished_bytes: AtomicUsize::new(0),
-            unknown: Arc::new(Semaphore::new(UNKNOWN)),
+            unknown: Arc::new(Semaphore::new(MAX_STRANGERS)),
         }))
     }
 
@@ -141,7 +141,7 @@ impl<'a> Guest<'a> {
         let (mut reads, mut writes) = stream.split();
         let (mut said, said_by) = (false, Instant::now() + SAID_WITHIN);
         loop {
-            self.arrived.reserve(READ);
+            self.arrived.reserve(READ_BYTES);
             let ended = tokio::select! {
                 read = reads.read_buf(&mut self.arrived) => read? == 0,
                 list = told(&mut self.told) => {
@@ -197,7 +197,7 @@ impl<'a> Guest<'a> {
             Request::Worker => {
                 let mut known = self.register.known();
                 (self.has_key, self.unknown) = (true, None);
-                let (to, from) = mpsc::channel(UNREAD);
+                let (to, from) = mpsc::channel(UNREAD_LISTS);
                 self.to_say.extend_from_slice(self.register.list(&known).as_bytes());
                 known.workers.insert(self.number, to);
                 self.told = Some(from);
@@ -219,7 +219,7 @@ impl<'a> Guest<'a> {
             }
             Request::Nonsense => {
                 figures::refused("register");
-                let echo = String::from_utf8_lossy(&line[..line.len().min(MAX_ECHO)]);
+                let echo = String::from_utf8_lossy(&line[..line.len().min(ECHO_BYTES)]);
                 // The original's own words, which programs may look for.
                 let words = format!(
                     "Bad request for Register service. Request info(IP:{}, Request Buffer:{echo}). See \
@@ -238,8 +238,8 @@ impl<'a> Guest<'a> {
         let all = &self.register.0.unfinished_bytes;
         let (before, now) = (std::mem::replace(&mut self.counted, self.arrived.len()), self.arrived.len());
         all.fetch_sub(before, Ordering::Relaxed);
-        all.fetch_add(now, Ordering::Relaxed) + now <= MAX_UNFINISHED
-            && now <= if self.has_key { MAX_PACKET } else { MAX_UNKNOWN }
+        all.fetch_add(now, Ordering::Relaxed) + now <= UNFINISHED_BYTES
+            && now <= if self.has_key { MAX_PACKET } else { STRANGER_LINE_BYTES }
     }
 }
 
