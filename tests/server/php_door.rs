@@ -9,6 +9,7 @@ use crate::support::{Server, Socket, read};
 use crate::vectors::packet::{Packet, command, shown};
 use crate::vectors::peers::{OFFLINE, Wire, is_anyone_online};
 use serde_json::{Value, json};
+use std::io::Write;
 
 fn connection(socket: &Socket) -> u32 {
     u32::from_str_radix(&socket.client_id[12..], 16).unwrap()
@@ -140,4 +141,34 @@ async fn a_session_is_the_same_at_both_doors() {
     assert_eq!(query(&mut php, kept()).await, "anything");
     command(&mut php, packet(command::SET_SESSION, client, b"", b"")).await;
     assert_eq!(query(&mut php, kept()).await, "a:0:{}");
+}
+
+/// PHP opens a connection for each call, and expects one call to be done before the next: also where the node was busy
+/// elsewhere while many came.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_on_connections_of_their_own_are_carried_out_in_the_order_in_which_they_came() {
+    const CALLS: usize = 1000;
+    let server = Server::start();
+    let mut client = server.visitor().open(None).await;
+    let mut number = 0;
+    for paused in [true, false, true, false] {
+        if paused {
+            server.signal(libc::SIGSTOP);
+        }
+        for _ in 0..CALLS / 2 {
+            let group = format!("g{number}");
+            let ext = json!({"group": [group], "exclude": null}).to_string();
+            for call in [
+                packet(command::JOIN_GROUP, connection(&client), group.as_bytes(), b""),
+                packet(command::SEND_TO_GROUP, 0, ext.as_bytes(), group.as_bytes()),
+            ] {
+                std::net::TcpStream::connect(server.inner).unwrap().write_all(&call).unwrap();
+            }
+            number += 1;
+        }
+        server.signal(libc::SIGCONT);
+        for heard in number - CALLS / 2..number {
+            assert_eq!(client.push().await, json!(format!("g{heard}")));
+        }
+    }
 }

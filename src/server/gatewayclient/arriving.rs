@@ -63,6 +63,11 @@ impl Arriving {
         self.bytes.len()
     }
 
+    /// A large packet is arriving.
+    pub fn is_large(&self) -> bool {
+        self.share.is_some()
+    }
+
     /// What follows is not looked at.
     pub fn clear(&mut self) {
         self.bytes.clear();

@@ -1,9 +1,10 @@
 //! One connection to the inner port: its packets carried out in their order, its replies in the same order, and nothing else
 //! said on it, unless it is a worker's.
 
-use super::arriving::{Arrived, Arriving, NotLetIn, Share};
+use super::arriving::{Arrived, Arriving, Share};
 use super::carry_out::Outcome;
 use super::command::{GATEWAY_CLIENT_CONNECT, PING, WORKER_CONNECT};
+use super::ending::{End, Ending, stopped};
 use super::figures::{self, Figures};
 use super::packet::{self, Packet};
 use super::pipeline::{self, Done, Pipeline};
@@ -11,11 +12,12 @@ use super::secret::Secret;
 use super::workers::{Worker, Workers};
 use crate::server::gateway::Gateway;
 use bytes::{BufMut, Bytes, BytesMut};
+use futures_util::FutureExt;
 use serde::Deserialize;
 use socket2::SockRef;
-use std::io;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -29,10 +31,10 @@ const UNWRITTEN_EVENT_BYTES: usize = 64 * 1024;
 const UNREAD_REPLY_BYTES: usize = 4 * 1024 * 1024;
 /// Whoever has not shown the key by then goes: PHP says it with its first bytes.
 const SHOWN_WITHIN: Duration = Duration::from_secs(3);
-/// Who connected and has said nothing when the door closes has this long.
-const SPOKEN_WITHIN: Duration = Duration::from_millis(500);
-/// What was begun when a connection is ended has this long.
-const FINISHED_WITHIN: Duration = Duration::from_secs(2);
+/// The rest of a large packet has this long: others may be waiting for its room.
+const WHOLE_WITHIN: Duration = Duration::from_secs(30);
+/// After so many turns a connection lets the others have theirs.
+const TURNS: u32 = 32;
 /// What was sent and is not taken for this long ends a connection.
 const TAKEN_WITHIN: Duration = Duration::from_secs(60);
 
@@ -45,6 +47,8 @@ pub struct Inner {
     pub figures: Figures,
     /// For large packets, in KiB.
     pub large: Arc<Semaphore>,
+    /// For lists, of which a few are made at once.
+    pub lists: Arc<Semaphore>,
     /// How often workers are pinged; `None`: never.
     pub ping_every: Option<Duration>,
 }
@@ -73,44 +77,6 @@ struct Connection {
     complained: bool,
 }
 
-/// The connection is over.
-enum End {
-    Theirs,
-    /// The key was wrong, or not shown.
-    Unknown,
-    TooLong,
-    /// Too many large packets are arriving at once.
-    NoRoom,
-    /// A query that cannot be answered.
-    Unanswerable,
-    /// Another worker of its name came.
-    Replaced,
-    /// The door closes.
-    Told,
-    Io(io::Error),
-}
-
-impl From<NotLetIn> for End {
-    fn from(why: NotLetIn) -> Self {
-        match why {
-            NotLetIn::Unknown => Self::Unknown,
-            NotLetIn::TooLong => Self::TooLong,
-            NotLetIn::NoRoom => Self::NoRoom,
-        }
-    }
-}
-
-struct Ending {
-    end: End,
-    since: Instant,
-}
-
-impl Ending {
-    fn now(end: End) -> Self {
-        Self { end, since: Instant::now() }
-    }
-}
-
 /// Until the peer is done, or `stop`, after which what was read is still carried out.
 pub async fn attend(inner: Arc<Inner>, stream: TcpStream, peer: SocketAddr, stop: CancellationToken) {
     let connection = Connection {
@@ -130,6 +96,7 @@ pub async fn attend(inner: Arc<Inner>, stream: TcpStream, peer: SocketAddr, stop
         End::Unknown => ("key", "the key is wrong, or was not shown"),
         End::TooLong => ("packet_bytes", "a packet of more than 10 MiB"),
         End::NoRoom => ("large_packets", "too many large packets at once"),
+        End::Halfway => ("half_packets", "the rest of a large packet did not come"),
         End::Unanswerable => ("odd", "a query that cannot be answered"),
         End::Replaced => return tracing::info!(%peer, "a worker's place was taken by another of its name"),
         End::Io(error) => return tracing::debug!(%error, %peer, "an inner connection"),
@@ -143,8 +110,14 @@ pub async fn attend(inner: Arc<Inner>, stream: TcpStream, peer: SocketAddr, stop
 impl Connection {
     async fn serve(mut self, mut stream: TcpStream, stop: CancellationToken) -> End {
         let (mut is_prepared, mut has_spoken) = (false, false);
+        // Readable before it was first looked at: so may others be, who came before and are looked at later. (From here on it is
+        // looked at when it becomes readable, and so in its turn.)
+        if stream.readable().now_or_never().is_some() {
+            let_others_go().await;
+        }
         let (mut reads, mut writes) = stream.split();
         let shown_by = Instant::now() + SHOWN_WITHIN;
+        let (mut whole_by, mut turns) = (None, 0);
         let mut pings = pings(self.inner.ping_every);
         let mut over: Option<Ending> = None;
         loop {
@@ -162,6 +135,7 @@ impl Connection {
             let (goes_on, has_room) = (over.is_none(), self.unsent.len() < UNWRITTEN_EVENT_BYTES);
             let may_begin = self.may_begin();
             let hears = goes_on || over.as_ref().is_some_and(|ending| matches!(ending.end, End::Told));
+            whole_by = self.arriving.is_large().then(|| whole_by.unwrap_or_else(|| Instant::now() + WHOLE_WITHIN));
             let end = tokio::select! {
                 read = reads.read_buf(self.arriving.buffer()), if goes_on && may_begin => {
                     has_spoken = true;
@@ -191,12 +165,13 @@ impl Connection {
                     None
                 }
                 () = tokio::time::sleep_until(shown_by), if goes_on && !self.has_key => Some(End::Unknown),
+                () = tokio::time::sleep_until(whole_by.unwrap_or(shown_by)), if goes_on && whole_by.is_some() => Some(End::Halfway),
                 () = stopped(&stop, has_spoken), if goes_on => {
                     // What it wrote before it could know.
                     while self.arriving.len() < pipeline::MAX_BYTES && matches!(reads.try_read_buf(self.arriving.buffer()), Ok(1..)) {}
                     Some(End::Told)
                 }
-                () = finished(&over, &stop), if !goes_on => return over.map_or(End::Told, |ending| ending.end),
+                Some(()) = finished(&over, &stop) => return over.map_or(End::Told, |ending| ending.end),
             };
             if self.is_deaf {
                 self.unsent.clear();
@@ -205,6 +180,10 @@ impl Connection {
                 self.unsent = BytesMut::new();
             }
             over = over.or(end.map(Ending::now));
+            turns += 1;
+            if turns % TURNS == 0 {
+                let_others_go().await;
+            }
         }
     }
 
@@ -214,7 +193,7 @@ impl Connection {
         is_told && self.under_way.is_empty() && self.unsent.is_empty()
     }
 
-    /// Takes up what has arrived.
+    /// Takes up what has arrived, and begins it at once: what others say after it must not be done before.
     fn begin(&mut self) -> Result<(), End> {
         while self.may_begin() {
             match self.arriving.next(self.has_key)? {
@@ -223,7 +202,8 @@ impl Connection {
                 None => break,
             }
         }
-        Ok(())
+        let done = self.under_way.next_if_done();
+        self.end(done)
     }
 
     fn may_begin(&self) -> bool {
@@ -235,7 +215,7 @@ impl Connection {
         if matches!(packet.command, WORKER_CONNECT | GATEWAY_CLIENT_CONNECT) {
             return self.introduce(&packet);
         }
-        self.under_way.begin(self.inner.gateway.clone(), self.inner.here, packet, share);
+        self.under_way.begin(self.inner.gateway.clone(), self.inner.here, &self.inner.lists, packet, share);
         Ok(())
     }
 
@@ -298,7 +278,8 @@ impl Connection {
     /// Once a connection in the log, and once a second of all; each time in the figures.
     fn complain(&mut self, command: u8, what: &str) {
         self.inner.figures.odd();
-        if !std::mem::replace(&mut self.complained, true) && figures::may_say() {
+        if !self.complained && figures::may_say() {
+            self.complained = true;
             tracing::warn!(peer = %self.peer, command, "an inner packet was passed over: {what}; further ones are only counted");
         }
     }
@@ -324,23 +305,22 @@ async fn told(worker: &mut Option<Worker>, has_room: bool) -> Option<Bytes> {
     }
 }
 
-/// The door closes; who has only just connected may say what it came for.
-async fn stopped(stop: &CancellationToken, has_spoken: bool) {
-    stop.cancelled().await;
-    if !has_spoken {
-        tokio::time::sleep(SPOKEN_WITHIN).await;
-    }
+async fn finished(over: &Option<Ending>, stop: &CancellationToken) -> Option<()> {
+    over.as_ref()?.finished(stop).await;
+    Some(())
 }
 
-/// What is left to do has had its time. A peer that has said all it wanted may read as long as it likes, while the door is open.
-async fn finished(over: &Option<Ending>, stop: &CancellationToken) {
-    let Some(Ending { end, since }) = over else { return std::future::pending().await };
-    let mut since = *since;
-    if matches!(end, End::Theirs) && !stop.is_cancelled() {
-        stop.cancelled().await;
-        since = Instant::now();
-    }
-    tokio::time::sleep_until(since + FINISHED_WITHIN).await;
+/// All connections share a task, in which they are looked at one after the other: to the end of that row.
+async fn let_others_go() {
+    let mut has_waited = false;
+    std::future::poll_fn(|cx| {
+        if std::mem::replace(&mut has_waited, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 fn pings(every: Option<Duration>) -> Interval {

@@ -5,6 +5,7 @@ mod arriving;
 mod carry_out;
 mod command;
 mod connection;
+mod ending;
 mod events;
 mod figures;
 mod line;
@@ -37,12 +38,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use tokio::task::unconstrained;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use workers::Workers;
 
 /// KiB that large packets and what is made of them may hold at once.
 const LARGE_KIB: usize = 512 * 1024;
+/// Lists that are made at once, of all connections.
+const LISTS: usize = 4;
 /// A peer whose machine is gone without a word is noticed after a minute and a half.
 const KEEPALIVE: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(10)).with_retries(3);
@@ -78,6 +82,7 @@ impl Door {
             workers: Workers::new(happens.attention()),
             figures: Figures::default(),
             large: Arc::new(Semaphore::new(LARGE_KIB)),
+            lists: Arc::new(Semaphore::new(LISTS)),
             ping_every,
         };
         let max_connections = settings.max_inner_connections;
@@ -137,7 +142,8 @@ impl Door {
     }
 
     /// All in one task, as PHP's gateway is one process: what arrives first is begun first, also on different connections.
-    /// GatewayClient opens one for each call, and expects `joinGroup` to be done before the `sendToGroup` behind it.
+    /// GatewayClient opens one for each call, and expects `joinGroup` to be done before the `sendToGroup` behind it. (So they are
+    /// unconstrained: who is made to pause by tokio's cooperative budget goes on in the opposite order.)
     async fn serve_inner(&self, listener: &TcpListener, stop: &CancellationToken) {
         let mut connections = FuturesUnordered::new();
         let mut places = Places::new(Port::Inner, self.max_connections);
@@ -145,9 +151,9 @@ impl Door {
             tokio::select! {
                 (stream, peer, place) = places.next(listener), if !stop.is_cancelled() => {
                     // They share a task: one that panics must not take the others with it.
-                    let attended = AssertUnwindSafe(attend(self.inner.clone(), stream, peer, stop.clone())).catch_unwind();
+                    let attended = unconstrained(attend(self.inner.clone(), stream, peer, stop.clone()));
                     connections.push(async move {
-                        if attended.await.is_err() {
+                        if AssertUnwindSafe(attended).catch_unwind().await.is_err() {
                             tracing::error!(%peer, "an inner connection panicked: it is closed");
                         }
                         drop(place);

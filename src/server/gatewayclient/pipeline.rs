@@ -9,6 +9,8 @@ use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, StreamExt};
 use std::net::SocketAddrV4;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
 
 /// Commands at once, and their bytes.
 const MAX_COMMANDS: usize = 256;
@@ -18,6 +20,8 @@ pub const MAX_BYTES: usize = 1024 * 1024;
 pub struct Pipeline {
     under_way: FuturesOrdered<BoxFuture<'static, Done>>,
     bytes: usize,
+    /// The last that was begun is a list: nothing is begun behind it, since it may have to wait.
+    is_listing: bool,
 }
 
 pub struct Done {
@@ -32,17 +36,22 @@ impl Pipeline {
     }
 
     pub fn has_room(&self) -> bool {
-        self.under_way.len() < MAX_COMMANDS && self.bytes < MAX_BYTES
+        !self.is_listing && self.under_way.len() < MAX_COMMANDS && self.bytes < MAX_BYTES
     }
 
-    /// `share` is kept until the packet is done with.
-    pub fn begin(&mut self, gateway: Gateway, here: SocketAddrV4, packet: Packet, share: Option<Share>) {
-        let command = packet.command;
-        // What its answer will weigh is not known yet: a few lists at once.
-        let bytes = packet.ext.len() + packet.body.len() + if command::is_list(command) { MAX_BYTES / 4 } else { 0 };
+    /// `share` is kept until the packet is done with. A list waits for its turn among all connections' `lists`: what its answer
+    /// will weigh is not known before.
+    pub fn begin(&mut self, gateway: Gateway, here: SocketAddrV4, lists: &Arc<Semaphore>, packet: Packet, share: Option<Share>) {
+        let (command, bytes) = (packet.command, packet.ext.len() + packet.body.len());
+        self.is_listing = command::is_list(command);
+        let lists = self.is_listing.then(|| lists.clone());
         let carried_out = carry_out(gateway, here, packet);
         self.bytes += bytes;
         self.under_way.push_back(Box::pin(async move {
+            let _turn = match lists {
+                Some(lists) => lists.acquire_owned().await.ok(),
+                None => None,
+            };
             let outcome = carried_out.await;
             drop(share);
             Done { command, outcome, bytes }
@@ -52,7 +61,11 @@ impl Pipeline {
     /// The first of those under way, once it is done; `None`: there is none. Nothing is lost when it is dropped before.
     pub async fn next(&mut self) -> Option<Done> {
         let done = self.under_way.next().await;
-        self.bytes -= done.as_ref().map_or(0, |done| done.bytes);
+        if let Some(Done { command, bytes, .. }) = &done {
+            self.bytes -= bytes;
+            // The list is the last there is.
+            self.is_listing &= !command::is_list(*command);
+        }
         done
     }
 

@@ -51,7 +51,9 @@ impl Places {
                     None => self.hang_up(peer),
                 },
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
+                    if figures::may_say() {
+                        tracing::warn!(%error, "a connection could not be accepted");
+                    }
                     tokio::time::sleep(ACCEPT_AGAIN).await;
                 }
             }
