@@ -214,9 +214,9 @@ impl Gateway {
         self.on_with(bytes, client, close).await.is_some()
     }
 
-    /// At once: no farewell, no close frame, what is queued is lost.
+    /// At once: no farewell, no close frame; what its peer does not take at once is lost.
     pub async fn destroy_client(&self, client: ClientId) -> bool {
-        self.on(client, |shard, slot, _| shard.destroy(slot)).await.is_some()
+        self.on(client, |shard, slot, now| shard.destroy(slot, now)).await.is_some()
     }
 
     /// Every connection of a person. How many there were.

@@ -136,7 +136,7 @@ impl Reactor {
             && let Err(error) = stream.register(self.poll.registry(), Token(slot))
         {
             tracing::warn!(%error, "a socket could not be watched");
-            shard.destroy(slot);
+            shard.destroy(slot, now);
         }
         // What an encrypted stream has read already makes no event.
         shard.readable(slot, now);

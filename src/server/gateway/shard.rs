@@ -268,8 +268,14 @@ impl<S: Stream> Shard<S> {
         }
     }
 
-    /// At once, with nothing said; what is queued is lost.
-    pub fn destroy(&mut self, slot: Slot) {
+    /// At once, with nothing said. What its peer does not take at once is lost.
+    pub fn destroy(&mut self, slot: Slot, now: Instant) {
+        let Some(connection) = self.connections.get_mut(slot).and_then(Option::as_mut) else { return };
+        if connection.outbox.is_due()
+            && let Ok(bytes) = connection.write(&self.round, now)
+        {
+            self.figures.wrote(bytes as u64);
+        }
         self.remove(slot);
     }
 

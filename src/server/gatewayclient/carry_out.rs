@@ -4,9 +4,11 @@ use super::command as c;
 use super::message::{Message, Unsendable};
 use super::names::{MAX_NAME, MAX_NAMES, Scalar, ToAll, ToGroups, Values, groups, is_empty, uids};
 use super::packet::Packet;
-use super::{queries, select};
+use super::queries;
+use super::select::{MAX_FIELDS, select};
 use crate::domain::{id::ClientId, push::CloseCode};
 use crate::server::gateway::{Except, Gateway, Group, Kick, MAX_REPEATS, NotASession, Publication, Session, Uid, is_repetitive};
+use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::SocketAddrV4;
 
@@ -35,6 +37,8 @@ pub enum Odd {
     LongName(usize),
     #[error("more than {MAX_NAMES} names")]
     ManyNames,
+    #[error("more than {MAX_FIELDS} fields")]
+    ManyFields,
     #[error("names are repeated more than {MAX_REPEATS} times")]
     Repetitive,
 }
@@ -73,9 +77,12 @@ pub async fn carry_out(gateway: Gateway, here: SocketAddrV4, packet: Packet) -> 
         },
         c::SEND_TO_ALL => {
             let ToAll { connections, exclude } = if ext.is_empty() { ToAll::default() } else { serde_json::from_slice(&ext)? };
-            let only = connections.map(|connections| all_named(Some(connections)));
+            let only = connections.map(|connections| bounded(all_named(Some(connections)))).transpose()?;
             if let Some(message) = message()? {
-                gateway.send_to_all(only, except(exclude), message).await.delivered().await;
+                let except = except(exclude);
+                for only in only.map_or_else(|| vec![None], |clients| rounds(clients).into_iter().map(Some).collect()) {
+                    gateway.send_to_all(only, except.clone(), message.clone()).await.delivered().await;
+                }
             }
             Outcome::Done
         }
@@ -89,7 +96,7 @@ pub async fn carry_out(gateway: Gateway, here: SocketAddrV4, packet: Packet) -> 
         c::SEND_TO_GROUP => {
             let (named, exclude) = match serde_json::from_slice(&ext)? {
                 ToGroups::Named { group, exclude } => (group.into_vec(), exclude),
-                ToGroups::Bare(groups) => (groups.into_vec(), None),
+                ToGroups::Bare(groups) => (groups, None),
             };
             if let Some(message) = message()? {
                 gateway.send_to_group(bounded(groups(&named))?, except(exclude), message).await.delivered().await;
@@ -97,9 +104,10 @@ pub async fn carry_out(gateway: Gateway, here: SocketAddrV4, packet: Packet) -> 
             Outcome::Done
         }
         c::KICK => {
-            let farewell = match Message::read(flag, &body)? {
-                Message::Null => None,
-                message => message.publication(flag),
+            // Whatever the farewell is, the client goes.
+            let farewell = match Message::read(flag, &body) {
+                Ok(Message::Null) | Err(_) => None,
+                Ok(message) => message.publication(flag),
             };
             let kick = Kick { plain_untold: true, ..CloseCode::KICKED.into() };
             known(gateway.close_client(client, farewell, kick).await)
@@ -131,7 +139,7 @@ pub async fn carry_out(gateway: Gateway, here: SocketAddrV4, packet: Packet) -> 
         c::GET_CLIENT_COUNT_BY_GROUP => queries::count(&gateway, &ext).await,
         c::BATCH_GET_CLIENT_COUNT_BY_GROUP => queries::counts(&gateway, queries::values(&ext)?).await,
         c::GET_GROUP_ID_LIST => queries::group_names(&gateway).await,
-        c::SELECT => select::select(&gateway, &ext, named).await,
+        c::SELECT => select(&gateway, &ext, named).await?,
         _ => return Err(Odd::Unknown),
     })
 }
@@ -142,4 +150,18 @@ fn short(name: &[u8]) -> Result<&[u8], Odd> {
 
 fn bounded<T: Hash + Eq>(names: Vec<T>) -> Result<Vec<T>, Odd> {
     if is_repetitive(&names) { Err(Odd::Repetitive) } else { Ok(names) }
+}
+
+/// Who is named twice is in two of them: the gateway sends to each of a list once.
+fn rounds(clients: Vec<ClientId>) -> Vec<Vec<ClientId>> {
+    let (mut rounds, mut times): (Vec<Vec<ClientId>>, HashMap<ClientId, usize>) = Default::default();
+    for client in clients {
+        let round = times.entry(client).or_default();
+        match rounds.get_mut(*round) {
+            Some(round) => round.push(client),
+            None => rounds.push(vec![client]),
+        }
+        *round += 1;
+    }
+    rounds
 }

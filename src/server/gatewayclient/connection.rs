@@ -32,7 +32,7 @@ const UNREAD_REPLY_BYTES: usize = 4 * 1024 * 1024;
 /// Whoever has not shown the key by then goes: PHP says it with its first bytes.
 const SHOWN_WITHIN: Duration = Duration::from_secs(3);
 /// The rest of a large packet has this long: others may be waiting for its room.
-const WHOLE_WITHIN: Duration = Duration::from_secs(30);
+const WHOLE_WITHIN: Duration = Duration::from_secs(15);
 /// After so many turns a connection lets the others have theirs.
 const TURNS: u32 = 32;
 /// What was sent and is not taken for this long ends a connection.

@@ -41,7 +41,9 @@ impl Request {
         // A list would be read into the fields by their places.
         let is_object = line.trim_ascii_start().starts_with(b"{");
         let Some(said) = serde_json::from_slice::<Said>(line).ok().filter(|_| is_object) else { return Self::Nonsense };
-        let Some(event) = said.event else { return Self::Nonsense };
+        // PHP counts these as missing, too.
+        const NOTHING: [&str; 7] = ["\"\"", "\"0\"", "0", "0.0", "false", "[]", "{}"];
+        let Some(event) = said.event.filter(|event| !NOTHING.contains(&event.get())) else { return Self::Nonsense };
         // A missing key is the empty one; a number is none.
         let knows_key = said.secret_key.map_or_else(|| is_key(""), |key| text(key).is_some_and(|key| is_key(&key)));
         match text(event).unwrap_or_default().as_str() {
@@ -80,7 +82,9 @@ mod tests {
         check(r#"{"event":"ping","secret_key":"wrong"}"#, "k", Request::Ping);
         check(r#"{"event":"who"}"#, "", Request::Refused);
         check(r#"{"event":5}"#, "", Request::Refused);
-        for nonsense in ["", "hello", "{}", "[]", "5", "\"ping\"", r#"{"event":null}"#, "\u{ff}"] {
+        for nonsense in
+            ["", "hello", "{}", "[]", "5", "\"ping\"", r#"{"event":null}"#, r#"{"event":""}"#, r#"{"event":0}"#, "\u{ff}"]
+        {
             check(nonsense, "", Request::Nonsense);
         }
     }

@@ -47,7 +47,7 @@ pub enum ToGroups {
         exclude: Option<Values>,
     },
     /// GatewayClient 2.0.6 and before.
-    Bare(Values),
+    Bare(Vec<Scalar>),
 }
 
 #[derive(Default, Deserialize)]
@@ -148,11 +148,12 @@ mod tests {
     fn old_clients_are_understood() {
         let groups = |text| match serde_json::from_str(text).unwrap() {
             ToGroups::Named { group, exclude } => (group.into_vec().len(), exclude.map(|exclude| exclude.into_vec().len())),
-            ToGroups::Bare(values) => (values.into_vec().len(), None),
+            ToGroups::Bare(groups) => (groups.len(), None),
         };
         assert_eq!(groups(r#"{"group":["a","b"],"exclude":null}"#), (2, None));
         assert_eq!(groups(r#"{"group":"a","exclude":{"7":7}}"#), (1, Some(1)));
         assert_eq!(groups(r#"{"group":["a"],"exclude":[7,8]}"#), (1, Some(2)));
         assert_eq!(groups(r#"["a","b"]"#), (2, None));
+        assert!(serde_json::from_str::<ToGroups>(r#"{"group":"a","exclude":5}"#).is_err());
     }
 }

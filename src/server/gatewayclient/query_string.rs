@@ -9,11 +9,18 @@ const MAX_DEPTH: usize = 64;
 
 enum Value {
     Text(Vec<u8>),
-    Array(IndexMap<Vec<u8>, Value>),
+    Array(Array),
+}
+
+#[derive(Default)]
+struct Array {
+    entries: IndexMap<Vec<u8>, Value>,
+    /// The largest number among the keys: `a[]` takes the one behind it.
+    last: Option<i64>,
 }
 
 pub fn write(query: &str, out: &mut Writer) {
-    let mut root = IndexMap::new();
+    let mut root = Array::default();
     for field in query.split('&').filter(|field| !field.is_empty()).take(MAX_FIELDS) {
         let (name, value) = field.split_once('=').unwrap_or((field, ""));
         put(&mut root, &decoded(name), decoded(value));
@@ -21,9 +28,9 @@ pub fn write(query: &str, out: &mut Writer) {
     write_array(&root, out);
 }
 
-fn write_array(array: &IndexMap<Vec<u8>, Value>, out: &mut Writer) {
-    out.array(array.len());
-    for (name, value) in array {
+fn write_array(array: &Array, out: &mut Writer) {
+    out.array(array.entries.len());
+    for (name, value) in &array.entries {
         out.key(Key::of(name));
         match value {
             Value::Text(text) => out.text(text),
@@ -34,15 +41,16 @@ fn write_array(array: &IndexMap<Vec<u8>, Value>, out: &mut Writer) {
 }
 
 /// `a[b][]=1`: the name before the first bracket, then what stands in brackets as long as they follow each other.
-fn put(mut array: &mut IndexMap<Vec<u8>, Value>, name: &[u8], value: Vec<u8>) {
-    let name = name.trim_ascii_start();
-    let opens = name.iter().position(|byte| *byte == b'[').filter(|at| name[*at..].contains(&b']'));
-    let (first, mut rest) = name.split_at(opens.unwrap_or(name.len()));
-    // Names that were variables once.
-    let mut key: Vec<u8> = first.iter().map(|byte| if b" .[".contains(byte) { b'_' } else { *byte }).collect();
-    if key.is_empty() {
+fn put(mut array: &mut Array, name: &[u8], value: Vec<u8>) {
+    let blanks = name.iter().take_while(|byte| **byte == b' ').count();
+    let name = name[blanks..].split(|byte| *byte == 0).next().unwrap_or_default();
+    let opens = name.iter().position(|byte| *byte == b'[');
+    if opens == Some(0) || name.is_empty() {
         return;
     }
+    let (first, mut rest) = name.split_at(opens.filter(|at| name[*at..].contains(&b']')).unwrap_or(name.len()));
+    // Names that were variables once.
+    let mut key: Vec<u8> = first.iter().map(|byte| if b" .[".contains(byte) { b'_' } else { *byte }).collect();
     for _ in 0..MAX_DEPTH {
         let Some(inner) =
             rest.strip_prefix(b"[").and_then(|rest| rest.iter().position(|byte| *byte == b']').map(|end| &rest[..end]))
@@ -50,23 +58,36 @@ fn put(mut array: &mut IndexMap<Vec<u8>, Value>, name: &[u8], value: Vec<u8>) {
             break;
         };
         rest = &rest[inner.len() + 2..];
-        let slot = array.entry(key).or_insert_with(|| Value::Array(IndexMap::new()));
+        let slot = array.slot(key);
         if let Value::Text(_) = slot {
-            *slot = Value::Array(IndexMap::new());
+            *slot = Value::Array(Array::default());
         }
         let Value::Array(within) = slot else { return };
-        key = if inner.is_empty() { next_number(within) } else { inner.to_vec() };
+        key = match inner {
+            b"" | b" " => match within.next() {
+                Some(number) => number.to_string().into(),
+                None => return,
+            },
+            name => name.to_vec(),
+        };
         array = within;
     }
-    array.insert(key, Value::Text(value));
+    *array.slot(key) = Value::Text(value);
 }
 
-fn next_number(array: &IndexMap<Vec<u8>, Value>) -> Vec<u8> {
-    let numbers = array.keys().filter_map(|key| match Key::of(key) {
-        Key::Int(number) => Some(number.saturating_add(1)),
-        Key::Text(_) => None,
-    });
-    numbers.max().unwrap_or(0).max(0).to_string().into()
+impl Array {
+    /// What is under this key; an empty text, if nothing was.
+    fn slot(&mut self, key: Vec<u8>) -> &mut Value {
+        if let Key::Int(number) = Key::of(&key) {
+            self.last = self.last.max(Some(number));
+        }
+        self.entries.entry(key).or_insert_with(|| Value::Text(Vec::new()))
+    }
+
+    /// `None`: there is no number behind the last.
+    fn next(&self) -> Option<i64> {
+        self.last.map_or(Some(0), |last| last.checked_add(1))
+    }
 }
 
 fn decoded(text: &str) -> Vec<u8> {
@@ -92,5 +113,9 @@ mod tests {
         check("a=1&a[]=2", "a:1:{s:1:\"a\";a:1:{i:0;s:1:\"2\";}}");
         check("=1&[x]=2", "a:0:{}");
         check("a[b=1", "a:1:{s:3:\"a_b\";s:1:\"1\";}");
+        check("[a=1&[]=1", "a:0:{}");
+        check("a[-5]=x&a[ ]=y", "a:1:{s:1:\"a\";a:2:{i:-5;s:1:\"x\";i:-4;s:1:\"y\";}}");
+        check("a[9223372036854775807]=1&a[]=2", "a:1:{s:1:\"a\";a:1:{i:9223372036854775807;s:1:\"1\";}}");
+        check("+a%00b=1&%09b=2&a[x%00y]=3", "a:3:{s:1:\"a\";s:1:\"1\";s:2:\"\tb\";s:1:\"2\";s:3:\"a_x\";s:1:\"3\";}");
     }
 }

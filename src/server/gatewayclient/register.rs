@@ -1,6 +1,7 @@
 //! GatewayWorker's Register: gateways say where they are, workers and GatewayClient are told where all are (protocol.md, 2). A
 //! line of JSON in; a line of JSON to those who asked, now and whenever the list changes.
 
+use super::ending::{FINISHED_WITHIN, stopped};
 use super::figures;
 use super::line::Request;
 use super::packet::MAX_PACKET;
@@ -68,11 +69,7 @@ impl Register {
     }
 
     pub async fn attend(self, stream: TcpStream, peer: SocketAddr, stop: CancellationToken) {
-        let attended = tokio::select! {
-            attended = Guest::new(&self, peer.ip()).converse(stream) => attended,
-            () = stop.cancelled() => return,
-        };
-        match attended {
+        match Guest::new(&self, peer.ip()).converse(stream, &stop).await {
             Ok(None) => {}
             Ok(Some(bound)) => figures::refused(bound),
             Err(error) => tracing::debug!(%error, %peer, "a connection to Register"),
@@ -137,7 +134,7 @@ impl<'a> Guest<'a> {
     }
 
     /// Until it ends: `Some` tells the bound that ended it.
-    async fn converse(mut self, mut stream: TcpStream) -> io::Result<Option<&'static str>> {
+    async fn converse(mut self, mut stream: TcpStream, stop: &CancellationToken) -> io::Result<Option<&'static str>> {
         let (mut reads, mut writes) = stream.split();
         let (mut said, said_by) = (false, Instant::now() + SAID_WITHIN);
         loop {
@@ -152,11 +149,19 @@ impl<'a> Guest<'a> {
                     false
                 }
                 () = tokio::time::sleep_until(said_by), if !said => return Ok(Some("silent")),
+                () = stopped(stop, said) => return Ok(None),
             };
             let goes_on = self.take_lines(&mut said) && !ended;
             if !self.to_say.is_empty() {
-                let written = tokio::time::timeout(WRITTEN_WITHIN, writes.write_all(&self.to_say)).await;
-                written.map_err(|_| io::ErrorKind::TimedOut)??;
+                tokio::select! {
+                    written = tokio::time::timeout(WRITTEN_WITHIN, writes.write_all(&self.to_say)) => {
+                        written.map_err(|_| io::ErrorKind::TimedOut)??;
+                    }
+                    () = async {
+                        stop.cancelled().await;
+                        tokio::time::sleep(FINISHED_WITHIN).await;
+                    } => return Ok(None),
+                }
                 self.to_say = Vec::new();
             }
             if !goes_on {

@@ -1,21 +1,29 @@
 //! SELECT: rows of whatever fields are asked for, of whom any filter finds (protocol.md, 6).
 
-use super::carry_out::Outcome;
+use super::carry_out::{Odd, Outcome};
 use super::names::{Filters, Scalar, Select, Values, groups, uids};
 use super::queries::{reply, session_of};
 use crate::domain::id::ClientId;
 use crate::server::gateway::{Gateway, Group, Member, Selection};
 use crate::server::php::{Key, Writer};
+use indexmap::IndexSet;
 use std::collections::HashSet;
 
-/// Rows of whatever fields are asked for, of those whom any filter finds. What cannot be read finds nobody.
-pub async fn select(gateway: &Gateway, ext: &[u8], named: impl Fn(u32) -> ClientId) -> Outcome {
-    let is_nothing = |value: &serde_json::Value| value.as_array().is_some_and(Vec::is_empty);
-    let asked = serde_json::from_slice::<serde_json::Value>(ext).ok().filter(|value| !is_nothing(value));
-    let Some(Select { fields, filters }) = asked.and_then(|_| serde_json::from_slice(ext).ok()) else {
-        return Outcome::Reply(b"a:0:{}".to_vec());
+/// Fields of a row.
+pub const MAX_FIELDS: usize = 16;
+
+/// What cannot be read finds nobody, and neither does what is empty.
+pub async fn select(gateway: &Gateway, ext: &[u8], named: impl Fn(u32) -> ClientId) -> Result<Outcome, Odd> {
+    let is_nothing = matches!(ext.trim_ascii(), b"[]" | b"{}");
+    let Some(Select { fields, filters }) = serde_json::from_slice(ext).ok().filter(|_| !is_nothing) else {
+        return Ok(Outcome::Reply(b"a:0:{}".to_vec()));
     };
-    let fields: Vec<Field> = fields.map(Values::into_vec).unwrap_or_default().iter().map(Field::named).collect();
+    // A row is an array: a field stands in it once.
+    let fields: IndexSet<Field> = fields.map(Values::into_vec).unwrap_or_default().iter().map(Field::named).collect();
+    if fields.len() > MAX_FIELDS {
+        return Err(Odd::ManyFields);
+    }
+    let fields = Vec::from_iter(fields);
     let selections: Vec<Selection> = match filters {
         Filters::None => vec![Selection::All],
         Filters::Unnamed(list) if list.is_empty() => vec![Selection::All],
@@ -39,7 +47,7 @@ pub async fn select(gateway: &Gateway, ext: &[u8], named: impl Fn(u32) -> Client
         // GatewayClient stops reading at the first row without them (protocol.md, 6, the hint).
         rows.sort_by_key(|row| !row.is_whole(&fields));
     }
-    reply(|out| {
+    Ok(reply(|out| {
         out.array(rows.len());
         for row in &rows {
             out.int(row.connection.into());
@@ -51,7 +59,7 @@ pub async fn select(gateway: &Gateway, ext: &[u8], named: impl Fn(u32) -> Client
             out.end();
         }
         out.end();
-    })
+    }))
 }
 
 fn selection(by: &str, wanted: Vec<Scalar>, named: impl Fn(u32) -> ClientId) -> Option<Selection> {
@@ -63,7 +71,7 @@ fn selection(by: &str, wanted: Vec<Scalar>, named: impl Fn(u32) -> ClientId) -> 
     }
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum Field {
     Uid,
     Groups,

@@ -1,5 +1,5 @@
-//! PHP's BusinessWorkers: who is connected, and which of them hears of which client. A client stays with its worker; when that
-//! goes, the next event finds it another, the one with the fewest.
+//! PHP's BusinessWorkers: who is connected, and which of them hears of which client. A client stays with its worker, also when
+//! that comes again under its name; while it is gone, the next event finds the client another, the one with the fewest.
 
 use super::events;
 use crate::server::gateway::{Attention, ConnectionEvent, Events, Happening, Session};
@@ -27,15 +27,16 @@ struct Shared {
 #[derive(Default)]
 struct Table {
     /// By name; the newest of a name is the one.
-    links: IndexMap<String, Link>,
-    /// By connection id: the link that hears of it.
-    pins: HashMap<u32, u64>,
+    links: IndexMap<Arc<str>, Link>,
+    /// By connection id: the name of the worker that hears of it.
+    pins: HashMap<u32, Arc<str>>,
+    /// How many are pinned to a name, whether or not it is here.
+    clients: HashMap<Arc<str>, usize>,
     next: u64,
 }
 
 struct Link {
     number: u64,
-    clients: usize,
     to: UnboundedSender<Bytes>,
     unsent: Arc<AtomicUsize>,
     replaced: CancellationToken,
@@ -44,7 +45,7 @@ struct Link {
 /// A worker's side of its link. It ends when it is dropped, or when another of its name takes its place.
 pub struct Worker {
     workers: Workers,
-    name: String,
+    name: Arc<str>,
     number: u64,
     from: UnboundedReceiver<Bytes>,
     unsent: Arc<AtomicUsize>,
@@ -59,13 +60,14 @@ impl Workers {
     }
 
     pub fn join(&self, name: String) -> Worker {
+        let name: Arc<str> = name.into();
         let (to, from) = unbounded_channel();
         let unsent = Arc::<AtomicUsize>::default();
         let mut table = self.table();
         let number = table.next;
         table.next += 1;
         let replaced = CancellationToken::new();
-        let link = Link { number, clients: 0, to, unsent: unsent.clone(), replaced: replaced.clone() };
+        let link = Link { number, to, unsent: unsent.clone(), replaced: replaced.clone() };
         if let Some(before) = table.links.insert(name.clone(), link) {
             before.replaced.cancel();
         }
@@ -124,31 +126,42 @@ fn encoded(event: &ConnectionEvent, session: Option<&Session>, here: SocketAddrV
 }
 
 impl Table {
-    fn link(&mut self, connection: u32, is_last: bool) -> Option<&mut Link> {
-        let pinned = self.pins.get(&connection).and_then(|pin| self.links.values().position(|link| link.number == *pin));
-        let place = match pinned {
-            Some(place) => place,
-            None => {
-                let place = (0..self.links.len()).min_by_key(|place| self.links[*place].clients)?;
-                let link = &mut self.links[place];
-                link.clients += 1;
-                self.pins.insert(connection, link.number);
-                place
+    fn link(&mut self, connection: u32, is_last: bool) -> Option<&Link> {
+        let pin = self.pins.remove(&connection);
+        let name = match pin {
+            Some(name) if self.links.contains_key(&name) => name,
+            gone => {
+                gone.into_iter().for_each(|name| self.unpin(&name));
+                let count = |name: &Arc<str>| self.clients.get(name).copied().unwrap_or_default();
+                let name = self.links.keys().min_by_key(|name| count(name))?.clone();
+                *self.clients.entry(name.clone()).or_default() += 1;
+                name
             }
         };
         if is_last {
-            self.pins.remove(&connection);
-            self.links[place].clients -= 1;
+            self.unpin(&name);
+        } else {
+            self.pins.insert(connection, name.clone());
         }
-        self.links.get_index_mut(place).map(|(_, link)| link)
+        self.links.get(&name)
+    }
+
+    fn unpin(&mut self, name: &Arc<str>) {
+        if let Some(count) = self.clients.get_mut(name) {
+            *count -= 1;
+            if *count == 0 {
+                self.clients.remove(name);
+            }
+        }
     }
 
     fn leave(&mut self, name: &str, number: u64) {
         if self.links.get(name).is_some_and(|link| link.number == number) {
             self.links.shift_remove(name);
         }
+        // Nobody hears who leaves from here on.
         if self.links.is_empty() {
-            self.pins = HashMap::new();
+            (self.pins, self.clients) = Default::default();
         }
     }
 }
@@ -242,6 +255,23 @@ mod tests {
         drop(old);
         tell(&workers, 1, false);
         assert_eq!((heard(&mut new).len(), workers.table().links.len()), (1, 1));
+        // And finds its clients again, but for those who were heard elsewhere meanwhile.
+        let mut other = workers.join("php:1".into());
+        for connection in [2, 3, 4] {
+            tell(&workers, connection, false);
+        }
+        assert_eq!((heard(&mut new).join(" "), heard(&mut other).join(" ")), ("3".into(), "2 4".into()));
+        drop(new);
+        tell(&workers, 3, false);
+        let mut back = workers.join("php:0".into());
+        for connection in [1, 2, 3, 4, 5] {
+            tell(&workers, connection, connection == 1);
+        }
+        assert_eq!((heard(&mut back).join(" "), heard(&mut other).join(" ")), ("1 5".into(), "3 2 3 4".into()));
+        for connection in [2, 3, 4, 5] {
+            tell(&workers, connection, true);
+        }
+        assert!(workers.table().pins.is_empty() && workers.table().clients.is_empty());
     }
 
     #[test]

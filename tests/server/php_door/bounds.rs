@@ -214,3 +214,65 @@ async fn what_is_told_may_be_another_address_than_what_is_opened() {
     command(&mut php, hello).await;
     assert_eq!(query(&mut php, packet(command::IS_ONLINE, connection(&client), b"", b"")).await, "i:1;");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_input_is_taken_as_php_takes_it() {
+    let server = Server::start();
+    let (mut one, mut other) = (server.visitor().open(None).await, server.visitor().open(None).await);
+    let (id, other_id) = (connection(&one), connection(&other));
+    let mut php = Wire::to(server.inner.into()).await;
+    // Who is named twice hears it twice.
+    let ext = json!({"connections": [id, other_id, id]}).to_string();
+    command(&mut php, packet(command::SEND_TO_ALL, 0, ext.as_bytes(), b"again")).await;
+    for socket in [&mut one, &mut other] {
+        assert_eq!(socket.push().await, json!("again"));
+    }
+    assert_eq!(one.push().await, json!("again"));
+    // A row is an array, and nothing asks for nothing.
+    let mut select = async |ext: &str| query(&mut php, packet(command::SELECT, 0, ext.as_bytes(), b"")).await;
+    assert_eq!(select("{}").await, "a:0:{}");
+    let rows = format!("a:2:{{i:{id};a:1:{{s:3:\"uid\";N;}}i:{other_id};a:1:{{s:3:\"uid\";N;}}}}");
+    assert_eq!(select(r#"{"fields":["uid","uid"],"where":[]}"#).await, rows);
+    let fields: Vec<_> = (0..17).map(|number| format!("f{number}")).collect();
+    let mut beyond = Wire::to(server.inner.into()).await;
+    beyond.send(&packet(command::SELECT, 0, json!({"fields": fields}).to_string().as_bytes(), b"")).await;
+    assert_eq!(beyond.rest_of("a question with too many fields").await, b"");
+    // What was sent before is not lost with who is destroyed.
+    let last = packet(command::SEND_TO_ONE, id, b"", b"last");
+    command(&mut php, [last, packet(command::DESTROY, id, b"", b"")].concat()).await;
+    assert_eq!((one.push().await, one.close_code().await), (json!("last"), 1006));
+    // A farewell that is none keeps nobody.
+    let mut kick = Packet::new(command::KICK, other_id, b"garbage");
+    kick.head[21] = 0;
+    command(&mut php, kick.into_bytes()).await;
+    assert_eq!(other.close_code().await, 1006);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_packet_that_does_not_come_gives_its_room_back() {
+    let server = Server::start();
+    let head = |length: u32| {
+        let mut head = Packet::new(command::SEND_TO_ALL, 0, b"").into_bytes();
+        head[..4].copy_from_slice(&length.to_be_bytes());
+        head
+    };
+    let (mut halfway, since) = (Vec::new(), Instant::now());
+    for _ in 0..12 {
+        halfway.push(Wire::to(server.inner.into()).await);
+        halfway.last_mut().unwrap().send(&head(10_485_760)).await;
+    }
+    // Taken in the order in which they came: there is no room for this one.
+    let mut beyond = Wire::to(server.inner.into()).await;
+    beyond.send(&head(10_485_760)).await;
+    assert_eq!(beyond.rest_of("a large packet too many").await, b"");
+    halfway.pop();
+    let mut php = Wire::to(server.inner.into()).await;
+    command(&mut php, packet(command::SEND_TO_ALL, 0, b"", &vec![b'x'; 10_485_760 - 28])).await;
+    // And is not waited for without end.
+    for mut wire in halfway {
+        assert_eq!(wire.rest_of("half a large packet").await, b"");
+    }
+    assert!(since.elapsed() > Duration::from_secs(10), "{:?}", since.elapsed());
+    command(&mut php, vec![]).await;
+    is_counted(&server, &["large_packets", "half_packets"]).await;
+}
