@@ -41,20 +41,20 @@ impl Message {
 
     /// `None`: there is nothing to send.
     pub fn publication(self, flag: u8) -> Option<Publication> {
-        let bytes = match &self {
-            Self::Text(text) => text.clone(),
-            Self::Json(json) => Bytes::copy_from_slice(json.as_bytes()),
+        let is_text = matches!(self, Self::Text(_));
+        let bytes = match self {
+            Self::Text(text) => text,
+            Self::Json(json) => json.into(),
             Self::Null => Bytes::from_static(b"null"),
         };
         if flag & RAW != 0 {
             // A slow reader's queue holds it, and not the whole packet.
             return payload::raw(Bytes::copy_from_slice(&bytes));
         }
-        let json = || match &self {
-            // A page that parses JSON gets what JSON can say of it.
-            Self::Text(text) => serde_json::Value::from(String::from_utf8_lossy(text)).to_string(),
-            Self::Json(json) => json.clone(),
-            Self::Null => "null".into(),
+        // A page that parses JSON gets what JSON can say of it.
+        let json = || match String::from_utf8_lossy(&bytes) {
+            text if is_text => serde_json::to_string(&text).unwrap_or_default(),
+            json => json.into_owned(),
         };
         Some(payload::publication(&bytes, json))
     }
