@@ -121,10 +121,13 @@ impl Connection {
         let mut pings = pings(self.inner.ping_every);
         let mut over: Option<Ending> = None;
         loop {
-            if let Err(end) = self.begin() {
+            if let Err(end) = self.take_up_what_arrived() {
                 self.arriving.clear();
                 over = Some(Ending::now(end));
             }
+            // Begun at once: what others say after it must not be done before.
+            let done = self.under_way.next_if_done();
+            over = over.or(self.end(done).err().map(Ending::now));
             // However it ends: what came before is carried out, and answered.
             if let Some(ending) = over.take_if(|ending| self.is_finished(&ending.end)) {
                 return ending.end;
@@ -193,8 +196,7 @@ impl Connection {
         is_told && self.under_way.is_empty() && self.unsent.is_empty()
     }
 
-    /// Takes up what has arrived, and begins it at once: what others say after it must not be done before.
-    fn begin(&mut self) -> Result<(), End> {
+    fn take_up_what_arrived(&mut self) -> Result<(), End> {
         while self.may_begin() {
             match self.arriving.next(self.has_key)? {
                 Some(Arrived::Packet(packet, share)) => self.take_up(packet, share)?,
@@ -202,8 +204,7 @@ impl Connection {
                 None => break,
             }
         }
-        let done = self.under_way.next_if_done();
-        self.end(done)
+        Ok(())
     }
 
     fn may_begin(&self) -> bool {
