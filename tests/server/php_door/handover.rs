@@ -4,10 +4,12 @@ use super::{came, command, connection, event, packet, query, worker};
 use crate::support::{Server, binary};
 use crate::vectors::packet::shown;
 use crate::vectors::peers::Wire;
+use crate::vectors::register::worker_line;
 use futures_util::StreamExt;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio_tungstenite::tungstenite::Message as Frame;
 
 /// PHP goes on calling while the node is handed over.
@@ -109,4 +111,31 @@ async fn a_worker_is_told_of_everyone_whom_a_stop_sees_off() {
     assert_eq!(hears.rest_of("the worker").await, b"");
     reading.await.unwrap();
     assert!(server.ended().await.success());
+}
+
+/// GatewayClient asks Register before most of its calls; who has come in is answered, however slowly it asks.
+#[tokio::test(flavor = "multi_thread")]
+async fn register_answers_whoever_came_before_it_was_handed_over() {
+    let server = Server::start();
+    let (register, is_over) = (server.register, Arc::new(AtomicBool::new(false)));
+    let asking = (0..20).map(|_| {
+        let is_over = is_over.clone();
+        tokio::spawn(async move {
+            while !is_over.load(Ordering::Relaxed) {
+                let mut wire = Wire::to(register).await;
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                wire.send(&worker_line("")).await;
+                let told = wire.until(b"\n").await;
+                assert!(told.ends_with(b"]}\n"), "{}", shown(&told));
+            }
+        })
+    });
+    let asking: Vec<_> = asking.collect();
+    let data = server.data.path().join("data");
+    let reload = tokio::task::spawn_blocking(move || binary().arg("--data-dir").arg(data).arg("reload").output().unwrap());
+    assert!(reload.await.unwrap().status.success());
+    is_over.store(true, Ordering::Relaxed);
+    for asking in asking {
+        asking.await.unwrap();
+    }
 }
