@@ -9,7 +9,7 @@ use crate::support::{Server, Socket, read};
 use crate::vectors::packet::{Packet, command, shown};
 use crate::vectors::peers::{OFFLINE, Wire, is_anyone_online};
 use serde_json::{Value, json};
-use std::io::Write;
+use std::io::{Read, Write};
 
 fn connection(socket: &Socket) -> u32 {
     u32::from_str_radix(&socket.client_id[12..], 16).unwrap()
@@ -170,5 +170,18 @@ async fn calls_on_connections_of_their_own_are_carried_out_in_the_order_in_which
         for heard in number - CALLS / 2..number {
             assert_eq!(client.push().await, json!(format!("g{heard}")));
         }
+    }
+    // Also what is asked on another than it was said on, where both are kept.
+    let [mut says, mut asks] = [(); 2].map(|()| std::net::TcpStream::connect(server.inner).unwrap());
+    for kept in [&says, &asks] {
+        kept.set_nodelay(true).unwrap();
+    }
+    for number in 0..CALLS {
+        let group = format!("kept {number}");
+        says.write_all(&packet(command::JOIN_GROUP, connection(&client), group.as_bytes(), b"")).unwrap();
+        asks.write_all(&packet(command::COUNT_OF_GROUP, 0, group.as_bytes(), b"")).unwrap();
+        let mut reply = [0; 8];
+        asks.read_exact(&mut reply).unwrap();
+        assert_eq!(shown(&reply), shown(b"\0\0\0\x04i:1;"), "{group}");
     }
 }

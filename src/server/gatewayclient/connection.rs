@@ -9,6 +9,7 @@ use super::figures::{self, Figures};
 use super::packet::{self, Packet};
 use super::pipeline::{self, Done, Pipeline};
 use super::secret::Secret;
+use super::turn::Turn;
 use super::workers::{Worker, Workers};
 use crate::server::gateway::Gateway;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -17,7 +18,6 @@ use serde::Deserialize;
 use socket2::SockRef;
 use std::net::{SocketAddr, SocketAddrV4};
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -33,8 +33,6 @@ const UNREAD_REPLY_BYTES: usize = 4 * 1024 * 1024;
 const SHOWN_WITHIN: Duration = Duration::from_secs(3);
 /// The rest of a large packet has this long: others may be waiting for its room.
 const WHOLE_WITHIN: Duration = Duration::from_secs(15);
-/// After so many turns a connection lets the others have theirs.
-const TURNS: u32 = 32;
 /// What was sent and is not taken for this long ends a connection.
 const TAKEN_WITHIN: Duration = Duration::from_secs(60);
 
@@ -78,7 +76,7 @@ struct Connection {
 }
 
 /// Until the peer is done, or `stop`, after which what was read is still carried out.
-pub async fn attend(inner: Arc<Inner>, stream: TcpStream, peer: SocketAddr, stop: CancellationToken) {
+pub async fn attend(inner: Arc<Inner>, stream: TcpStream, peer: SocketAddr, turn: Turn, stop: CancellationToken) {
     let connection = Connection {
         inner: inner.clone(),
         peer,
@@ -91,7 +89,7 @@ pub async fn attend(inner: Arc<Inner>, stream: TcpStream, peer: SocketAddr, stop
         is_mute: false,
         complained: false,
     };
-    let (why, log) = match connection.serve(stream, stop).await {
+    let (why, log) = match connection.serve(stream, turn, stop).await {
         End::Theirs | End::Told => return,
         End::Unknown => ("key", "the key is wrong, or was not shown"),
         End::TooLong => ("packet_bytes", "a packet of more than 10 MiB"),
@@ -108,16 +106,11 @@ pub async fn attend(inner: Arc<Inner>, stream: TcpStream, peer: SocketAddr, stop
 }
 
 impl Connection {
-    async fn serve(mut self, mut stream: TcpStream, stop: CancellationToken) -> End {
+    async fn serve(mut self, mut stream: TcpStream, turn: Turn, stop: CancellationToken) -> End {
         let (mut is_prepared, mut has_spoken) = (false, false);
-        // Readable before it was first looked at: so may others be, who came before and are looked at later. (From here on it is
-        // looked at when it becomes readable, and so in its turn.)
-        if stream.readable().now_or_never().is_some() {
-            let_others_go().await;
-        }
         let (mut reads, mut writes) = stream.split();
         let shown_by = Instant::now() + SHOWN_WITHIN;
-        let (mut whole_by, mut turns) = (None, 0);
+        let mut whole_by = None;
         let mut pings = pings(self.inner.ping_every);
         let mut over: Option<Ending> = None;
         loop {
@@ -139,13 +132,19 @@ impl Connection {
             let may_begin = self.may_begin();
             let hears = goes_on || over.as_ref().is_some_and(|ending| matches!(ending.end, End::Told));
             whole_by = self.arriving.is_large().then(|| whole_by.unwrap_or_else(|| Instant::now() + WHOLE_WITHIN));
+            if goes_on && may_begin {
+                turn.watch(reads.as_ref());
+            } else {
+                turn.leave();
+            }
             let end = tokio::select! {
-                read = reads.read_buf(self.arriving.buffer()), if goes_on && may_begin => {
+                () = turn.comes(), if goes_on && may_begin => {
                     has_spoken = true;
-                    match read {
-                        Ok(0) => Some(End::Theirs),
-                        Ok(_) => None,
-                        Err(error) => Some(End::Io(error)),
+                    turn.leave();
+                    match reads.read_buf(self.arriving.buffer()).now_or_never() {
+                        Some(Ok(0)) => Some(End::Theirs),
+                        Some(Ok(_)) | None => None,
+                        Some(Err(error)) => Some(End::Io(error)),
                     }
                 }
                 done = self.under_way.next(), if !self.under_way.is_empty() => self.end(done).err(),
@@ -183,10 +182,6 @@ impl Connection {
                 self.unsent = BytesMut::new();
             }
             over = over.or(end.map(Ending::now));
-            turns += 1;
-            if turns % TURNS == 0 {
-                let_others_go().await;
-            }
         }
     }
 
@@ -309,19 +304,6 @@ async fn told(worker: &mut Option<Worker>, has_room: bool) -> Option<Bytes> {
 async fn finished(over: &Option<Ending>, stop: &CancellationToken) -> Option<()> {
     over.as_ref()?.finished(stop).await;
     Some(())
-}
-
-/// All connections share a task, in which they are looked at one after the other: to the end of that row.
-async fn let_others_go() {
-    let mut has_waited = false;
-    std::future::poll_fn(|cx| {
-        if std::mem::replace(&mut has_waited, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 fn pings(every: Option<Duration>) -> Interval {

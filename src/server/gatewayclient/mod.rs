@@ -19,6 +19,7 @@ mod query_string;
 mod register;
 mod secret;
 mod select;
+mod turn;
 mod workers;
 
 use crate::server::config::Gateway as Settings;
@@ -41,6 +42,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::unconstrained;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use turn::{Row, Turn};
 use workers::Workers;
 
 /// KiB that large packets and what is made of them may hold at once.
@@ -145,13 +147,15 @@ impl Door {
     /// GatewayClient opens one for each call, and expects `joinGroup` to be done before the `sendToGroup` behind it. (So they are
     /// unconstrained: who is made to pause by tokio's cooperative budget goes on in the opposite order.)
     async fn serve_inner(&self, listener: &TcpListener, stop: &CancellationToken) {
-        let mut connections = FuturesUnordered::new();
+        let (mut connections, row) = (FuturesUnordered::new(), Row::default());
         let mut places = Places::new(Port::Inner, self.max_connections);
         while !stop.is_cancelled() || !connections.is_empty() {
             tokio::select! {
                 (stream, peer, place) = places.next(listener), if !stop.is_cancelled() => {
                     // They share a task: one that panics must not take the others with it.
-                    let attended = unconstrained(attend(self.inner.clone(), stream, peer, stop.clone()));
+                    let turn = Turn::new(&row);
+                    unconstrained(async { turn.watch(&stream) }).now_or_never();
+                    let attended = unconstrained(attend(self.inner.clone(), stream, peer, turn, stop.clone()));
                     connections.push(async move {
                         if AssertUnwindSafe(attended).catch_unwind().await.is_err() {
                             tracing::error!(%peer, "an inner connection panicked: it is closed");
