@@ -185,3 +185,21 @@ async fn calls_on_connections_of_their_own_are_carried_out_in_the_order_in_which
         assert_eq!(shown(&reply), shown(b"\0\0\0\x04i:1;"), "{group}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_comes_at_once_is_carried_out() {
+    let server = Server::start();
+    let client = server.visitor().open(None).await;
+    let mut php = Wire::to(server.inner.into()).await;
+    let each = |code: u8, numbers: std::ops::Range<usize>| -> Vec<u8> {
+        numbers.flat_map(|number| packet(code, connection(&client), format!("g{number}").as_bytes(), b"")).collect()
+    };
+    for round in 0..20 {
+        let count = 300 + 337 * round;
+        command(&mut php, each(command::JOIN_GROUP, 0..count)).await;
+        let groups = query(&mut php, packet(command::GROUPS, 0, b"", b"")).await;
+        assert!(groups.starts_with(&format!("a:{count}:")), "{round}");
+        command(&mut php, each(command::LEAVE_GROUP, 0..count)).await;
+        assert_eq!(query(&mut php, packet(command::GROUPS, 0, b"", b"")).await, "a:0:{}", "{round}");
+    }
+}

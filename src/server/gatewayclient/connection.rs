@@ -114,13 +114,15 @@ impl Connection {
         let mut pings = pings(self.inner.ping_every);
         let mut over: Option<Ending> = None;
         loop {
-            if let Err(end) = self.take_up_what_arrived() {
-                self.arriving.clear();
-                over = Some(Ending::now(end));
+            loop {
+                if let Err(end) = self.take_up_what_arrived() {
+                    self.arriving.clear();
+                    over = Some(Ending::now(end));
+                }
+                // Begun at once: what others say after it must not be done before. What is done already makes room for more.
+                let Some(done) = self.under_way.next_if_done() else { break };
+                over = over.or(self.end(Some(done)).err().map(Ending::now));
             }
-            // Begun at once: what others say after it must not be done before.
-            let done = self.under_way.next_if_done();
-            over = over.or(self.end(done).err().map(Ending::now));
             // However it ends: what came before is carried out, and answered.
             if let Some(ending) = over.take_if(|ending| self.is_finished(&ending.end)) {
                 return ending.end;

@@ -16,6 +16,7 @@ pub mod command {
     pub const CLIENTS_OF_UID: u8 = 15;
     pub const CLIENTS_OF_UIDS: u8 = 16;
     pub const JOIN_GROUP: u8 = 20;
+    pub const LEAVE_GROUP: u8 = 21;
     pub const SEND_TO_GROUP: u8 = 22;
     pub const SESSIONS_OF_GROUP: u8 = 23;
     pub const COUNT_OF_GROUP: u8 = 24;
