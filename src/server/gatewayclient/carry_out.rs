@@ -2,7 +2,7 @@
 
 use super::command as c;
 use super::message::{Message, Unsendable};
-use super::names::{MAX_NAME, MAX_NAMES, Scalar, ToAll, ToGroups, Values, groups, is_empty, uids};
+use super::names::{Excluded, MAX_NAME, MAX_NAMES, Scalar, ToAll, ToGroups, Values, groups, is_empty, read_object, uids};
 use super::packet::Packet;
 use super::queries;
 use super::select::{MAX_FIELDS, select};
@@ -59,11 +59,12 @@ pub async fn carry_out(gateway: Gateway, here: SocketAddrV4, packet: Packet) -> 
     }
     let named = |connection| ClientId { address: here.ip().octets(), port: here.port(), connection };
     let client = named(connection);
-    let all_named = |scalars: Option<Values>| -> Vec<ClientId> {
-        let scalars = scalars.map(Values::into_vec).unwrap_or_default();
-        scalars.iter().filter_map(Scalar::connection).map(named).collect()
+    let all_named =
+        |scalars: Vec<Scalar>| -> Vec<ClientId> { scalars.iter().filter_map(Scalar::connection).map(named).collect() };
+    let except = |exclude: Option<Excluded>| {
+        let clients = exclude.map(Excluded::into_vec).map(all_named).unwrap_or_default().into_iter().collect();
+        Except { clients, ..Except::default() }
     };
-    let except = |scalars| Except { clients: all_named(scalars).into_iter().collect(), ..Except::default() };
     let message = || -> Result<Option<Publication>, Unsendable> { Ok(Message::read(flag, &body)?.publication(flag)) };
     let known = |found: bool| if found { Outcome::Done } else { Outcome::Stale };
 
@@ -76,8 +77,9 @@ pub async fn carry_out(gateway: Gateway, here: SocketAddrV4, packet: Packet) -> 
             None => Outcome::Done,
         },
         c::SEND_TO_ALL => {
-            let ToAll { connections, exclude } = if ext.is_empty() { ToAll::default() } else { serde_json::from_slice(&ext)? };
-            let only = connections.map(|connections| bounded(all_named(Some(connections)))).transpose()?;
+            let ToAll { connections, exclude } =
+                if matches!(&ext[..], b"" | b"[]") { ToAll::default() } else { read_object(&ext)? };
+            let only = connections.map(|connections| bounded(all_named(connections.into_vec()))).transpose()?;
             if let Some(message) = message()? {
                 let except = except(exclude);
                 for only in only.map_or_else(|| vec![None], |clients| rounds(clients).into_iter().map(Some).collect()) {
@@ -94,12 +96,9 @@ pub async fn carry_out(gateway: Gateway, here: SocketAddrV4, packet: Packet) -> 
             Outcome::Done
         }
         c::SEND_TO_GROUP => {
-            let (named, exclude) = match serde_json::from_slice(&ext)? {
-                ToGroups::Named { group, exclude } => (group.into_vec(), exclude),
-                ToGroups::Bare(groups) => (groups, None),
-            };
+            let ToGroups { group, exclude } = read_object(&ext)?;
             if let Some(message) = message()? {
-                gateway.send_to_group(bounded(groups(&named))?, except(exclude), message).await.delivered().await;
+                gateway.send_to_group(bounded(groups(&group.into_vec()))?, except(exclude), message).await.delivered().await;
             }
             Outcome::Done
         }

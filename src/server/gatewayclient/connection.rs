@@ -6,6 +6,7 @@ use super::carry_out::Outcome;
 use super::command::{GATEWAY_CLIENT_CONNECT, PING, WORKER_CONNECT};
 use super::ending::{End, Ending, stopped};
 use super::figures::{self, Figures};
+use super::names::read_object;
 use super::packet::{self, Packet};
 use super::pipeline::{self, Done, Pipeline};
 use super::secret::Secret;
@@ -219,7 +220,7 @@ impl Connection {
 
     /// Who shows a key shows the right one, also where none is asked for. Nothing is answered.
     fn introduce(&mut self, packet: &Packet) -> Result<(), End> {
-        let shown: Shown = serde_json::from_slice(&packet.body).map_err(|_| End::Unknown)?;
+        let shown: Shown = read_object(&packet.body).map_err(|_| End::Unknown)?;
         if !self.inner.secret.is(&shown.secret_key) {
             return Err(End::Unknown);
         }

@@ -1,7 +1,7 @@
 //! A line that is said to Register (protocol.md, 2.2 and 2.3).
 
-use serde::Deserialize;
 use serde_json::value::RawValue;
+use std::collections::HashMap;
 
 /// Bytes of an address of another gateway.
 const MAX_ADDRESS: usize = 256;
@@ -20,17 +20,6 @@ pub enum Request {
     Nonsense,
 }
 
-/// What counts of a line; the rest is passed over unread, whatever it is. Null counts as missing.
-#[derive(Deserialize)]
-struct Said<'a> {
-    #[serde(borrow, default)]
-    event: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    secret_key: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    address: Option<&'a RawValue>,
-}
-
 fn text(value: &RawValue) -> Option<String> {
     serde_json::from_str(value.get()).ok()
 }
@@ -38,16 +27,16 @@ fn text(value: &RawValue) -> Option<String> {
 impl Request {
     /// A line without its end.
     pub fn read(line: &[u8], is_key: impl Fn(&str) -> bool) -> Self {
-        // A list would be read into the fields by their places.
-        let is_object = line.trim_ascii_start().starts_with(b"{");
-        let Some(said) = serde_json::from_slice::<Said>(line).ok().filter(|_| is_object) else { return Self::Nonsense };
+        // Of two values under one name the last counts; what they are is looked at where it matters. Null counts as missing.
+        let Ok(mut said) = serde_json::from_slice::<HashMap<String, Option<&RawValue>>>(line) else { return Self::Nonsense };
+        let mut said = |name: &str| said.remove(name).flatten();
         // PHP counts these as missing, too.
         const NOTHING: [&str; 7] = ["\"\"", "\"0\"", "0", "0.0", "false", "[]", "{}"];
-        let Some(event) = said.event.filter(|event| !NOTHING.contains(&event.get())) else { return Self::Nonsense };
+        let Some(event) = said("event").filter(|event| !NOTHING.contains(&event.get())) else { return Self::Nonsense };
         // A missing key is the empty one; a number is none.
-        let knows_key = said.secret_key.map_or_else(|| is_key(""), |key| text(key).is_some_and(|key| is_key(&key)));
+        let knows_key = said("secret_key").map_or_else(|| is_key(""), |key| text(key).is_some_and(|key| is_key(&key)));
         match text(event).unwrap_or_default().as_str() {
-            "gateway_connect" => match said.address.and_then(text) {
+            "gateway_connect" => match said("address").and_then(text) {
                 Some(address) if knows_key && !matches!(&address[..], "" | "0") && address.len() <= MAX_ADDRESS => {
                     Self::Gateway { address }
                 }
@@ -80,6 +69,7 @@ mod tests {
         check(r#"{"event":"gateway_connect"}"#, "", Request::Refused);
         check(r#"{"event":"gateway_connect","address":""}"#, "", Request::Refused);
         check(r#"{"event":"ping","secret_key":"wrong"}"#, "k", Request::Ping);
+        check(r#"{"event":"who","event":"worker_connect","secret_key":5,"secret_key":"k"}"#, "k", Request::Worker);
         check(r#"{"event":"who"}"#, "", Request::Refused);
         check(r#"{"event":5}"#, "", Request::Refused);
         for nonsense in

@@ -4,6 +4,7 @@
 use crate::server::gateway::{Group, Uid};
 use indexmap::IndexMap;
 use serde::Deserialize;
+use serde::de::{DeserializeOwned, Error, IgnoredAny};
 
 /// Bytes of a uid or a group's name; PHP knew no bound.
 pub const MAX_NAME: usize = 4096;
@@ -38,16 +39,19 @@ pub enum OneOrValues {
     One(Scalar),
 }
 
+/// What is no array excludes nobody.
 #[derive(Deserialize)]
 #[serde(untagged)]
-pub enum ToGroups {
-    Named {
-        group: OneOrValues,
-        #[serde(default)]
-        exclude: Option<Values>,
-    },
-    /// GatewayClient 2.0.6 and before.
-    Bare(Vec<Scalar>),
+pub enum Excluded {
+    These(Values),
+    Nobody(IgnoredAny),
+}
+
+#[derive(Deserialize)]
+pub struct ToGroups {
+    pub group: OneOrValues,
+    #[serde(default)]
+    pub exclude: Option<Excluded>,
 }
 
 #[derive(Default, Deserialize)]
@@ -55,7 +59,7 @@ pub struct ToAll {
     #[serde(default)]
     pub connections: Option<Values>,
     #[serde(default)]
-    pub exclude: Option<Values>,
+    pub exclude: Option<Excluded>,
 }
 
 #[derive(Deserialize)]
@@ -71,9 +75,27 @@ pub struct Select {
 #[serde(untagged)]
 pub enum Filters {
     By(IndexMap<String, OneOrValues>),
-    Unnamed(Vec<serde::de::IgnoredAny>),
+    Unnamed(Vec<IgnoredAny>),
     #[default]
     None,
+}
+
+/// An object as `json_decode` reads it: of two values under one name the last counts.
+pub fn read_object<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
+    // A list would be read into the fields by their places.
+    if !json.trim_ascii_start().starts_with(b"{") {
+        return Err(serde_json::Error::custom("no object"));
+    }
+    serde_json::from_slice(json).or_else(|_| serde_json::from_value(serde_json::from_slice(json)?))
+}
+
+impl Excluded {
+    pub fn into_vec(self) -> Vec<Scalar> {
+        match self {
+            Self::These(values) => values.into_vec(),
+            Self::Nobody(_) => Vec::new(),
+        }
+    }
 }
 
 impl Values {
@@ -145,15 +167,18 @@ mod tests {
     }
 
     #[test]
-    fn old_clients_are_understood() {
-        let groups = |text| match serde_json::from_str(text).unwrap() {
-            ToGroups::Named { group, exclude } => (group.into_vec().len(), exclude.map(|exclude| exclude.into_vec().len())),
-            ToGroups::Bare(groups) => (groups.len(), None),
+    fn objects_are_read_as_php_reads_them() {
+        let groups = |json: &str| {
+            let ToGroups { group, exclude } = read_object(json.as_bytes()).ok()?;
+            Some((group.into_vec().len(), exclude.map_or(0, |exclude| exclude.into_vec().len())))
         };
-        assert_eq!(groups(r#"{"group":["a","b"],"exclude":null}"#), (2, None));
-        assert_eq!(groups(r#"{"group":"a","exclude":{"7":7}}"#), (1, Some(1)));
-        assert_eq!(groups(r#"{"group":["a"],"exclude":[7,8]}"#), (1, Some(2)));
-        assert_eq!(groups(r#"["a","b"]"#), (2, None));
-        assert!(serde_json::from_str::<ToGroups>(r#"{"group":"a","exclude":5}"#).is_err());
+        assert_eq!(groups(r#"{"group":["a","b"],"exclude":null}"#), Some((2, 0)));
+        assert_eq!(groups(r#"{"group":"a","exclude":{"7":7}}"#), Some((1, 1)));
+        // GatewayClient 2.0.7's.
+        assert_eq!(groups(r#" {"group":["a"],"exclude":[7,8]}"#), Some((1, 2)));
+        assert_eq!(groups(r#"{"group":["x"],"group":["a","b"],"exclude":5}"#), Some((2, 0)));
+        for json in ["[\"a\"]", "[[\"a\"],null]", "5", "", "{}"] {
+            assert_eq!(groups(json), None, "{json}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! SELECT: rows of whatever fields are asked for, of whom any filter finds (protocol.md, 6).
 
 use super::carry_out::{Odd, Outcome};
-use super::names::{Filters, Scalar, Select, Values, groups, uids};
+use super::names::{Filters, Scalar, Select, Values, groups, read_object, uids};
 use super::queries::{reply, session_of};
 use crate::domain::id::ClientId;
 use crate::server::gateway::{Gateway, Group, Member, Selection};
@@ -14,8 +14,7 @@ pub const MAX_FIELDS: usize = 16;
 
 /// What cannot be read finds nobody, and neither does what is empty.
 pub async fn select(gateway: &Gateway, ext: &[u8], named: impl Fn(u32) -> ClientId) -> Result<Outcome, Odd> {
-    let is_nothing = matches!(ext.trim_ascii(), b"[]" | b"{}");
-    let Some(Select { fields, filters }) = serde_json::from_slice(ext).ok().filter(|_| !is_nothing) else {
+    let Some(Select { fields, filters }) = read_object(ext).ok().filter(|_| ext.trim_ascii() != b"{}") else {
         return Ok(Outcome::Reply(b"a:0:{}".to_vec()));
     };
     // A row is an array: a field stands in it once.
