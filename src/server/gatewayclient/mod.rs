@@ -28,16 +28,16 @@ use connection::{Inner, attend};
 use figures::Figures;
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use places::{Places, Port};
+use places::{Place, Places, Port};
 use register::Register;
 use secret::Secret;
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::unconstrained;
 use tokio_util::sync::CancellationToken;
@@ -49,6 +49,8 @@ use workers::Workers;
 const LARGE_KIB: usize = 512 * 1024;
 /// Lists that are made at once, of all connections.
 const LISTS: usize = 4;
+/// Connections that are accepted before those that are here are looked at again.
+const ACCEPTED_AT_ONCE: usize = 64;
 /// A peer whose machine is gone without a word is noticed after a minute and a half.
 const KEEPALIVE: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(10)).with_retries(3);
@@ -151,23 +153,36 @@ impl Door {
         let mut places = Places::new(Port::Inner, self.max_connections);
         while !stop.is_cancelled() || !connections.is_empty() {
             tokio::select! {
-                (stream, peer, place) = places.next(listener), if !stop.is_cancelled() => {
-                    // They share a task: one that panics must not take the others with it.
-                    let turn = Turn::new(&row);
-                    unconstrained(async { turn.watch(&stream) }).now_or_never();
-                    let attended = unconstrained(attend(self.inner.clone(), stream, peer, turn, stop.clone()));
-                    connections.push(async move {
-                        if AssertUnwindSafe(attended).catch_unwind().await.is_err() {
-                            tracing::error!(%peer, "an inner connection panicked: it is closed");
-                        }
-                        drop(place);
-                    });
+                accepted = places.next(listener), if !stop.is_cancelled() => {
+                    // And whoever else waits at the door: what they say came before what others say from now on.
+                    let others = std::iter::from_fn(|| places.next(listener).now_or_never());
+                    for accepted in std::iter::once(accepted).chain(others.take(ACCEPTED_AT_ONCE)) {
+                        connections.push(self.let_in(accepted, &row, stop));
+                    }
                 }
                 _ = connections.next(), if !connections.is_empty() => {}
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
                 // `stop` came between the loop's look at it and this one.
                 else => {}
             }
+        }
+    }
+
+    fn let_in(
+        &self,
+        (stream, peer, place): (TcpStream, SocketAddr, Place),
+        row: &Row,
+        stop: &CancellationToken,
+    ) -> impl Future<Output = ()> + use<> {
+        let turn = Turn::new(row);
+        unconstrained(async { turn.watch(&stream) }).now_or_never();
+        let attended = unconstrained(attend(self.inner.clone(), stream, peer, turn, stop.clone()));
+        async move {
+            // They share a task: one that panics must not take the others with it.
+            if AssertUnwindSafe(attended).catch_unwind().await.is_err() {
+                tracing::error!(%peer, "an inner connection panicked: it is closed");
+            }
+            drop(place);
         }
     }
 

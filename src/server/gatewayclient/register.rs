@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 /// Whoever has not said a line by then goes.
 const SAID_WITHIN: Duration = Duration::from_secs(10);
 /// Lists a worker may leave unread before it is given up.
-const UNREAD_LISTS: usize = 64;
+const UNREAD_LISTS: usize = 1024;
 /// A list that is not taken within this ends the connection.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(30);
 /// Of a line that is no request, this much is said back.
