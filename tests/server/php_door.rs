@@ -184,6 +184,18 @@ async fn calls_on_connections_of_their_own_are_carried_out_in_the_order_in_which
         asks.read_exact(&mut reply).unwrap();
         assert_eq!(shown(&reply), shown(b"\0\0\0\x04i:1;"), "{group}");
     }
+    // And where much was said at once.
+    for round in 0..6 {
+        let said: Vec<u8> = (0..2000)
+            .flat_map(|number| packet(command::JOIN_GROUP, connection(&client), format!("{round} {number}").as_bytes(), b""))
+            .collect();
+        std::net::TcpStream::connect(server.inner).unwrap().write_all(&said).unwrap();
+        let mut asks = std::net::TcpStream::connect(server.inner).unwrap();
+        asks.write_all(&packet(command::COUNT_OF_GROUP, 0, format!("{round} 1999").as_bytes(), b"")).unwrap();
+        let mut reply = [0; 8];
+        asks.read_exact(&mut reply).unwrap();
+        assert_eq!(shown(&reply), shown(b"\0\0\0\x04i:1;"), "{round}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -58,6 +58,11 @@ impl Arriving {
         &mut self.bytes
     }
 
+    /// The last read took all there was room for: there may be more.
+    pub fn is_full(&self) -> bool {
+        self.bytes.len() == self.bytes.capacity()
+    }
+
     /// Bytes that were read and not taken yet.
     pub fn len(&self) -> usize {
         self.bytes.len()

@@ -34,6 +34,8 @@ const UNREAD_REPLY_BYTES: usize = 4 * 1024 * 1024;
 const SHOWN_WITHIN: Duration = Duration::from_secs(3);
 /// The rest of a large packet has this long: others may be waiting for its room.
 const WHOLE_WITHIN: Duration = Duration::from_secs(15);
+/// What is read of one connection before others that have said something are.
+const TURN_BYTES: usize = pipeline::MAX_BYTES;
 /// What was sent and is not taken for this long ends a connection.
 const TAKEN_WITHIN: Duration = Duration::from_secs(60);
 
@@ -111,7 +113,7 @@ impl Connection {
         let (mut is_prepared, mut has_spoken) = (false, false);
         let (mut reads, mut writes) = stream.split();
         let shown_by = Instant::now() + SHOWN_WITHIN;
-        let mut whole_by = None;
+        let (mut whole_by, mut turn_bytes, mut turn_is_over) = (None, 0, false);
         let mut pings = pings(self.inner.ping_every);
         let mut over: Option<Ending> = None;
         loop {
@@ -135,16 +137,22 @@ impl Connection {
             let may_begin = self.may_begin();
             let hears = goes_on || over.as_ref().is_some_and(|ending| matches!(ending.end, End::Told));
             whole_by = self.arriving.is_large().then(|| whole_by.unwrap_or_else(|| Instant::now() + WHOLE_WITHIN));
-            if goes_on && may_begin {
-                turn.watch(reads.as_ref());
-            } else {
+            // What was read is begun before anything that others say; but nobody waits for a list to be made, or for replies to be
+            // taken.
+            if !self.under_way.is_full() && (turn_is_over || !goes_on || !may_begin) {
+                (turn_bytes, turn_is_over) = (0, false);
                 turn.leave();
             }
+            if goes_on && may_begin {
+                turn.watch(reads.as_ref());
+            }
             let end = tokio::select! {
-                () = turn.comes(), if goes_on && may_begin => {
+                () = turn.comes(), if goes_on && may_begin && !turn_is_over => {
                     has_spoken = true;
-                    turn.leave();
-                    match reads.read_buf(self.arriving.buffer()).now_or_never() {
+                    let read = reads.read_buf(self.arriving.buffer()).now_or_never();
+                    turn_bytes += read.as_ref().and_then(|read| read.as_ref().ok()).copied().unwrap_or_default();
+                    turn_is_over = read.is_none() || !self.arriving.is_full() || turn_bytes >= TURN_BYTES;
+                    match read {
                         Some(Ok(0)) => Some(End::Theirs),
                         Some(Ok(_)) | None => None,
                         Some(Err(error)) => Some(End::Io(error)),

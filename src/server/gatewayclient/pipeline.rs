@@ -36,7 +36,12 @@ impl Pipeline {
     }
 
     pub fn has_room(&self) -> bool {
-        !self.is_listing && self.under_way.len() < MAX_COMMANDS && self.bytes < MAX_BYTES
+        !self.is_listing && !self.is_full()
+    }
+
+    /// More will be begun as soon as some of it is done.
+    pub fn is_full(&self) -> bool {
+        self.under_way.len() >= MAX_COMMANDS || self.bytes >= MAX_BYTES
     }
 
     /// `share` is kept until the packet is done with. A list waits for its turn among all connections' `lists`: what its answer
