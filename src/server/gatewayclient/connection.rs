@@ -35,7 +35,7 @@ const SHOWN_WITHIN: Duration = Duration::from_secs(3);
 /// The rest of a large packet has this long: others may be waiting for its room.
 const WHOLE_WITHIN: Duration = Duration::from_secs(15);
 /// What is read of one connection before others that have said something are.
-const TURN_BYTES: usize = pipeline::MAX_BYTES;
+const TURN_BYTES: usize = 256 * 1024;
 /// What was sent and is not taken for this long ends a connection.
 const TAKEN_WITHIN: Duration = Duration::from_secs(60);
 
@@ -137,9 +137,10 @@ impl Connection {
             let may_begin = self.may_begin();
             let hears = goes_on || over.as_ref().is_some_and(|ending| matches!(ending.end, End::Told));
             whole_by = self.arriving.is_large().then(|| whole_by.unwrap_or_else(|| Instant::now() + WHOLE_WITHIN));
-            // What was read is begun before anything that others say; but nobody waits for a list to be made, or for replies to be
-            // taken.
-            if !self.under_way.is_full() && (turn_is_over || !goes_on || !may_begin) {
+            // What was read is begun before anything that others say; but nobody waits for a list to be made, for something large, or
+            // for replies to be taken.
+            let is_behind = self.under_way.is_crowded() && self.arriving.len() > 0;
+            if !is_behind && (turn_is_over || !goes_on || !may_begin) {
                 (turn_bytes, turn_is_over) = (0, false);
                 turn.leave();
             }

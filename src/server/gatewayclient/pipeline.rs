@@ -36,12 +36,12 @@ impl Pipeline {
     }
 
     pub fn has_room(&self) -> bool {
-        !self.is_listing && !self.is_full()
+        !self.is_listing && !self.is_crowded() && self.bytes < MAX_BYTES
     }
 
-    /// More will be begun as soon as some of it is done.
-    pub fn is_full(&self) -> bool {
-        self.under_way.len() >= MAX_COMMANDS || self.bytes >= MAX_BYTES
+    /// So many are under way that no more is begun; a few of them are done in a moment.
+    pub fn is_crowded(&self) -> bool {
+        self.under_way.len() >= MAX_COMMANDS
     }
 
     /// `share` is kept until the packet is done with. A list waits for its turn among all connections' `lists`: what its answer
