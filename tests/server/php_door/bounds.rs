@@ -276,3 +276,24 @@ async fn a_large_packet_that_does_not_come_gives_its_room_back() {
     command(&mut php, vec![]).await;
     is_counted(&server, &["large_packets", "half_packets"]).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_no_replies_holds_nobody_up() {
+    let server = Server::start();
+    let client = server.visitor().open(None).await;
+    let (mut php, mut deaf) = (Wire::to(server.inner.into()).await, Wire::to(server.inner.into()).await);
+    command(&mut php, packet(command::SET_SESSION, connection(&client), &vec![b'x'; 1_000_000], b"")).await;
+    // More than its socket and its queue hold.
+    deaf.send(&packet(command::GET_SESSION, connection(&client), b"", b"").repeat(40)).await;
+    for _ in 0..50 {
+        // Whatever it says besides waits with it.
+        deaf.send(&packet(command::IS_ONLINE, 1, b"", b"")).await;
+        command(&mut php, vec![]).await;
+    }
+    for _ in 0..40 {
+        assert_eq!(query(&mut deaf, vec![]).await.len(), 1_000_000);
+    }
+    for _ in 0..50 {
+        assert_eq!(shown(&deaf.take(OFFLINE.len()).await), shown(OFFLINE));
+    }
+}
