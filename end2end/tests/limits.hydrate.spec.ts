@@ -37,6 +37,8 @@ test('blank is nothing to send', async ({ guest }) => {
   for (const blank of ['', '  \n ', '\u3000', '\u200b']) {
     await ming.say('说了话');
     await expect(notice(page)).toHaveCount(0);
+    // While it is under way, Enter does nothing.
+    await expect(page.locator('.line--pending')).toHaveCount(0);
     await ming.say(blank);
     await expect(notice(page)).toHaveText('系统提示: 不能发送空消息');
     await expect(notice(page)).toHaveCSS('color', SYSTEM);
