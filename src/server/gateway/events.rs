@@ -1,5 +1,6 @@
 //! What happens to connections, for whoever listens: someone came, said something, left. Nobody listens unless a door
-//! asks to, and until then a shard pays a look at a flag. Bounded in bytes; what does not fit is dropped and counted, never waited for.
+//! asks to, and until then a shard pays a look at a flag. Bounded in bytes; what does not fit is dropped and counted, never
+//! waited for.
 
 use super::Session;
 use crate::domain::id::ClientId;

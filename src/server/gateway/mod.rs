@@ -2,7 +2,8 @@
 //! SQL, and never parses a payload. The verbs are GatewayWorker's.
 //!
 //! A [`shard`] owns its connections outright: the node's threads reach it through its [`mailbox`]. What else they share with
-//! it stands in ARCHITECTURE.md. A publish is encoded once and posted once to each shard ([`publish`]), which writes it to its readers itself ([`round`]).
+//! it stands in ARCHITECTURE.md. A publish is encoded once and posted once to each shard ([`publish`]), which writes it to its
+//! readers itself ([`round`]).
 
 mod client_ids;
 mod connection;
