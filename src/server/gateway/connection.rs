@@ -1,11 +1,11 @@
 //! One connection as its shard holds it: the stream, what it has not been sent, what it says, and whether it still lives.
 
 use super::events::Handshake;
-use super::incoming::{Bounds, Event, Incoming};
-use super::outbox::{Outbox, Queued};
-use super::round::Round;
-use super::seats::Seat;
+use super::frame_decoder::{Bounds, Event, Incoming};
+use super::limits::Seat;
+use super::send_queue::{Outbox, Queued};
 use super::stream::Stream;
+use super::write_batch::Round;
 use super::{Dialect, Frame};
 use crate::domain::push::CloseCode;
 use bytes::Bytes;

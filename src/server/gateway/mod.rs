@@ -3,42 +3,42 @@
 //!
 //! A [`shard`] owns its connections outright: the node's threads reach it through its [`mailbox`]. What else they share with
 //! it stands in ARCHITECTURE.md. A publish is encoded once and posted once to each shard ([`publish`]), which writes it to its
-//! readers itself ([`round`]).
+//! readers itself ([`write_batch`]).
 
 mod client_ids;
 mod connection;
 mod events;
-mod facade;
-mod figures;
 mod frame;
-mod incoming;
+mod frame_decoder;
+mod handle;
+mod limits;
 mod mailbox;
-mod outbox;
+mod metrics;
 mod publish;
 mod queries;
-mod reactor;
 mod registry;
 mod relay;
-mod round;
-mod seats;
+mod send_queue;
 mod session;
 mod shard;
 #[cfg(test)]
 mod shard_tests;
+mod shard_thread;
 mod stream;
 mod sync;
+mod write_batch;
 
 pub use connection::Arrival;
 pub use events::{Attention, ConnectionEvent, Events, Handshake, Happening};
-pub use facade::{Gateway, Kick};
-pub use figures::Counted;
 pub use frame::{Frame, Position, Publication};
-pub use incoming::{Bounds, Event, Incoming};
+pub use frame_decoder::{Bounds, Event, Incoming};
+pub use handle::{Gateway, Kick};
+pub use limits::{Full, Seat, household};
+pub use metrics::Counted;
 pub use publish::{Delivered, Except, MAX_REPEATS, Target, is_repetitive};
 pub use queries::{ConnectionLine, Selection, ShardLine};
 pub use registry::Member;
 pub use relay::Relayed;
-pub use seats::{Full, Seat, household};
 pub use session::{MAX_SESSION_BYTES, NotASession, Session};
 pub use stream::Raw;
 

@@ -1,8 +1,8 @@
 //! What may be asked of the gateway: who is here, under which name, in which group. Each shard answers for its own; the
 //! answers are laid together here.
 
-use super::facade::Gateway;
-use super::figures::Counted;
+use super::handle::Gateway;
+use super::metrics::Counted;
 use super::registry::{Member, People, Slot};
 use super::shard::Shard;
 use super::stream::Socket;

@@ -1,15 +1,15 @@
-//! One thread's connections, and everything that happens to them. No locks and no waiting: the [`super::reactor`] says what
+//! One thread's connections, and everything that happens to them. No locks and no waiting: the [`super::shard_thread`] says what
 //! came in and what time it is, so a test can do the same.
 
 use super::client_ids::ClientIds;
 use super::connection::{Arrival, Connection, Heard, Read};
 use super::events::{ConnectionEvent, Ears, Happening};
-use super::figures::Figures;
-use super::outbox::Queued;
+use super::metrics::Figures;
 use super::publish::{Delivered, Publish};
 use super::registry::{Registry, Slot};
-use super::round::Round;
+use super::send_queue::Queued;
 use super::stream::Stream;
+use super::write_batch::Round;
 use super::{Bounds, Dialect, Frame, Ordinal, Owner, Uid};
 use crate::domain::{
     id::ClientId,

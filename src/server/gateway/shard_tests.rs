@@ -1,8 +1,8 @@
 //! A shard with streams of our own and a clock turned by hand: what happens to those who are slow, silent, or leave.
 
 use super::client_ids::ClientIds;
+use super::limits::Seats;
 use super::publish::{Except, Publish, Target};
-use super::seats::Seats;
 use super::shard::Shard;
 use super::stream::Stream;
 use super::{Arrival, Delivered, Dialect, Frame, Group, Ordinal, Publication};

@@ -4,13 +4,13 @@
 use super::client_ids::ClientIds;
 use super::connection::Arrival;
 use super::events::{self, Ears, Events};
+use super::limits::{Full, Seat, Seats};
 use super::publish::Publish;
-use super::reactor::{Command, Handle, Opening};
 use super::registry::Slot;
 use super::relay::{Relay, Relayed};
-use super::seats::{Full, Seat, Seats};
 use super::session::{NotASession, Session};
 use super::shard::Shard;
+use super::shard_thread::{Command, Handle, Opening};
 use super::stream::{Raw, Socket};
 use super::{Delivered, Dialect, Except, Frame, Group, Ordinal, Owner, Publication, Target, Uid};
 use crate::domain::{id::ClientId, push::CloseCode};

@@ -4,7 +4,7 @@
 //! it, shared with everyone else who waits. A frame with a position that does not fit is skipped, and one `gap` says so as
 //! soon as there is room; other frames are dropped and counted. Nobody who publishes ever waits here.
 
-use super::round::{Due, Round, SLICES};
+use super::write_batch::{Due, Round, SLICES};
 use super::{Dialect, Frame, Group};
 use crate::domain::{id::Seq, push::Push};
 use bytes::Bytes;
