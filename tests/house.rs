@@ -14,7 +14,7 @@ const EDGES: [(&str, &[&str]); 14] = [
     ("server/payload", &["server/gateway"]),
     ("server/gatewayclient", &["domain", "server/config", "server/gateway", "server/payload", "server/php"]),
     ("server/control", &["domain", "server/gateway"]),
-    ("server/memory", &[]),
+    ("server/allocator", &[]),
     ("server/storage", &["domain", "server/config"]),
     ("server/incident", &["domain", "server/storage"]),
     ("server/accounts", &["domain", "server/clock", "server/incident", "server/storage"]),

@@ -1,6 +1,7 @@
 //! The server, floor by floor. A floor uses the floors below it and nothing above; `tests/house.rs` holds that.
 
 pub mod accounts;
+pub mod allocator;
 pub mod chat;
 pub mod clock;
 pub mod config;
@@ -8,7 +9,6 @@ pub mod control;
 pub mod gateway;
 pub mod gatewayclient;
 pub mod incident;
-pub mod memory;
 pub mod payload;
 pub mod php;
 pub mod storage;

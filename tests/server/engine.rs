@@ -6,7 +6,7 @@ use roomcast::domain::id::ClientId;
 use roomcast::domain::push::CloseCode;
 use roomcast::server::config::Gateway as Settings;
 use roomcast::server::gateway::{
-    Arrival, Delivered, Dialect, Except, Frame, Full, Gateway, Group, Publication, Raw, Selection, Uid,
+    Delivered, Dialect, Except, Frame, Gateway, Group, LimitReached, NewConnection, Publication, RawStream, Selection, Uid,
 };
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,9 +34,9 @@ struct Client {
 
 async fn connect(gateway: &Gateway, listener: &TcpListener, dialect: Dialect) -> Client {
     let (theirs, ours) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
-    let raw = Raw::Plain(ours.unwrap().0.into_std().unwrap());
-    let seat = gateway.take_seat(HERE, None).unwrap();
-    gateway.connect(raw, Arrival { dialect, seat, early: Bytes::new(), port: 1, handshake: None }).await;
+    let raw = RawStream::Plain(ours.unwrap().0.into_std().unwrap());
+    let permit = gateway.reserve_connection(HERE, None).unwrap();
+    gateway.connect(raw, NewConnection { dialect, permit, early: Bytes::new(), port: 1, handshake: None }).await;
     let mut stream = BufReader::with_capacity(512, theirs.unwrap());
     let init: serde_json::Value = serde_json::from_str(&frame(&mut stream).await.unwrap()).unwrap();
     Client { id: init["client_id"].as_str().unwrap().parse().unwrap(), stream }
@@ -127,11 +127,14 @@ async fn two_thousand_sockets_get_what_is_theirs_and_nothing_else() {
         match dice.roll(100) {
             0..40 => {
                 let (who, n) = (pick(&mut dice, &model), dice.roll(20));
-                assert_eq!(gateway.join_group(who.0, group(n)).await, Some(model.get_mut(&who).unwrap().groups.insert(n)));
+                assert_eq!(gateway.join_group(who.0, group(n)).await, Some(model.get_mut(&who).unwrap().groups.insert(n)).into());
             }
             40..50 => {
                 let (who, n) = (pick(&mut dice, &model), dice.roll(20));
-                assert_eq!(gateway.leave_group(who.0, group(n)).await, Some(model.get_mut(&who).unwrap().groups.remove(&n)));
+                assert_eq!(
+                    gateway.leave_group(who.0, group(n)).await,
+                    Some(model.get_mut(&who).unwrap().groups.remove(&n)).into()
+                );
             }
             50..65 => {
                 let (who, n) = (pick(&mut dice, &model), dice.roll(300));
@@ -213,7 +216,7 @@ async fn two_thousand_sockets_get_what_is_theirs_and_nothing_else() {
         got.retain(|push| !push.contains("\"bye\""));
         assert_eq!(got, expected.pushes);
     }
-    assert_eq!((gateway.connection_count(), gateway.take_seat(HERE, None).err()), (0, Some(Full::Leaving)));
+    assert_eq!((gateway.connection_count(), gateway.reserve_connection(HERE, None).err()), (0, Some(LimitReached::Leaving)));
 }
 
 /// A name that can be a key of an ordered map.
@@ -297,10 +300,10 @@ async fn what_came_with_the_handshake_is_not_lost() {
     for (early, answer) in [(&b"\x89\x82\0\0\0\0hi"[..], &b"\x8a\x02hi"[..]), (b"\x81\x02hi", b"\x88\x10\x03\xeaprotocol error")]
     {
         let (theirs, ours) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
-        let raw = Raw::Plain(ours.unwrap().0.into_std().unwrap());
-        let seat = gateway.take_seat(HERE, None).unwrap();
+        let raw = RawStream::Plain(ours.unwrap().0.into_std().unwrap());
+        let permit = gateway.reserve_connection(HERE, None).unwrap();
         let early = Bytes::copy_from_slice(early);
-        gateway.connect(raw, Arrival { dialect: Dialect::V1, seat, early, port: 1, handshake: None }).await;
+        gateway.connect(raw, NewConnection { dialect: Dialect::V1, permit, early, port: 1, handshake: None }).await;
         let mut stream = BufReader::new(theirs.unwrap());
         assert!(frame(&mut stream).await.unwrap().contains("init"));
         let mut got = vec![0; answer.len()];

@@ -1,7 +1,7 @@
 //! The group commit: one task takes whatever is waiting, gives it one transaction, answers, and hands it on to be pushed
 //! in the order of its numbers. While one commit is under way the next batch gathers, so no timer holds anything back.
 
-use super::pace::{Pace, Turn};
+use super::cooldown::{Cooldowns, Reservation};
 use crate::domain::{draft::Rules, id::Seq, message::Message, push::Push, refusal::Refusal};
 use crate::server::{
     clock::Clock,
@@ -47,7 +47,7 @@ impl Commits {
         let recent = store.recent_speakers(now.saturating_sub(rules.cooldown_ms), RECENT).await?;
         let (jobs, waiting) = mpsc::channel(WAITING);
         let (pushes, to_push) = mpsc::channel(PUSHES_WAITING);
-        let committer = Committer { store, clock, pace: Pace::new(rules, recent), pushes };
+        let committer = Committer { store, clock, cooldowns: Cooldowns::new(rules, recent), pushes };
         tasks.spawn(committer.run(waiting, closing));
         tasks.spawn(push(to_push, gateway));
         Ok(Self(jobs))
@@ -64,7 +64,7 @@ impl Commits {
 struct Committer {
     store: Store,
     clock: Clock,
-    pace: Pace,
+    cooldowns: Cooldowns,
     pushes: mpsc::Sender<Vec<Message>>,
 }
 
@@ -85,26 +85,26 @@ impl Committer {
     }
 
     async fn commit(&mut self, jobs: Vec<Job>) {
-        let (mut batch, mut turns, mut paced) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut batch, mut reservations, mut refused) = (Vec::new(), Vec::new(), Vec::new());
         for Job { message, answer } in jobs {
-            match self.pace.take_turn(&message.room, &message.user, self.clock.now_ms()) {
-                Ok(turn) => {
+            match self.cooldowns.try_acquire(&message.room, &message.user, self.clock.now_ms()) {
+                Ok(reservation) => {
                     batch.push(message);
-                    turns.push((turn, answer));
+                    reservations.push((reservation, answer));
                 }
-                Err(refusal) => paced.push((message, answer, refusal)),
+                Err(refusal) => refused.push((message, answer, refusal)),
             }
         }
         if !batch.is_empty() {
-            self.append(batch, turns).await;
+            self.append(batch, reservations).await;
         }
         // After the append: what is too fast may be a repeat of what was just stored.
-        for (message, answer, refusal) in paced {
+        for (message, answer, refusal) in refused {
             let _ = answer.send(self.repeated(&message).await.unwrap_or(Err(refusal)));
         }
     }
 
-    async fn append(&mut self, batch: Vec<NewMessage>, turns: Vec<(Turn, Answer)>) {
+    async fn append(&mut self, batch: Vec<NewMessage>, reservations: Vec<(Reservation, Answer)>) {
         metrics::histogram!("roomcast_commit_messages").record(batch.len() as f64);
         let began = Instant::now();
         let appended = self.store.append(batch).await;
@@ -113,15 +113,15 @@ impl Committer {
             Ok(results) => results,
             Err(error) => {
                 let refusal = refusal_of(&error, "send");
-                for (turn, answer) in turns {
-                    self.pace.give_back(turn);
+                for (reservation, answer) in reservations {
+                    self.cooldowns.rollback(reservation);
                     let _ = answer.send(Err(refusal.clone()));
                 }
                 return;
             }
         };
         let mut stored = Vec::with_capacity(results.len());
-        for (result, (turn, answer)) in results.into_iter().zip(turns) {
+        for (result, (reservation, answer)) in results.into_iter().zip(reservations) {
             let accepted = match result {
                 Appended::Stored(message) => {
                     let accepted = (message.id, message.seq);
@@ -129,7 +129,7 @@ impl Committer {
                     accepted
                 }
                 Appended::Before { id, seq } => {
-                    self.pace.give_back(turn);
+                    self.cooldowns.rollback(reservation);
                     (id, seq)
                 }
             };

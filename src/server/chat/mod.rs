@@ -2,7 +2,7 @@
 //! [`Refusal`]. A message goes: `say` → [`commit`] (durable, numbered) → gateway (pushed).
 
 mod commit;
-mod pace;
+mod cooldown;
 mod presence;
 
 use crate::domain::{
@@ -17,7 +17,7 @@ use crate::domain::{
 use crate::server::{
     clock::Clock,
     config::Chat as Settings,
-    gateway::{Gateway, Group, Owner},
+    gateway::{BindOutcome, Gateway, Group, SocketOwner},
     incident::refusal_of,
     storage::{NewMessage, RoomRow, StorageError, Store},
 };
@@ -54,7 +54,7 @@ pub struct Chat {
 }
 
 /// What a page posts to `bind`, as it came.
-pub struct Entry<'a> {
+pub struct BindRequest<'a> {
     pub client_id: &'a str,
     pub room: &'a str,
     pub since: Option<&'a str>,
@@ -86,23 +86,23 @@ impl Chat {
 
     /// Binds a socket to its person and joins it to the room's group. Joins before it reads, so that nothing said in
     /// between is missed; what arrives twice has one seq.
-    pub async fn enter(&self, person: &Person, owner: Owner, entry: Entry<'_>) -> Result<Bound, Refusal> {
-        let client: ClientId = entry.client_id.parse()?;
-        let room: RoomId = entry.room.parse()?;
-        let since = entry.since.map(|since| position(since, "since")).transpose()?;
-        let epoch = entry.epoch.map(str::parse::<Epoch>).transpose()?;
+    pub async fn bind(&self, person: &Person, owner: SocketOwner, request: BindRequest<'_>) -> Result<Bound, Refusal> {
+        let client: ClientId = request.client_id.parse()?;
+        let room: RoomId = request.room.parse()?;
+        let since = request.since.map(|since| position(since, "since")).transpose()?;
+        let epoch = request.epoch.map(str::parse::<Epoch>).transpose()?;
         let row = self.room(&room).await?;
         let group = Group::new(room.as_str());
-        match self.gateway.admit(client, owner, (&person.uid).into(), group).await {
-            Some(true) => {}
-            Some(false) => return Err(Refusal::NotYours),
-            None => return Err(Refusal::NoSuchClient),
+        match self.gateway.bind(client, owner, (&person.uid).into(), group).await {
+            BindOutcome::Bound => {}
+            BindOutcome::NotOwner => return Err(Refusal::NotYours),
+            BindOutcome::NotFound => return Err(Refusal::NoSuchClient),
         }
 
         let newest = self.newest(&room).await?;
         let same_history = epoch.is_none_or(|epoch| epoch == row.epoch);
         let since = since.filter(|since| same_history && *since <= newest);
-        let asked = entry.since.is_some();
+        let asked = request.since.is_some();
         let messages = match since {
             Some(since) => self.messages(&room, since, None, CATCH_UP).await?,
             None => self.messages(&room, Seq::default(), None, PAGE).await?,
@@ -118,14 +118,14 @@ impl Chat {
     }
 
     /// Says something. Answers when it is durable; it is pushed then.
-    pub async fn say(&self, person: &Person, room: &str, message: &str, nonce: Option<&str>) -> Result<Accepted, Refusal> {
-        let said = self.try_say(person, room, message, nonce).await;
-        let outcome = said.as_ref().map_or_else(Refusal::code, |_| "accepted");
+    pub async fn send(&self, person: &Person, room: &str, message: &str, nonce: Option<&str>) -> Result<Accepted, Refusal> {
+        let sent = self.try_send(person, room, message, nonce).await;
+        let outcome = sent.as_ref().map_or_else(Refusal::code, |_| "accepted");
         metrics::counter!("roomcast_sends_total", "outcome" => outcome).increment(1);
-        said
+        sent
     }
 
-    async fn try_say(&self, person: &Person, room: &str, message: &str, nonce: Option<&str>) -> Result<Accepted, Refusal> {
+    async fn try_send(&self, person: &Person, room: &str, message: &str, nonce: Option<&str>) -> Result<Accepted, Refusal> {
         let room: RoomId = room.parse()?;
         let nonce = nonce.map(str::parse::<Nonce>).transpose()?;
         let draft = Draft::new(message);

@@ -2,7 +2,7 @@
 
 use super::events::Handshake;
 use super::frame_decoder::{Bounds, Event, Incoming};
-use super::limits::Seat;
+use super::limits::ConnectionPermit;
 use super::send_queue::{Outbox, Queued};
 use super::stream::Stream;
 use super::write_batch::Round;
@@ -17,14 +17,14 @@ use std::time::Instant;
 const MAX_IGNORED: usize = 64 * 1024;
 
 /// A connection whose handshake is done.
-pub struct Arrival {
+pub struct NewConnection {
     pub dialect: Dialect,
-    pub seat: Seat,
+    pub permit: ConnectionPermit,
     /// What the client sent right behind its handshake.
     pub early: Bytes,
     /// The peer's.
     pub port: u16,
-    /// For whoever listens, if anybody does ([`super::Gateway::is_listened_to`]).
+    /// For whoever listens, if anybody does ([`super::Gateway::has_subscriber`]).
     pub handshake: Option<Box<Handshake>>,
 }
 
@@ -37,7 +37,7 @@ pub struct Connection<S> {
     /// Only while something comes up, which a one-way socket rarely sees.
     incoming: Option<Box<Incoming>>,
     /// Gives the place up when the connection is dropped.
-    pub seat: Seat,
+    pub permit: ConnectionPermit,
     pub sent_bytes: u64,
     /// Steps of the shard's wheel: when it was opened, last heard, and pinged without an answer yet (0: it was not).
     pub opened: u32,
@@ -76,14 +76,14 @@ pub enum Read {
 }
 
 impl<S: Stream> Connection<S> {
-    pub fn new(stream: S, dialect: Dialect, seat: Seat, port: u16, step: u32) -> Self {
+    pub fn new(stream: S, dialect: Dialect, permit: ConnectionPermit, port: u16, step: u32) -> Self {
         Self {
             stream,
             dialect,
             port,
             outbox: Outbox::default(),
             incoming: None,
-            seat,
+            permit,
             sent_bytes: 0,
             opened: step,
             heard: step,

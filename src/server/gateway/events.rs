@@ -2,7 +2,7 @@
 //! asks to, and until then a shard pays a look at a flag. Bounded in bytes; what does not fit is dropped and counted, never
 //! waited for.
 
-use super::Session;
+use super::ClientSession;
 use crate::domain::id::ClientId;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,17 +22,17 @@ pub struct ConnectionEvent {
     pub client: ClientId,
     pub address: IpAddr,
     pub port: u16,
-    pub session: Option<Session>,
-    pub what: Happening,
+    pub session: Option<ClientSession>,
+    pub kind: EventKind,
 }
 
 #[derive(Debug)]
-pub enum Happening {
-    Came(Option<Box<Handshake>>),
+pub enum EventKind {
+    Connected(Option<Box<Handshake>>),
     /// Only where clients are heard (`gateway.workers`).
-    Said(Vec<u8>),
+    Message(Vec<u8>),
     /// Or is leaving: nothing reaches it any more. Always the last.
-    Left,
+    Disconnected,
 }
 
 /// The request a connection began with.
@@ -44,34 +44,34 @@ pub struct Handshake {
 }
 
 /// The shards' side.
-pub struct Ears {
-    wanted: AtomicBool,
+pub struct EventSender {
+    enabled: AtomicBool,
     waiting_bytes: AtomicUsize,
     to: UnboundedSender<ConnectionEvent>,
 }
 
 /// The listener's side.
-pub struct Events {
-    ears: Arc<Ears>,
+pub struct EventReceiver {
+    sender: Arc<EventSender>,
     from: UnboundedReceiver<ConnectionEvent>,
 }
 
-pub fn ears() -> (Arc<Ears>, Events) {
+pub fn channel() -> (Arc<EventSender>, EventReceiver) {
     let (to, from) = unbounded_channel();
-    let ears = Arc::new(Ears { wanted: AtomicBool::new(false), waiting_bytes: AtomicUsize::new(0), to });
-    (ears.clone(), Events { ears, from })
+    let sender = Arc::new(EventSender { enabled: AtomicBool::new(false), waiting_bytes: AtomicUsize::new(0), to });
+    (sender.clone(), EventReceiver { sender, from })
 }
 
-impl Ears {
-    pub fn is_wanted(&self) -> bool {
-        self.wanted.load(Ordering::Relaxed)
+impl EventSender {
+    pub fn is_enabled(&self) -> bool {
+        self.enabled.load(Ordering::Relaxed)
     }
 
-    pub fn tell(&self, event: ConnectionEvent) {
+    pub fn send(&self, event: ConnectionEvent) {
         let bytes = event.weight();
         // That someone left comes once, is what the listener forgets a client by, and holds nothing the connection did not
         // hold before: it is always told.
-        let fits = |waiting: usize| waiting + bytes <= MAX_WAITING_BYTES || matches!(event.what, Happening::Left);
+        let fits = |waiting: usize| waiting + bytes <= MAX_WAITING_BYTES || matches!(event.kind, EventKind::Disconnected);
         if !fits(self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed)) || self.to.send(event).is_err() {
             self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
             metrics::counter!("roomcast_events_dropped_total").increment(1);
@@ -81,11 +81,11 @@ impl Ears {
 
 /// Whether anybody wants to know.
 #[derive(Clone)]
-pub struct Attention(Arc<Ears>);
+pub struct Subscription(Arc<EventSender>);
 
-impl Attention {
+impl Subscription {
     /// Everything that happened was taken by the listener; nothing happens any more.
-    pub async fn is_settled(&self) {
+    pub async fn drained(&self) {
         for _ in 0..SETTLES {
             if self.0.waiting_bytes.load(Ordering::Relaxed) == 0 {
                 return;
@@ -95,35 +95,35 @@ impl Attention {
     }
 
     /// From here on, or no longer.
-    pub fn want(&self, wanted: bool) {
-        self.0.wanted.store(wanted, Ordering::Relaxed);
+    pub fn set_enabled(&self, enabled: bool) {
+        self.0.enabled.store(enabled, Ordering::Relaxed);
     }
 }
 
-impl Events {
-    pub fn attention(&self) -> Attention {
-        Attention(self.ears.clone())
+impl EventReceiver {
+    pub fn subscription(&self) -> Subscription {
+        Subscription(self.sender.clone())
     }
 
     /// In the order they happened to each client.
     pub async fn next(&mut self) -> Option<ConnectionEvent> {
         let event = self.from.recv().await?;
-        self.ears.waiting_bytes.fetch_sub(event.weight(), Ordering::Relaxed);
+        self.sender.waiting_bytes.fetch_sub(event.weight(), Ordering::Relaxed);
         Some(event)
     }
 }
 
 impl ConnectionEvent {
     fn weight(&self) -> usize {
-        let what = match &self.what {
-            Happening::Came(Some(handshake)) => {
+        let content = match &self.kind {
+            EventKind::Connected(Some(handshake)) => {
                 handshake.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
                     + handshake.path_and_query.len()
             }
-            Happening::Said(message) => message.len(),
-            Happening::Came(None) | Happening::Left => 0,
+            EventKind::Message(message) => message.len(),
+            EventKind::Connected(None) | EventKind::Disconnected => 0,
         };
-        EVENT_BYTES + what + self.session.as_ref().map_or(0, Session::bytes)
+        EVENT_BYTES + content + self.session.as_ref().map_or(0, ClientSession::bytes)
     }
 }
 
@@ -133,25 +133,25 @@ mod tests {
 
     #[tokio::test]
     async fn nobody_waits_for_a_listener_that_does_not_listen() {
-        let (ears, mut events) = ears();
+        let (sender, mut events) = channel();
         let said = |len| ConnectionEvent {
             client: "7f0000010b5400000001".parse().unwrap(),
             address: [127, 0, 0, 1].into(),
             port: 1,
             session: None,
-            what: Happening::Said(vec![0; len]),
+            kind: EventKind::Message(vec![0; len]),
         };
         for _ in 0..30 {
-            ears.tell(said(1024 * 1024));
+            sender.send(said(1024 * 1024));
         }
         let mut told = 0;
         while let Ok(event) = events.from.try_recv() {
-            events.ears.waiting_bytes.fetch_sub(event.weight(), Ordering::Relaxed);
+            events.sender.waiting_bytes.fetch_sub(event.weight(), Ordering::Relaxed);
             told += 1;
         }
         assert_eq!(told, 9);
-        ears.tell(said(1));
+        sender.send(said(1));
         assert!(events.next().await.is_some());
-        assert_eq!(ears.waiting_bytes.load(Ordering::Relaxed), 0);
+        assert_eq!(sender.waiting_bytes.load(Ordering::Relaxed), 0);
     }
 }

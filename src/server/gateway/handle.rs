@@ -2,17 +2,17 @@
 //! connection, or to all; what is pushed goes to each shard once.
 
 use super::client_ids::ClientIds;
-use super::connection::Arrival;
-use super::events::{self, Ears, Events};
-use super::limits::{Full, Seat, Seats};
+use super::connection::NewConnection;
+use super::events::{self, EventReceiver, EventSender};
+use super::limits::{ConnectionLimits, ConnectionPermit, LimitReached};
 use super::publish::Publish;
 use super::registry::Slot;
 use super::relay::{Relay, Relayed};
-use super::session::{NotASession, Session};
+use super::session::{ClientSession, SessionError};
 use super::shard::Shard;
 use super::shard_thread::{Command, Handle, Opening};
-use super::stream::{Raw, Socket};
-use super::{Delivered, Dialect, Except, Frame, Group, Ordinal, Owner, Publication, Target, Uid};
+use super::stream::{RawStream, Socket};
+use super::{Delivered, Dialect, Except, Frame, Group, LogicalTime, Publication, SocketOwner, Target, Uid};
 use crate::domain::{id::ClientId, push::CloseCode};
 use crate::server::config::Gateway as Settings;
 use std::hash::RandomState;
@@ -38,7 +38,7 @@ pub struct Gateway(Arc<Shared>);
 struct Shared {
     settings: Arc<Settings>,
     ids: ClientIds,
-    seats: Arc<Seats>,
+    limits: Arc<ConnectionLimits>,
     shards: Vec<Handle>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     /// Bytes that may wait for the shards, all together: whoever posts more waits.
@@ -46,11 +46,11 @@ struct Shared {
     /// The shard that takes the next connection, in turns.
     next: AtomicUsize,
     /// What the next thing to happen is numbered.
-    ordinals: AtomicU32,
+    logical_clock: AtomicU32,
     /// To the process that handed over to this one, while it has people.
     relay: Relay,
-    ears: Arc<Ears>,
-    events: Mutex<Option<Events>>,
+    event_sender: Arc<EventSender>,
+    events: Mutex<Option<EventReceiver>>,
     /// Held while a publish is posted to the shards.
     posting: Mutex<()>,
     /// Hashes uids alike on every shard.
@@ -71,12 +71,49 @@ pub struct Kick {
     pub code: CloseCode,
     pub reason: String,
     /// Pages without the subprotocol get no close frame, as they got none from GatewayWorker.
-    pub plain_untold: bool,
+    pub silent_on_plain: bool,
 }
 
 impl From<CloseCode> for Kick {
     fn from(code: CloseCode) -> Self {
-        Self { code, reason: code.reason().into(), plain_untold: false }
+        Self { code, reason: code.reason().into(), silent_on_plain: false }
+    }
+}
+
+/// Result of [`Gateway::bind`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum BindOutcome {
+    Bound,
+    /// Another session opened the connection.
+    NotOwner,
+    /// No such connection on this node.
+    NotFound,
+}
+
+/// Result of [`Gateway::join_group`] and [`Gateway::leave_group`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GroupChange {
+    Changed,
+    /// The connection was already in the group, or was not in it.
+    Unchanged,
+    /// No such connection on this node.
+    NotFound,
+}
+
+impl GroupChange {
+    /// Whether the connection exists on this node.
+    pub fn is_found(self) -> bool {
+        self != Self::NotFound
+    }
+}
+
+impl From<Option<bool>> for GroupChange {
+    fn from(changed: Option<bool>) -> Self {
+        match changed {
+            Some(true) => Self::Changed,
+            Some(false) => Self::Unchanged,
+            None => Self::NotFound,
+        }
     }
 }
 
@@ -99,18 +136,18 @@ impl Gateway {
             shards => shards,
         };
         let (ids, settings) = (ClientIds::new(settings.lan_addr, shards), Arc::new(settings));
-        let (ears, events) = events::ears();
-        let started = (0..shards).map(|index| Handle::start(index, settings.clone(), ids, ears.clone()));
+        let (event_sender, events) = events::channel();
+        let started = (0..shards).map(|index| Handle::start(index, settings.clone(), ids, event_sender.clone()));
         let (shards, threads) = started.collect::<io::Result<(Vec<_>, Vec<_>)>>()?;
         Ok(Self(Arc::new(Shared {
             ids,
-            seats: Arc::new(Seats::new(&settings)),
+            limits: Arc::new(ConnectionLimits::new(&settings)),
             shards,
             threads: Mutex::new(threads),
             room: Arc::new(Semaphore::new(settings.command_bytes.max(COMMAND_BYTES))),
             next: AtomicUsize::new(0),
-            ordinals: AtomicU32::new(0),
-            ears,
+            logical_clock: AtomicU32::new(0),
+            event_sender,
             events: Mutex::new(Some(events)),
             posting: Mutex::new(()),
             relay: Relay::default(),
@@ -120,29 +157,29 @@ impl Gateway {
     }
 
     /// A place for a connection whose handshake begins; held while it lasts.
-    pub fn take_seat(&self, address: IpAddr, owner: Option<Owner>) -> Result<Seat, Full> {
-        self.0.seats.take(address, owner)
+    pub fn reserve_connection(&self, address: IpAddr, owner: Option<SocketOwner>) -> Result<ConnectionPermit, LimitReached> {
+        self.0.limits.take(address, owner)
     }
 
     /// Takes a stream whose handshake is done, tells it who it is, and serves it until it ends.
-    pub async fn connect(&self, raw: Raw, arrival: Arrival) {
-        let since = self.ordinal();
+    pub async fn connect(&self, stream: RawStream, new: NewConnection) {
+        let since = self.logical_now();
         let shard = self.0.next.fetch_add(1, Ordering::Relaxed) % self.0.shards.len();
         let room = self.room(COMMAND_BYTES).await;
-        self.0.shards[shard].post(Command::Open(Box::new(Opening { raw, arrival, since })));
+        self.0.shards[shard].post(Command::Open(Box::new(Opening { stream, new, since })));
         drop(room);
     }
 
     // What happens to connections
 
     /// For the one listener there is. `None`: there is one already.
-    pub fn listen(&self) -> Option<Events> {
+    pub fn listen(&self) -> Option<EventReceiver> {
         self.0.events.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// Is anybody told what happens?
-    pub fn is_listened_to(&self) -> bool {
-        self.0.ears.is_wanted()
+    pub fn has_subscriber(&self) -> bool {
+        self.0.event_sender.is_enabled()
     }
 
     // Sending
@@ -230,7 +267,7 @@ impl Gateway {
     }
 
     /// Every connection that `owner` opened. How many there were.
-    pub async fn close_owner(&self, owner: Owner, code: CloseCode) -> usize {
+    pub async fn close_owner(&self, owner: SocketOwner, code: CloseCode) -> usize {
         self.sum(move |shard, now| {
             let slots = shard.of_owner(owner);
             shard.close_all_of(slots, code, code.reason(), now)
@@ -242,7 +279,7 @@ impl Gateway {
 
     /// One uid a client, the last one wins; many clients a uid.
     pub async fn bind_uid(&self, client: ClientId, uid: Uid) -> bool {
-        let now = self.ordinal();
+        let now = self.logical_now();
         self.on(client, move |shard, slot, _| shard.registry.bind_uid(slot, &uid, now)).await.is_some()
     }
 
@@ -251,15 +288,15 @@ impl Gateway {
         self.on(client, |shard, slot, _| shard.registry.unbind_uid(slot)).await.is_some()
     }
 
-    /// Joining twice is joining once: `Some(false)`.
-    pub async fn join_group(&self, client: ClientId, group: Group) -> Option<bool> {
-        let now = self.ordinal();
-        self.on(client, move |shard, slot, _| shard.registry.join_group(slot, &group, now)).await
+    /// Adds the connection to the group. Joining twice is [`GroupChange::Unchanged`].
+    pub async fn join_group(&self, client: ClientId, group: Group) -> GroupChange {
+        let now = self.logical_now();
+        self.on(client, move |shard, slot, _| shard.registry.join_group(slot, &group, now)).await.into()
     }
 
-    /// Leaving what one is not in changes nothing: `Some(false)`.
-    pub async fn leave_group(&self, client: ClientId, group: Group) -> Option<bool> {
-        self.on(client, move |shard, slot, _| shard.registry.leave_group(slot, &group)).await
+    /// Removes the connection from the group. Leaving a group it is not in is [`GroupChange::Unchanged`].
+    pub async fn leave_group(&self, client: ClientId, group: Group) -> GroupChange {
+        self.on(client, move |shard, slot, _| shard.registry.leave_group(slot, &group)).await.into()
     }
 
     /// Everyone leaves it; their connections stay. How many were in it.
@@ -267,26 +304,26 @@ impl Gateway {
         self.sum(move |shard, _| shard.registry.ungroup(&group)).await
     }
 
-    /// For a page that says which connection is its own: if `owner` opened it, it is bound and joined, in one step.
-    /// `Some(false)`: someone else opened it.
-    pub async fn admit(&self, client: ClientId, owner: Owner, uid: Uid, group: Group) -> Option<bool> {
-        let now = self.ordinal();
+    /// Binds the connection to `uid` and adds it to `group` in one step, if `owner` opened it.
+    pub async fn bind(&self, client: ClientId, owner: SocketOwner, uid: Uid, group: Group) -> BindOutcome {
+        let now = self.logical_now();
         self.on(client, move |shard, slot, _| {
-            let is_theirs = shard.get(slot).is_some_and(|connection| connection.seat.owner() == Some(owner));
-            if is_theirs {
+            let is_owner = shard.get(slot).is_some_and(|connection| connection.permit.owner() == Some(owner));
+            if is_owner {
                 shard.registry.bind_uid(slot, &uid, now);
                 shard.registry.join_group(slot, &group, now);
             }
-            is_theirs
+            is_owner
         })
         .await
+        .map_or(BindOutcome::NotFound, |is_owner| if is_owner { BindOutcome::Bound } else { BindOutcome::NotOwner })
     }
 
     // Sessions
 
     /// `None` takes it away.
-    pub async fn set_session(&self, client: ClientId, session: Option<Session>) -> bool {
-        self.on_with(session.as_ref().map_or(0, Session::bytes), client, move |shard, slot, _| {
+    pub async fn set_session(&self, client: ClientId, session: Option<ClientSession>) -> bool {
+        self.on_with(session.as_ref().map_or(0, ClientSession::bytes), client, move |shard, slot, _| {
             // Copied, as a name is: it is kept long, in the shard's own memory.
             shard.registry.session_of(slot).map(|kept| *kept = session.clone())
         })
@@ -295,10 +332,10 @@ impl Gateway {
     }
 
     /// Merges recursively. `Err`: it would grow too large, or one of them cannot be read; it stays as it was.
-    pub async fn update_session(&self, client: ClientId, update: Session) -> Option<Result<(), NotASession>> {
+    pub async fn update_session(&self, client: ClientId, update: ClientSession) -> Option<Result<(), SessionError>> {
         self.on_with(update.bytes(), client, move |shard, slot, _| {
             let Some(kept) = shard.registry.session_of(slot) else { return Ok(()) };
-            *kept = Some(Session::merged(kept.as_ref(), &update)?);
+            *kept = Some(ClientSession::merged(kept.as_ref(), &update)?);
             Ok(())
         })
         .await
@@ -310,7 +347,7 @@ impl Gateway {
     /// come back. Whoever is left at the end of it is cut off. Then the shards are gone.
     pub async fn drain(&self, within: Duration) {
         let deadline = tokio::time::Instant::now() + within;
-        self.0.seats.close();
+        self.0.limits.close();
         let leaving = self.connection_count();
         // A fresh node takes about a thousand handshakes a second without strain: spread the return over that.
         let spread_ms = (leaving as u64).clamp(1_000, 30_000);
@@ -337,7 +374,7 @@ impl Gateway {
                 0
             })
             .await;
-            self.0.seats.all_left().await;
+            self.0.limits.all_left().await;
         };
         let _ = tokio::time::timeout_at(deadline, say_bye).await;
         for shard in &self.0.shards {
@@ -349,22 +386,22 @@ impl Gateway {
 
     /// Connections, and handshakes on their way to become one.
     pub fn connection_count(&self) -> usize {
-        self.0.seats.count()
+        self.0.limits.count()
     }
 
     /// The bounds' figures, for whoever shows them now.
-    pub fn note_figures(&self) {
+    pub fn record_metrics(&self) {
         metrics::gauge!("roomcast_connections").set(self.connection_count() as f64);
         metrics::gauge!("roomcast_connections_max").set(self.0.settings.max_connections as f64);
-        metrics::gauge!("roomcast_handshakes").set(self.0.seats.handshakes() as f64);
+        metrics::gauge!("roomcast_handshakes").set(self.0.limits.handshakes() as f64);
         let waiting = self.0.settings.command_bytes.max(COMMAND_BYTES).saturating_sub(self.0.room.available_permits());
         metrics::gauge!("roomcast_command_bytes").set(waiting as f64);
         metrics::gauge!("roomcast_command_bytes_max").set(self.0.settings.command_bytes as f64);
     }
 
     /// The number of what happens now.
-    pub(super) fn ordinal(&self) -> Ordinal {
-        Ordinal(self.0.ordinals.fetch_add(1, Ordering::Relaxed))
+    pub(super) fn logical_now(&self) -> LogicalTime {
+        LogicalTime(self.0.logical_clock.fetch_add(1, Ordering::Relaxed))
     }
 
     pub(super) fn hasher(&self) -> &RandomState {
@@ -440,7 +477,7 @@ fn say_and_close(shard: &mut Shard<Socket>, slots: &[Slot], farewell: Option<&Pu
         if let Some(frame) = frame {
             shard.say_farewell(*slot, frame);
         }
-        if kick.plain_untold && dialect == Some(Dialect::Plain) {
+        if kick.silent_on_plain && dialect == Some(Dialect::Plain) {
             shard.hang_up(*slot, kick.code, now);
         } else {
             shard.close(*slot, kick.code, &kick.reason, now);

@@ -1,7 +1,7 @@
 //! How many connections a node, a session and an address may hold, and how many handshakes may be under way. Asked before
-//! the upgrade is answered; a [`Seat`] is given up when whoever holds it is dropped, however that comes.
+//! the upgrade is answered; a [`ConnectionPermit`] is given up when whoever holds it is dropped, however that comes.
 
-use super::Owner;
+use super::SocketOwner;
 use crate::server::config::Gateway as Settings;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -10,9 +10,9 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// Why there is no seat.
+/// Why there is no permit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Full {
+pub enum LimitReached {
     #[error("the node is leaving")]
     Leaving,
     #[error("the node holds as many connections as it may")]
@@ -25,7 +25,7 @@ pub enum Full {
     Address,
 }
 
-impl Full {
+impl LimitReached {
     /// The bound's name in the figures.
     fn bound(self) -> &'static str {
         match self {
@@ -38,33 +38,33 @@ impl Full {
     }
 }
 
-pub struct Seats {
+pub struct ConnectionLimits {
     max_connections: usize,
     max_handshakes: usize,
     max_per_session: usize,
     max_per_address: usize,
     taken: Mutex<Taken>,
-    /// Rung when the last seat is given up.
+    /// Rung when the last permit is given up.
     empty: Notify,
 }
 
 #[derive(Default)]
 struct Taken {
     closed: bool,
-    seats: usize,
+    connections: usize,
     handshakes: usize,
-    by_session: HashMap<Owner, usize>,
+    by_session: HashMap<SocketOwner, usize>,
     by_address: HashMap<IpAddr, usize>,
 }
 
-pub struct Seat {
-    seats: Arc<Seats>,
+pub struct ConnectionPermit {
+    limits: Arc<ConnectionLimits>,
     pub address: IpAddr,
-    owner: Option<Box<Owner>>,
+    owner: Option<Box<SocketOwner>>,
     shaking_hands: bool,
 }
 
-impl Seats {
+impl ConnectionLimits {
     pub fn new(settings: &Settings) -> Self {
         Self {
             max_connections: settings.max_connections,
@@ -77,40 +77,40 @@ impl Seats {
     }
 
     /// For a handshake that begins.
-    pub fn take(self: &Arc<Self>, address: IpAddr, owner: Option<Owner>) -> Result<Seat, Full> {
+    pub fn take(self: &Arc<Self>, address: IpAddr, owner: Option<SocketOwner>) -> Result<ConnectionPermit, LimitReached> {
         let taken = self.try_take(address, owner);
         if let Err(full) = taken {
             metrics::counter!("roomcast_sockets_refused_total", "bound" => full.bound()).increment(1);
         }
-        taken.map(|()| Seat { seats: self.clone(), address, owner: owner.map(Box::new), shaking_hands: true })
+        taken.map(|()| ConnectionPermit { limits: self.clone(), address, owner: owner.map(Box::new), shaking_hands: true })
     }
 
-    fn try_take(&self, address: IpAddr, owner: Option<Owner>) -> Result<(), Full> {
+    fn try_take(&self, address: IpAddr, owner: Option<SocketOwner>) -> Result<(), LimitReached> {
         let mut taken = self.taken();
         let of_session = owner.and_then(|owner| taken.by_session.get(&owner)).copied().unwrap_or(0);
-        let of_address = taken.by_address.get(&household(address)).copied().unwrap_or(0);
+        let of_address = taken.by_address.get(&rate_limit_prefix(address)).copied().unwrap_or(0);
         let full = [
-            (taken.closed, Full::Leaving),
-            (taken.seats >= self.max_connections, Full::Node),
-            (taken.handshakes >= self.max_handshakes, Full::Handshakes),
-            (of_session >= self.max_per_session, Full::Session),
-            (of_address >= self.max_per_address, Full::Address),
+            (taken.closed, LimitReached::Leaving),
+            (taken.connections >= self.max_connections, LimitReached::Node),
+            (taken.handshakes >= self.max_handshakes, LimitReached::Handshakes),
+            (of_session >= self.max_per_session, LimitReached::Session),
+            (of_address >= self.max_per_address, LimitReached::Address),
         ];
         if let Some((_, full)) = full.iter().find(|(is_full, _)| *is_full) {
             return Err(*full);
         }
-        taken.seats += 1;
+        taken.connections += 1;
         taken.handshakes += 1;
         if let Some(owner) = owner {
             *taken.by_session.entry(owner).or_default() += 1;
         }
-        *taken.by_address.entry(household(address)).or_default() += 1;
+        *taken.by_address.entry(rate_limit_prefix(address)).or_default() += 1;
         Ok(())
     }
 
     /// Connections, and handshakes on their way to become one.
     pub fn count(&self) -> usize {
-        self.taken().seats
+        self.taken().connections
     }
 
     pub fn handshakes(&self) -> usize {
@@ -139,36 +139,36 @@ impl Seats {
     }
 }
 
-impl Seat {
-    pub fn owner(&self) -> Option<Owner> {
+impl ConnectionPermit {
+    pub fn owner(&self) -> Option<SocketOwner> {
         self.owner.as_deref().copied()
     }
 
     /// The handshake is done.
-    pub fn sit(&mut self) {
+    pub fn handshake_done(&mut self) {
         if std::mem::take(&mut self.shaking_hands) {
-            self.seats.taken().handshakes -= 1;
+            self.limits.taken().handshakes -= 1;
         }
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let mut taken = self.seats.taken();
-        taken.seats -= 1;
+        let mut taken = self.limits.taken();
+        taken.connections -= 1;
         taken.handshakes -= usize::from(self.shaking_hands);
         if let Some(owner) = self.owner() {
             give_up(&mut taken.by_session, owner);
         }
-        give_up(&mut taken.by_address, household(self.address));
-        if taken.seats == 0 {
-            self.seats.empty.notify_waiters();
+        give_up(&mut taken.by_address, rate_limit_prefix(self.address));
+        if taken.connections == 0 {
+            self.limits.empty.notify_waiters();
         }
     }
 }
 
-/// An IPv6 network of 64 bits is one household, and one address here.
-pub fn household(address: IpAddr) -> IpAddr {
+/// An IPv6 network of 64 bits is one rate_limit_prefix, and one address here.
+pub fn rate_limit_prefix(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) if !v6.is_loopback() => {
             let [a, b, c, d, ..] = v6.segments();
@@ -195,29 +195,29 @@ mod tests {
     fn each_bound_has_its_name_and_a_dropped_seat_is_free_again() {
         let settings =
             Settings { max_connections: 5, max_handshakes: 2, max_per_session: 2, max_per_address: 3, ..Settings::default() };
-        let seats = Arc::new(Seats::new(&settings));
+        let limits = Arc::new(ConnectionLimits::new(&settings));
         let (here, there) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
-        let owner = Some(Owner([1; 32]));
-        let seat = |address, owner| {
-            seats.take(address, owner).map(|mut seat| {
-                seat.sit();
-                seat
+        let owner = Some(SocketOwner([1; 32]));
+        let permit = |address, owner| {
+            limits.take(address, owner).map(|mut permit| {
+                permit.handshake_done();
+                permit
             })
         };
-        let (one, two) = (seat(here, owner).unwrap(), seat(here, owner).unwrap());
-        assert_eq!(seat(there, owner).err(), Some(Full::Session));
-        let _three = seat(here, None).unwrap();
-        assert_eq!(seat(here, None).err(), Some(Full::Address));
-        let (shaking, _also) = (seats.take(there, None).unwrap(), seats.take(there, None).unwrap());
-        assert_eq!(seats.handshakes(), 2);
+        let (one, two) = (permit(here, owner).unwrap(), permit(here, owner).unwrap());
+        assert_eq!(permit(there, owner).err(), Some(LimitReached::Session));
+        let _three = permit(here, None).unwrap();
+        assert_eq!(permit(here, None).err(), Some(LimitReached::Address));
+        let (shaking, _also) = (limits.take(there, None).unwrap(), limits.take(there, None).unwrap());
+        assert_eq!(limits.handshakes(), 2);
         drop(one);
-        assert_eq!(seats.take(here, owner).err(), Some(Full::Handshakes));
+        assert_eq!(limits.take(here, owner).err(), Some(LimitReached::Handshakes));
         drop(shaking);
-        let _four = seat(here, owner).unwrap();
-        let _five = seat(there, None).unwrap();
-        assert_eq!(seat(there, None).err(), Some(Full::Node));
+        let _four = permit(here, owner).unwrap();
+        let _five = permit(there, None).unwrap();
+        assert_eq!(permit(there, None).err(), Some(LimitReached::Node));
         drop(two);
-        seats.close();
-        assert_eq!((seat(there, None).err(), seats.count(), seats.handshakes()), (Some(Full::Leaving), 4, 1));
+        limits.close();
+        assert_eq!((permit(there, None).err(), limits.count(), limits.handshakes()), (Some(LimitReached::Leaving), 4, 1));
     }
 }

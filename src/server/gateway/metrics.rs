@@ -4,7 +4,7 @@ use metrics::{Counter, Gauge, counter, gauge};
 
 /// Looked up once; a push costs no look-up.
 pub struct Figures {
-    pub counted: Counted,
+    pub counted: ShardStats,
     pushes: Counter,
     skipped: Counter,
     bytes: Counter,
@@ -15,7 +15,7 @@ pub struct Figures {
 
 /// Since this shard began; `queue_bytes` and `behind` are now.
 #[derive(Clone, Copy, Default, Debug, serde::Serialize, serde::Deserialize)]
-pub struct Counted {
+pub struct ShardStats {
     /// Frames handed to connections.
     pub pushes: u64,
     /// Frames skipped because a queue was full.
@@ -33,7 +33,7 @@ impl Figures {
     pub fn new(shard: usize) -> Self {
         let shard = shard.to_string();
         Self {
-            counted: Counted::default(),
+            counted: ShardStats::default(),
             pushes: counter!("roomcast_pushes_total"),
             skipped: counter!("roomcast_pushes_skipped_total"),
             bytes: counter!("roomcast_push_bytes_total"),

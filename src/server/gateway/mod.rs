@@ -28,19 +28,19 @@ mod stream;
 mod sync;
 mod write_batch;
 
-pub use connection::Arrival;
-pub use events::{Attention, ConnectionEvent, Events, Handshake, Happening};
+pub use connection::NewConnection;
+pub use events::{ConnectionEvent, EventKind, EventReceiver, Handshake, Subscription};
 pub use frame::{Frame, Position, Publication};
 pub use frame_decoder::{Bounds, Event, Incoming};
-pub use handle::{Gateway, Kick};
-pub use limits::{Full, Seat, household};
-pub use metrics::Counted;
+pub use handle::{BindOutcome, Gateway, GroupChange, Kick};
+pub use limits::{ConnectionPermit, LimitReached, rate_limit_prefix};
+pub use metrics::ShardStats;
 pub use publish::{Delivered, Except, MAX_REPEATS, Target, is_repetitive};
 pub use queries::{ConnectionLine, Selection, ShardLine};
 pub use registry::Member;
 pub use relay::Relayed;
-pub use session::{MAX_SESSION_BYTES, NotASession, Session};
-pub use stream::Raw;
+pub use session::{ClientSession, MAX_SESSION_BYTES, SessionError};
+pub use stream::RawStream;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -69,7 +69,7 @@ macro_rules! name {
 
             /// The same name in memory of the thread that asks: what is kept for long beside what is not would hold whole
             /// pages of it.
-            fn apart(&self) -> Self {
+            fn to_owned_copy(&self) -> Self {
                 Self::new(&self.0)
             }
         }
@@ -101,9 +101,9 @@ impl From<&crate::domain::id::Uid> for Uid {
 /// When something began, in the order things happened on this node; listings follow it, as PHP's arrays do. Drawn by the
 /// facade, so that no shard shares a counter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Ordinal(u32);
+pub struct LogicalTime(u32);
 
-impl Ordinal {
+impl LogicalTime {
     /// How many things happened since: the larger, the earlier it began. It stays right when the numbers begin anew, for
     /// whatever is not two billion things old; what began after `now` was drawn is the newest.
     fn age(self, now: Self) -> u32 {
@@ -113,7 +113,7 @@ impl Ordinal {
 
 /// Whoever opened a socket, as the door knows them; compared, never read.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Owner(pub [u8; 32]);
+pub struct SocketOwner(pub [u8; 32]);
 
 /// Which pushes a connection understands (README, “The socket”).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -2,11 +2,11 @@
 //! answers are laid together here.
 
 use super::handle::Gateway;
-use super::metrics::Counted;
+use super::metrics::ShardStats;
 use super::registry::{Member, People, Slot};
 use super::shard::Shard;
 use super::stream::Socket;
-use super::{Dialect, Group, Ordinal, Uid};
+use super::{Dialect, Group, LogicalTime, Uid};
 use crate::domain::id::ClientId;
 use indexmap::{IndexMap, IndexSet};
 use serde::{Deserialize, Serialize};
@@ -60,7 +60,7 @@ pub struct ShardLine {
     pub connections: usize,
     pub groups: usize,
     #[serde(flatten)]
-    pub counted: Counted,
+    pub counted: ShardStats,
 }
 
 impl Gateway {
@@ -71,7 +71,7 @@ impl Gateway {
         selection: Selection,
         pick: impl Fn(ClientId, Member<'_>) -> T + Clone + Send + 'static,
     ) -> Vec<T> {
-        let (now, selection) = (self.ordinal(), selection.each_once());
+        let (now, selection) = (self.logical_now(), selection.each_once());
         let found = self.all(move |shard, _| {
             let pick = |(rank, slot)| Some((rank, pick(shard.client_id(slot)?, shard.registry.get(slot)?)));
             ranked(shard, &selection, now).into_iter().filter_map(pick).collect::<Vec<_>>()
@@ -130,7 +130,7 @@ impl Gateway {
 
     /// Every group with its number of connections, by when the first of them joined.
     pub async fn groups(&self) -> IndexMap<Group, usize> {
-        let now = self.ordinal();
+        let now = self.logical_now();
         let groups = move |shard: &mut Shard<Socket>, _| -> Vec<_> {
             shard.registry.groups().map(|(group, count, since)| (rank(0, since, now), group.clone(), count)).collect()
         };
@@ -192,7 +192,7 @@ impl Gateway {
                 Some(ConnectionLine {
                     client_id: shard.client_id(slot)?,
                     shard: shard.index(),
-                    address: connection.seat.address,
+                    address: connection.permit.address,
                     dialect: if connection.dialect == Dialect::V1 { "v1".into() } else { "plain".into() },
                     uid: member.uid().map(|uid| uid.as_text().into_owned()),
                     groups: member.groups().map(|group| group.as_text().into_owned()).collect(),
@@ -227,14 +227,14 @@ fn slots(shard: &Shard<Socket>, selection: &Selection) -> Vec<Slot> {
 /// A place in an answer: which of the names it was found under, and then the oldest first.
 type Rank = (usize, u32);
 
-fn rank(which: usize, since: Ordinal, now: Ordinal) -> Rank {
+fn rank(which: usize, since: LogicalTime, now: LogicalTime) -> Rank {
     (which, u32::MAX - since.age(now))
 }
 
 /// Each once, where it is found first.
-fn ranked(shard: &Shard<Socket>, selection: &Selection, now: Ordinal) -> Vec<(Rank, Slot)> {
+fn ranked(shard: &Shard<Socket>, selection: &Selection, now: LogicalTime) -> Vec<(Rank, Slot)> {
     let registry = &shard.registry;
-    let rank = |which: usize| move |(slot, since): (Slot, Ordinal)| (rank(which, since, now), slot);
+    let rank = |which: usize| move |(slot, since): (Slot, LogicalTime)| (rank(which, since, now), slot);
     let (found, names): (Vec<_>, usize) = match selection {
         Selection::All => (registry.all_since().map(rank(0)).collect(), 1),
         Selection::Groups(groups) => {

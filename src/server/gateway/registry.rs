@@ -1,7 +1,7 @@
 //! The tables of one shard: who is connected, under which uid and in which groups, and what was kept with them. Plain
 //! data, no streams; [`super::shard`] is the only one that changes it.
 
-use super::{Group, Ordinal, Session, Uid};
+use super::{ClientSession, Group, LogicalTime, Uid};
 use slab::Slab;
 use smallvec::SmallVec;
 use std::collections::{HashMap, HashSet};
@@ -13,17 +13,17 @@ pub type Slot = usize;
 struct Entry {
     /// The connection id of its client_id.
     id: u32,
-    since: Ordinal,
+    since: LogicalTime,
     uid: Option<Uid>,
     /// Since when it has its uid.
-    bound: Ordinal,
+    bound: LogicalTime,
     /// It was in a group, if only once.
     was_member: bool,
     /// It is leaving: nobody can name it any more, and its slot waits for its stream to end.
     retired: bool,
     /// In the order it joined them.
     joined: Vec<Joined>,
-    session: Option<Session>,
+    session: Option<ClientSession>,
 }
 
 /// A group a connection is in, by its place in the table, and where in its list: leaving looks nowhere else.
@@ -34,14 +34,14 @@ struct Joined {
 
 struct GroupEntry {
     name: Group,
-    since: Ordinal,
+    since: LogicalTime,
     members: Vec<Membership>,
 }
 
 #[derive(Clone, Copy)]
 struct Membership {
     slot: u32,
-    since: Ordinal,
+    since: LogicalTime,
 }
 
 /// One connection, as whoever asks may see it.
@@ -60,7 +60,7 @@ impl<'a> Member<'a> {
         self.entry.uid.as_ref()
     }
 
-    pub fn session(self) -> Option<&'a Session> {
+    pub fn session(self) -> Option<&'a ClientSession> {
         self.entry.session.as_ref()
     }
 
@@ -117,7 +117,7 @@ impl Registry {
         self.groups.len()
     }
 
-    pub fn insert(&mut self, id: u32, since: Ordinal) -> Slot {
+    pub fn insert(&mut self, id: u32, since: LogicalTime) -> Slot {
         let entry =
             Entry { id, since, uid: None, bound: since, was_member: false, retired: false, joined: Vec::new(), session: None };
         let slot = self.entries.insert(entry);
@@ -127,7 +127,7 @@ impl Registry {
 
     /// Takes its names away, and what was kept with it, which is answered: from here on it is nobody. Its slot stays taken
     /// until it is removed. `None`: it was nobody already.
-    pub fn retire(&mut self, slot: Slot) -> Option<Option<Session>> {
+    pub fn retire(&mut self, slot: Slot) -> Option<Option<ClientSession>> {
         let entry = self.entries.get_mut(slot).filter(|entry| !entry.retired)?;
         entry.retired = true;
         let (id, joined, uid, session) = (entry.id, std::mem::take(&mut entry.joined), entry.uid.take(), entry.session.take());
@@ -158,9 +158,9 @@ impl Registry {
     }
 
     /// One uid a client, the last one wins; many clients a uid.
-    pub fn bind_uid(&mut self, slot: Slot, uid: &Uid, now: Ordinal) {
+    pub fn bind_uid(&mut self, slot: Slot, uid: &Uid, now: LogicalTime) {
         // The table's own copy of the name, shared by all its connections.
-        let name = self.uids.get_key_value(uid).map_or_else(|| uid.apart(), |(name, _)| name.clone());
+        let name = self.uids.get_key_value(uid).map_or_else(|| uid.to_owned_copy(), |(name, _)| name.clone());
         if self.take_uid(slot, Some(name.clone())) {
             self.uids.entry(name).or_default().push(slot as u32);
         }
@@ -188,12 +188,12 @@ impl Registry {
     }
 
     /// False: it was in already.
-    pub fn join_group(&mut self, slot: Slot, group: &Group, now: Ordinal) -> bool {
+    pub fn join_group(&mut self, slot: Slot, group: &Group, now: LogicalTime) -> bool {
         let id = self.group_ids.get(group).copied();
         let is_in = |entry: &Entry| entry.joined.iter().any(|joined| Some(joined.group) == id);
         let Some(entry) = self.entries.get_mut(slot).filter(|entry| !entry.retired && !is_in(entry)) else { return false };
         let id = id.unwrap_or_else(|| {
-            let name = group.apart();
+            let name = group.to_owned_copy();
             let id = self.groups.insert(GroupEntry { name: name.clone(), since: now, members: Vec::new() }) as u32;
             self.group_ids.insert(name, id);
             id
@@ -230,7 +230,7 @@ impl Registry {
     }
 
     /// The session, to be put in, changed or taken away.
-    pub fn session_of(&mut self, slot: Slot) -> Option<&mut Option<Session>> {
+    pub fn session_of(&mut self, slot: Slot) -> Option<&mut Option<ClientSession>> {
         self.entries.get_mut(slot).filter(|entry| !entry.retired).map(|entry| &mut entry.session)
     }
 
@@ -239,7 +239,7 @@ impl Registry {
     }
 
     /// The same, with when they came.
-    pub fn all_since(&self) -> impl Iterator<Item = (Slot, Ordinal)> {
+    pub fn all_since(&self) -> impl Iterator<Item = (Slot, LogicalTime)> {
         self.entries.iter().filter(|(_, entry)| !entry.retired).map(|(slot, entry)| (slot, entry.since))
     }
 
@@ -248,7 +248,7 @@ impl Registry {
     }
 
     /// The same, with when they joined.
-    pub fn of_group_since(&self, group: &Group) -> impl Iterator<Item = (Slot, Ordinal)> {
+    pub fn of_group_since(&self, group: &Group) -> impl Iterator<Item = (Slot, LogicalTime)> {
         let found = self.group_ids.get(group).and_then(|id| self.groups.get(*id as usize));
         found.into_iter().flat_map(|group| &group.members).map(|member| (member.slot as Slot, member.since))
     }
@@ -258,12 +258,12 @@ impl Registry {
     }
 
     /// The same, with when they were bound.
-    pub fn of_uid_since(&self, uid: &Uid) -> impl Iterator<Item = (Slot, Ordinal)> {
+    pub fn of_uid_since(&self, uid: &Uid) -> impl Iterator<Item = (Slot, LogicalTime)> {
         self.of_uid(uid).filter_map(|slot| Some((slot, self.entries.get(slot)?.bound)))
     }
 
     /// With how many are in each, and since when there is one.
-    pub fn groups(&self) -> impl Iterator<Item = (&Group, usize, Ordinal)> {
+    pub fn groups(&self) -> impl Iterator<Item = (&Group, usize, LogicalTime)> {
         self.groups.iter().map(|(_, group)| (&group.name, group.members.len(), group.since))
     }
 
@@ -351,7 +351,7 @@ mod tests {
     struct Known {
         uid: Option<u8>,
         /// With when it joined.
-        groups: BTreeMap<u8, Ordinal>,
+        groups: BTreeMap<u8, LogicalTime>,
         session: Option<u8>,
     }
 
@@ -363,8 +363,8 @@ mod tests {
         Group::new(n.to_string())
     }
 
-    fn session(n: u8) -> Session {
-        Session::new(&serde_json::json!({ "n": n })).unwrap()
+    fn session(n: u8) -> ClientSession {
+        ClientSession::new(&serde_json::json!({ "n": n })).unwrap()
     }
 
     proptest! {
@@ -372,7 +372,7 @@ mod tests {
         fn the_tables_agree_with_the_model(commands in prop::collection::vec(command(), 0..80)) {
             let (mut registry, mut model) = (Registry::default(), BTreeMap::<u32, Known>::new());
             for (now, command) in commands.into_iter().enumerate() {
-                let now = Ordinal(now as u32);
+                let now = LogicalTime(now as u32);
                 let slot = |registry: &Registry, id: u32| registry.slot_of(id);
                 match command {
                     Command::Connect(c) => {

@@ -12,14 +12,14 @@ pub const MAX_SESSION_BYTES: usize = 16 * 1024;
 pub const MAX_PHP_SESSION_BYTES: usize = 1024 * 1024;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Session {
+pub enum ClientSession {
     Json(Arc<str>),
     /// Never empty. Kept as it came, whether or not it can be read.
     Php(Arc<[u8]>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum NotASession {
+pub enum SessionError {
     #[error("a session is an object")]
     NoObject,
     #[error("a session holds at most {MAX_SESSION_BYTES} bytes")]
@@ -30,21 +30,21 @@ pub enum NotASession {
     NotMerged(#[from] php::NotMerged),
 }
 
-impl Session {
+impl ClientSession {
     /// An object; an empty list counts as an empty one, as PHP knows no difference.
-    pub fn new(value: &Value) -> Result<Self, NotASession> {
+    pub fn new(value: &Value) -> Result<Self, SessionError> {
         let text = match value {
             Value::Object(_) => value.to_string(),
             Value::Array(items) if items.is_empty() => "{}".into(),
-            _ => return Err(NotASession::NoObject),
+            _ => return Err(SessionError::NoObject),
         };
-        if text.len() > MAX_SESSION_BYTES { Err(NotASession::TooLong) } else { Ok(Self::Json(text.into())) }
+        if text.len() > MAX_SESSION_BYTES { Err(SessionError::TooLong) } else { Ok(Self::Json(text.into())) }
     }
 
     /// Whatever bytes PHP gives; none are no session.
-    pub fn php(bytes: &[u8]) -> Result<Option<Self>, NotASession> {
+    pub fn php(bytes: &[u8]) -> Result<Option<Self>, SessionError> {
         if bytes.len() > MAX_PHP_SESSION_BYTES {
-            return Err(NotASession::TooLongForPhp);
+            return Err(SessionError::TooLongForPhp);
         }
         Ok((!bytes.is_empty()).then(|| Self::Php(bytes.into())))
     }
@@ -80,7 +80,7 @@ impl Session {
 
     /// `array_replace_recursive`: keys are replaced, arrays within are merged, nothing is ever removed. Where there is
     /// nothing yet, the update is kept as it came.
-    pub fn merged(before: Option<&Self>, update: &Self) -> Result<Self, NotASession> {
+    pub fn merged(before: Option<&Self>, update: &Self) -> Result<Self, SessionError> {
         match (before, update) {
             (None, update) => Ok(update.clone()),
             // PHP's idea of an empty text.
@@ -142,8 +142,8 @@ mod tests {
     #[test]
     fn updates_merge_as_php_does_it() {
         let check = |before: Value, update: Value, expected: Value| {
-            let (before, update) = (Session::new(&before).unwrap(), Session::new(&update).unwrap());
-            assert_eq!(Session::merged(Some(&before), &update).unwrap().to_value(), expected, "{update:?}");
+            let (before, update) = (ClientSession::new(&before).unwrap(), ClientSession::new(&update).unwrap());
+            assert_eq!(ClientSession::merged(Some(&before), &update).unwrap().to_value(), expected, "{update:?}");
         };
         check(json!({"a": 1, "b": 2}), json!({"b": 3, "c": 4}), json!({"a": 1, "b": 3, "c": 4}));
         check(
@@ -158,33 +158,39 @@ mod tests {
         check(json!({"a": {"k": 1}}), json!({"a": null}), json!({"a": null}));
         check(json!({"a": 1}), json!({"a": {"k": 1}}), json!({"a": {"k": 1}}));
         check(json!({"a": 1}), json!([]), json!({"a": 1}));
-        assert_eq!(Session::merged(None, &Session::new(&json!({"a": 1})).unwrap()).unwrap().to_value(), json!({"a": 1}));
+        assert_eq!(
+            ClientSession::merged(None, &ClientSession::new(&json!({"a": 1})).unwrap()).unwrap().to_value(),
+            json!({"a": 1})
+        );
     }
 
     #[test]
     fn both_doors_see_what_the_other_kept() {
-        let php = |text: &str| Session::php(text.as_bytes()).unwrap().unwrap();
-        let json = |value: Value| Session::new(&value).unwrap();
+        let php = |text: &str| ClientSession::php(text.as_bytes()).unwrap().unwrap();
+        let json = |value: Value| ClientSession::new(&value).unwrap();
         let kept = php("a:2:{s:1:\"n\";i:7;s:1:\"l\";a:2:{i:0;s:1:\"x\";i:1;d:1.5;}}");
         // In its order, too.
         assert_eq!(kept.to_value(), json!({"n": 7, "l": ["x", 1.5]}));
         assert_eq!(json(kept.to_value()).to_php(), kept.to_php());
-        assert_eq!(Session::merged(Some(&kept), &json(json!({"n": 8}))).unwrap().to_value(), json!({"n": 8, "l": ["x", 1.5]}));
-        let merged = Session::merged(Some(&json(json!({"a": {}}))), &php("a:1:{s:1:\"b\";i:1;}")).unwrap();
+        assert_eq!(
+            ClientSession::merged(Some(&kept), &json(json!({"n": 8}))).unwrap().to_value(),
+            json!({"n": 8, "l": ["x", 1.5]})
+        );
+        let merged = ClientSession::merged(Some(&json(json!({"a": {}}))), &php("a:1:{s:1:\"b\";i:1;}")).unwrap();
         assert_eq!(merged, php("a:2:{s:1:\"a\";a:0:{}s:1:\"b\";i:1;}"));
         // What PHP kept is not touched, even where it is not PHP's.
         assert_eq!(php("{\"a\":1}").to_php(), &b"{\"a\":1}"[..]);
-        assert_eq!((php("garbage").to_value(), Session::php(b"")), (Value::Null, Ok(None)));
-        assert!(Session::merged(Some(&php("garbage")), &kept).is_err());
-        assert_eq!(Session::merged(Some(&php("0")), &php("garbage")), Ok(php("garbage")));
+        assert_eq!((php("garbage").to_value(), ClientSession::php(b"")), (Value::Null, Ok(None)));
+        assert!(ClientSession::merged(Some(&php("garbage")), &kept).is_err());
+        assert_eq!(ClientSession::merged(Some(&php("0")), &php("garbage")), Ok(php("garbage")));
     }
 
     #[test]
     fn a_session_is_an_object_of_bounded_size() {
-        assert_eq!(Session::new(&json!("text")), Err(NotASession::NoObject));
-        assert_eq!(Session::new(&json!([1])), Err(NotASession::NoObject));
-        let long = Session::new(&json!({"a": "x".repeat(MAX_SESSION_BYTES - 10)})).unwrap();
-        let more = Session::new(&json!({"b": "y".repeat(20)})).unwrap();
-        assert_eq!(Session::merged(Some(&long), &more), Err(NotASession::TooLong));
+        assert_eq!(ClientSession::new(&json!("text")), Err(SessionError::NoObject));
+        assert_eq!(ClientSession::new(&json!([1])), Err(SessionError::NoObject));
+        let long = ClientSession::new(&json!({"a": "x".repeat(MAX_SESSION_BYTES - 10)})).unwrap();
+        let more = ClientSession::new(&json!({"b": "y".repeat(20)})).unwrap();
+        assert_eq!(ClientSession::merged(Some(&long), &more), Err(SessionError::TooLong));
     }
 }

@@ -2,15 +2,15 @@
 //! came in and what time it is, so a test can do the same.
 
 use super::client_ids::ClientIds;
-use super::connection::{Arrival, Connection, Heard, Read};
-use super::events::{ConnectionEvent, Ears, Happening};
+use super::connection::{Connection, Heard, NewConnection, Read};
+use super::events::{ConnectionEvent, EventKind, EventSender};
 use super::metrics::Figures;
 use super::publish::{Delivered, Publish};
 use super::registry::{Registry, Slot};
 use super::send_queue::Queued;
 use super::stream::Stream;
 use super::write_batch::Round;
-use super::{Bounds, Dialect, Frame, Ordinal, Owner, Uid};
+use super::{Bounds, Dialect, Frame, LogicalTime, SocketOwner, Uid};
 use crate::domain::{
     id::ClientId,
     push::{CloseCode, Push},
@@ -45,7 +45,7 @@ pub struct Shard<S> {
     watched: IndexSet<Slot>,
     pub figures: Figures,
     scratch: Box<[u8]>,
-    ears: Arc<Ears>,
+    event_sender: Arc<EventSender>,
 }
 
 /// Time in steps: each connection is pinged at the step its slot falls on, so no timer is kept for any.
@@ -59,7 +59,7 @@ struct Wheel {
 }
 
 impl<S: Stream> Shard<S> {
-    pub fn new(index: usize, ids: ClientIds, settings: Arc<Settings>, ears: Arc<Ears>, now: Instant) -> Self {
+    pub fn new(index: usize, ids: ClientIds, settings: Arc<Settings>, event_sender: Arc<EventSender>, now: Instant) -> Self {
         let [ping_every, pong_within] = [settings.ping_every_ms, settings.pong_within_ms].map(Duration::from_millis);
         let step = TICK.min(ping_every / 2).min(pong_within / 2).max(Duration::from_millis(1));
         let steps = |time: Duration| (time.as_millis() / step.as_millis().max(1)).max(1) as u32;
@@ -77,23 +77,23 @@ impl<S: Stream> Shard<S> {
             watched: IndexSet::new(),
             figures: Figures::new(index),
             scratch: vec![0; SCRATCH_BYTES].into(),
-            ears,
+            event_sender,
         }
     }
 
     /// Takes a connection in and tells it who it is: `init` is always the first frame.
-    pub fn open(&mut self, stream: S, arrival: Arrival, since: Ordinal, now: Instant) -> Slot {
-        let Arrival { dialect, mut seat, early, port, handshake } = arrival;
-        seat.sit();
+    pub fn open(&mut self, stream: S, new: NewConnection, since: LogicalTime, now: Instant) -> Slot {
+        let NewConnection { dialect, mut permit, early, port, handshake } = new;
+        permit.handshake_done();
         let client = self.ids.draw(self.index, |id| self.registry.slot_of(id).is_some());
         let slot = self.registry.insert(client.connection, since);
         if self.connections.len() <= slot {
             self.connections.resize_with(slot + 1, || None);
         }
-        self.connections[slot] = Some(Connection::new(stream, dialect, seat, port, self.wheel.at(now)));
+        self.connections[slot] = Some(Connection::new(stream, dialect, permit, port, self.wheel.at(now)));
         self.say(slot, &Frame::text(Push::Init { client_id: client }.to_json().as_bytes()));
         metrics::counter!("roomcast_sockets_opened_total").increment(1);
-        self.tell(slot, || Happening::Came(handshake));
+        self.tell(slot, || EventKind::Connected(handshake));
         if !early.is_empty() {
             let (now_ms, mut heard) = (self.wheel.ms(now), self.heard());
             let read = self.connection(slot).map(|connection| connection.feed(&early, now_ms, &mut heard));
@@ -286,9 +286,9 @@ impl<S: Stream> Shard<S> {
         slots.len()
     }
 
-    pub fn of_owner(&self, owner: Owner) -> Vec<Slot> {
+    pub fn of_owner(&self, owner: SocketOwner) -> Vec<Slot> {
         // A look at every connection: sessions end rarely, so no table is kept for this.
-        let is_theirs = |slot: &Slot| self.get(*slot).is_some_and(|connection| connection.seat.owner() == Some(owner));
+        let is_theirs = |slot: &Slot| self.get(*slot).is_some_and(|connection| connection.permit.owner() == Some(owner));
         self.registry.all().filter(is_theirs).collect()
     }
 
@@ -368,7 +368,7 @@ impl<S: Stream> Shard<S> {
             self.say_bounded(slot, &pong);
         }
         for message in heard.messages.into_iter().flatten() {
-            self.tell(slot, || Happening::Said(message));
+            self.tell(slot, || EventKind::Message(message));
         }
         match read {
             None | Some(Read::Dry) => {}
@@ -393,23 +393,23 @@ impl<S: Stream> Shard<S> {
         }
         let Settings { worker_message_bytes, worker_messages_a_second, .. } = *self.settings;
         let bounds = Bounds { message_bytes: worker_message_bytes as u64, frames_a_second: worker_messages_a_second };
-        Heard { bounds, pongs: Vec::new(), messages: self.ears.is_wanted().then(Vec::new) }
+        Heard { bounds, pongs: Vec::new(), messages: self.event_sender.is_enabled().then(Vec::new) }
     }
 
     /// Whoever listens is told, if anybody does.
-    fn tell(&self, slot: Slot, what: impl FnOnce() -> Happening) {
-        if !self.ears.is_wanted() {
+    fn tell(&self, slot: Slot, kind: impl FnOnce() -> EventKind) {
+        if !self.event_sender.is_enabled() {
             return;
         }
         if let (Some(connection), Some(client), Some(member)) = (self.get(slot), self.client_id(slot), self.registry.get(slot)) {
-            let (address, port, session) = (connection.seat.address, connection.port, member.session().cloned());
-            self.ears.tell(ConnectionEvent { client, address, port, session, what: what() });
+            let (address, port, session) = (connection.permit.address, connection.port, member.session().cloned());
+            self.event_sender.send(ConnectionEvent { client, address, port, session, kind: kind() });
         }
     }
 
     /// It leaves: from here on it is nobody, whatever its stream still has to send.
     fn retire(&mut self, slot: Slot) {
-        self.tell(slot, || Happening::Left);
+        self.tell(slot, || EventKind::Disconnected);
         self.registry.retire(slot);
     }
 

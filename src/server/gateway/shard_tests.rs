@@ -1,11 +1,11 @@
 //! A shard with streams of our own and a clock turned by hand: what happens to those who are slow, silent, or leave.
 
 use super::client_ids::ClientIds;
-use super::limits::Seats;
+use super::limits::ConnectionLimits;
 use super::publish::{Except, Publish, Target};
 use super::shard::Shard;
 use super::stream::Stream;
-use super::{Arrival, Delivered, Dialect, Frame, Group, Ordinal, Publication};
+use super::{Delivered, Dialect, Frame, Group, LogicalTime, NewConnection, Publication};
 use crate::domain::{id::Seq, push::CloseCode};
 use crate::server::config::Gateway as Settings;
 use bytes::Bytes;
@@ -78,7 +78,7 @@ const PLENTY: usize = usize::MAX / 2;
 
 struct Bench {
     shard: Shard<Fake>,
-    seats: Arc<Seats>,
+    limits: Arc<ConnectionLimits>,
     now: Instant,
 }
 
@@ -87,8 +87,8 @@ impl Bench {
         let now = Instant::now();
         let ids = ClientIds::new(settings.lan_addr, 1);
         Self {
-            seats: Arc::new(Seats::new(&settings)),
-            shard: Shard::new(0, ids, Arc::new(settings), super::events::ears().0, now),
+            limits: Arc::new(ConnectionLimits::new(&settings)),
+            shard: Shard::new(0, ids, Arc::new(settings), super::events::channel().0, now),
             now,
         }
     }
@@ -97,10 +97,10 @@ impl Bench {
     fn open(&mut self, dialect: Dialect, room: usize) -> (usize, Fake) {
         let fake = Fake(Rc::default());
         fake.0.borrow_mut().room = PLENTY;
-        let seat = self.seats.take([127, 0, 0, 1].into(), None).unwrap();
-        let arrival = Arrival { dialect, seat, early: Bytes::new(), port: 1, handshake: None };
-        let slot = self.shard.open(fake.clone(), arrival, Ordinal(0), self.now);
-        self.shard.registry.join_group(slot, &Group::new("1"), Ordinal(0));
+        let permit = self.limits.take([127, 0, 0, 1].into(), None).unwrap();
+        let new = NewConnection { dialect, permit, early: Bytes::new(), port: 1, handshake: None };
+        let slot = self.shard.open(fake.clone(), new, LogicalTime(0), self.now);
+        self.shard.registry.join_group(slot, &Group::new("1"), LogicalTime(0));
         self.shard.flush(self.now);
         assert!(text(&fake).contains("{\"type\":\"init\""));
         fake.0.borrow_mut().room = room;
@@ -246,7 +246,7 @@ fn who_does_not_answer_a_ping_is_closed_as_silent() {
         assert_eq!(bench.is_open(*slot), place % 2 == 1, "{place}");
         assert!(if place % 2 == 1 { (3..=4).contains(&pinged[place]) } else { pinged[place] == 1 }, "{place}: {}", pinged[place]);
     }
-    assert_eq!(bench.seats.count(), 30);
+    assert_eq!(bench.limits.count(), 30);
 }
 
 #[test]
@@ -260,9 +260,9 @@ fn a_machine_that_slept_closes_nobody_for_it() {
         assert_eq!(fake.0.borrow().took.windows(2).filter(|pair| *pair == [0x89, 0]).count(), 1, "everyone was pinged once");
     }
     bench.wait(9);
-    assert_eq!(bench.seats.count(), 60);
+    assert_eq!(bench.limits.count(), 60);
     bench.wait(27);
-    assert_eq!(bench.seats.count(), 0, "and who does not answer is closed all the same");
+    assert_eq!(bench.limits.count(), 0, "and who does not answer is closed all the same");
 }
 
 #[test]
@@ -294,7 +294,7 @@ fn the_closing_handshake_is_ours_or_theirs() {
     assert!(bench.is_open(deaf));
     bench.wait(2);
     assert!(!bench.is_open(deaf), "who never answers is cut off");
-    assert_eq!(bench.seats.count(), 0);
+    assert_eq!(bench.limits.count(), 0);
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! A shard's thread: waits for its sockets, its mailbox and its clock, and lets the [`Shard`] do the rest.
 
-use super::Ordinal;
+use super::LogicalTime;
 use super::client_ids::ClientIds;
-use super::connection::Arrival;
-use super::events::Ears;
+use super::connection::NewConnection;
+use super::events::EventSender;
 use super::mailbox::{Mailbox, Posted};
 use super::publish::Publish;
 use super::shard::Shard;
-use super::stream::{Raw, Socket};
+use super::stream::{RawStream, Socket};
 use crate::server::config::Gateway as Settings;
 use mio::{Events, Poll, Token, Waker};
 use std::io;
@@ -36,9 +36,9 @@ pub enum Command {
 }
 
 pub struct Opening {
-    pub raw: Raw,
-    pub arrival: Arrival,
-    pub since: Ordinal,
+    pub stream: RawStream,
+    pub new: NewConnection,
+    pub since: LogicalTime,
 }
 
 /// A shard as the rest of the node knows it.
@@ -48,11 +48,16 @@ pub struct Handle {
 }
 
 impl Handle {
-    pub fn start(index: usize, settings: Arc<Settings>, ids: ClientIds, ears: Arc<Ears>) -> io::Result<(Self, JoinHandle<()>)> {
+    pub fn start(
+        index: usize,
+        settings: Arc<Settings>,
+        ids: ClientIds,
+        event_sender: Arc<EventSender>,
+    ) -> io::Result<(Self, JoinHandle<()>)> {
         let poll = Poll::new()?;
         let bell = Waker::new(poll.registry(), BELL)?;
         let mailbox = Arc::new(Mailbox::new());
-        let reactor = Reactor { poll, mailbox: mailbox.clone(), settings, ids, ears, index };
+        let reactor = Reactor { poll, mailbox: mailbox.clone(), settings, ids, event_sender, index };
         let thread = std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || reactor.run())?;
         Ok((Self { mailbox, bell }, thread))
     }
@@ -73,7 +78,7 @@ struct Reactor {
     mailbox: Arc<Mailbox<Command>>,
     settings: Arc<Settings>,
     ids: ClientIds,
-    ears: Arc<Ears>,
+    event_sender: Arc<EventSender>,
     index: usize,
 }
 
@@ -95,7 +100,7 @@ impl Reactor {
 
     /// Until it is told to stop.
     fn serve(&mut self) -> io::Result<()> {
-        let mut shard = Shard::new(self.index, self.ids, self.settings.clone(), self.ears.clone(), Instant::now());
+        let mut shard = Shard::new(self.index, self.ids, self.settings.clone(), self.event_sender.clone(), Instant::now());
         let mut events = Events::with_capacity(EVENTS);
         let mut commands = Vec::new();
         loop {
@@ -129,8 +134,8 @@ impl Reactor {
         }
     }
 
-    fn open(&self, shard: &mut Shard<Socket>, Opening { raw, arrival, since }: Opening, now: Instant) {
-        let slot = shard.open(raw.into(), arrival, since, now);
+    fn open(&self, shard: &mut Shard<Socket>, Opening { stream, new, since }: Opening, now: Instant) {
+        let slot = shard.open(stream.into(), new, since, now);
         // After `open`, which may have removed it again: what came early may have ended it.
         if let Some(stream) = shard.stream(slot)
             && let Err(error) = stream.register(self.poll.registry(), Token(slot))

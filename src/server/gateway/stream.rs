@@ -13,7 +13,7 @@ pub trait Stream: Read + Write {
 }
 
 /// A stream that may be handed to the gateway.
-pub enum Raw {
+pub enum RawStream {
     Plain(std::net::TcpStream),
     Encrypted(std::net::TcpStream, Box<ServerConnection>),
 }
@@ -28,11 +28,11 @@ pub struct Encrypted {
     tls: ServerConnection,
 }
 
-impl From<Raw> for Socket {
-    fn from(raw: Raw) -> Self {
-        match raw {
-            Raw::Plain(tcp) => Self::Plain(TcpStream::from_std(tcp)),
-            Raw::Encrypted(tcp, tls) => Self::Encrypted(Box::new(Encrypted { tcp: TcpStream::from_std(tcp), tls: *tls })),
+impl From<RawStream> for Socket {
+    fn from(stream: RawStream) -> Self {
+        match stream {
+            RawStream::Plain(tcp) => Self::Plain(TcpStream::from_std(tcp)),
+            RawStream::Encrypted(tcp, tls) => Self::Encrypted(Box::new(Encrypted { tcp: TcpStream::from_std(tcp), tls: *tls })),
         }
     }
 }

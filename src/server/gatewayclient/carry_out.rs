@@ -7,7 +7,9 @@ use super::packet::Packet;
 use super::queries;
 use super::select::{MAX_FIELDS, select};
 use crate::domain::{id::ClientId, push::CloseCode};
-use crate::server::gateway::{Except, Gateway, Group, Kick, MAX_REPEATS, NotASession, Publication, Session, Uid, is_repetitive};
+use crate::server::gateway::{
+    ClientSession, Except, Gateway, Group, Kick, MAX_REPEATS, Publication, SessionError, Uid, is_repetitive,
+};
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::SocketAddrV4;
@@ -32,7 +34,7 @@ pub enum Odd {
     #[error("its message: {0}")]
     Message(#[from] Unsendable),
     #[error("its session: {0}")]
-    Session(#[from] NotASession),
+    Session(#[from] SessionError),
     #[error("a name of {0} bytes")]
     LongName(usize),
     #[error("more than {MAX_NAMES} names")]
@@ -108,21 +110,21 @@ pub async fn carry_out(gateway: Gateway, here: SocketAddrV4, packet: Packet) -> 
                 Ok(Message::Null) | Err(_) => None,
                 Ok(message) => message.publication(flag),
             };
-            let kick = Kick { plain_untold: true, ..CloseCode::KICKED.into() };
+            let kick = Kick { silent_on_plain: true, ..CloseCode::KICKED.into() };
             known(gateway.close_client(client, farewell, kick).await)
         }
         c::DESTROY => known(gateway.destroy_client(client).await),
         c::BIND_UID | c::JOIN_GROUP | c::LEAVE_GROUP | c::UNGROUP if is_empty(&ext) => Outcome::Done,
         c::BIND_UID => known(gateway.bind_uid(client, Uid::new(short(&ext)?)).await),
         c::UNBIND_UID => known(gateway.unbind_uid(client).await),
-        c::JOIN_GROUP => known(gateway.join_group(client, Group::new(short(&ext)?)).await.is_some()),
-        c::LEAVE_GROUP => known(gateway.leave_group(client, Group::new(&ext)).await.is_some()),
+        c::JOIN_GROUP => known(gateway.join_group(client, Group::new(short(&ext)?)).await.is_found()),
+        c::LEAVE_GROUP => known(gateway.leave_group(client, Group::new(&ext)).await.is_found()),
         c::UNGROUP => {
             gateway.ungroup(Group::new(&ext)).await;
             Outcome::Done
         }
-        c::SET_SESSION => known(gateway.set_session(client, Session::php(&ext)?).await),
-        c::UPDATE_SESSION => match Session::php(&ext)? {
+        c::SET_SESSION => known(gateway.set_session(client, ClientSession::php(&ext)?).await),
+        c::UPDATE_SESSION => match ClientSession::php(&ext)? {
             None => Outcome::Done,
             Some(update) => match gateway.update_session(client, update).await {
                 Some(merged) => merged.map(|()| Outcome::Done)?,

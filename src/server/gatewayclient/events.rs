@@ -3,18 +3,24 @@
 use super::command::{ON_CLOSE, ON_CONNECT, ON_MESSAGE, ON_WEBSOCKET_CONNECT};
 use super::packet::{Event, PLAIN};
 use super::query_string;
-use crate::server::gateway::{ConnectionEvent, Handshake, Happening, Session};
+use crate::server::gateway::{ClientSession, ConnectionEvent, EventKind, Handshake};
 use crate::server::php::{Key, Writer};
 use bytes::BytesMut;
 use indexmap::IndexMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
-pub fn write(happened: &ConnectionEvent, session: Option<&Session>, here: SocketAddrV4, gateway_port: u16, out: &mut BytesMut) {
+pub fn write(
+    happened: &ConnectionEvent,
+    session: Option<&ClientSession>,
+    here: SocketAddrV4,
+    gateway_port: u16,
+    out: &mut BytesMut,
+) {
     let client = match happened.address.to_canonical() {
         IpAddr::V4(address) => address,
         IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
     };
-    let session = session.map(Session::to_php).unwrap_or_default();
+    let session = session.map(ClientSession::to_php).unwrap_or_default();
     let mut tell = |command, flag, body: &[u8]| {
         Event {
             command,
@@ -28,15 +34,15 @@ pub fn write(happened: &ConnectionEvent, session: Option<&Session>, here: Socket
         }
         .write(out);
     };
-    match &happened.what {
-        Happening::Came(handshake) => {
+    match &happened.kind {
+        EventKind::Connected(handshake) => {
             tell(ON_CONNECT, PLAIN, b"");
             if let Some(handshake) = handshake {
                 tell(ON_WEBSOCKET_CONNECT, 0, &described(handshake, happened.address, happened.port, gateway_port));
             }
         }
-        Happening::Said(message) => tell(ON_MESSAGE, PLAIN, message),
-        Happening::Left => tell(ON_CLOSE, PLAIN, b""),
+        EventKind::Message(message) => tell(ON_MESSAGE, PLAIN, message),
+        EventKind::Disconnected => tell(ON_CLOSE, PLAIN, b""),
     }
 }
 

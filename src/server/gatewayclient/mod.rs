@@ -23,7 +23,7 @@ mod turn;
 mod workers;
 
 use crate::server::config::Gateway as Settings;
-use crate::server::gateway::{Events, Gateway};
+use crate::server::gateway::{EventReceiver, Gateway};
 use connection::{Inner, attend};
 use figures::Figures;
 use futures_util::stream::FuturesUnordered;
@@ -73,7 +73,7 @@ pub struct Door {
 impl Door {
     /// The door, and what happens to the gateway's connections, which it tells workers; `gateway_port` is the one that browsers
     /// call. `None`: the gateway is listened to already.
-    pub fn new(settings: &Settings, gateway: Gateway, gateway_port: u16) -> Option<(Self, Events)> {
+    pub fn new(settings: &Settings, gateway: Gateway, gateway_port: u16) -> Option<(Self, EventReceiver)> {
         let here = settings.lan_addr;
         let happens = gateway.listen()?;
         let secret = Secret::new(&settings.secret_key);
@@ -83,7 +83,7 @@ impl Door {
             gateway,
             here,
             secret: secret.clone(),
-            workers: Workers::new(happens.attention()),
+            workers: Workers::new(happens.subscription()),
             figures: Figures::default(),
             large: Arc::new(Semaphore::new(LARGE_KIB)),
             lists: Arc::new(Semaphore::new(LISTS)),
@@ -99,7 +99,7 @@ impl Door {
     /// comes waits in the system's queue.
     pub async fn serve(
         self,
-        mut happens: Events,
+        mut happens: EventReceiver,
         listeners: Listeners,
         open: watch::Receiver<bool>,
         closed: CancellationToken,
@@ -110,7 +110,7 @@ impl Door {
         }
         let inner = TcpListener::from_std(listeners.inner)?;
         let register = TcpListener::from_std(listeners.register)?;
-        let (attention, over) = (happens.attention(), CancellationToken::new());
+        let (subscription, over) = (happens.subscription(), CancellationToken::new());
         tokio::select! {
             // It has no end of its own: it goes on until the others are done.
             () = self.inner.workers.pass_on(&mut happens, self.inner.here, self.gateway_port) => {}
@@ -118,7 +118,7 @@ impl Door {
             // Workers are told of everyone whom the node saw off, and then that it is over.
             () = async {
                 closed.cancelled().await;
-                attention.is_settled().await;
+                subscription.drained().await;
                 over.cancel();
                 std::future::pending().await
             } => {}

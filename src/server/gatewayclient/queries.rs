@@ -3,7 +3,7 @@
 use super::carry_out::Outcome;
 use super::names::{Scalar, Values, groups, uids};
 use crate::domain::id::ClientId;
-use crate::server::gateway::{Gateway, Group, Member, Selection, Session, Uid};
+use crate::server::gateway::{ClientSession, Gateway, Group, Member, Selection, Uid};
 use crate::server::php::{Key, Writer};
 use indexmap::IndexMap;
 
@@ -104,5 +104,5 @@ pub async fn group_names(gateway: &Gateway) -> Outcome {
 
 /// As PHP serializes it; empty if it was never set.
 pub fn session_of(member: Member<'_>) -> Vec<u8> {
-    member.session().map(Session::to_php).unwrap_or_default().into_owned()
+    member.session().map(ClientSession::to_php).unwrap_or_default().into_owned()
 }

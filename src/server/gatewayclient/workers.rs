@@ -2,7 +2,7 @@
 //! that comes again under its name; while it is gone, the next event finds the client another, the one with the fewest.
 
 use super::events;
-use crate::server::gateway::{Attention, ConnectionEvent, Events, Happening, Session};
+use crate::server::gateway::{ClientSession, ConnectionEvent, EventKind, EventReceiver, Subscription};
 use bytes::{Bytes, BytesMut};
 use indexmap::IndexMap;
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ pub struct Workers(Arc<Shared>);
 struct Shared {
     table: Mutex<Table>,
     /// The gateway is asked for what happens only while there are workers.
-    attention: Attention,
+    subscription: Subscription,
 }
 
 #[derive(Default)]
@@ -53,8 +53,8 @@ pub struct Worker {
 }
 
 impl Workers {
-    pub fn new(attention: Attention) -> Self {
-        let workers = Self(Arc::new(Shared { table: Mutex::default(), attention }));
+    pub fn new(subscription: Subscription) -> Self {
+        let workers = Self(Arc::new(Shared { table: Mutex::default(), subscription }));
         workers.note(&workers.table());
         workers
     }
@@ -77,9 +77,9 @@ impl Workers {
     }
 
     /// Passes on what happens, until nothing does any more.
-    pub async fn pass_on(&self, happens: &mut Events, here: SocketAddrV4, gateway_port: u16) {
+    pub async fn pass_on(&self, happens: &mut EventReceiver, here: SocketAddrV4, gateway_port: u16) {
         while let Some(event) = happens.next().await {
-            let (connection, is_last) = (event.client.connection, matches!(event.what, Happening::Left));
+            let (connection, is_last) = (event.client.connection, matches!(event.kind, EventKind::Disconnected));
             self.route(connection, is_last, |with_session| {
                 let session = event.session.as_ref().filter(|_| with_session);
                 encoded(&event, session, here, gateway_port)
@@ -111,7 +111,7 @@ impl Workers {
 
     fn note(&self, table: &Table) {
         metrics::gauge!("roomcast_php_workers").set(table.links.len() as f64);
-        self.0.attention.want(!table.links.is_empty());
+        self.0.subscription.set_enabled(!table.links.is_empty());
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -119,7 +119,7 @@ impl Workers {
     }
 }
 
-fn encoded(event: &ConnectionEvent, session: Option<&Session>, here: SocketAddrV4, gateway_port: u16) -> Bytes {
+fn encoded(event: &ConnectionEvent, session: Option<&ClientSession>, here: SocketAddrV4, gateway_port: u16) -> Bytes {
     let mut out = BytesMut::new();
     events::write(event, session, here, gateway_port, &mut out);
     out.freeze()
@@ -207,7 +207,7 @@ mod tests {
 
     fn nobody() -> Workers {
         let gateway = Gateway::start(Settings { shards: 1, ..Settings::default() }).unwrap();
-        Workers::new(gateway.listen().unwrap().attention())
+        Workers::new(gateway.listen().unwrap().subscription())
     }
 
     fn tell(workers: &Workers, connection: u32, is_last: bool) {

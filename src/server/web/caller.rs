@@ -13,8 +13,8 @@ use crate::domain::{
 };
 use crate::server::{
     accounts::{Entered, NewSession, Registration, Session},
-    chat::Entry,
-    gateway::Owner,
+    chat::BindRequest,
+    gateway::SocketOwner,
     incident::incident,
 };
 use axum::http::{HeaderValue, StatusCode, header, request::Parts};
@@ -98,13 +98,13 @@ impl Caller {
     pub async fn bind(&self, client_id: &str, room: &str, since: Option<&str>, epoch: Option<&str>) -> Result<Bound, Refusal> {
         self.limit(Kind::Request)?;
         let session = self.session()?;
-        let entry = Entry { client_id, room, since: given(since), epoch: given(epoch) };
-        self.site.chat.enter(&session.person, Owner(session.token_hash), entry).await
+        let request = BindRequest { client_id, room, since: given(since), epoch: given(epoch) };
+        self.site.chat.bind(&session.person, SocketOwner(session.token_hash), request).await
     }
 
     pub async fn send(&self, room: &str, message: &str, nonce: Option<&str>) -> Result<Accepted, Refusal> {
         self.limit(Kind::Send)?;
-        self.site.chat.say(&self.session()?.person, room, message, given(nonce)).await
+        self.site.chat.send(&self.session()?.person, room, message, given(nonce)).await
     }
 
     pub async fn history(&self, room: &str, before: &str, limit: Option<&str>) -> Result<History, Refusal> {
@@ -166,7 +166,7 @@ impl Caller {
     /// The sockets of a session that ended go with it.
     async fn leave_old_session(&self) {
         if let Some(session) = &self.asked.session {
-            self.site.gateway.close_owner(Owner(session.token_hash), CloseCode::SIGNED_OUT).await;
+            self.site.gateway.close_owner(SocketOwner(session.token_hash), CloseCode::SIGNED_OUT).await;
         }
     }
 

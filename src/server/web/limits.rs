@@ -3,7 +3,7 @@
 use super::asked::Asked;
 use crate::domain::{name::account_key, refusal::Refusal};
 use crate::server::config::{Limits as Settings, Switch};
-use crate::server::gateway::household;
+use crate::server::gateway::rate_limit_prefix;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use std::hash::Hash;
@@ -66,7 +66,7 @@ impl Limits {
                 Kind::Socket => &by_address.socket,
                 Kind::Request | Kind::Send => &by_address.request,
             };
-            bucket.take(&household(asked.address))?;
+            bucket.take(&rate_limit_prefix(asked.address))?;
         }
         match &asked.session {
             Some(session) if self.by_address.is_some() && !(kind == Kind::Send && self.sends_unlimited) => {
@@ -78,7 +78,7 @@ impl Limits {
 
     pub fn check_guess(&self, account: &str, asked: &Asked) -> Result<(), Refusal> {
         let account = account_key(account);
-        self.by_account_and_address.take(&(account.clone(), household(asked.address)))?;
+        self.by_account_and_address.take(&(account.clone(), rate_limit_prefix(asked.address)))?;
         self.by_account.take(&account)
     }
 

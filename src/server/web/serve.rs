@@ -2,8 +2,8 @@
 
 use super::stream::Arriving;
 use super::{Site, spare, spare::Spare};
+use crate::server::allocator;
 use crate::server::control::Order;
-use crate::server::memory;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use hyper::body::Incoming;
@@ -252,7 +252,7 @@ async fn sweep(site: Site) {
             () = site.leaving.cancelled() => return,
         }
         site.sweep();
-        memory::give_back();
+        allocator::trim();
         if let Err(error) = site.accounts.sweep().await {
             tracing::warn!(%error, "expired sessions were not removed");
         }

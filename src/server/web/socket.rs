@@ -5,7 +5,7 @@ use super::limits::Kind;
 use super::stream::{Arriving, raw};
 use super::{Site, origin, refusals::Refused};
 use crate::domain::{push::SUBPROTOCOL, refusal::Refusal};
-use crate::server::gateway::{Arrival, Dialect, Full, Handshake, Owner};
+use crate::server::gateway::{Dialect, Handshake, LimitReached, NewConnection, SocketOwner};
 use axum::Extension;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -32,11 +32,15 @@ pub async fn open(State(site): State<Site>, Extension(asked): Extension<Asked>, 
         return (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_VERSION, "13")])
             .into_response();
     };
-    let owner = asked.session.as_ref().map(|session| Owner(session.token_hash));
-    let seat = match site.gateway.take_seat(asked.address, owner) {
-        Ok(seat) => seat,
-        Err(Full::Session | Full::Address) => return Refused(Refusal::TooFast { retry_after_ms: CROWDED_MS }).into_response(),
-        Err(Full::Leaving | Full::Node | Full::Handshakes) => return Refused(Refusal::Busy).into_response(),
+    let owner = asked.session.as_ref().map(|session| SocketOwner(session.token_hash));
+    let permit = match site.gateway.reserve_connection(asked.address, owner) {
+        Ok(permit) => permit,
+        Err(LimitReached::Session | LimitReached::Address) => {
+            return Refused(Refusal::TooFast { retry_after_ms: CROWDED_MS }).into_response();
+        }
+        Err(LimitReached::Leaving | LimitReached::Node | LimitReached::Handshakes) => {
+            return Refused(Refusal::Busy).into_response();
+        }
     };
     let dialect = if words(headers, &header::SEC_WEBSOCKET_PROTOCOL).any(|offered| offered == SUBPROTOCOL) {
         Dialect::V1
@@ -49,7 +53,7 @@ pub async fn open(State(site): State<Site>, Extension(asked): Extension<Asked>, 
     };
 
     let port = request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(0, |ConnectInfo(peer)| peer.port());
-    let handshake = site.gateway.is_listened_to().then(|| Box::new(handshake(&request)));
+    let handshake = site.gateway.has_subscriber().then(|| Box::new(handshake(&request)));
     let gateway = site.gateway.clone();
     site.0.handshakes.spawn(async move {
         // Hyper resolves this when the answer is written, or fails it when the client is gone.
@@ -59,7 +63,7 @@ pub async fn open(State(site): State<Site>, Extension(asked): Extension<Asked>, 
             return;
         };
         match raw(io.into_inner()) {
-            Ok(raw) => gateway.connect(raw, Arrival { dialect, seat, early: read_buf, port, handshake }).await,
+            Ok(raw) => gateway.connect(raw, NewConnection { dialect, permit, early: read_buf, port, handshake }).await,
             Err(error) => tracing::warn!(%error, "a socket could not be handed over"),
         }
     });

@@ -1,7 +1,7 @@
 //! A connection's stream as it arrives, plain or encrypted, and as it leaves HTTP.
 
 use crate::server::config::Web;
-use crate::server::gateway::Raw;
+use crate::server::gateway::RawStream;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -16,12 +16,12 @@ use tokio_util::either::Either;
 pub type Arriving = Either<TcpStream, TlsStream<TcpStream>>;
 
 /// Out of this runtime, for a shard's own.
-pub fn raw(arriving: Arriving) -> std::io::Result<Raw> {
+pub fn raw(arriving: Arriving) -> std::io::Result<RawStream> {
     Ok(match arriving {
-        Either::Left(tcp) => Raw::Plain(tcp.into_std()?),
+        Either::Left(tcp) => RawStream::Plain(tcp.into_std()?),
         Either::Right(encrypted) => {
             let (tcp, tls) = encrypted.into_inner();
-            Raw::Encrypted(tcp.into_std()?, Box::new(tls))
+            RawStream::Encrypted(tcp.into_std()?, Box::new(tls))
         }
     })
 }

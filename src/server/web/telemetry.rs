@@ -70,6 +70,6 @@ pub async fn figures(State(site): State<Site>, Extension(asked): Extension<Asked
     if asked.hidden || !site.config.web.metrics_from.iter().any(|network| network.contains(&asked.address)) {
         return Refused(Refusal::NotAllowed).into_response();
     }
-    site.gateway.note_figures();
+    site.gateway.record_metrics();
     site.metrics.render().into_response()
 }

@@ -151,7 +151,7 @@ pub fn payload_of(message: &Value, raw: bool, base64: bool) -> Result<Publicatio
 
 pub fn kick(code: Option<Code>, reason: Option<String>) -> Kick {
     let code = code.map_or(CloseCode::KICKED, |Code(code)| code);
-    Kick { reason: reason.unwrap_or_else(|| code.reason().into()), code, plain_untold: false }
+    Kick { reason: reason.unwrap_or_else(|| code.reason().into()), code, silent_on_plain: false }
 }
 
 pub fn except(clients: Option<OneOrMany<Who>>, people: Option<OneOrMany<UidName>>) -> Except {

@@ -14,13 +14,13 @@ pub fn all() -> Vec<Method> {
             "joinGroup",
             Admin,
             "Joining twice is joining once. False: not online.",
-            async |gateway: Gateway, p: Membership| Ok(gateway.join_group(p.client_id.0, p.group.0).await.is_some()),
+            async |gateway: Gateway, p: Membership| Ok(gateway.join_group(p.client_id.0, p.group.0).await.is_found()),
         ),
         method(
             "leaveGroup",
             Admin,
             "Leaving what one is not in changes nothing. False: not online.",
-            async |gateway: Gateway, p: Membership| Ok(gateway.leave_group(p.client_id.0, p.group.0).await.is_some()),
+            async |gateway: Gateway, p: Membership| Ok(gateway.leave_group(p.client_id.0, p.group.0).await.is_found()),
         ),
         method(
             "ungroup",

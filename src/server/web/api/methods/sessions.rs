@@ -2,7 +2,7 @@
 
 use crate::domain::refusal::Refusal;
 use crate::server::accounts::Scope::{Admin, Query};
-use crate::server::gateway::{Gateway, MAX_SESSION_BYTES, NotASession, Selection, Session};
+use crate::server::gateway::{ClientSession, Gateway, MAX_SESSION_BYTES, Selection, SessionError};
 use crate::server::web::api::method::{Method, NotDone, method};
 use crate::server::web::api::takes::{Client, Keep, KeepText, KeptSession, MaybeGroup, OfGroup, of};
 use serde_json::{Map, Value};
@@ -33,8 +33,8 @@ pub fn all() -> Vec<Method> {
             "setSession, given as the object's JSON text. Another text is kept as it is, for PHP: what it serialized.",
             async |gateway: Gateway, p: KeepText| {
                 let session = match serde_json::from_str(&p.session) {
-                    Ok(object) => Session::new(&Value::Object(object)).map(Some),
-                    Err(_) => Session::php(p.session.as_bytes()),
+                    Ok(object) => ClientSession::new(&Value::Object(object)).map(Some),
+                    Err(_) => ClientSession::php(p.session.as_bytes()),
                 };
                 Ok(gateway.set_session(p.client_id.0, session.map_err(not_a_session)?).await)
             },
@@ -60,25 +60,25 @@ async fn sessions_of(gateway: &Gateway, selection: Selection) -> Result<BTreeMap
     Ok(sessions.into_iter().map(|(id, session)| (id.to_string(), object(session))).collect())
 }
 
-fn session(kept: KeptSession) -> Result<Session, NotDone> {
+fn session(kept: KeptSession) -> Result<ClientSession, NotDone> {
     let value = match kept {
         KeptSession::Object(object) => Value::Object(object),
         KeptSession::Empty(items) => Value::Array(items),
     };
-    Session::new(&value).map_err(not_a_session)
+    ClientSession::new(&value).map_err(not_a_session)
 }
 
-fn not_a_session(error: NotASession) -> NotDone {
+fn not_a_session(error: SessionError) -> NotDone {
     match error {
         // A PHP back end keeps something with this connection that is no array.
-        NotASession::NoObject | NotASession::NotMerged(_) => NotDone::malformed("session", error.to_string()),
-        NotASession::TooLong | NotASession::TooLongForPhp => {
+        SessionError::NoObject | SessionError::NotMerged(_) => NotDone::malformed("session", error.to_string()),
+        SessionError::TooLong | SessionError::TooLongForPhp => {
             NotDone { refusal: Refusal::TooLong { max: MAX_SESSION_BYTES as u32 }, detail: error.to_string() }
         }
     }
 }
 
-fn object(session: Option<Session>) -> Map<String, Value> {
+fn object(session: Option<ClientSession>) -> Map<String, Value> {
     match session.map(|session| session.to_value()) {
         Some(Value::Object(object)) => object,
         _ => Map::new(),

@@ -12,19 +12,19 @@ const SWEEP_AT: usize = 10_000;
 
 type Speaker = (RoomId, Uid);
 
-pub struct Pace {
+pub struct Cooldowns {
     rules: Rules,
     last: HashMap<Speaker, u64>,
     sweep_at: usize,
 }
 
 /// A place that was taken and may be given back: nothing was said after all.
-pub struct Turn {
+pub struct Reservation {
     speaker: Speaker,
     before: Option<u64>,
 }
 
-impl Pace {
+impl Cooldowns {
     pub fn new(rules: Rules, recent: Vec<(RoomId, Uid, u64)>) -> Self {
         let mut last = HashMap::new();
         for (room, uid, at) in recent {
@@ -34,7 +34,7 @@ impl Pace {
         Self { rules, last, sweep_at: SWEEP_AT }
     }
 
-    pub fn take_turn(&mut self, room: &RoomId, uid: &Uid, now: u64) -> Result<Turn, Refusal> {
+    pub fn try_acquire(&mut self, room: &RoomId, uid: &Uid, now: u64) -> Result<Reservation, Refusal> {
         if self.last.len() >= self.sweep_at {
             let rules = self.rules;
             self.last.retain(|_, last| rules.check_pace(Some(*last), now).is_err());
@@ -44,13 +44,13 @@ impl Pace {
         let before = self.last.get(&speaker).copied();
         self.rules.check_pace(before, now)?;
         self.last.insert(speaker.clone(), now);
-        Ok(Turn { speaker, before })
+        Ok(Reservation { speaker, before })
     }
 
-    pub fn give_back(&mut self, turn: Turn) {
-        match turn.before {
-            Some(before) => self.last.insert(turn.speaker, before),
-            None => self.last.remove(&turn.speaker),
+    pub fn rollback(&mut self, reservation: Reservation) {
+        match reservation.before {
+            Some(before) => self.last.insert(reservation.speaker, before),
+            None => self.last.remove(&reservation.speaker),
         };
     }
 }
@@ -60,24 +60,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_turn_is_one_a_cooldown_a_person_a_room_and_can_be_given_back() {
-        let mut pace = Pace::new(Rules::default(), vec![("2".parse().unwrap(), "u".parse().unwrap(), 900)]);
+    fn one_message_per_cooldown_person_and_room_and_a_reservation_rolls_back() {
+        let mut cooldowns = Cooldowns::new(Rules::default(), vec![("2".parse().unwrap(), "u".parse().unwrap(), 900)]);
         let (room, other_room, uid) = ("1".parse().unwrap(), "2".parse().unwrap(), "u".parse().unwrap());
-        let turn = pace.take_turn(&room, &uid, 1000).ok().unwrap();
-        assert!(pace.take_turn(&room, &uid, 3999).is_err());
-        assert!(pace.take_turn(&other_room, &uid, 3899).is_err() && pace.take_turn(&other_room, &uid, 3900).is_ok());
-        assert!(pace.take_turn(&room, &"v".parse().unwrap(), 1000).is_ok());
-        pace.give_back(turn);
-        assert!(pace.take_turn(&room, &uid, 1001).is_ok());
+        let reservation = cooldowns.try_acquire(&room, &uid, 1000).ok().unwrap();
+        assert!(cooldowns.try_acquire(&room, &uid, 3999).is_err());
+        assert!(
+            cooldowns.try_acquire(&other_room, &uid, 3899).is_err() && cooldowns.try_acquire(&other_room, &uid, 3900).is_ok()
+        );
+        assert!(cooldowns.try_acquire(&room, &"v".parse().unwrap(), 1000).is_ok());
+        cooldowns.rollback(reservation);
+        assert!(cooldowns.try_acquire(&room, &uid, 1001).is_ok());
     }
 
     #[test]
     fn old_speakers_are_forgotten() {
-        let mut pace = Pace::new(Rules::default(), vec![]);
+        let mut cooldowns = Cooldowns::new(Rules::default(), vec![]);
         let room = "1".parse().unwrap();
         for n in 0..30_000u64 {
-            pace.take_turn(&room, &n.to_string().parse().unwrap(), n * 10).ok().unwrap();
+            cooldowns.try_acquire(&room, &n.to_string().parse().unwrap(), n * 10).ok().unwrap();
         }
-        assert!(pace.last.len() <= SWEEP_AT, "{}", pace.last.len());
+        assert!(cooldowns.last.len() <= SWEEP_AT, "{}", cooldowns.last.len());
     }
 }

@@ -1,7 +1,7 @@
 //! Memory that is free but still held: a crowd's handshakes leave the allocator with pages it keeps for the next crowd.
 
 /// Gives it back to the system. Where the C library has no word for it, nothing happens.
-pub fn give_back() {
+pub fn trim() {
     // SAFETY: takes no pointer and touches nothing that is in use.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     unsafe {
