@@ -15,7 +15,7 @@ use roomcast::server::{
     config::{Config, Gateway as GatewaySettings, Switch},
     control::{Control, Heritage, Order, Succession},
     gateway::Gateway,
-    gatewayclient::{Door, Listeners},
+    gatewayworker::{Door, Listeners},
     storage::Store,
     web,
 };

@@ -12,7 +12,7 @@ const EDGES: [(&str, &[&str]); 14] = [
     ("server/php", &[]),
     ("server/gateway", &["domain", "server/config", "server/php"]),
     ("server/payload", &["server/gateway"]),
-    ("server/gatewayclient", &["domain", "server/config", "server/gateway", "server/payload", "server/php"]),
+    ("server/gatewayworker", &["domain", "server/config", "server/gateway", "server/payload", "server/php"]),
     ("server/control", &["domain", "server/gateway"]),
     ("server/allocator", &[]),
     ("server/storage", &["domain", "server/config"]),

@@ -1,7 +1,7 @@
 //! The inner protocol's packets: whatever arrives, in whatever pieces, is taken apart to the same packets.
 
 #[expect(dead_code, reason = "only its reading is fuzzed")]
-#[path = "../../src/server/gatewayclient/packet.rs"]
+#[path = "../../src/server/gatewayworker/protocol/packet.rs"]
 mod packet;
 
 use bytes::BytesMut;

@@ -1,9 +1,9 @@
 //! Register's lines: whatever is said is understood or refused.
 
-#[path = "../../src/server/gatewayclient/line.rs"]
-mod line;
+#[path = "../../src/server/gatewayworker/register/request.rs"]
+mod request;
 
-use line::Request;
+use request::Request;
 
 pub fn check(bytes: &[u8]) {
     // Nobody knows the key: only who needs none gets further.

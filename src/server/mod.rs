@@ -7,7 +7,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod gateway;
-pub mod gatewayclient;
+pub mod gatewayworker;
 pub mod incident;
 pub mod payload;
 pub mod php;

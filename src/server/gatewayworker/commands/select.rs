@@ -1,16 +1,13 @@
 //! SELECT: rows of whatever fields are asked for, of whom any filter finds (protocol.md, 6).
 
-use super::carry_out::{Odd, Outcome};
-use super::names::{Filters, Scalar, Select, Values, groups, read_object, uids};
+use super::args::{Filters, MAX_FIELDS, Scalar, Select, Values, groups, read_object, uids};
+use super::outcome::{Odd, Outcome};
 use super::queries::{reply, session_of};
 use crate::domain::id::ClientId;
 use crate::server::gateway::{Gateway, Group, Member, Selection};
 use crate::server::php::{Key, Writer};
 use indexmap::IndexSet;
 use std::collections::HashSet;
-
-/// Fields of a row.
-pub const MAX_FIELDS: usize = 16;
 
 /// What cannot be read finds nobody, and neither does what is empty.
 pub async fn select(gateway: &Gateway, ext: &[u8], named: impl Fn(u32) -> ClientId) -> Result<Outcome, Odd> {

@@ -1,7 +1,7 @@
 //! PHP's BusinessWorkers: who is connected, and which of them hears of which client. A client stays with its worker, also when
 //! that comes again under its name; while it is gone, the next event finds the client another, the one with the fewest.
 
-use super::events;
+use super::encode;
 use crate::server::gateway::{ClientSession, ConnectionEvent, EventKind, EventReceiver, Subscription};
 use bytes::{Bytes, BytesMut};
 use indexmap::IndexMap;
@@ -121,7 +121,7 @@ impl Workers {
 
 fn encoded(event: &ConnectionEvent, session: Option<&ClientSession>, here: SocketAddrV4, gateway_port: u16) -> Bytes {
     let mut out = BytesMut::new();
-    events::write(event, session, here, gateway_port, &mut out);
+    encode::write(event, session, here, gateway_port, &mut out);
     out.freeze()
 }
 

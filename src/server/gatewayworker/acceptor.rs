@@ -3,7 +3,7 @@
 //! GatewayClient connects, writes and closes for each call: where many come at once they wait in the system's queue until
 //! there is a place, since what they wrote must be carried out. Only who finds no place for long is hung up on.
 
-use super::figures;
+use super::metrics;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +51,7 @@ impl Places {
                     None => self.hang_up(peer),
                 },
                 Err(error) => {
-                    if figures::may_say() {
+                    if metrics::may_say() {
                         tracing::warn!(%error, "a connection could not be accepted");
                     }
                     tokio::time::sleep(ACCEPT_AGAIN).await;
@@ -77,8 +77,8 @@ impl Places {
     }
 
     fn hang_up(&self, peer: SocketAddr) {
-        figures::refused("connections");
-        if figures::may_say() {
+        metrics::refused("connections");
+        if metrics::may_say() {
             tracing::warn!(%peer, "gateway.max_inner_connections are open: one more was hung up on");
         }
     }
@@ -98,11 +98,11 @@ impl Drop for Place {
 }
 
 impl Port {
-    fn connections(self) -> metrics::Gauge {
+    fn connections(self) -> ::metrics::Gauge {
         let port = match self {
             Self::Inner => "inner",
             Self::Register => "register",
         };
-        metrics::gauge!("roomcast_php_connections", "port" => port)
+        ::metrics::gauge!("roomcast_php_connections", "port" => port)
     }
 }

@@ -1,7 +1,7 @@
 //! The inner protocol's questions, and their answers as PHP serializes them (protocol.md, 6).
 
-use super::carry_out::Outcome;
-use super::names::{Scalar, Values, groups, uids};
+use super::args::{Scalar, Values, groups, uids};
+use super::outcome::Outcome;
 use crate::domain::id::ClientId;
 use crate::server::gateway::{ClientSession, Gateway, Group, Member, Selection, Uid};
 use crate::server::php::{Key, Writer};

@@ -1,36 +1,26 @@
 //! Another door: PHP's. GatewayWorker's Register and inner protocol, so that an unchanged GatewayClient or BusinessWorker finds
 //! this node and calls it (docs/protocol.md). It decides nothing, it translates: what a packet asks for is done by the gateway.
 
-mod arriving;
-mod carry_out;
-mod command;
-mod connection;
-mod ending;
-mod events;
-mod figures;
-mod line;
-mod message;
-mod names;
-mod packet;
-mod pipeline;
-mod places;
-mod queries;
-mod query_string;
+mod acceptor;
+mod commands;
+mod inner;
+mod metrics;
+mod protocol;
 mod register;
-mod secret;
-mod select;
-mod turn;
+mod secret_key;
+mod shutdown;
 mod workers;
 
 use crate::server::config::Gateway as Settings;
 use crate::server::gateway::{EventReceiver, Gateway};
-use connection::{Inner, attend};
-use figures::Figures;
+use acceptor::{Place, Places, Port};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
-use places::{Place, Places, Port};
-use register::Register;
-use secret::Secret;
+use inner::connection::{Inner, attend};
+use inner::read_scheduler::{Row, Turn};
+use metrics::Figures;
+use register::server::Register;
+use secret_key::Secret;
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -42,8 +32,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::unconstrained;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use turn::{Row, Turn};
-use workers::Workers;
+use workers::router::Workers;
 
 /// KiB that large packets and what is made of them may hold at once.
 const LARGE_KIB: usize = 512 * 1024;
@@ -90,7 +79,7 @@ impl Door {
             ping_every,
         };
         let max_connections = settings.max_inner_connections;
-        metrics::gauge!("roomcast_php_connections_max").set(max_connections as f64);
+        ::metrics::gauge!("roomcast_php_connections_max").set(max_connections as f64);
         let register = Register::new(here, secret);
         Some((Self { inner: Arc::new(inner), register, gateway_port, max_connections }, happens))
     }

@@ -1,7 +1,7 @@
 //! What the door counts.
 
-use super::command;
-use metrics::Counter;
+use super::protocol::opcode;
+use ::metrics::Counter;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -15,7 +15,7 @@ pub struct Figures {
 
 impl Default for Figures {
     fn default() -> Self {
-        let counter = |command| Some(metrics::counter!("roomcast_php_commands_total", "command" => command::name(command)?));
+        let counter = |command| Some(metrics::counter!("roomcast_php_commands_total", "command" => opcode::name(command)?));
         Self {
             commands: (0..=u8::MAX).map(counter).collect(),
             stale: metrics::counter!("roomcast_php_stale_total"),

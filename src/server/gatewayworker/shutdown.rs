@@ -1,6 +1,6 @@
 //! How a connection of PHP's ends: why, and how long what is left to do may take.
 
-use super::arriving::NotLetIn;
+use super::protocol::reject::NotLetIn;
 use std::io;
 use std::time::Duration;
 use tokio::time::Instant;

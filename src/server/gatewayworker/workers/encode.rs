@@ -1,9 +1,9 @@
 //! What happened to a client, as a worker is told it (protocol.md, 7).
 
-use super::command::{ON_CLOSE, ON_CONNECT, ON_MESSAGE, ON_WEBSOCKET_CONNECT};
-use super::packet::{Event, PLAIN};
 use super::query_string;
 use crate::server::gateway::{ClientSession, ConnectionEvent, EventKind, Handshake};
+use crate::server::gatewayworker::protocol::opcode::{ON_CLOSE, ON_CONNECT, ON_MESSAGE, ON_WEBSOCKET_CONNECT};
+use crate::server::gatewayworker::protocol::packet::{Event, PLAIN};
 use crate::server::php::{Key, Writer};
 use bytes::BytesMut;
 use indexmap::IndexMap;

@@ -12,6 +12,9 @@ pub const MAX_NAME: usize = 4096;
 /// Names in one command. All of the inner port waits while they are looked up.
 pub const MAX_NAMES: usize = 100_000;
 
+/// Fields of a row.
+pub const MAX_FIELDS: usize = 16;
+
 /// A JSON list, or an object of which the values count.
 #[derive(Deserialize)]
 #[serde(untagged)]

@@ -1,18 +1,18 @@
 //! One connection to the inner port: its packets carried out in their order, its replies in the same order, and nothing else
 //! said on it, unless it is a worker's.
 
-use super::arriving::{Arrived, Arriving, Share};
-use super::carry_out::Outcome;
-use super::command::{GATEWAY_CLIENT_CONNECT, PING, WORKER_CONNECT};
-use super::ending::{End, Ending, stopped};
-use super::figures::{self, Figures};
-use super::names::read_object;
-use super::packet::{self, Packet};
+use super::decoder::{Arrived, Arriving, Share};
 use super::pipeline::{self, Done, Pipeline};
-use super::secret::Secret;
-use super::turn::Turn;
-use super::workers::{Worker, Workers};
+use super::read_scheduler::Turn;
 use crate::server::gateway::Gateway;
+use crate::server::gatewayworker::commands::args::read_object;
+use crate::server::gatewayworker::commands::outcome::Outcome;
+use crate::server::gatewayworker::metrics::{self, Figures};
+use crate::server::gatewayworker::protocol::opcode::{GATEWAY_CLIENT_CONNECT, PING, WORKER_CONNECT};
+use crate::server::gatewayworker::protocol::packet::{self, Packet};
+use crate::server::gatewayworker::secret_key::Secret;
+use crate::server::gatewayworker::shutdown::{End, Ending, stopped};
+use crate::server::gatewayworker::workers::router::{Worker, Workers};
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::FutureExt;
 use serde::Deserialize;
@@ -102,8 +102,8 @@ pub async fn attend(inner: Arc<Inner>, stream: TcpStream, peer: SocketAddr, turn
         End::Replaced => return tracing::info!(%peer, "a worker's place was taken by another of its name"),
         End::Io(error) => return tracing::debug!(%error, %peer, "an inner connection"),
     };
-    figures::refused(why);
-    if figures::may_say() {
+    metrics::refused(why);
+    if metrics::may_say() {
         tracing::warn!(%peer, "an inner connection was closed: {log}");
     }
 }
@@ -286,7 +286,7 @@ impl Connection {
     /// Once a connection in the log, and once a second of all; each time in the figures.
     fn complain(&mut self, command: u8, what: &str) {
         self.inner.figures.odd();
-        if !self.complained && figures::may_say() {
+        if !self.complained && metrics::may_say() {
             self.complained = true;
             tracing::warn!(peer = %self.peer, command, "an inner packet was passed over: {what}; further ones are only counted");
         }

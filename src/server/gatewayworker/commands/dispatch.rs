@@ -1,56 +1,17 @@
 //! What each command does: one line into the gateway each, and the reply of those that have one (protocol.md, 6).
 
-use super::command as c;
-use super::message::{Message, Unsendable};
-use super::names::{Excluded, MAX_NAME, MAX_NAMES, Scalar, ToAll, ToGroups, Values, groups, is_empty, read_object, uids};
-use super::packet::Packet;
+use super::args::{Excluded, MAX_NAME, MAX_NAMES, Scalar, ToAll, ToGroups, Values, groups, is_empty, read_object, uids};
+use super::outcome::{Odd, Outcome};
 use super::queries;
-use super::select::{MAX_FIELDS, select};
+use super::select::select;
 use crate::domain::{id::ClientId, push::CloseCode};
-use crate::server::gateway::{
-    ClientSession, Except, Gateway, Group, Kick, MAX_REPEATS, Publication, SessionError, Uid, is_repetitive,
-};
+use crate::server::gateway::{ClientSession, Except, Gateway, Group, Kick, Publication, Uid, is_repetitive};
+use crate::server::gatewayworker::protocol::body::{Message, Unsendable};
+use crate::server::gatewayworker::protocol::opcode as c;
+use crate::server::gatewayworker::protocol::packet::Packet;
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::SocketAddrV4;
-
-/// What became of a command.
-#[derive(Debug)]
-pub enum Outcome {
-    Done,
-    /// It was for a connection that is not here: one that has gone, or of a node before this one.
-    Stale,
-    /// The answer of a query: one serialized value, or a session's own bytes.
-    Reply(Vec<u8>),
-}
-
-/// Why a command was not carried out. The original ended at most of these.
-#[derive(Debug, thiserror::Error)]
-pub enum Odd {
-    #[error("no such command")]
-    Unknown,
-    #[error("its JSON cannot be read: {0}")]
-    Json(#[from] serde_json::Error),
-    #[error("its message: {0}")]
-    Message(#[from] Unsendable),
-    #[error("its session: {0}")]
-    Session(#[from] SessionError),
-    #[error("a name of {0} bytes")]
-    LongName(usize),
-    #[error("more than {MAX_NAMES} names")]
-    ManyNames,
-    #[error("more than {MAX_FIELDS} fields")]
-    ManyFields,
-    #[error("names are repeated more than {MAX_REPEATS} times")]
-    Repetitive,
-}
-
-impl Odd {
-    /// A query that is not answered keeps its caller waiting for ever: then the connection ends.
-    pub fn ends(&self, command: u8) -> bool {
-        !matches!(self, Self::Unknown) && c::is_query(command)
-    }
-}
 
 /// It begins when it is first polled: whoever polls several does so in the order in which they came.
 pub async fn carry_out(gateway: Gateway, here: SocketAddrV4, packet: Packet) -> Result<Outcome, Odd> {

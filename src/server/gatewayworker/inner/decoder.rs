@@ -1,7 +1,8 @@
 //! What arrives on a connection, cut into packets. What may not arrive is refused by its head, before it is kept.
 
-use super::command::{GATEWAY_CLIENT_CONNECT, WORKER_CONNECT};
-use super::packet::{self, MAX_PACKET, Next, Packet};
+use crate::server::gatewayworker::protocol::opcode::{GATEWAY_CLIENT_CONNECT, WORKER_CONNECT};
+use crate::server::gatewayworker::protocol::packet::{self, MAX_PACKET, Next, Packet};
+use crate::server::gatewayworker::protocol::reject::NotLetIn;
 use bytes::BytesMut;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -32,16 +33,6 @@ pub enum Arrived {
     Packet(Packet, Option<Share>),
     /// Passed over, and why.
     Odd(&'static str),
-}
-
-/// The connection cannot go on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum NotLetIn {
-    /// The key comes first.
-    Unknown,
-    TooLong,
-    /// Too many large packets are arriving at once.
-    NoRoom,
 }
 
 impl Arriving {
@@ -124,7 +115,7 @@ impl Arriving {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::gatewayclient::command::{IS_ONLINE, SEND_TO_ALL};
+    use crate::server::gatewayworker::protocol::opcode::{IS_ONLINE, SEND_TO_ALL};
 
     fn arriving(mib: usize) -> Arriving {
         Arriving::new(Arc::new(Semaphore::new(mib * 1024)))

@@ -1,11 +1,11 @@
 //! GatewayWorker's Register: gateways say where they are, workers and GatewayClient are told where all are (protocol.md, 2). A
 //! line of JSON in; a line of JSON to those who asked, now and whenever the list changes.
 
-use super::ending::{FINISHED_WITHIN, stopped};
-use super::figures;
-use super::line::Request;
-use super::packet::MAX_PACKET;
-use super::secret::Secret;
+use super::request::Request;
+use crate::server::gatewayworker::metrics;
+use crate::server::gatewayworker::protocol::packet::MAX_PACKET;
+use crate::server::gatewayworker::secret_key::Secret;
+use crate::server::gatewayworker::shutdown::{FINISHED_WITHIN, stopped};
 use bytes::BytesMut;
 use indexmap::{IndexMap, IndexSet};
 use serde_json::json;
@@ -71,7 +71,7 @@ impl Register {
     pub async fn attend(self, stream: TcpStream, peer: SocketAddr, stop: CancellationToken) {
         match Guest::new(&self, peer.ip()).converse(stream, &stop).await {
             Ok(None) => {}
-            Ok(Some(bound)) => figures::refused(bound),
+            Ok(Some(bound)) => metrics::refused(bound),
             Err(error) => tracing::debug!(%error, %peer, "a connection to Register"),
         }
     }
@@ -211,19 +211,19 @@ impl<'a> Guest<'a> {
             Request::Ping => {
                 self.unknown = self.register.0.unknown.clone().try_acquire_owned().ok();
                 if self.unknown.is_none() {
-                    figures::refused("strangers");
+                    metrics::refused("strangers");
                     return false;
                 }
             }
             Request::Refused => {
-                figures::refused("register");
-                if figures::may_say() {
+                metrics::refused("register");
+                if metrics::may_say() {
                     tracing::warn!(peer = %self.address, "Register refused a line: another secret key, or a request it does not know");
                 }
                 return false;
             }
             Request::Nonsense => {
-                figures::refused("register");
+                metrics::refused("register");
                 let echo = String::from_utf8_lossy(&line[..line.len().min(ECHO_BYTES)]);
                 // The original's own words, which programs may look for.
                 let words = format!(

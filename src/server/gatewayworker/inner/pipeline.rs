@@ -1,10 +1,11 @@
 //! The commands of one connection that are under way: begun in the order they came, and answered in it.
 
-use super::arriving::Share;
-use super::carry_out::{Odd, Outcome, carry_out};
-use super::command;
-use super::packet::Packet;
+use super::decoder::Share;
 use crate::server::gateway::Gateway;
+use crate::server::gatewayworker::commands::dispatch::carry_out;
+use crate::server::gatewayworker::commands::outcome::{Odd, Outcome};
+use crate::server::gatewayworker::protocol::opcode;
+use crate::server::gatewayworker::protocol::packet::Packet;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, StreamExt};
@@ -48,7 +49,7 @@ impl Pipeline {
     /// will weigh is not known before.
     pub fn begin(&mut self, gateway: Gateway, here: SocketAddrV4, lists: &Arc<Semaphore>, packet: Packet, share: Option<Share>) {
         let (command, bytes) = (packet.command, packet.ext.len() + packet.body.len());
-        self.is_listing = command::is_list(command);
+        self.is_listing = opcode::is_list(command);
         let lists = self.is_listing.then(|| lists.clone());
         let carried_out = carry_out(gateway, here, packet);
         self.bytes += bytes;
@@ -69,7 +70,7 @@ impl Pipeline {
         if let Some(Done { command, bytes, .. }) = &done {
             self.bytes -= bytes;
             // The list is the last there is.
-            self.is_listing &= !command::is_list(*command);
+            self.is_listing &= !opcode::is_list(*command);
         }
         done
     }
