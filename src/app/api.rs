@@ -3,7 +3,7 @@
 
 use crate::domain::{
     refusal::Refusal,
-    reply::{Accepted, Bound, Done, History, Opened, SignedIn},
+    reply::{BindReply, Done, HistoryReply, OpenRoomReply, SendReply, SignInReply},
     room::{Page, RoomCard, Snapshot},
 };
 use futures_util::future::{Either, select};
@@ -12,7 +12,7 @@ use leptos::prelude::*;
 use leptos::server_fn::codec::JsonEncoding;
 use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
 
-const ANSWER_WITHIN_MS: u32 = 10_000;
+const RESPONSE_TIMEOUT_MS: u32 = 10_000;
 
 impl FromServerFnError for Refusal {
     type Encoder = JsonEncoding;
@@ -29,15 +29,15 @@ impl FromServerFnError for Refusal {
 }
 
 /// A request that hangs is one that was not answered: a phone that changed networks does not say so.
-pub async fn answered<T>(request: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
-    match select(std::pin::pin!(request), TimeoutFuture::new(ANSWER_WITHIN_MS)).await {
+pub async fn with_timeout<T>(request: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    match select(std::pin::pin!(request), TimeoutFuture::new(RESPONSE_TIMEOUT_MS)).await {
         Either::Left((answer, _)) => answer,
         Either::Right(_) => Err(Refusal::Unreachable),
     }
 }
 
 #[server(prefix = "/session", endpoint = "guest")]
-pub async fn enter_as_guest(nickname: String) -> Result<SignedIn, Refusal> {
+pub async fn enter_as_guest(nickname: String) -> Result<SignInReply, Refusal> {
     use crate::server::web::caller::Caller;
     Caller::current()?.enter_as_guest(&nickname).await
 }
@@ -49,13 +49,13 @@ pub async fn register(
     password: String,
     nickname: Option<String>,
     owner: Option<String>,
-) -> Result<SignedIn, Refusal> {
+) -> Result<SignInReply, Refusal> {
     use crate::server::web::caller::Caller;
     Caller::current()?.register(&name, &password, nickname.as_deref().unwrap_or_default(), owner.as_deref()).await
 }
 
 #[server(prefix = "/session", endpoint = "login")]
-pub async fn log_in(name: String, password: String) -> Result<SignedIn, Refusal> {
+pub async fn log_in(name: String, password: String) -> Result<SignInReply, Refusal> {
     use crate::server::web::caller::Caller;
     Caller::current()?.log_in(&name, &password).await
 }
@@ -74,25 +74,25 @@ pub async fn prefer(lang: Option<String>, theme: Option<String>) -> Result<Done,
 
 /// Numbers travel as text, so that one that is none is refused under its own name.
 #[server(prefix = "/gateway", endpoint = "bind")]
-pub async fn bind(client_id: String, room: String, since: Option<String>, epoch: Option<String>) -> Result<Bound, Refusal> {
+pub async fn bind(client_id: String, room: String, since: Option<String>, epoch: Option<String>) -> Result<BindReply, Refusal> {
     use crate::server::web::caller::Caller;
     Caller::current()?.bind(&client_id, &room, since.as_deref(), epoch.as_deref()).await
 }
 
 #[server(name = SendRequest, prefix = "/gateway", endpoint = "send")]
-pub async fn send(room: String, message: String, nonce: Option<String>) -> Result<Accepted, Refusal> {
+pub async fn send(room: String, message: String, nonce: Option<String>) -> Result<SendReply, Refusal> {
     use crate::server::web::caller::Caller;
     Caller::current()?.send(&room, &message, nonce.as_deref()).await
 }
 
 #[server(name = HistoryRequest, prefix = "/gateway", endpoint = "history")]
-pub async fn history(room: String, before: String, limit: Option<String>) -> Result<History, Refusal> {
+pub async fn history(room: String, before: String, limit: Option<String>) -> Result<HistoryReply, Refusal> {
     use crate::server::web::caller::Caller;
     Caller::current()?.history(&room, &before, limit.as_deref()).await
 }
 
 #[server(prefix = "/gateway", endpoint = "rooms")]
-pub async fn open_room(title: String) -> Result<Opened, Refusal> {
+pub async fn open_room(title: String) -> Result<OpenRoomReply, Refusal> {
     use crate::server::web::caller::Caller;
     Caller::current()?.open_room(&title).await
 }

@@ -16,7 +16,7 @@ pub fn install() {
 fn show_bar() -> Option<()> {
     let document = document();
     let lang = document.document_element()?.get_attribute("lang").unwrap_or_default();
-    let lang = Lang::accepted(&lang);
+    let lang = Lang::from_accept_language(&lang);
     let bar = document.create_element("p").ok()?;
     bar.set_class_name("crash-bar");
     bar.set_attribute("role", "alert").ok()?;

@@ -4,7 +4,7 @@ use crate::app::api::lobby_page;
 use crate::app::i18n::{lang, online};
 use crate::app::top_bar::TopBar;
 use crate::domain::{
-    reply::Returned,
+    reply::ReturnedForm,
     room::{Page, Person, RoomCard},
 };
 use crate::t;
@@ -63,7 +63,7 @@ fn RoomLine(card: RoomCard) -> impl IntoView {
 }
 
 #[component]
-fn OpenRoom(you: Option<Person>, returned: Option<Returned>) -> impl IntoView {
+fn OpenRoom(you: Option<Person>, returned: Option<ReturnedForm>) -> impl IntoView {
     if you.is_none_or(|you| you.account.is_none()) {
         return view! { <p class="page__hint"><a href="/sign-in">{t!(account_to_open)}</a></p> }.into_any();
     }

@@ -5,7 +5,7 @@ use crate::app::i18n::lang;
 use crate::app::top_bar::TopBar;
 use crate::domain::{
     refusal::Refusal,
-    reply::Returned,
+    reply::ReturnedForm,
     room::{Page, Person},
 };
 use crate::t;
@@ -41,45 +41,50 @@ pub fn SignInPage() -> impl IntoView {
 }
 
 #[component]
-fn GuestForm(you: Option<Person>, returned: Option<Returned>, next: Option<String>) -> impl IntoView {
-    let (text, refusal) = back_from("/session/guest", returned);
+fn GuestForm(you: Option<Person>, returned: Option<ReturnedForm>, next: Option<String>) -> impl IntoView {
+    let (text, refusal) = returned_from("/session/guest", returned);
     let nickname = text.or(you.map(|you| you.nickname)).unwrap_or_default();
     view! {
         <section class="card">
             <h2>{t!(guest)}</h2>
             <p class="card__hint">{t!(guest_hint)}</p>
             <form class="row-form" method="post" action="/session/guest">
-                <Next next/>
+                <NextField next/>
                 <input class="field__input" name="nickname" required maxlength="256" autocomplete="nickname" aria-label=t!(nickname) placeholder=t!(nickname) value=nickname/>
                 <button class="button">{t!(enter)}</button>
             </form>
-            <Refused refusal/>
+            <RefusalText refusal/>
         </section>
     }
     .into_any()
 }
 
 #[component]
-fn LogInForm(returned: Option<Returned>, next: Option<String>) -> impl IntoView {
-    let (text, refusal) = back_from("/session/login", returned);
+fn LogInForm(returned: Option<ReturnedForm>, next: Option<String>) -> impl IntoView {
+    let (text, refusal) = returned_from("/session/login", returned);
     view! {
         <section class="card">
             <h2>{t!(log_in)}</h2>
             <form class="column-form" method="post" action="/session/login">
-                <Next next/>
+                <NextField next/>
                 <input class="field__input" name="name" required autocomplete="username" aria-label=t!(name) placeholder=t!(name) value=text.unwrap_or_default()/>
                 <input class="field__input" name="password" type="password" required autocomplete="current-password" aria-label=t!(password) placeholder=t!(password)/>
                 <button class="button">{t!(log_in)}</button>
             </form>
-            <Refused refusal/>
+            <RefusalText refusal/>
         </section>
     }
     .into_any()
 }
 
 #[component]
-fn RegisterForm(you: Option<Person>, returned: Option<Returned>, owner: Option<String>, next: Option<String>) -> impl IntoView {
-    let (text, refusal) = back_from("/session/register", returned);
+fn RegisterForm(
+    you: Option<Person>,
+    returned: Option<ReturnedForm>,
+    owner: Option<String>,
+    next: Option<String>,
+) -> impl IntoView {
+    let (text, refusal) = returned_from("/session/register", returned);
     let is_guest = you.as_ref().is_some_and(|you| you.account.is_none());
     let nickname = you.map(|you| you.nickname).unwrap_or_default();
     let is_owner = owner.is_some();
@@ -93,14 +98,14 @@ fn RegisterForm(you: Option<Person>, returned: Option<Returned>, owner: Option<S
             <h2>{t!(register)}</h2>
             <p class="card__hint">{hint}</p>
             <form class="column-form" method="post" action="/session/register">
-                <Next next/>
+                <NextField next/>
                 {owner.map(|owner| view! { <input type="hidden" name="owner" value=owner/> })}
                 <input class="field__input" name="name" required maxlength="64" autocomplete="username" aria-label=t!(name) placeholder=t!(name) value=text.unwrap_or_default()/>
                 <input class="field__input" name="password" type="password" required minlength="8" autocomplete="new-password" aria-label=t!(new_password) placeholder=t!(new_password)/>
                 <input class="field__input" name="nickname" maxlength="256" autocomplete="nickname" aria-label=t!(nickname_optional) placeholder=t!(nickname_optional) value=nickname/>
                 <button class="button">{t!(register)}</button>
             </form>
-            <Refused refusal/>
+            <RefusalText refusal/>
         </section>
     }
     .into_any()
@@ -108,12 +113,12 @@ fn RegisterForm(you: Option<Person>, returned: Option<Returned>, owner: Option<S
 
 /// Where to go afterwards: back to the room one came from.
 #[component]
-fn Next(next: Option<String>) -> impl IntoView {
+fn NextField(next: Option<String>) -> impl IntoView {
     next.map(|next| view! { <input type="hidden" name="next" value=next/> })
 }
 
 #[component]
-fn Refused(refusal: Option<Refusal>) -> impl IntoView {
+fn RefusalText(refusal: Option<Refusal>) -> impl IntoView {
     let words = |refusal: Refusal| match refusal {
         // On this page the one who is not signed in is the one who mistyped.
         Refusal::NotSignedIn => t!(wrong_login).to_owned(),
@@ -122,6 +127,6 @@ fn Refused(refusal: Option<Refusal>) -> impl IntoView {
     refusal.map(|refusal| view! { <p class="refusal" role="alert">{words(refusal)}</p> })
 }
 
-fn back_from(form: &str, returned: Option<Returned>) -> (Option<String>, Option<Refusal>) {
+fn returned_from(form: &str, returned: Option<ReturnedForm>) -> (Option<String>, Option<Refusal>) {
     returned.filter(|returned| returned.form == form).map(|returned| (returned.text, returned.refusal)).unzip()
 }

@@ -1,26 +1,26 @@
 //! How long to wait before the next attempt to connect: full jitter, so that ten thousand pages that lost the same
 //! server do not come back at the same moment.
 
-const FLOOR_MS: f64 = 500.0;
-const CEILING_MS: f64 = 20_000.0;
+const MIN_MS: f64 = 500.0;
+const MAX_MS: f64 = 20_000.0;
 
-/// The ceiling doubles with every attempt that failed; the wait is drawn evenly between the floor and the ceiling.
+/// The ceiling doubles with every attempt that failures; the wait is drawn evenly between the floor and the ceiling.
 #[derive(Clone, Debug, Default)]
 pub struct Backoff {
-    failed: u32,
+    failures: u32,
 }
 
 impl Backoff {
     /// The wait in ms. `random` is uniform in 0..1 and comes from the caller: nothing here rolls dice.
     pub fn next_ms(&mut self, random: f64) -> u32 {
-        let ceiling = (2.0 * FLOOR_MS * 2f64.powi(self.failed.min(16) as i32)).min(CEILING_MS);
-        self.failed += 1;
-        (FLOOR_MS + random.clamp(0.0, 1.0) * (ceiling - FLOOR_MS)) as u32
+        let ceiling = (2.0 * MIN_MS * 2f64.powi(self.failures.min(16) as i32)).min(MAX_MS);
+        self.failures += 1;
+        (MIN_MS + random.clamp(0.0, 1.0) * (ceiling - MIN_MS)) as u32
     }
 
     /// A connection was made and bound: the next loss starts over.
-    pub fn succeeded(&mut self) {
-        self.failed = 0;
+    pub fn reset(&mut self) {
+        self.failures = 0;
     }
 }
 
@@ -34,7 +34,7 @@ mod tests {
         let longest: Vec<u32> = (0..7).map(|_| backoff.next_ms(1.0)).collect();
         assert_eq!(longest, [1000, 2000, 4000, 8000, 16000, 20000, 20000]);
         assert_eq!(backoff.next_ms(0.0), 500);
-        backoff.succeeded();
+        backoff.reset();
         assert_eq!(backoff.next_ms(1.0), 1000);
     }
 }

@@ -5,26 +5,26 @@ use crate::domain::lang::Lang;
 const DAY_MS: u64 = 24 * 3600 * 1000;
 
 /// Days since 1970-01-01.
-pub fn day_of(at: u64) -> i64 {
-    (at / DAY_MS) as i64
+pub fn day_of(at_ms: u64) -> i64 {
+    (at_ms / DAY_MS) as i64
 }
 
 /// `21:04`.
-pub fn clock(at: u64) -> String {
-    let minutes = at % DAY_MS / 60_000;
+pub fn clock(at_ms: u64) -> String {
+    let minutes = at_ms % DAY_MS / 60_000;
     format!("{:02}:{:02}", minutes / 60, minutes % 60)
 }
 
 /// `2026-11-23T21:04:05Z`, for `<time datetime>`.
-pub fn iso(at: u64) -> String {
-    let (year, month, day) = civil(day_of(at));
-    format!("{year:04}-{month:02}-{day:02}T{}:{:02}Z", clock(at), at % 60_000 / 1000)
+pub fn iso(at_ms: u64) -> String {
+    let (year, month, day) = civil_date(day_of(at_ms));
+    format!("{year:04}-{month:02}-{day:02}T{}:{:02}Z", clock(at_ms), at_ms % 60_000 / 1000)
 }
 
 /// `11月23日`, `23 Nov`.
 pub fn day_name(day: i64, lang: Lang) -> String {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let (_, month, day) = civil(day);
+    let (_, month, day) = civil_date(day);
     match lang {
         Lang::Zh => format!("{month}月{day}日"),
         Lang::En => format!("{day} {}", MONTHS[month as usize - 1]),
@@ -32,7 +32,7 @@ pub fn day_name(day: i64, lang: Lang) -> String {
 }
 
 /// Year, month 1-12, day 1-31 of the proleptic Gregorian calendar (Hinnant, "chrono-compatible low-level date algorithms").
-fn civil(days: i64) -> (i64, u32, u32) {
+fn civil_date(days: i64) -> (i64, u32, u32) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
     let of_era = days.rem_euclid(146_097);

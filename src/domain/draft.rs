@@ -21,7 +21,7 @@ impl Default for Rules {
 
 impl Rules {
     /// May one who last spoke at `last` speak at `now` (both unix ms)?
-    pub fn check_pace(&self, last: Option<u64>, now: u64) -> Result<(), Refusal> {
+    pub fn check_cooldown(&self, last: Option<u64>, now: u64) -> Result<(), Refusal> {
         // A clock that was set back must silence nobody: what lies ahead of it is no last time.
         let Some(since) = last.and_then(|last| now.checked_sub(last)) else { return Ok(()) };
         match self.cooldown_ms.saturating_sub(since) {
@@ -87,10 +87,10 @@ mod tests {
     #[test]
     fn pace_is_one_message_a_cooldown() {
         let rules = Rules::default();
-        assert_eq!(rules.check_pace(None, 5), Ok(()));
-        assert_eq!(rules.check_pace(Some(1000), 3999), Err(Refusal::TooFast { retry_after_ms: 1 }));
-        assert_eq!(rules.check_pace(Some(1000), 4000), Ok(()));
-        assert_eq!(rules.check_pace(Some(9000), 1000), Ok(()));
+        assert_eq!(rules.check_cooldown(None, 5), Ok(()));
+        assert_eq!(rules.check_cooldown(Some(1000), 3999), Err(Refusal::TooFast { retry_after_ms: 1 }));
+        assert_eq!(rules.check_cooldown(Some(1000), 4000), Ok(()));
+        assert_eq!(rules.check_cooldown(Some(9000), 1000), Ok(()));
     }
 
     proptest! {

@@ -43,7 +43,7 @@ impl Lang {
     }
 
     /// The best of ours for an `Accept-Language` header (RFC 9110, 12.5.4). Readers of neither get English; no header, Chinese.
-    pub fn accepted(header: &str) -> Self {
+    pub fn from_accept_language(header: &str) -> Self {
         let weight = |range: &str| {
             let (tag, quality) = range.split_once(';').unwrap_or((range, "q=1"));
             let quality: f32 = quality.trim().strip_prefix("q=").and_then(|q| q.parse().ok()).unwrap_or(1.0);
@@ -79,7 +79,7 @@ mod tests {
             ("", Lang::Zh),
             ("ZH-hant", Lang::Zh),
         ] {
-            assert_eq!(Lang::accepted(header), lang, "{header}");
+            assert_eq!(Lang::from_accept_language(header), lang, "{header}");
         }
     }
 }

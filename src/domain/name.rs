@@ -3,7 +3,7 @@
 use crate::domain::{refusal::Refusal, text};
 
 /// A cleaned one-line text of at most `max` graphemes that shows something.
-fn line(raw: &str, field: &'static str, max: u32) -> Result<String, Refusal> {
+fn clean_name(raw: &str, field: &'static str, max: u32) -> Result<String, Refusal> {
     let line = text::clean_line(raw);
     if text::is_blank(&line) {
         return Err(Refusal::blank(field));
@@ -17,24 +17,24 @@ fn line(raw: &str, field: &'static str, max: u32) -> Result<String, Refusal> {
 
 /// What stands before a person's lines: 1-32 graphemes, and not something that reads as the host's badge or the system.
 pub fn nickname(raw: &str) -> Result<String, Refusal> {
-    let nickname = line(raw, "nickname", 32)?;
-    if imitates(&nickname) { Err(Refusal::malformed("nickname")) } else { Ok(nickname) }
+    let nickname = clean_name(raw, "nickname", 32)?;
+    if imitates_badge(&nickname) { Err(Refusal::malformed("nickname")) } else { Ok(nickname) }
 }
 
 pub fn title(raw: &str) -> Result<String, Refusal> {
-    line(raw, "title", 60)
+    clean_name(raw, "title", 60)
 }
 
 /// An account's name, 2-32 letters, digits, `_`, `-`, `.` of any script.
 pub fn account(raw: &str) -> Result<String, Refusal> {
-    let name = line(raw, "name", 32)?;
+    let name = clean_name(raw, "name", 32)?;
     let valid = name.chars().all(|c| c.is_alphanumeric() || matches!(c, '_' | '-' | '.')) && name.chars().count() >= 2;
     if valid { Ok(name) } else { Err(Refusal::malformed("name")) }
 }
 
 /// How names are compared: `Ming` and `ming` are one.
 pub fn account_key(name: &str) -> String {
-    name.chars().map(unwidened).flat_map(char::to_lowercase).collect()
+    name.chars().map(to_halfwidth).flat_map(char::to_lowercase).collect()
 }
 
 /// Passwords are not cleaned. 8 characters at least (NIST SP 800-63B), 256 bytes at most.
@@ -49,7 +49,7 @@ pub fn password(raw: &str) -> Result<&str, Refusal> {
 }
 
 /// Would a reader take it for `[主播]`, `[host]` or a system notice?
-fn imitates(nickname: &str) -> bool {
+fn imitates_badge(nickname: &str) -> bool {
     let folded = account_key(nickname);
     let letters: String = folded.chars().filter(|c| c.is_alphanumeric()).collect();
     let words = folded.split(|c: char| !c.is_alphanumeric());
@@ -59,7 +59,7 @@ fn imitates(nickname: &str) -> bool {
 }
 
 /// Fullwidth forms as their ASCII twins: `Ｈｏｓｔ` reads as `Host`.
-fn unwidened(c: char) -> char {
+fn to_halfwidth(c: char) -> char {
     match c {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(c as u32 - 0xfee0).unwrap_or(c),
         c => c,

@@ -11,7 +11,7 @@ use uuid::Uuid;
 pub const SUBPROTOCOL: &str = "roomcast.v1";
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", try_from = "Arrived")]
+#[serde(tag = "type", rename_all = "snake_case", try_from = "FlatPush")]
 pub enum Push {
     /// Always the first: which connection this is, to be posted to `bind`.
     Init {
@@ -46,8 +46,8 @@ impl Push {
 
 /// A push as it arrives: flat, because a page is a third smaller without serde's machinery for tagged enums.
 #[derive(Deserialize)]
-struct Arrived {
-    r#type: Kind,
+struct FlatPush {
+    r#type: PushType,
     client_id: Option<ClientId>,
     room: Option<RoomId>,
     seq: Option<Seq>,
@@ -65,7 +65,7 @@ struct Arrived {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum Kind {
+enum PushType {
     Init,
     Message,
     Gap,
@@ -76,19 +76,19 @@ enum Kind {
     Data,
 }
 
-impl TryFrom<Arrived> for Push {
+impl TryFrom<FlatPush> for Push {
     type Error = &'static str;
 
-    fn try_from(push: Arrived) -> Result<Self, &'static str> {
-        push.sort().ok_or("a push lacks a field of its type")
+    fn try_from(push: FlatPush) -> Result<Self, &'static str> {
+        push.into_push().ok_or("a push lacks a field of its type")
     }
 }
 
-impl Arrived {
-    fn sort(self) -> Option<Push> {
+impl FlatPush {
+    fn into_push(self) -> Option<Push> {
         Some(match self.r#type {
-            Kind::Init => Push::Init { client_id: self.client_id? },
-            Kind::Message => Push::Message(Message {
+            PushType::Init => Push::Init { client_id: self.client_id? },
+            PushType::Message => Push::Message(Message {
                 room: self.room?,
                 seq: self.seq?,
                 id: self.id?,
@@ -98,10 +98,10 @@ impl Arrived {
                 text: self.text?,
                 at: self.at?,
             }),
-            Kind::Gap => Push::Gap { room: self.room?, from: self.from?, to: self.to? },
-            Kind::Online => Push::Online { room: self.room?, count: self.count? },
-            Kind::Bye => Push::Bye { reconnect_after_ms: self.reconnect_after_ms? },
-            Kind::Data => Push::Data,
+            PushType::Gap => Push::Gap { room: self.room?, from: self.from?, to: self.to? },
+            PushType::Online => Push::Online { room: self.room?, count: self.count? },
+            PushType::Bye => Push::Bye { reconnect_after_ms: self.reconnect_after_ms? },
+            PushType::Data => Push::Data,
         })
     }
 }
@@ -120,17 +120,17 @@ impl CloseCode {
     pub const PROTOCOL_ERROR: Self = Self(1002);
     pub const NOT_UTF8: Self = Self(1007);
     /// The socket is one way, and this client talked up it: a frame over 1 KiB, or over 10 a second.
-    pub const TOO_TALKATIVE: Self = Self(4408);
+    pub const INBOUND_LIMIT: Self = Self(4408);
     /// Nothing could be written for too long.
     pub const SLOW: Self = Self(4409);
     /// No answer to a ping.
-    pub const SILENT: Self = Self(4410);
+    pub const PING_TIMEOUT: Self = Self(4410);
     /// The site closed it, and says nothing of coming back.
     pub const KICKED: Self = Self(4500);
     /// The session ended: a page that came back by itself would be refused.
     pub const SIGNED_OUT: Self = Self(4501);
 
-    pub fn may_come_back(self) -> bool {
+    pub fn allows_reconnect(self) -> bool {
         !(4500..5000).contains(&self.0)
     }
 
@@ -140,9 +140,9 @@ impl CloseCode {
             Self::GOING_AWAY => "going away",
             Self::PROTOCOL_ERROR => "protocol error",
             Self::NOT_UTF8 => "not UTF-8",
-            Self::TOO_TALKATIVE => "one way",
+            Self::INBOUND_LIMIT => "one way",
             Self::SLOW => "slow",
-            Self::SILENT => "silent",
+            Self::PING_TIMEOUT => "silent",
             Self::KICKED => "closed by the site",
             Self::SIGNED_OUT => "signed out",
             _ => "",
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn who_may_come_back() {
-        assert!(CloseCode::SLOW.may_come_back() && CloseCode(1006).may_come_back());
-        assert!(!CloseCode::SIGNED_OUT.may_come_back() && !CloseCode(4999).may_come_back());
+        assert!(CloseCode::SLOW.allows_reconnect() && CloseCode(1006).allows_reconnect());
+        assert!(!CloseCode::SIGNED_OUT.allows_reconnect() && !CloseCode(4999).allows_reconnect());
     }
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 /// On the wire `{"status":false,"code":"too_long","message":"…","max":140}`; `status` and `message` are added by the door.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(from = "Flat", into = "Flat")]
+#[serde(from = "FlatRefusal", into = "FlatRefusal")]
 pub enum Refusal {
     NotSignedIn,
     /// The client_id belongs to another session.
@@ -41,7 +41,7 @@ pub enum Refusal {
 
 /// A refusal as it travels: flat, because a page is smaller without serde's machinery for tagged enums.
 #[derive(Serialize, Deserialize)]
-struct Flat {
+struct FlatRefusal {
     code: Cow<'static, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max: Option<u32>,
@@ -53,7 +53,7 @@ struct Flat {
     incident: Option<String>,
 }
 
-impl From<Refusal> for Flat {
+impl From<Refusal> for FlatRefusal {
     fn from(refusal: Refusal) -> Self {
         let mut flat = Self { code: refusal.code().into(), max: None, field: None, retry_after_ms: None, incident: None };
         match refusal {
@@ -67,8 +67,8 @@ impl From<Refusal> for Flat {
     }
 }
 
-impl From<Flat> for Refusal {
-    fn from(flat: Flat) -> Self {
+impl From<FlatRefusal> for Refusal {
+    fn from(flat: FlatRefusal) -> Self {
         let field = flat.field.unwrap_or_default();
         match &*flat.code {
             "not_signed_in" => Self::NotSignedIn,
@@ -158,8 +158,10 @@ impl Refusal {
             (Lang::En, Self::Blank { field: of }) => format!("The {} must not be empty", field_name(of, lang)),
             (Lang::Zh, Self::Malformed { field: of }) => format!("{}格式不正确", field_name(of, lang)),
             (Lang::En, Self::Malformed { field: of }) => format!("The {} is not valid", field_name(of, lang)),
-            (Lang::Zh, Self::TooFast { retry_after_ms }) => format!("太快了，请 {} 秒后再试", seconds(*retry_after_ms)),
-            (Lang::En, Self::TooFast { retry_after_ms }) => format!("Too fast: try again in {} s", seconds(*retry_after_ms)),
+            (Lang::Zh, Self::TooFast { retry_after_ms }) => format!("太快了，请 {} 秒后再试", whole_seconds(*retry_after_ms)),
+            (Lang::En, Self::TooFast { retry_after_ms }) => {
+                format!("Too fast: try again in {} s", whole_seconds(*retry_after_ms))
+            }
             (Lang::Zh, Self::Busy) => "服务器繁忙，请稍后再试".into(),
             (Lang::En, Self::Busy) => "The server is busy: please try again soon".into(),
             (Lang::Zh, Self::Internal { incident }) => format!("服务器出错了（编号 {incident}）"),
@@ -179,7 +181,7 @@ impl std::fmt::Display for Refusal {
 impl std::error::Error for Refusal {}
 
 /// Whole seconds to wait, never fewer than asked for.
-pub fn seconds(ms: u64) -> u64 {
+pub fn whole_seconds(ms: u64) -> u64 {
     ms.div_ceil(1000)
 }
 

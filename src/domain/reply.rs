@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 /// `bind`: the socket now gets the room's pushes, and this is what it may have missed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Bound {
+pub struct BindReply {
     /// The uid, under the name that pages written for GatewayWorker read.
     pub code: Uid,
     pub status: bool,
@@ -28,7 +28,7 @@ pub struct Bound {
 
 /// `send`: the message is stored under this number.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Accepted {
+pub struct SendReply {
     pub status: bool,
     pub id: Uuid,
     pub seq: Seq,
@@ -36,20 +36,20 @@ pub struct Accepted {
 
 /// `history`: older ones, newest last.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct History {
+pub struct HistoryReply {
     #[serde(serialize_with = "as_pushes")]
     pub messages: Vec<Message>,
 }
 
 /// `rooms`: the room that was opened.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Opened {
+pub struct OpenRoomReply {
     pub room: RoomId,
 }
 
 /// `guest`, `register`, `login`: who the session cookie now stands for.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct SignedIn {
+pub struct SignInReply {
     pub uid: Uid,
     pub nickname: String,
 }
@@ -62,7 +62,7 @@ pub struct Done {
 
 /// A form that was refused without JavaScript: what the page shows when it is loaded again, once.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Returned {
+pub struct ReturnedForm {
     /// The path it was posted to.
     pub form: String,
     pub refusal: Refusal,

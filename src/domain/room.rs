@@ -4,7 +4,7 @@ use crate::domain::{
     draft::Rules,
     id::{Epoch, RoomId, Seq, Uid},
     message::Message,
-    reply::Returned,
+    reply::ReturnedForm,
 };
 use serde::{Deserialize, Serialize};
 
@@ -48,5 +48,5 @@ pub struct Page<T> {
     pub content: T,
     pub you: Option<Person>,
     /// A form that was refused on the last load, without JavaScript.
-    pub returned: Option<Returned>,
+    pub returned: Option<ReturnedForm>,
 }

@@ -7,30 +7,30 @@
 use crate::domain::{
     id::{Epoch, Seq},
     message::Message,
-    reply::Bound,
+    reply::BindReply,
 };
 use std::collections::VecDeque;
 
 /// Messages held at rest.
-pub const HELD: usize = 200;
-/// The window may grow to this before it is cut back to [`HELD`]: cutting on every append would move every row.
-pub const GROWN: usize = 250;
+pub const TRIM_TO: usize = 200;
+/// The window may grow to this before it is cut back to [`TRIM_TO`]: cutting on every append would move every row.
+pub const TRIM_AT: usize = 250;
 
 #[derive(Clone, PartialEq, Debug)]
 pub struct Timeline {
     epoch: Epoch,
     /// By seq, ascending, no two alike.
-    held: VecDeque<Message>,
+    window: VecDeque<Message>,
     /// The newest that is known to exist, held or not.
     newest: Seq,
-    /// The reader went back so far that the newest were let go; pushes only raise `newest` until [`Timeline::newer`]
+    /// The reader went back so far that the newest were let go; pushes only raise `newest` until [`Timeline::add_newer`]
     /// reaches it again.
     detached: bool,
 }
 
 /// What the list shows, top down.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Row {
+pub enum TimelineItem {
     /// Day number of the messages below, since 1970 in the reader's zone.
     Day(i64),
     Message(Message),
@@ -43,7 +43,7 @@ pub enum Row {
 
 impl Timeline {
     pub fn new(epoch: Epoch, seq: Seq, messages: Vec<Message>) -> Self {
-        let mut timeline = Self { epoch, held: VecDeque::with_capacity(GROWN), newest: seq, detached: false };
+        let mut timeline = Self { epoch, window: VecDeque::with_capacity(TRIM_AT), newest: seq, detached: false };
         timeline.merge(messages);
         timeline
     }
@@ -58,46 +58,46 @@ impl Timeline {
     }
 
     pub fn oldest_held(&self) -> Option<Seq> {
-        self.held.front().map(|message| message.seq)
+        self.window.front().map(|message| message.seq)
     }
 
     pub fn newest_held(&self) -> Option<Seq> {
-        self.held.back().map(|message| message.seq)
+        self.window.back().map(|message| message.seq)
     }
 
     pub fn newest_message(&self) -> Option<&Message> {
-        self.held.back()
+        self.window.back()
     }
 
     pub fn len(&self) -> usize {
-        self.held.len()
+        self.window.len()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.held.is_empty()
+        self.window.is_empty()
     }
 
     pub fn is_detached(&self) -> bool {
         self.detached
     }
 
-    pub fn holds(&self, seq: Seq) -> bool {
-        self.place(seq).is_ok()
+    pub fn contains(&self, seq: Seq) -> bool {
+        self.position_of(seq).is_ok()
     }
 
     /// `bind` answered to `since`. Another epoch is another history, and so is one that ends before what was seen of it (an
     /// old copy of the database): what was held is not part of it.
-    pub fn bound(&mut self, since: Seq, bound: Bound) {
+    pub fn apply_bind(&mut self, since: Seq, bound: BindReply) {
         if bound.epoch != self.epoch || bound.seq < since {
             *self = Self::new(bound.epoch, bound.seq, bound.messages);
             return;
         }
         self.newest = self.newest.max(bound.seq);
-        self.pushed(bound.messages);
+        self.apply_pushed(bound.messages);
     }
 
     /// Messages came down the socket.
-    pub fn pushed(&mut self, messages: Vec<Message>) {
+    pub fn apply_pushed(&mut self, messages: Vec<Message>) {
         let Some(last) = messages.iter().map(|message| message.seq).max() else { return };
         self.newest = self.newest.max(last);
         if !self.detached {
@@ -106,74 +106,74 @@ impl Timeline {
     }
 
     /// The gateway skipped these for this connection.
-    pub fn skipped(&mut self, to: Seq) {
+    pub fn note_skipped(&mut self, to: Seq) {
         self.newest = self.newest.max(to);
     }
 
     /// History above the window, for a reader who scrolls up. Makes room at the other end.
-    pub fn older(&mut self, messages: Vec<Message>) {
+    pub fn add_older(&mut self, messages: Vec<Message>) {
         self.merge(messages);
-        if self.held.len() > GROWN {
-            self.held.truncate(HELD);
+        if self.window.len() > TRIM_AT {
+            self.window.truncate(TRIM_TO);
             self.detached = true;
         }
     }
 
     /// History below a detached window, for a reader who scrolls down again.
-    pub fn newer(&mut self, messages: Vec<Message>) {
+    pub fn add_newer(&mut self, messages: Vec<Message>) {
         self.merge(messages);
         self.detached = self.detached && self.newest_held() < Some(self.newest);
         self.trim();
     }
 
     /// History inside a gap.
-    pub fn filled(&mut self, messages: Vec<Message>) {
+    pub fn fill_gap(&mut self, messages: Vec<Message>) {
         self.merge(messages);
     }
 
     /// Begin anew at the newest, for a reader who jumps down from far above.
-    pub fn latest(&mut self, messages: Vec<Message>) {
-        self.held.clear();
+    pub fn reset_to_latest(&mut self, messages: Vec<Message>) {
+        self.window.clear();
         self.detached = false;
         self.merge(messages);
     }
 
     /// Above what was grown to, the oldest go. To be called when the reader is at the bottom, alone in its flush.
-    pub fn is_overgrown(&self) -> bool {
-        self.held.len() >= GROWN
+    pub fn needs_trim(&self) -> bool {
+        self.window.len() >= TRIM_AT
     }
 
     pub fn trim(&mut self) {
-        let surplus = self.held.len().saturating_sub(HELD);
-        self.held.drain(..surplus);
+        let surplus = self.window.len().saturating_sub(TRIM_TO);
+        self.window.drain(..surplus);
     }
 
     /// A reader above the bottom keeps what they read: what would overgrow the window is let go at its end instead.
     pub fn detach(&mut self) {
-        self.held.truncate(GROWN);
+        self.window.truncate(TRIM_AT);
         self.detached = true;
     }
 
     /// The list, with a separator wherever `day_of` (unix ms to day number) changes.
-    pub fn rows(&self, day_of: impl Fn(u64) -> i64) -> Vec<Row> {
-        let mut rows = Vec::with_capacity(self.held.len() + 4);
+    pub fn items(&self, day_of: impl Fn(u64) -> i64) -> Vec<TimelineItem> {
+        let mut rows = Vec::with_capacity(self.window.len() + 4);
         let mut day = None;
         let mut expected = self.oldest_held();
-        for message in &self.held {
+        for message in &self.window {
             if let Some(from) = expected.filter(|from| *from < message.seq) {
-                rows.push(Row::Gap { from, to: message.seq.previous() });
+                rows.push(TimelineItem::Gap { from, to: message.seq.previous() });
             }
             let its = day_of(message.at);
             if day.is_none_or(|day| day < its) {
-                rows.push(Row::Day(its));
+                rows.push(TimelineItem::Day(its));
                 day = Some(its);
             }
             expected = Some(message.seq.next());
-            rows.push(Row::Message(message.clone()));
+            rows.push(TimelineItem::Message(message.clone()));
         }
         let after = expected.unwrap_or(Seq(1));
         if !self.detached && after <= self.newest {
-            rows.push(Row::Gap { from: after, to: self.newest });
+            rows.push(TimelineItem::Gap { from: after, to: self.newest });
         }
         rows
     }
@@ -181,16 +181,16 @@ impl Timeline {
     fn merge(&mut self, messages: Vec<Message>) {
         for message in messages {
             self.newest = self.newest.max(message.seq);
-            if self.held.back().is_none_or(|last| last.seq < message.seq) {
-                self.held.push_back(message);
-            } else if let Err(place) = self.place(message.seq) {
-                self.held.insert(place, message);
+            if self.window.back().is_none_or(|last| last.seq < message.seq) {
+                self.window.push_back(message);
+            } else if let Err(place) = self.position_of(message.seq) {
+                self.window.insert(place, message);
             }
         }
     }
 
-    fn place(&self, seq: Seq) -> Result<usize, usize> {
-        self.held.binary_search_by_key(&seq, |message| message.seq)
+    fn position_of(&self, seq: Seq) -> Result<usize, usize> {
+        self.window.binary_search_by_key(&seq, |message| message.seq)
     }
 }
 
@@ -221,64 +221,65 @@ mod tests {
         name.parse().unwrap()
     }
 
-    fn bound(name: &str, seq: u64, messages: Vec<Message>, gap: bool) -> Bound {
+    fn bound(name: &str, seq: u64, messages: Vec<Message>, gap: bool) -> BindReply {
         let code = "u".parse().unwrap();
-        Bound { code, status: true, message: String::new(), epoch: epoch(name), seq: Seq(seq), messages, gap }
+        BindReply { code, status: true, message: String::new(), epoch: epoch(name), seq: Seq(seq), messages, gap }
     }
 
     fn held(timeline: &Timeline) -> Vec<u64> {
-        timeline.held.iter().map(|m| m.seq.0).collect()
+        timeline.window.iter().map(|m| m.seq.0).collect()
     }
 
     fn gaps(timeline: &Timeline) -> Vec<(u64, u64)> {
-        let gap = |row| if let Row::Gap { from, to } = row { Some((from.0, to.0)) } else { None };
-        timeline.rows(|_| 0).into_iter().filter_map(gap).collect()
+        let gap = |row| if let TimelineItem::Gap { from, to } = row { Some((from.0, to.0)) } else { None };
+        timeline.items(|_| 0).into_iter().filter_map(gap).collect()
     }
 
     #[test]
     fn what_is_missing_shows_by_itself() {
         let mut timeline = Timeline::new(epoch("a"), Seq(3), messages(2..=3));
         assert_eq!(gaps(&timeline), []);
-        timeline.pushed(vec![message(6)]);
-        timeline.skipped(Seq(8));
+        timeline.apply_pushed(vec![message(6)]);
+        timeline.note_skipped(Seq(8));
         assert_eq!(gaps(&timeline), [(4, 5), (7, 8)]);
-        timeline.filled(messages(4..=8));
+        timeline.fill_gap(messages(4..=8));
         assert_eq!((held(&timeline), gaps(&timeline)), ((2..=8).collect(), vec![]));
     }
 
     #[test]
     fn another_epoch_is_another_history() {
         let mut timeline = Timeline::new(epoch("a"), Seq(9), messages(1..=9));
-        timeline.bound(Seq(9), bound("b", 2, messages(1..=2), true));
+        timeline.apply_bind(Seq(9), bound("b", 2, messages(1..=2), true));
         assert_eq!((held(&timeline), timeline.newest()), (vec![1, 2], Seq(2)));
-        timeline.bound(Seq(2), bound("b", 1, messages(1..=1), true));
+        timeline.apply_bind(Seq(2), bound("b", 1, messages(1..=1), true));
         assert_eq!((held(&timeline), timeline.newest()), (vec![1], Seq(1)));
     }
 
     #[test]
     fn days_are_parted_once_and_in_order() {
         let timeline = Timeline::new(epoch("a"), Seq(4), messages(1..=4));
-        let rows = timeline.rows(|at| (at / 2000) as i64);
-        let days: Vec<_> = rows.iter().filter_map(|row| if let Row::Day(day) = row { Some(*day) } else { None }).collect();
+        let rows = timeline.items(|at| (at / 2000) as i64);
+        let days: Vec<_> =
+            rows.iter().filter_map(|row| if let TimelineItem::Day(day) = row { Some(*day) } else { None }).collect();
         assert_eq!(days, [0, 1, 2]);
-        assert_eq!(rows[0], Row::Day(0));
+        assert_eq!(rows[0], TimelineItem::Day(0));
     }
 
     #[test]
     fn a_reader_far_above_comes_down_page_by_page_or_at_once() {
         let mut timeline = Timeline::new(epoch("a"), Seq(600), messages(401..=600));
-        timeline.older(messages(351..=400));
+        timeline.add_older(messages(351..=400));
         assert!(!timeline.is_detached());
-        timeline.older(messages(301..=350));
+        timeline.add_older(messages(301..=350));
         assert_eq!((timeline.is_detached(), timeline.newest_held()), (true, Some(Seq(500))));
-        timeline.pushed(messages(601..=602));
+        timeline.apply_pushed(messages(601..=602));
         assert_eq!((timeline.len(), timeline.newest(), gaps(&timeline).len()), (200, Seq(602), 0));
         let mut jumped = timeline.clone();
-        jumped.latest(messages(553..=602));
+        jumped.reset_to_latest(messages(553..=602));
         assert_eq!((held(&jumped), jumped.is_detached()), ((553..=602).collect(), false));
-        timeline.newer(messages(501..=550));
+        timeline.add_newer(messages(501..=550));
         assert!(timeline.is_detached());
-        timeline.newer(messages(551..=602));
+        timeline.add_newer(messages(551..=602));
         assert_eq!((timeline.is_detached(), timeline.len(), timeline.newest_held()), (false, 200, Some(Seq(602))));
     }
 
@@ -309,10 +310,10 @@ mod tests {
             let mut timeline = Timeline::new(epoch("a"), Seq(start), messages(start.saturating_sub(49).max(1)..=start));
             for event in events {
                 match event {
-                    Event::Pushed(seq) => timeline.pushed(vec![message(seq)]),
-                    Event::Skipped(to) => timeline.skipped(Seq(to)),
-                    Event::BoundSince(since) => timeline.bound(Seq(since), bound("a", total, messages(since + 1..=total), false)),
-                    Event::History { before, limit } => timeline.filled(messages(before.saturating_sub(limit).max(1)..=before - 1)),
+                    Event::Pushed(seq) => timeline.apply_pushed(vec![message(seq)]),
+                    Event::Skipped(to) => timeline.note_skipped(Seq(to)),
+                    Event::BoundSince(since) => timeline.apply_bind(Seq(since), bound("a", total, messages(since + 1..=total), false)),
+                    Event::History { before, limit } => timeline.fill_gap(messages(before.saturating_sub(limit).max(1)..=before - 1)),
                 }
                 let held = held(&timeline);
                 prop_assert!(held.windows(2).all(|pair| pair[0] < pair[1]));
@@ -323,11 +324,11 @@ mod tests {
                 prop_assert_eq!(said, (first..=timeline.newest().0).collect::<Vec<_>>());
             }
             let since = timeline.newest();
-            timeline.bound(since, bound("a", total, messages(since.0 + 1..=total), false));
+            timeline.apply_bind(since, bound("a", total, messages(since.0 + 1..=total), false));
             for (from, to) in gaps(&timeline) {
-                timeline.filled(messages(from..=to));
+                timeline.fill_gap(messages(from..=to));
             }
-            timeline.older(messages(1..=timeline.oldest_held().unwrap().0 - 1));
+            timeline.add_older(messages(1..=timeline.oldest_held().unwrap().0 - 1));
             prop_assert_eq!(held(&timeline), (1..=total).collect::<Vec<_>>());
             prop_assert_eq!(gaps(&timeline), vec![]);
         }
@@ -339,18 +340,18 @@ mod tests {
             for (step, count) in steps {
                 match step {
                     0 => {
-                        if timeline.is_overgrown() { timeline.trim(); }
-                        timeline.pushed(messages(newest + 1..=newest + count));
+                        if timeline.needs_trim() { timeline.trim(); }
+                        timeline.apply_pushed(messages(newest + 1..=newest + count));
                         newest += count;
                     }
                     1 => if let Some(Seq(oldest)) = timeline.oldest_held() {
-                        timeline.older(messages(oldest.saturating_sub(count).max(1)..=oldest - 1));
+                        timeline.add_older(messages(oldest.saturating_sub(count).max(1)..=oldest - 1));
                     },
                     _ => if timeline.is_detached() && let Some(Seq(last)) = timeline.newest_held() {
-                        timeline.newer(messages(last + 1..=(last + count).min(newest)));
+                        timeline.add_newer(messages(last + 1..=(last + count).min(newest)));
                     },
                 }
-                prop_assert!(timeline.len() <= GROWN + 60);
+                prop_assert!(timeline.len() <= TRIM_AT + 60);
                 prop_assert!(timeline.is_detached() || timeline.newest_held() == (newest > 0).then_some(Seq(newest)));
                 prop_assert_eq!(gaps(&timeline), vec![]);
             }

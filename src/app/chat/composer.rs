@@ -1,13 +1,13 @@
 //! The text box: what is typed is never lost. A form first; with JavaScript the line goes out in place.
 
 use super::conversation::{Conversation, Outgoing};
-use crate::app::api::{answered, send};
+use crate::app::api::{send, with_timeout};
 use crate::app::i18n::lang;
 use crate::domain::{
     draft::Draft,
     id::RoomId,
-    refusal::{Refusal, seconds},
-    reply::{Accepted, Returned},
+    refusal::{Refusal, whole_seconds},
+    reply::{ReturnedForm, SendReply},
 };
 use crate::t;
 use gloo_timers::future::TimeoutFuture;
@@ -17,19 +17,19 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 
 /// The counter shows when this many characters are left.
-const COUNTER_AT: u32 = 20;
+const COUNTER_SHOWN_AT: u32 = 20;
 /// How often the countdown looks at the clock.
 const TICK_MS: u32 = 100;
 /// Without an answer the same attempt is made again, under the same nonce, after each of these.
-const TRY_AGAIN_MS: [u32; 3] = [500, 1_500, 3_000];
+const RETRY_DELAYS_MS: [u32; 3] = [500, 1_500, 3_000];
 
 #[component]
-pub fn Composer(conversation: Conversation, returned: Option<Returned>) -> impl IntoView {
+pub fn Composer(conversation: Conversation, returned: Option<ReturnedForm>) -> impl IntoView {
     let textarea = NodeRef::<Textarea>::new();
     let rules = conversation.rules();
     let length = RwSignal::new(0u32);
     // A line that may have been stored though no answer came, and its nonce: sent again unchanged it is the same line.
-    let unsure = StoredValue::new(None::<(String, String)>);
+    let unconfirmed = StoredValue::new(None::<(String, String)>);
     let cooldown = Cooldown::default();
     let (text, refusal) =
         returned.filter(|returned| returned.form == "/gateway/send").map(|returned| (returned.text, returned.refusal)).unzip();
@@ -46,7 +46,7 @@ pub fn Composer(conversation: Conversation, returned: Option<Returned>) -> impl 
             let _ = if text.is_empty() { storage.remove_item(&draft_key()) } else { storage.set_item(&draft_key(), text) };
         }
     };
-    let type_in = move |text: &str| {
+    let set_text = move |text: &str| {
         if let Some(node) = textarea.get_untracked() {
             node.set_value(text);
         }
@@ -57,7 +57,7 @@ pub fn Composer(conversation: Conversation, returned: Option<Returned>) -> impl 
     Effect::new(move || {
         let kept = storage().and_then(|storage| storage.get_item(&draft_key()).ok().flatten());
         match kept.filter(|_| typed().is_empty()) {
-            Some(kept) => type_in(&kept),
+            Some(kept) => set_text(&kept),
             None => measure(&typed()),
         }
     });
@@ -77,30 +77,30 @@ pub fn Composer(conversation: Conversation, returned: Option<Returned>) -> impl 
         conversation.notice.set(None);
         conversation.follow();
         conversation.outgoing.set(Some(Outgoing { text: draft.as_str().to_owned(), seq: None }));
-        type_in("");
-        let nonce = unsure
+        set_text("");
+        let nonce = unconfirmed
             .try_update_value(Option::take)
             .flatten()
             .filter(|(text, _)| text == draft.as_str())
             .map_or_else(new_nonce, |(_, nonce)| nonce);
         spawn_local(async move {
-            match send_surely(conversation.room(), draft.as_str(), &nonce).await {
+            match send_with_retry(conversation.room(), draft.as_str(), &nonce).await {
                 Ok(accepted) => {
                     conversation.outgoing.set(Some(Outgoing { text: draft.into_text(), seq: Some(accepted.seq) }));
-                    conversation.settle_outgoing();
+                    conversation.clear_delivered_outgoing();
                     cooldown.start(rules.cooldown_ms);
                 }
                 Err(refusal) => {
                     conversation.outgoing.set(None);
                     if refusal == Refusal::Unreachable {
-                        unsure.set_value(Some((draft.into_text(), nonce)));
+                        unconfirmed.set_value(Some((draft.into_text(), nonce)));
                     }
                     if let Refusal::TooFast { retry_after_ms } = refusal {
                         cooldown.start(retry_after_ms);
                     }
                     conversation.notice.set(Some(refusal));
                     let since = typed();
-                    type_in(&if since.is_empty() { raw } else { format!("{raw}\n{since}") });
+                    set_text(&if since.is_empty() { raw } else { format!("{raw}\n{since}") });
                 }
             }
         });
@@ -132,7 +132,7 @@ pub fn Composer(conversation: Conversation, returned: Option<Returned>) -> impl 
                 node_ref=textarea on:keydown=on_keydown
                 on:input=move |_| measure(&typed())
             >{text.unwrap_or_default()}</textarea>
-            <Show when=move || left() <= i64::from(COUNTER_AT)>
+            <Show when=move || left() <= i64::from(COUNTER_SHOWN_AT)>
                 <span class="composer__left" class:composer__left--over=move || left() < 0 aria-live="polite">{left}</span>
             </Show>
             <button class="button composer__send" class:composer__send--waiting=move || cooldown.seconds.get() != 0>{label}</button>
@@ -142,10 +142,11 @@ pub fn Composer(conversation: Conversation, returned: Option<Returned>) -> impl 
 
 /// The first visit asks for nothing but a name.
 #[component]
-pub fn JoinForm(room: RoomId, returned: Option<Returned>) -> impl IntoView {
+pub fn JoinForm(room: RoomId, returned: Option<ReturnedForm>) -> impl IntoView {
     let returned = returned.filter(|returned| matches!(returned.form.as_str(), "/session/guest" | "/gateway/send"));
     // A message is no nickname.
-    let nickname = |returned: &Returned| if returned.form == "/session/guest" { returned.text.clone() } else { String::new() };
+    let nickname =
+        |returned: &ReturnedForm| if returned.form == "/session/guest" { returned.text.clone() } else { String::new() };
     let (text, refusal) = returned.map(|returned| (nickname(&returned), returned.refusal)).unzip();
     let here = format!("/rooms/{room}");
     view! {
@@ -168,10 +169,10 @@ fn Notice(conversation: Conversation) -> impl IntoView {
 }
 
 /// Once it is accepted it is accepted once: a lost answer is asked for again under the same nonce.
-async fn send_surely(room: RoomId, text: &str, nonce: &str) -> Result<Accepted, Refusal> {
-    let mut waits = TRY_AGAIN_MS.into_iter();
+async fn send_with_retry(room: RoomId, text: &str, nonce: &str) -> Result<SendReply, Refusal> {
+    let mut waits = RETRY_DELAYS_MS.into_iter();
     loop {
-        match answered(send(room.to_string(), text.to_owned(), Some(nonce.to_owned()))).await {
+        match with_timeout(send(room.to_string(), text.to_owned(), Some(nonce.to_owned()))).await {
             Err(Refusal::Unreachable) => match waits.next() {
                 Some(wait_ms) => TimeoutFuture::new(wait_ms).await,
                 None => return Err(Refusal::Unreachable),
@@ -204,11 +205,11 @@ impl Cooldown {
 
     fn start(self, ms: u64) {
         let until = js_sys::Date::now() + ms as f64;
-        self.seconds.set(seconds(ms));
+        self.seconds.set(whole_seconds(ms));
         spawn_local(async move {
             loop {
                 let left = (until - js_sys::Date::now()).max(0.0);
-                if self.seconds.try_set(seconds(left.ceil() as u64)).is_some() || left == 0.0 {
+                if self.seconds.try_set(whole_seconds(left.ceil() as u64)).is_some() || left == 0.0 {
                     return;
                 }
                 TimeoutFuture::new(TICK_MS).await;

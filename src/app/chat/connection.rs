@@ -1,8 +1,8 @@
 //! The panel's socket: opened after hydration, bound, read, and opened again for as long as the page lives. One-way: what
 //! the page has to say goes by ordinary requests.
 
-use super::conversation::{Conversation, Link};
-use crate::app::api::{answered, bind};
+use super::conversation::{ConnectionState, Conversation};
+use crate::app::api::{bind, with_timeout};
 use crate::domain::{
     backoff::Backoff,
     id::ClientId,
@@ -21,18 +21,18 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 /// Nobody is told about a loss that is over sooner.
-const CALM_MS: u32 = 2_000;
+const LOST_NOTICE_DELAY_MS: u32 = 2_000;
 /// What is hidden is not painted, so no frame comes: what arrived is shown this often.
 const HIDDEN_FLUSH_MS: u64 = 500;
 
 /// Keeps the conversation connected from hydration until the panel is gone.
-pub fn keep(conversation: Conversation) {
+pub fn start(conversation: Conversation) {
     // An effect: the server renders and never runs it.
     Effect::new(move || {
-        let life = Life::default();
+        let lifetime = Lifetime::default();
         let wake = {
-            let life = life.clone();
-            move || life.wake()
+            let lifetime = lifetime.clone();
+            move || lifetime.wake()
         };
         let came_online = window_event_listener(ev::online, {
             let wake = wake.clone();
@@ -41,14 +41,14 @@ pub fn keep(conversation: Conversation) {
         let came_back = on_visible(wake);
         // A socket does not notice that the network went; the browser does.
         let went_offline = window_event_listener(ev::offline, {
-            let life = life.clone();
-            move |_| say_lost_if_it_lasts(conversation, &life)
+            let lifetime = lifetime.clone();
+            move |_| show_lost_after_delay(conversation, &lifetime)
         });
-        spawn_local(stay_connected(conversation, life.clone()));
-        let ended = StoredValue::new_local(Some((life, [came_online, came_back, went_offline])));
+        spawn_local(reconnect_loop(conversation, lifetime.clone()));
+        let ended = StoredValue::new_local(Some((lifetime, [came_online, came_back, went_offline])));
         on_cleanup(move || {
-            if let Some((life, listeners)) = ended.try_update_value(Option::take).flatten() {
-                life.end();
+            if let Some((lifetime, listeners)) = ended.try_update_value(Option::take).flatten() {
+                lifetime.end();
                 listeners.into_iter().for_each(WindowListenerHandle::remove);
             }
         });
@@ -65,16 +65,16 @@ fn on_visible(wake: impl Fn() + 'static) -> WindowListenerHandle {
 
 /// The page's side of the loop: it ends with the panel, and is woken by what makes waiting pointless.
 #[derive(Clone, Default)]
-struct Life(Rc<LifeState>);
+struct Lifetime(Rc<LifetimeState>);
 
 #[derive(Default)]
-struct LifeState {
+struct LifetimeState {
     ended: Cell<bool>,
     woken: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
 
-impl Life {
+impl Lifetime {
     fn wake(&self) {
         self.0.woken.set(true);
         if let Some(waker) = self.0.waker.take() {
@@ -87,7 +87,7 @@ impl Life {
         self.wake();
     }
 
-    fn is_over(&self) -> bool {
+    fn has_ended(&self) -> bool {
         self.0.ended.get()
     }
 
@@ -104,120 +104,122 @@ impl Life {
 }
 
 /// How one connection ended.
-enum Loss {
+enum Disconnect {
     /// Come back after this, or after the back-off.
-    ComeBack(Option<u32>),
-    StayAway,
+    Retry(Option<u32>),
+    Final,
 }
 
-async fn stay_connected(conversation: Conversation, life: Life) {
+async fn reconnect_loop(conversation: Conversation, lifetime: Lifetime) {
     let mut backoff = Backoff::default();
-    while !life.is_over() {
-        let loss = converse(conversation, &life, &mut backoff).await;
-        if life.is_over() {
+    while !lifetime.has_ended() {
+        let disconnect = run_socket(conversation, &lifetime, &mut backoff).await;
+        if lifetime.has_ended() {
             return;
         }
-        let Loss::ComeBack(told_ms) = loss else {
-            conversation.link.set(Link::Ended);
+        let Disconnect::Retry(delay_ms) = disconnect else {
+            conversation.connection.set(ConnectionState::Ended);
             return;
         };
-        let wait_ms = told_ms.unwrap_or_else(|| backoff.next_ms(js_sys::Math::random()));
-        say_lost_if_it_lasts(conversation, &life);
-        select(TimeoutFuture::new(wait_ms), life.woken()).await;
+        let wait_ms = delay_ms.unwrap_or_else(|| backoff.next_ms(js_sys::Math::random()));
+        show_lost_after_delay(conversation, &lifetime);
+        select(TimeoutFuture::new(wait_ms), lifetime.woken()).await;
     }
 }
 
 /// One connection, from its opening to its end.
-async fn converse(conversation: Conversation, life: &Life, backoff: &mut Backoff) -> Loss {
-    let Ok(socket) = WebSocket::open_with_protocol(&address(), SUBPROTOCOL) else { return Loss::ComeBack(None) };
+async fn run_socket(conversation: Conversation, lifetime: &Lifetime, backoff: &mut Backoff) -> Disconnect {
+    let Ok(socket) = WebSocket::open_with_protocol(&socket_url(), SUBPROTOCOL) else { return Disconnect::Retry(None) };
     let mut socket = socket.fuse();
     let mut client: Option<ClientId> = None;
-    let mut told_ms = None;
+    let mut delay_ms = None;
     loop {
-        match select(socket.next(), life.woken()).await {
+        match select(socket.next(), lifetime.woken()).await {
             Either::Left((Some(Ok(Message::Text(text))), _)) => {
                 let Ok(push) = serde_json::from_str::<Push>(&text) else { continue };
                 match push {
                     Push::Init { client_id } => {
                         client = Some(client_id);
-                        if let Err(loss) = bind_again(conversation, client_id).await {
-                            return loss;
+                        if let Err(disconnect) = rebind(conversation, client_id).await {
+                            return disconnect;
                         }
-                        backoff.succeeded();
+                        backoff.reset();
                     }
-                    Push::Bye { reconnect_after_ms } => told_ms = Some(u32::try_from(reconnect_after_ms).unwrap_or(u32::MAX)),
+                    Push::Bye { reconnect_after_ms } => delay_ms = Some(u32::try_from(reconnect_after_ms).unwrap_or(u32::MAX)),
                     push => {
                         if conversation.receive(push) {
-                            show_soon(conversation);
+                            schedule_flush(conversation);
                         }
                     }
                 }
             }
             Either::Left((Some(Ok(Message::Bytes(_))), _)) => {}
             Either::Left((Some(Err(WebSocketError::ConnectionClose(close))), _)) => {
-                return if CloseCode(close.code).may_come_back() { Loss::ComeBack(told_ms) } else { Loss::StayAway };
+                return if CloseCode(close.code).allows_reconnect() { Disconnect::Retry(delay_ms) } else { Disconnect::Final };
             }
-            Either::Left(_) => return Loss::ComeBack(told_ms),
+            Either::Left(_) => return Disconnect::Retry(delay_ms),
             Either::Right(_) => {
-                if life.is_over() {
-                    return Loss::StayAway;
+                if lifetime.has_ended() {
+                    return Disconnect::Final;
                 }
                 // The tab came back or the network did: ask whether we are still there, and for what we missed. A socket
                 // that died in its sleep does not say so by itself.
-                let Some(client) = client else { return Loss::ComeBack(Some(0)) };
-                if bind_again(conversation, client).await.is_err() {
-                    return Loss::ComeBack(Some(0));
+                let Some(client) = client else { return Disconnect::Retry(Some(0)) };
+                if rebind(conversation, client).await.is_err() {
+                    return Disconnect::Retry(Some(0));
                 }
             }
         }
     }
 }
 
-async fn bind_again(conversation: Conversation, client: ClientId) -> Result<(), Loss> {
+async fn rebind(conversation: Conversation, client: ClientId) -> Result<(), Disconnect> {
     let (since, epoch) = conversation.timeline.with_untracked(|timeline| (timeline.newest(), timeline.epoch().to_string()));
     let room = conversation.room().to_string();
-    match answered(bind(client.to_string(), room, Some(since.to_string()), Some(epoch))).await {
+    match with_timeout(bind(client.to_string(), room, Some(since.to_string()), Some(epoch))).await {
         Ok(bound) => {
             conversation.flush();
-            conversation.bound(since, bound);
+            conversation.apply_bind(since, bound);
             // An answer that was on its way when the network went says nothing of now.
             if window().navigator().on_line() {
-                conversation.link.set(Link::Up);
+                conversation.connection.set(ConnectionState::Connected);
             }
             Ok(())
         }
-        Err(Refusal::NotSignedIn | Refusal::NoSuchRoom) => Err(Loss::StayAway),
-        Err(Refusal::TooFast { retry_after_ms }) => Err(Loss::ComeBack(Some(u32::try_from(retry_after_ms).unwrap_or(u32::MAX)))),
-        Err(_) => Err(Loss::ComeBack(None)),
+        Err(Refusal::NotSignedIn | Refusal::NoSuchRoom) => Err(Disconnect::Final),
+        Err(Refusal::TooFast { retry_after_ms }) => {
+            Err(Disconnect::Retry(Some(u32::try_from(retry_after_ms).unwrap_or(u32::MAX))))
+        }
+        Err(_) => Err(Disconnect::Retry(None)),
     }
 }
 
-fn say_lost_if_it_lasts(conversation: Conversation, life: &Life) {
-    if matches!(conversation.link.get_untracked(), Link::Lost | Link::Ended) {
+fn show_lost_after_delay(conversation: Conversation, lifetime: &Lifetime) {
+    if matches!(conversation.connection.get_untracked(), ConnectionState::Lost | ConnectionState::Ended) {
         return;
     }
-    conversation.link.set(Link::Starting);
-    let life = life.clone();
-    spawn_local(TimeoutFuture::new(CALM_MS).map(move |()| {
-        if !life.is_over() && conversation.link.get_untracked() == Link::Starting {
-            conversation.link.set(Link::Lost);
+    conversation.connection.set(ConnectionState::Connecting);
+    let lifetime = lifetime.clone();
+    spawn_local(TimeoutFuture::new(LOST_NOTICE_DELAY_MS).map(move |()| {
+        if !lifetime.has_ended() && conversation.connection.get_untracked() == ConnectionState::Connecting {
+            conversation.connection.set(ConnectionState::Lost);
         }
     }));
 }
 
 /// Once a frame, however many came.
-fn show_soon(conversation: Conversation) {
-    thread_local!(static ASKED: Cell<bool> = const { Cell::new(false) });
-    if ASKED.replace(true) {
+fn schedule_flush(conversation: Conversation) {
+    thread_local!(static SCHEDULED: Cell<bool> = const { Cell::new(false) });
+    if SCHEDULED.replace(true) {
         return;
     }
     let show = move || {
-        ASKED.set(false);
+        SCHEDULED.set(false);
         if conversation.timeline.is_disposed() {
             return;
         }
         if conversation.flush() {
-            show_soon(conversation);
+            schedule_flush(conversation);
         }
     };
     if document().hidden() {
@@ -227,7 +229,7 @@ fn show_soon(conversation: Conversation) {
     }
 }
 
-fn address() -> String {
+fn socket_url() -> String {
     let location = window().location();
     let scheme = if location.protocol().is_ok_and(|protocol| protocol == "https:") { "wss" } else { "ws" };
     format!("{scheme}://{}/ws", location.host().unwrap_or_default())

@@ -7,17 +7,17 @@ use crate::domain::{
     message::Message,
     push::Push,
     refusal::Refusal,
-    reply::Bound,
+    reply::BindReply,
     room::{Person, Snapshot},
-    timeline::{GROWN, Timeline},
+    timeline::{TRIM_AT, Timeline},
 };
 use leptos::prelude::*;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Link {
+pub enum ConnectionState {
     /// The page has just come: nothing to say yet.
-    Starting,
-    Up,
+    Connecting,
+    Connected,
     /// Gone for longer than a moment, being mended.
     Lost,
     /// The server said not to come back.
@@ -36,7 +36,7 @@ pub struct Outgoing {
 pub struct Conversation {
     pub timeline: RwSignal<Timeline>,
     pub online: RwSignal<u32>,
-    pub link: RwSignal<Link>,
+    pub connection: RwSignal<ConnectionState>,
     pub outgoing: RwSignal<Option<Outgoing>>,
     /// What the system says about the last attempt.
     pub notice: RwSignal<Option<Refusal>>,
@@ -44,12 +44,12 @@ pub struct Conversation {
     pub following: RwSignal<bool>,
     /// Messages that came while the reader was not.
     pub unseen: RwSignal<u32>,
-    facts: StoredValue<Facts>,
+    context: StoredValue<RoomContext>,
     /// Pushed and not yet shown: shown together, once a frame.
-    arrived: StoredValue<Vec<Message>>,
+    pending: StoredValue<Vec<Message>>,
 }
 
-struct Facts {
+struct RoomContext {
     room: RoomId,
     you: Option<Person>,
     rules: Rules,
@@ -61,47 +61,47 @@ impl Conversation {
         Self {
             timeline: RwSignal::new(Timeline::new(epoch, seq, messages)),
             online: RwSignal::new(card.online),
-            link: RwSignal::new(Link::Starting),
+            connection: RwSignal::new(ConnectionState::Connecting),
             outgoing: RwSignal::new(None),
             notice: RwSignal::new(None),
             following: RwSignal::new(true),
             unseen: RwSignal::new(0),
-            facts: StoredValue::new(Facts { room: card.room, you, rules }),
-            arrived: StoredValue::new(Vec::new()),
+            context: StoredValue::new(RoomContext { room: card.room, you, rules }),
+            pending: StoredValue::new(Vec::new()),
         }
     }
 
     pub fn room(self) -> RoomId {
-        self.facts.with_value(|facts| facts.room.clone())
+        self.context.with_value(|context| context.room.clone())
     }
 
     pub fn rules(self) -> Rules {
-        self.facts.with_value(|facts| facts.rules)
+        self.context.with_value(|context| context.rules)
     }
 
     pub fn nickname(self) -> String {
-        self.facts.with_value(|facts| facts.you.as_ref().map(|you| you.nickname.clone())).unwrap_or_default()
+        self.context.with_value(|context| context.you.as_ref().map(|you| you.nickname.clone())).unwrap_or_default()
     }
 
     pub fn is_mine(self, user: &Uid) -> bool {
-        self.facts.with_value(|facts| facts.you.as_ref().is_some_and(|you| you.uid == *user))
+        self.context.with_value(|context| context.you.as_ref().is_some_and(|you| you.uid == *user))
     }
 
     /// True: something waits to be shown in the next frame.
     pub fn receive(self, push: Push) -> bool {
         match push {
             Push::Message(message) => {
-                self.arrived.update_value(|arrived| {
+                self.pending.update_value(|pending| {
                     // A tab asleep keeps what it could show; the rest is a gap until it is fetched.
-                    if arrived.len() >= GROWN {
-                        arrived.remove(0);
+                    if pending.len() >= TRIM_AT {
+                        pending.remove(0);
                     }
-                    arrived.push(message);
+                    pending.push(message);
                 });
                 true
             }
             Push::Gap { to, .. } => {
-                self.timeline.update(|timeline| timeline.skipped(to));
+                self.timeline.update(|timeline| timeline.note_skipped(to));
                 false
             }
             Push::Online { count, .. } => {
@@ -117,46 +117,46 @@ impl Conversation {
         let following = self.following.get_untracked();
         let mut trimmed = false;
         // Cutting and adding in one flush would move every row of the list.
-        if following && self.timeline.with_untracked(Timeline::is_overgrown) {
+        if following && self.timeline.with_untracked(Timeline::needs_trim) {
             self.timeline.update(Timeline::trim);
             trimmed = true;
         }
         if trimmed {
-            return self.arrived.with_value(|arrived| !arrived.is_empty());
+            return self.pending.with_value(|pending| !pending.is_empty());
         }
-        let messages = self.arrived.try_update_value(std::mem::take).unwrap_or_default();
+        let messages = self.pending.try_update_value(std::mem::take).unwrap_or_default();
         if messages.is_empty() {
             return false;
         }
-        self.recognise_outgoing(&messages);
+        self.match_outgoing(&messages);
         let others = messages.iter().filter(|message| !self.is_mine(&message.user)).count() as u32;
         self.timeline.update(|timeline| {
-            if !following && timeline.len() + messages.len() > GROWN {
+            if !following && timeline.len() + messages.len() > TRIM_AT {
                 timeline.detach();
             }
-            timeline.pushed(messages);
+            timeline.apply_pushed(messages);
         });
         if !following {
             self.unseen.update(|unseen| *unseen += others);
         }
-        self.settle_outgoing();
+        self.clear_delivered_outgoing();
         false
     }
 
     /// `bind` answered to `since`.
-    pub fn bound(self, since: Seq, bound: Bound) {
+    pub fn apply_bind(self, since: Seq, bound: BindReply) {
         let before = self.timeline.with_untracked(Timeline::newest);
         let newest = bound.seq;
-        self.recognise_outgoing(&bound.messages);
-        self.timeline.update(|timeline| timeline.bound(since, bound));
+        self.match_outgoing(&bound.messages);
+        self.timeline.update(|timeline| timeline.apply_bind(since, bound));
         if !self.following.get_untracked() {
             self.unseen.update(|unseen| *unseen += newest.0.saturating_sub(before.0) as u32);
         }
-        self.settle_outgoing();
+        self.clear_delivered_outgoing();
     }
 
     /// A push may be quicker than the answer to the send that caused it: then the line on its way has come already.
-    fn recognise_outgoing(self, messages: &[Message]) {
+    fn match_outgoing(self, messages: &[Message]) {
         let Some(text) = self.outgoing.with_untracked(|outgoing| {
             outgoing.as_ref().filter(|outgoing| outgoing.seq.is_none()).map(|outgoing| outgoing.text.clone())
         }) else {
@@ -168,15 +168,15 @@ impl Conversation {
     }
 
     /// One's own line is in the list: the one on its way is no longer.
-    pub fn settle_outgoing(self) {
+    pub fn clear_delivered_outgoing(self) {
         let seq = self.outgoing.with_untracked(|outgoing| outgoing.as_ref().and_then(|outgoing| outgoing.seq));
-        if seq.is_some_and(|seq| self.timeline.with_untracked(|timeline| timeline.holds(seq))) {
+        if seq.is_some_and(|seq| self.timeline.with_untracked(|timeline| timeline.contains(seq))) {
             self.outgoing.set(None);
         }
     }
 
     /// The reader went up to read.
-    pub fn look_away(self) {
+    pub fn stop_following(self) {
         if self.following.get_untracked() {
             self.following.set(false);
         }

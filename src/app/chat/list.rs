@@ -4,13 +4,13 @@
 //! newest without JavaScript and stays there by itself when lines or keyboards come.
 
 use super::conversation::Conversation;
-use crate::app::api::{answered, history};
+use crate::app::api::{history, with_timeout};
 use crate::app::i18n::{lang, missing, new_messages};
 use crate::domain::{
     calendar,
     id::Seq,
     message::{Message, Role},
-    timeline::{Row, Timeline},
+    timeline::{Timeline, TimelineItem},
 };
 use crate::t;
 use leptos::either::EitherOf3;
@@ -37,11 +37,11 @@ pub fn MessageList(conversation: Conversation) -> impl IntoView {
     Effect::new(move || localised.set(true));
     let rows = move || {
         let localised = localised.get();
-        conversation.timeline.with(|timeline| timeline.rows(|at| if localised { local_day(at) } else { calendar::day_of(at) }))
+        conversation.timeline.with(|timeline| timeline.items(|at| if localised { local_day(at) } else { calendar::day_of(at) }))
     };
     let anchor = Anchor::new(None);
-    hold_still(conversation, scroller, anchor);
-    go_down_to_follow(conversation, scroller, loading);
+    preserve_scroll(conversation, scroller, anchor);
+    scroll_down_on_follow(conversation, scroller, loading);
 
     let on_scroll = move |_| {
         let Some(node) = scroller.get_untracked() else { return };
@@ -50,15 +50,15 @@ pub fn MessageList(conversation: Conversation) -> impl IntoView {
         let detached = conversation.timeline.with_untracked(Timeline::is_detached);
         // The end of a detached window is not the newest: being there says nothing about following.
         if below > AT_BOTTOM {
-            conversation.look_away();
+            conversation.stop_following();
         } else if !detached {
             conversation.follow();
         }
-        drop_anchor(anchor, &node);
+        set_anchor(anchor, &node);
         if below <= NEAR_END && detached {
-            fetch(conversation, loading, Wanted::Newer);
+            fetch_history(conversation, loading, HistoryTarget::Newer);
         } else if above <= NEAR_END {
-            fetch(conversation, loading, Wanted::Older);
+            fetch_history(conversation, loading, HistoryTarget::Older);
         }
     };
     let is_empty = move || conversation.timeline.with(Timeline::is_empty) && conversation.outgoing.with(Option::is_none);
@@ -75,8 +75,8 @@ pub fn MessageList(conversation: Conversation) -> impl IntoView {
                     <Show when=move || loading.get()><li class="list__edge">{t!(loading)}</li></Show>
                     <Show when=at_beginning><li class="list__edge">{t!(beginning)}</li></Show>
                     <Show when=is_empty><li class="list__edge">{t!(silence)}</li></Show>
-                    <For each=rows key=row_key let:row>
-                        <RowView row conversation localised loading/>
+                    <For each=rows key=item_key let:row>
+                        <ItemView row conversation localised loading/>
                     </For>
                     <OutgoingLine conversation/>
                 </ol>
@@ -90,22 +90,22 @@ pub fn MessageList(conversation: Conversation) -> impl IntoView {
 }
 
 /// A row never changes under its key: what would change it is in the key.
-fn row_key(row: &Row) -> (u8, i64, u64) {
+fn item_key(row: &TimelineItem) -> (u8, i64, u64) {
     match row {
-        Row::Day(day) => (0, *day, 0),
-        Row::Message(message) => (1, message.seq.0 as i64, 0),
-        Row::Gap { from, to } => (2, from.0 as i64, to.0),
+        TimelineItem::Day(day) => (0, *day, 0),
+        TimelineItem::Message(message) => (1, message.seq.0 as i64, 0),
+        TimelineItem::Gap { from, to } => (2, from.0 as i64, to.0),
     }
 }
 
 #[component]
-fn RowView(row: Row, conversation: Conversation, localised: RwSignal<bool>, loading: RwSignal<bool>) -> impl IntoView {
+fn ItemView(row: TimelineItem, conversation: Conversation, localised: RwSignal<bool>, loading: RwSignal<bool>) -> impl IntoView {
     match row {
-        Row::Day(day) => EitherOf3::A(view! { <li class="list__day">{calendar::day_name(day, lang())}</li> }),
-        Row::Message(message) => EitherOf3::B(view! { <Line message conversation localised/> }),
-        Row::Gap { from, to } => {
+        TimelineItem::Day(day) => EitherOf3::A(view! { <li class="list__day">{calendar::day_name(day, lang())}</li> }),
+        TimelineItem::Message(message) => EitherOf3::B(view! { <Line message conversation localised/> }),
+        TimelineItem::Gap { from, to } => {
             let words = format!("{} · {}", missing(lang(), to.0 - from.0 + 1), t!(fetch_missing));
-            let fill = move |_| fetch(conversation, loading, Wanted::Gap { from, to });
+            let fill = move |_| fetch_history(conversation, loading, HistoryTarget::Gap { from, to });
             EitherOf3::C(
                 view! { <li class="list__gap"><button type="button" class="quiet-button" on:click=fill>{words}</button></li> },
             )
@@ -185,7 +185,7 @@ fn Announcer(conversation: Conversation) -> impl IntoView {
 /// place for it on one thread and clears it on another; only a browser ever puts something in.
 type Anchor = StoredValue<Option<SendWrapper<(Element, f64)>>>;
 
-fn drop_anchor(anchor: Anchor, node: &Element) {
+fn set_anchor(anchor: Anchor, node: &Element) {
     let rect = node.get_bounding_client_rect();
     let (x, middle) = (rect.left() + rect.width() / 2.0, rect.top() + rect.height() / 2.0);
     let line_at = |y: f64| document().element_from_point(x as f32, y as f32)?.closest("li").ok().flatten();
@@ -198,15 +198,15 @@ fn drop_anchor(anchor: Anchor, node: &Element) {
 }
 
 /// A reader above the bottom keeps the line they read, whatever comes below it or goes above it.
-fn hold_still(conversation: Conversation, scroller: NodeRef<Div>, anchor: Anchor) {
-    let put_back = move || {
+fn preserve_scroll(conversation: Conversation, scroller: NodeRef<Div>, anchor: Anchor) {
+    let restore = move || {
         let Some(node) = scroller.get_untracked().filter(|_| !conversation.following.get_untracked()) else { return };
         if let Some((line, top)) = anchor.try_get_value().flatten().map(SendWrapper::take).filter(|(line, _)| line.is_connected())
         {
             let moved = line.get_bounding_client_rect().top() - top;
             node.set_scroll_top(node.scroll_top() + moved.round() as i32);
         }
-        drop_anchor(anchor, &node);
+        set_anchor(anchor, &node);
     };
     Effect::new(move |_| {
         conversation.timeline.track();
@@ -214,24 +214,24 @@ fn hold_still(conversation: Conversation, scroller: NodeRef<Div>, anchor: Anchor
         spawn_local(async move {
             tick().await;
             if !conversation.timeline.is_disposed() {
-                put_back();
+                restore();
             }
         });
         request_animation_frame(move || {
             if !conversation.timeline.is_disposed() {
-                put_back();
+                restore();
             }
         });
     });
 }
 
 /// Whoever follows again, by the pill or by saying something, is taken to the newest line.
-fn go_down_to_follow(conversation: Conversation, scroller: NodeRef<Div>, loading: RwSignal<bool>) {
+fn scroll_down_on_follow(conversation: Conversation, scroller: NodeRef<Div>, loading: RwSignal<bool>) {
     Effect::new(move |was: Option<bool>| {
         let following = conversation.following.get();
         if following && was == Some(false) {
             if conversation.timeline.with_untracked(Timeline::is_detached) {
-                fetch(conversation, loading, Wanted::Latest);
+                fetch_history(conversation, loading, HistoryTarget::Latest);
             }
             if let Some(node) = scroller.get_untracked() {
                 node.set_scroll_top(0);
@@ -242,7 +242,7 @@ fn go_down_to_follow(conversation: Conversation, scroller: NodeRef<Div>, loading
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Wanted {
+enum HistoryTarget {
     Older,
     Newer,
     Latest,
@@ -250,40 +250,40 @@ enum Wanted {
 }
 
 /// One request at a time. `before` and `limit` say everything, since a room's numbers have no holes.
-fn fetch(conversation: Conversation, loading: RwSignal<bool>, wanted: Wanted) {
+fn fetch_history(conversation: Conversation, loading: RwSignal<bool>, target: HistoryTarget) {
     let (oldest, newest_held, newest) =
         conversation.timeline.with_untracked(|timeline| (timeline.oldest_held(), timeline.newest_held(), timeline.newest()));
-    let (before, limit) = match wanted {
-        Wanted::Older => match oldest {
+    let (before, limit) = match target {
+        HistoryTarget::Older => match oldest {
             Some(oldest) if oldest > Seq(1) => (oldest, PAGE),
             _ => return,
         },
-        Wanted::Newer => (Seq(newest_held.unwrap_or_default().0 + PAGE + 1), PAGE),
-        Wanted::Latest => (newest.next(), MOST),
-        Wanted::Gap { from, to } => (to.next(), (to.0 - from.0 + 1).min(MOST)),
+        HistoryTarget::Newer => (Seq(newest_held.unwrap_or_default().0 + PAGE + 1), PAGE),
+        HistoryTarget::Latest => (newest.next(), MOST),
+        HistoryTarget::Gap { from, to } => (to.next(), (to.0 - from.0 + 1).min(MOST)),
     };
     // A jump down does not wait for a page that is on its way up.
-    if loading.get_untracked() && wanted != Wanted::Latest {
+    if loading.get_untracked() && target != HistoryTarget::Latest {
         return;
     }
     loading.set(true);
     spawn_local(async move {
-        let answer = answered(history(conversation.room().to_string(), before.to_string(), Some(limit.to_string()))).await;
+        let answer = with_timeout(history(conversation.room().to_string(), before.to_string(), Some(limit.to_string()))).await;
         if loading.try_set(false).is_some() {
             return;
         }
         match answer {
             Ok(history) => {
-                conversation.timeline.update(|timeline| match wanted {
+                conversation.timeline.update(|timeline| match target {
                     // The window may have moved on meanwhile: then this page does not belong to its edge.
-                    Wanted::Older if timeline.oldest_held() != oldest => {}
-                    Wanted::Newer if timeline.newest_held() != newest_held => {}
-                    Wanted::Older => timeline.older(history.messages),
-                    Wanted::Newer => timeline.newer(history.messages),
-                    Wanted::Latest => timeline.latest(history.messages),
-                    Wanted::Gap { .. } => timeline.filled(history.messages),
+                    HistoryTarget::Older if timeline.oldest_held() != oldest => {}
+                    HistoryTarget::Newer if timeline.newest_held() != newest_held => {}
+                    HistoryTarget::Older => timeline.add_older(history.messages),
+                    HistoryTarget::Newer => timeline.add_newer(history.messages),
+                    HistoryTarget::Latest => timeline.reset_to_latest(history.messages),
+                    HistoryTarget::Gap { .. } => timeline.fill_gap(history.messages),
                 });
-                conversation.settle_outgoing();
+                conversation.clear_delivered_outgoing();
             }
             Err(refusal) => conversation.notice.set(Some(refusal)),
         }

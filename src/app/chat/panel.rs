@@ -2,13 +2,13 @@
 
 use super::composer::{Composer, JoinForm};
 use super::connection;
-use super::conversation::{Conversation, Link};
+use super::conversation::{ConnectionState, Conversation};
 use super::list::MessageList;
 use crate::app::i18n::online;
 use crate::domain::{
     lang::Lang,
     preferences::Preferences,
-    reply::Returned,
+    reply::ReturnedForm,
     room::{Person, Snapshot},
 };
 use crate::t;
@@ -16,14 +16,14 @@ use leptos::either::Either;
 use leptos::prelude::*;
 
 #[island]
-pub fn ChatPanel(lang: Lang, snapshot: Snapshot, you: Option<Person>, returned: Option<Returned>) -> impl IntoView {
+pub fn ChatPanel(lang: Lang, snapshot: Snapshot, you: Option<Person>, returned: Option<ReturnedForm>) -> impl IntoView {
     provide_context(Preferences { lang, ..Preferences::default() });
     let title = snapshot.card.title.clone();
     let host = snapshot.card.host.clone();
     let signed_in = you.is_some();
     let conversation = Conversation::new(snapshot, you);
     if signed_in {
-        connection::keep(conversation);
+        connection::start(conversation);
     }
     let host = host.map_or(t!(no_host).into(), |host| format!("{} {host}", t!(host)));
     view! {
@@ -36,7 +36,7 @@ pub fn ChatPanel(lang: Lang, snapshot: Snapshot, you: Option<Person>, returned: 
                 </p>
             </header>
             <MessageList conversation/>
-            <LinkLine conversation/>
+            <ConnectionLine conversation/>
             {if signed_in {
                 Either::Left(view! { <Composer conversation returned/> })
             } else {
@@ -48,12 +48,12 @@ pub fn ChatPanel(lang: Lang, snapshot: Snapshot, you: Option<Person>, returned: 
 
 /// Says calmly that the connection is gone; nothing while all is well.
 #[component]
-fn LinkLine(conversation: Conversation) -> impl IntoView {
+fn ConnectionLine(conversation: Conversation) -> impl IntoView {
     let (reconnecting, ended) = (t!(reconnecting), t!(ended));
-    let words = move || match conversation.link.get() {
-        Link::Lost => Some(reconnecting),
-        Link::Ended => Some(ended),
-        Link::Starting | Link::Up => None,
+    let words = move || match conversation.connection.get() {
+        ConnectionState::Lost => Some(reconnecting),
+        ConnectionState::Ended => Some(ended),
+        ConnectionState::Connecting | ConnectionState::Connected => None,
     };
     view! { <div role="status">{move || words().map(|words| view! { <p class="chat__link">{words}</p> })}</div> }
 }

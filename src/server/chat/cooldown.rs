@@ -37,12 +37,12 @@ impl Cooldowns {
     pub fn try_acquire(&mut self, room: &RoomId, uid: &Uid, now: u64) -> Result<Reservation, Refusal> {
         if self.last.len() >= self.sweep_at {
             let rules = self.rules;
-            self.last.retain(|_, last| rules.check_pace(Some(*last), now).is_err());
+            self.last.retain(|_, last| rules.check_cooldown(Some(*last), now).is_err());
             self.sweep_at = SWEEP_AT.max(self.last.len() * 2);
         }
         let speaker = (room.clone(), uid.clone());
         let before = self.last.get(&speaker).copied();
-        self.rules.check_pace(before, now)?;
+        self.rules.check_cooldown(before, now)?;
         self.last.insert(speaker.clone(), now);
         Ok(Reservation { speaker, before })
     }

@@ -11,7 +11,7 @@ use crate::domain::{
     message::Role,
     name,
     refusal::Refusal,
-    reply::{Accepted, Bound, History, Opened},
+    reply::{BindReply, HistoryReply, OpenRoomReply, SendReply},
     room::{Person, RoomCard, Snapshot},
 };
 use crate::server::{
@@ -86,7 +86,7 @@ impl Chat {
 
     /// Binds a socket to its person and joins it to the room's group. Joins before it reads, so that nothing said in
     /// between is missed; what arrives twice has one seq.
-    pub async fn bind(&self, person: &Person, owner: SocketOwner, request: BindRequest<'_>) -> Result<Bound, Refusal> {
+    pub async fn bind(&self, person: &Person, owner: SocketOwner, request: BindRequest<'_>) -> Result<BindReply, Refusal> {
         let client: ClientId = request.client_id.parse()?;
         let room: RoomId = request.room.parse()?;
         let since = request.since.map(|since| position(since, "since")).transpose()?;
@@ -114,18 +114,18 @@ impl Chat {
         };
         let seq = messages.last().map_or(newest, |last| last.seq.max(newest));
         let message = "Group Success".to_owned();
-        Ok(Bound { code: person.uid.clone(), status: true, message, epoch: row.epoch, seq, messages, gap })
+        Ok(BindReply { code: person.uid.clone(), status: true, message, epoch: row.epoch, seq, messages, gap })
     }
 
     /// Says something. Answers when it is durable; it is pushed then.
-    pub async fn send(&self, person: &Person, room: &str, message: &str, nonce: Option<&str>) -> Result<Accepted, Refusal> {
+    pub async fn send(&self, person: &Person, room: &str, message: &str, nonce: Option<&str>) -> Result<SendReply, Refusal> {
         let sent = self.try_send(person, room, message, nonce).await;
         let outcome = sent.as_ref().map_or_else(Refusal::code, |_| "accepted");
         metrics::counter!("roomcast_sends_total", "outcome" => outcome).increment(1);
         sent
     }
 
-    async fn try_send(&self, person: &Person, room: &str, message: &str, nonce: Option<&str>) -> Result<Accepted, Refusal> {
+    async fn try_send(&self, person: &Person, room: &str, message: &str, nonce: Option<&str>) -> Result<SendReply, Refusal> {
         let room: RoomId = room.parse()?;
         let nonce = nonce.map(str::parse::<Nonce>).transpose()?;
         let draft = Draft::new(message);
@@ -142,22 +142,22 @@ impl Chat {
             nonce,
         };
         let (id, seq) = self.commits.commit(new).await?;
-        Ok(Accepted { status: true, id, seq })
+        Ok(SendReply { status: true, id, seq })
     }
 
     /// What was said before a position, newest last.
-    pub async fn history(&self, room: &str, before: &str, limit: Option<&str>) -> Result<History, Refusal> {
+    pub async fn history(&self, room: &str, before: &str, limit: Option<&str>) -> Result<HistoryReply, Refusal> {
         let room: RoomId = room.parse()?;
         let before = position(before, "before")?;
         let limit = limit.map(|limit| limit.parse::<u32>().map_err(|_| Refusal::malformed("limit"))).transpose()?;
         self.room(&room).await?;
         metrics::counter!("roomcast_history_reads_total").increment(1);
         let messages = self.messages(&room, Seq::default(), Some(before), limit.unwrap_or(PAGE).min(MAX_PAGE)).await?;
-        Ok(History { messages })
+        Ok(HistoryReply { messages })
     }
 
     /// Opens a room whose host is the account that asks.
-    pub async fn open_room(&self, person: &Person, title: &str) -> Result<Opened, Refusal> {
+    pub async fn open_room(&self, person: &Person, title: &str) -> Result<OpenRoomReply, Refusal> {
         if person.account.is_none() {
             return Err(Refusal::NotAllowed);
         }
@@ -168,7 +168,7 @@ impl Chat {
         }
         let room = self.store.open_room(&title, Some(&person.uid), self.clock.now_ms()).await.map_err(failed)?;
         tracing::info!(%room, host = %person.uid, "room opened");
-        Ok(Opened { room })
+        Ok(OpenRoomReply { room })
     }
 
     /// The rooms, newest first.

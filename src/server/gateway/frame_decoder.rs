@@ -153,7 +153,7 @@ impl Incoming {
             OpCode::Data(_) => self.message.len() as u64 + length,
         };
         if self.lately.len() > self.bounds.frames_a_second || message_bytes > self.bounds.message_bytes {
-            return Err(CloseCode::TOO_TALKATIVE);
+            return Err(CloseCode::INBOUND_LIMIT);
         }
         Ok(())
     }
@@ -265,10 +265,10 @@ mod tests {
         let binary = Event::Message { text: false, payload: b"\xff".into() };
         assert_eq!(feed(&frame(0x82, b"\xff")), Ok(vec![binary]), "binary need not be UTF-8");
         assert_eq!(feed(&frame(0x81, &[b'x'; 1024])), Ok(vec![text(&"x".repeat(1024))]));
-        assert_eq!(feed(&frame(0x81, &[b'x'; 1025])), Err(CloseCode::TOO_TALKATIVE));
+        assert_eq!(feed(&frame(0x81, &[b'x'; 1025])), Err(CloseCode::INBOUND_LIMIT));
         assert_eq!(
             feed(&cat(&[frame(0x01, &[b'x'; 1000]), frame(0x80, &[b'x'; 25])])),
-            Err(CloseCode::TOO_TALKATIVE),
+            Err(CloseCode::INBOUND_LIMIT),
             "long in parts"
         );
         let endless = [&frame(0x01, b"x")[..], b"\x80\xff", &[0xff; 8], &[0; 4]].concat();
@@ -276,7 +276,7 @@ mod tests {
         let within = [frame(0x01, &[b'x'; 1000]), frame(0x89, &[b'p'; 125]), frame(0x80, &[b'x'; 24])];
         assert!(feed(&cat(&within)).is_ok(), "a ping is none of the message");
         assert_eq!(feed(&cat(&vec![frame(0x81, b"x"); 10])), Ok(vec![text("x"); 10]));
-        assert_eq!(feed(&cat(&vec![frame(0x81, b"x"); 11])), Err(CloseCode::TOO_TALKATIVE));
+        assert_eq!(feed(&cat(&vec![frame(0x81, b"x"); 11])), Err(CloseCode::INBOUND_LIMIT));
         assert_eq!(feed(&frame(0x88, b"\x03\xe8bye")), Ok(vec![Event::Closed(Some(CloseCode(1000)))]));
         assert_eq!(feed(&frame(0x88, b"")), Ok(vec![Event::Closed(None)]));
         assert_eq!(
@@ -297,7 +297,7 @@ mod tests {
             assert_eq!(incoming.feed(&frame(0x81, b"x").repeat(10), second * 1000, |_| ()), Ok(()));
         }
         assert_eq!(incoming.data_frames, 50);
-        assert_eq!(incoming.feed(&frame(0x81, b"x"), 4999, |_| ()), Err(CloseCode::TOO_TALKATIVE), "any second, not the clock's");
+        assert_eq!(incoming.feed(&frame(0x81, b"x"), 4999, |_| ()), Err(CloseCode::INBOUND_LIMIT), "any second, not the clock's");
     }
 
     proptest! {

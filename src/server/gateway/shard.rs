@@ -336,7 +336,7 @@ impl<S: Stream> Shard<S> {
             }
             for slot in self.wheel.slots(turn.wrapping_sub(within), self.connections.len()) {
                 if self.connection(slot).is_some_and(|connection| connection.is_silent(step, within)) {
-                    self.close(slot, CloseCode::SILENT, CloseCode::SILENT.reason(), now);
+                    self.close(slot, CloseCode::PING_TIMEOUT, CloseCode::PING_TIMEOUT.reason(), now);
                 }
             }
         }

@@ -333,5 +333,5 @@ fn talking_up_a_one_way_socket_ends_it_and_a_ping_is_answered() {
     fake.0.borrow_mut().says.extend(b"\x81\x81\0\0\0\0x".repeat(11));
     bench.shard.readable(slot, bench.now);
     bench.shard.flush(bench.now);
-    assert_eq!(close_code(&fake), Some(CloseCode::TOO_TALKATIVE.0));
+    assert_eq!(close_code(&fake), Some(CloseCode::INBOUND_LIMIT.0));
 }

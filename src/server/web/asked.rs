@@ -41,7 +41,7 @@ pub async fn find_out(
     let address = client_address(peer.ip(), headers, &site.config.web);
     let secure = site.encryption.is_some() || is_secure(peer.ip(), headers, &site.config.web);
     let lang = cookie_of(headers, LANG_COOKIE).and_then(|code| Lang::from_code(&code));
-    let accepted = || Lang::accepted(text_of(headers, &header::ACCEPT_LANGUAGE).unwrap_or_default());
+    let accepted = || Lang::from_accept_language(text_of(headers, &header::ACCEPT_LANGUAGE).unwrap_or_default());
     let theme = cookie_of(headers, THEME_COOKIE).and_then(|code| Theme::from_code(&code)).unwrap_or_default();
     let preferences = Preferences { lang: lang.unwrap_or_else(accepted), theme };
     let token = cookie_of(headers, SESSION_COOKIE).and_then(|text| Token::parse(&text));

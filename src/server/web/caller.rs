@@ -7,8 +7,8 @@ use crate::domain::{
     lang::Lang,
     preferences::{LANG_COOKIE, THEME_COOKIE, Theme},
     push::CloseCode,
-    refusal::{Refusal, seconds},
-    reply::{Accepted, Bound, Done, History, Opened, Returned, SignedIn},
+    refusal::{Refusal, whole_seconds},
+    reply::{BindReply, Done, HistoryReply, OpenRoomReply, ReturnedForm, SendReply, SignInReply},
     room::{Person, RoomCard, Snapshot},
 };
 use crate::server::{
@@ -41,11 +41,11 @@ impl Caller {
         found().ok_or_else(|| incident(&"a server function ran outside of a request", "caller"))
     }
 
-    pub async fn enter_as_guest(&self, nickname: &str) -> Result<SignedIn, Refusal> {
+    pub async fn enter_as_guest(&self, nickname: &str) -> Result<SignInReply, Refusal> {
         self.limit(Kind::Guest)?;
         match self.site.accounts.enter_as_guest(nickname, self.asked.session.as_ref()).await? {
             Entered::New(session) => Ok(self.signed_in(session)),
-            Entered::As(person) => Ok(SignedIn { uid: person.uid, nickname: person.nickname }),
+            Entered::As(person) => Ok(SignInReply { uid: person.uid, nickname: person.nickname }),
         }
     }
 
@@ -55,7 +55,7 @@ impl Caller {
         password: &str,
         nickname: &str,
         owner_link: Option<&str>,
-    ) -> Result<SignedIn, Refusal> {
+    ) -> Result<SignInReply, Refusal> {
         self.limit(Kind::SignIn)?;
         let form = Registration { account, password, nickname, owner_link: given(owner_link) };
         let session = self.site.accounts.register(form, self.asked.session.as_ref()).await?;
@@ -63,7 +63,7 @@ impl Caller {
         Ok(self.signed_in(session))
     }
 
-    pub async fn log_in(&self, account: &str, password: &str) -> Result<SignedIn, Refusal> {
+    pub async fn log_in(&self, account: &str, password: &str) -> Result<SignInReply, Refusal> {
         self.limit(Kind::SignIn)?;
         self.site.0.limits.check_guess(account, &self.asked)?;
         let session = self.site.accounts.log_in(account, password, self.asked.session.as_ref()).await?;
@@ -95,24 +95,30 @@ impl Caller {
         Ok(Done { status: true })
     }
 
-    pub async fn bind(&self, client_id: &str, room: &str, since: Option<&str>, epoch: Option<&str>) -> Result<Bound, Refusal> {
+    pub async fn bind(
+        &self,
+        client_id: &str,
+        room: &str,
+        since: Option<&str>,
+        epoch: Option<&str>,
+    ) -> Result<BindReply, Refusal> {
         self.limit(Kind::Request)?;
         let session = self.session()?;
         let request = BindRequest { client_id, room, since: given(since), epoch: given(epoch) };
         self.site.chat.bind(&session.person, SocketOwner(session.token_hash), request).await
     }
 
-    pub async fn send(&self, room: &str, message: &str, nonce: Option<&str>) -> Result<Accepted, Refusal> {
+    pub async fn send(&self, room: &str, message: &str, nonce: Option<&str>) -> Result<SendReply, Refusal> {
         self.limit(Kind::Send)?;
         self.site.chat.send(&self.session()?.person, room, message, given(nonce)).await
     }
 
-    pub async fn history(&self, room: &str, before: &str, limit: Option<&str>) -> Result<History, Refusal> {
+    pub async fn history(&self, room: &str, before: &str, limit: Option<&str>) -> Result<HistoryReply, Refusal> {
         self.limit(Kind::Request)?;
         self.site.chat.history(room, before, given(limit)).await
     }
 
-    pub async fn open_room(&self, title: &str) -> Result<Opened, Refusal> {
+    pub async fn open_room(&self, title: &str) -> Result<OpenRoomReply, Refusal> {
         self.limit(Kind::Request)?;
         self.site.chat.open_room(&self.session()?.person, title).await
     }
@@ -138,7 +144,7 @@ impl Caller {
     }
 
     /// The form that was refused on the last load, once.
-    pub fn returned_form(&self) -> Option<Returned> {
+    pub fn returned_form(&self) -> Option<ReturnedForm> {
         self.site.0.returned.take(&self.parts.headers)
     }
 
@@ -149,7 +155,7 @@ impl Caller {
         {
             self.response.set_status(status);
             if let Refusal::TooFast { retry_after_ms } = refusal {
-                self.response.insert_header(header::RETRY_AFTER, HeaderValue::from(seconds(*retry_after_ms)));
+                self.response.insert_header(header::RETRY_AFTER, HeaderValue::from(whole_seconds(*retry_after_ms)));
             }
         }
         content
@@ -170,9 +176,9 @@ impl Caller {
         }
     }
 
-    fn signed_in(&self, NewSession { person, token }: NewSession) -> SignedIn {
+    fn signed_in(&self, NewSession { person, token }: NewSession) -> SignInReply {
         self.set_cookie(session_cookie(&token.reveal(), self.asked.secure));
-        SignedIn { uid: person.uid, nickname: person.nickname }
+        SignInReply { uid: person.uid, nickname: person.nickname }
     }
 
     fn set_cookie(&self, cookie: String) {

@@ -5,7 +5,7 @@ use super::asked::{Asked, cookie_of, set_cookie, text_of};
 use super::{Site, origin, refusals::Refused};
 use crate::domain::{
     refusal::Refusal,
-    reply::{Opened, Returned},
+    reply::{OpenRoomReply, ReturnedForm},
 };
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
@@ -24,7 +24,7 @@ const RETURNED_FOR: Duration = Duration::from_secs(120);
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Refused forms that wait for their page, by a random name in a cookie. Bounded: the oldest go.
-pub struct ReturnedForms(Cache<String, Returned>);
+pub struct ReturnedForms(Cache<String, ReturnedForm>);
 
 impl Default for ReturnedForms {
     fn default() -> Self {
@@ -33,14 +33,14 @@ impl Default for ReturnedForms {
 }
 
 impl ReturnedForms {
-    fn keep(&self, returned: Returned) -> String {
+    fn keep(&self, returned: ReturnedForm) -> String {
         let name = uuid::Uuid::new_v4().simple().to_string();
         self.0.insert(name.clone(), returned);
         name
     }
 
     /// Once.
-    pub fn take(&self, headers: &HeaderMap) -> Option<Returned> {
+    pub fn take(&self, headers: &HeaderMap) -> Option<ReturnedForm> {
         self.0.remove(&cookie_of(headers, RETURNED_COOKIE)?)
     }
 }
@@ -114,7 +114,7 @@ async fn go_on(
     if parts.status.is_success() {
         let next = fields.get("next").and_then(|next| local_path(next)).map(str::to_owned);
         let to = match path {
-            "/gateway/rooms" => serde_json::from_slice::<Opened>(&body).ok().map(|opened| room(opened.room.as_str())),
+            "/gateway/rooms" => serde_json::from_slice::<OpenRoomReply>(&body).ok().map(|opened| room(opened.room.as_str())),
             "/session/guest" | "/session/register" | "/session/login" => Some(next.unwrap_or_else(|| "/".into())),
             _ => next,
         };
@@ -130,7 +130,7 @@ async fn go_on(
             _ => "name",
         };
         let text = fields.remove(field).unwrap_or_default();
-        let name = site.0.returned.keep(Returned { form: path.into(), refusal, text });
+        let name = site.0.returned.keep(ReturnedForm { form: path.into(), refusal, text });
         let seconds = i64::try_from(RETURNED_FOR.as_secs()).unwrap_or(i64::MAX);
         if let Ok(cookie) = HeaderValue::from_str(&set_cookie(RETURNED_COOKIE, &name, seconds, secure, true)) {
             parts.headers.append(header::SET_COOKIE, cookie);

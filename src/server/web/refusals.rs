@@ -3,7 +3,7 @@
 use super::asked::Asked;
 use crate::domain::{
     lang::Lang,
-    refusal::{Refusal, seconds},
+    refusal::{Refusal, whole_seconds},
 };
 use axum::Json;
 use axum::body::to_bytes;
@@ -66,7 +66,7 @@ pub fn in_words(refusal: &Refusal, lang: Lang) -> Response {
 pub fn in_words_with(refusal: &Refusal, lang: Lang, detail: &str) -> Response {
     let mut response = (status(refusal), Json(body(refusal, lang, detail))).into_response();
     if let Refusal::TooFast { retry_after_ms } = refusal {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds(*retry_after_ms)));
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(*retry_after_ms)));
     }
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.extensions_mut().insert(refusal.clone());
