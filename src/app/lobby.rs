@@ -4,6 +4,7 @@ use crate::app::api::lobby_page;
 use crate::app::i18n::{lang, online};
 use crate::app::top_bar::TopBar;
 use crate::domain::{
+    paths,
     reply::ReturnedForm,
     room::{Page, Person, RoomCard},
 };
@@ -50,7 +51,7 @@ fn RoomLine(card: RoomCard) -> impl IntoView {
     let RoomCard { room, title, host, online: count } = card;
     view! {
         <li>
-            <a class="room-card" href=format!("/rooms/{room}")>
+            <a class="room-card" href=paths::room_page(&room)>
                 <span class="room-card__title">{title}</span>
                 <span class="room-card__host">
                     {host.unwrap_or_else(|| t!(no_host).into())}
@@ -65,14 +66,14 @@ fn RoomLine(card: RoomCard) -> impl IntoView {
 #[component]
 fn OpenRoom(you: Option<Person>, returned: Option<ReturnedForm>) -> impl IntoView {
     if you.is_none_or(|you| you.account.is_none()) {
-        return view! { <p class="page__hint"><a href="/sign-in">{t!(account_to_open)}</a></p> }.into_any();
+        return view! { <p class="page__hint"><a href=paths::SIGN_IN_PAGE>{t!(account_to_open)}</a></p> }.into_any();
     }
-    let returned = returned.filter(|returned| returned.form == "/gateway/rooms");
+    let returned = returned.filter(|returned| returned.form == paths::OPEN_ROOM);
     let (text, refusal) = returned.map(|returned| (returned.text, returned.refusal)).unzip();
     view! {
         <section class="card">
             <h2>{t!(open_room)}</h2>
-            <form class="row-form" method="post" action="/gateway/rooms">
+            <form class="row-form" method="post" action=paths::OPEN_ROOM>
                 <input class="field__input" name="title" required maxlength="240" aria-label=t!(room_title) placeholder=t!(room_title) value=text.unwrap_or_default()/>
                 <button class="button">{t!(open)}</button>
             </form>

@@ -4,6 +4,7 @@ use crate::app::api::sign_in_page;
 use crate::app::i18n::lang;
 use crate::app::top_bar::TopBar;
 use crate::domain::{
+    paths,
     refusal::Refusal,
     reply::ReturnedForm,
     room::{Page, Person},
@@ -42,13 +43,13 @@ pub fn SignInPage() -> impl IntoView {
 
 #[component]
 fn GuestForm(you: Option<Person>, returned: Option<ReturnedForm>, next: Option<String>) -> impl IntoView {
-    let (text, refusal) = returned_from("/session/guest", returned);
+    let (text, refusal) = returned_from(paths::GUEST, returned);
     let nickname = text.or(you.map(|you| you.nickname)).unwrap_or_default();
     view! {
         <section class="card">
             <h2>{t!(guest)}</h2>
             <p class="card__hint">{t!(guest_hint)}</p>
-            <form class="row-form" method="post" action="/session/guest">
+            <form class="row-form" method="post" action=paths::GUEST>
                 <NextField next/>
                 <input class="field__input" name="nickname" required maxlength="256" autocomplete="nickname" aria-label=t!(nickname) placeholder=t!(nickname) value=nickname/>
                 <button class="button">{t!(enter)}</button>
@@ -61,11 +62,11 @@ fn GuestForm(you: Option<Person>, returned: Option<ReturnedForm>, next: Option<S
 
 #[component]
 fn LogInForm(returned: Option<ReturnedForm>, next: Option<String>) -> impl IntoView {
-    let (text, refusal) = returned_from("/session/login", returned);
+    let (text, refusal) = returned_from(paths::LOGIN, returned);
     view! {
         <section class="card">
             <h2>{t!(log_in)}</h2>
-            <form class="column-form" method="post" action="/session/login">
+            <form class="column-form" method="post" action=paths::LOGIN>
                 <NextField next/>
                 <input class="field__input" name="name" required autocomplete="username" aria-label=t!(name) placeholder=t!(name) value=text.unwrap_or_default()/>
                 <input class="field__input" name="password" type="password" required autocomplete="current-password" aria-label=t!(password) placeholder=t!(password)/>
@@ -84,7 +85,7 @@ fn RegisterForm(
     owner: Option<String>,
     next: Option<String>,
 ) -> impl IntoView {
-    let (text, refusal) = returned_from("/session/register", returned);
+    let (text, refusal) = returned_from(paths::REGISTER, returned);
     let is_guest = you.as_ref().is_some_and(|you| you.account.is_none());
     let nickname = you.map(|you| you.nickname).unwrap_or_default();
     let is_owner = owner.is_some();
@@ -97,7 +98,7 @@ fn RegisterForm(
         <section class="card">
             <h2>{t!(register)}</h2>
             <p class="card__hint">{hint}</p>
-            <form class="column-form" method="post" action="/session/register">
+            <form class="column-form" method="post" action=paths::REGISTER>
                 <NextField next/>
                 {owner.map(|owner| view! { <input type="hidden" name="owner" value=owner/> })}
                 <input class="field__input" name="name" required maxlength="64" autocomplete="username" aria-label=t!(name) placeholder=t!(name) value=text.unwrap_or_default()/>

@@ -1,6 +1,7 @@
 //! The bar above every page: where one is, who one is, language and theme.
 
 use crate::app::i18n::{lang, texts, theme_name};
+use crate::domain::paths;
 use crate::domain::preferences::{Preferences, THEME_COOKIE};
 use crate::domain::room::Person;
 use crate::t;
@@ -27,12 +28,12 @@ fn SignInState(you: Option<Person>) -> impl IntoView {
     match you {
         Some(person) => view! {
             <span class="top-bar__you">{person.nickname}</span>
-            <form method="post" action="/session/logout">
+            <form method="post" action=paths::LOGOUT>
                 <button class="quiet-button">{t!(sign_out)}</button>
             </form>
         }
         .into_any(),
-        None => view! { <a class="quiet-button" href="/sign-in">{t!(sign_in)}</a> }.into_any(),
+        None => view! { <a class="quiet-button" href=paths::SIGN_IN_PAGE>{t!(sign_in)}</a> }.into_any(),
     }
 }
 
@@ -41,7 +42,7 @@ fn SignInState(you: Option<Person>) -> impl IntoView {
 fn LanguageSwitch() -> impl IntoView {
     let other = lang().other();
     view! {
-        <form method="post" action="/session/preferences">
+        <form method="post" action=paths::PREFERENCES>
             <input type="hidden" name="lang" value=other.code()/>
             <button class="quiet-button" lang=other.tag()>{t!(switch_language)}</button>
         </form>
@@ -67,7 +68,7 @@ fn ThemeSwitch(preferences: Preferences) -> impl IntoView {
     let lang = preferences.lang;
     let label = move || format!("{}: {}", texts::theme(lang), theme_name(lang, theme.get()));
     view! {
-        <form method="post" action="/session/preferences" on:submit=switch>
+        <form method="post" action=paths::PREFERENCES on:submit=switch>
             <input type="hidden" name="theme" value=move || theme.get().next().code()/>
             <button class="quiet-button theme-switch" data-theme=move || theme.get().code() aria-label=label title=label>
                 <span class="theme-switch__icon" aria-hidden="true"></span>

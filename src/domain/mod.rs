@@ -8,6 +8,8 @@ pub mod id;
 pub mod lang;
 pub mod message;
 pub mod name;
+pub mod paging;
+pub mod paths;
 pub mod preferences;
 pub mod push;
 pub mod refusal;

@@ -6,6 +6,7 @@ use crate::app::i18n::lang;
 use crate::domain::{
     draft::Draft,
     id::RoomId,
+    paths,
     refusal::{Refusal, whole_seconds},
     reply::{ReturnedForm, SendReply},
 };
@@ -32,7 +33,7 @@ pub fn Composer(conversation: Conversation, returned: Option<ReturnedForm>) -> i
     let unconfirmed = StoredValue::new(None::<(String, String)>);
     let cooldown = Cooldown::default();
     let (text, refusal) =
-        returned.filter(|returned| returned.form == "/gateway/send").map(|returned| (returned.text, returned.refusal)).unzip();
+        returned.filter(|returned| returned.form == paths::SEND).map(|returned| (returned.text, returned.refusal)).unzip();
     if let Some(refusal) = refusal {
         conversation.notice.set(Some(refusal));
     }
@@ -124,7 +125,7 @@ pub fn Composer(conversation: Conversation, returned: Option<ReturnedForm>) -> i
     };
     view! {
         <Notice conversation/>
-        <form class="composer" method="post" action="/gateway/send" on:submit=on_submit>
+        <form class="composer" method="post" action=paths::SEND on:submit=on_submit>
             <input type="hidden" name="room" value=conversation.room().to_string()/>
             <textarea
                 class="composer__text" name="message" rows="1" enterkeyhint="send" autocomplete="off"
@@ -143,19 +144,18 @@ pub fn Composer(conversation: Conversation, returned: Option<ReturnedForm>) -> i
 /// The first visit asks for nothing but a name.
 #[component]
 pub fn JoinForm(room: RoomId, returned: Option<ReturnedForm>) -> impl IntoView {
-    let returned = returned.filter(|returned| matches!(returned.form.as_str(), "/session/guest" | "/gateway/send"));
+    let returned = returned.filter(|returned| matches!(returned.form.as_str(), paths::GUEST | paths::SEND));
     // A message is no nickname.
-    let nickname =
-        |returned: &ReturnedForm| if returned.form == "/session/guest" { returned.text.clone() } else { String::new() };
+    let nickname = |returned: &ReturnedForm| if returned.form == paths::GUEST { returned.text.clone() } else { String::new() };
     let (text, refusal) = returned.map(|returned| (nickname(&returned), returned.refusal)).unzip();
-    let here = format!("/rooms/{room}");
+    let here = paths::room_page(&room);
     view! {
         {refusal.map(|refusal| view! { <p class="notice" role="alert">{format!("{}: {}", t!(system), refusal.message(lang()))}</p> })}
-        <form class="composer composer--join" method="post" action="/session/guest">
+        <form class="composer composer--join" method="post" action=paths::GUEST>
             <input type="hidden" name="next" value=here.clone()/>
             <input class="field__input" name="nickname" required maxlength="256" autocomplete="nickname" aria-label=t!(nickname) placeholder=t!(pick_nickname) value=text.unwrap_or_default()/>
             <button class="button">{t!(enter)}</button>
-            <a class="composer__account" href=format!("/sign-in?next={here}")>{t!(have_account)}</a>
+            <a class="composer__account" href=format!("{}?next={here}", paths::SIGN_IN_PAGE)>{t!(have_account)}</a>
         </form>
     }
 }

@@ -10,6 +10,7 @@ use crate::domain::{
     calendar,
     id::Seq,
     message::{Message, Role},
+    paging::{MAX_PAGE_MESSAGES, PAGE_MESSAGES},
     timeline::{Timeline, TimelineItem},
 };
 use crate::t;
@@ -23,8 +24,6 @@ use web_sys::Element;
 /// Pixels from an end at which the reader counts as being there.
 const AT_BOTTOM: i32 = 40;
 const NEAR_END: i32 = 300;
-const PAGE: u64 = 50;
-const MOST: u64 = 100;
 /// A screen reader is told at most this often.
 const ANNOUNCE_EVERY_MS: u64 = 3_000;
 
@@ -253,14 +252,15 @@ enum HistoryTarget {
 fn fetch_history(conversation: Conversation, loading: RwSignal<bool>, target: HistoryTarget) {
     let (oldest, newest_held, newest) =
         conversation.timeline.with_untracked(|timeline| (timeline.oldest_held(), timeline.newest_held(), timeline.newest()));
+    let page = u64::from(PAGE_MESSAGES);
     let (before, limit) = match target {
         HistoryTarget::Older => match oldest {
-            Some(oldest) if oldest > Seq(1) => (oldest, PAGE),
+            Some(oldest) if oldest > Seq(1) => (oldest, page),
             _ => return,
         },
-        HistoryTarget::Newer => (Seq(newest_held.unwrap_or_default().0 + PAGE + 1), PAGE),
-        HistoryTarget::Latest => (newest.next(), MOST),
-        HistoryTarget::Gap { from, to } => (to.next(), (to.0 - from.0 + 1).min(MOST)),
+        HistoryTarget::Newer => (Seq(newest_held.unwrap_or_default().0 + page + 1), page),
+        HistoryTarget::Latest => (newest.next(), u64::from(MAX_PAGE_MESSAGES)),
+        HistoryTarget::Gap { from, to } => (to.next(), (to.0 - from.0 + 1).min(u64::from(MAX_PAGE_MESSAGES))),
     };
     // A jump down does not wait for a page that is on its way up.
     if loading.get_untracked() && target != HistoryTarget::Latest {

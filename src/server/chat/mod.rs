@@ -10,6 +10,7 @@ use crate::domain::{
     id::{ClientId, Epoch, Nonce, RoomId, Seq},
     message::Role,
     name,
+    paging::{CATCH_UP_MESSAGES, MAX_PAGE_MESSAGES, PAGE_MESSAGES},
     refusal::Refusal,
     reply::{BindReply, HistoryReply, OpenRoomReply, SendReply},
     room::{Person, RoomCard, Snapshot},
@@ -29,11 +30,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-/// Messages a page starts with, and gets a time when it asks for older ones.
-const PAGE: u32 = 50;
-const MAX_PAGE: u32 = 100;
-/// What a page that was away gets at once; beyond it the rest is told as a gap. A page holds no more than this anyway.
-const CATCH_UP: u32 = 200;
 /// Lines of the lobby.
 const LOBBY: u32 = 200;
 /// How late a title or host changed by the command line may show.
@@ -104,8 +100,8 @@ impl Chat {
         let since = since.filter(|since| same_history && *since <= newest);
         let asked = request.since.is_some();
         let messages = match since {
-            Some(since) => self.messages(&room, since, None, CATCH_UP).await?,
-            None => self.messages(&room, Seq::default(), None, PAGE).await?,
+            Some(since) => self.messages(&room, since, None, CATCH_UP_MESSAGES).await?,
+            None => self.messages(&room, Seq::default(), None, PAGE_MESSAGES).await?,
         };
         let gap = match (since, messages.first()) {
             (Some(since), Some(first)) => first.seq > since.next(),
@@ -152,7 +148,8 @@ impl Chat {
         let limit = limit.map(|limit| limit.parse::<u32>().map_err(|_| Refusal::malformed("limit"))).transpose()?;
         self.room(&room).await?;
         metrics::counter!("roomcast_history_reads_total").increment(1);
-        let messages = self.messages(&room, Seq::default(), Some(before), limit.unwrap_or(PAGE).min(MAX_PAGE)).await?;
+        let messages =
+            self.messages(&room, Seq::default(), Some(before), limit.unwrap_or(PAGE_MESSAGES).min(MAX_PAGE_MESSAGES)).await?;
         Ok(HistoryReply { messages })
     }
 
@@ -182,7 +179,7 @@ impl Chat {
         // Whatever cannot be a room's name names no room.
         let room: RoomId = room.parse().map_err(|_| Refusal::NoSuchRoom)?;
         let row = self.room(&room).await?;
-        let messages = self.messages(&room, Seq::default(), None, PAGE).await?;
+        let messages = self.messages(&room, Seq::default(), None, PAGE_MESSAGES).await?;
         let seq = messages.last().map_or(Seq::default(), |last| last.seq);
         let epoch = row.epoch.clone();
         Ok(Snapshot { card: self.card(row), rules: self.rules(), epoch, seq, messages })

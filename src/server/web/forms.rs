@@ -4,6 +4,7 @@
 use super::asked::{Asked, cookie_of, set_cookie, text_of};
 use super::{Site, origin, refusals::Refused};
 use crate::domain::{
+    paths,
     refusal::Refusal,
     reply::{OpenRoomReply, ReturnedForm},
 };
@@ -81,7 +82,7 @@ async fn read(site: &Site, path: &str, headers: &HeaderMap, body: Body) -> Resul
     let bytes = match read.await {
         Err(_) => return Err(Refusal::malformed("body")),
         // What does not even fit the request is too long a message, to a person.
-        Ok(Err(_)) if path == "/gateway/send" => return Err(Refusal::TooLong { max: site.chat.rules().max_graphemes }),
+        Ok(Err(_)) if path == paths::SEND => return Err(Refusal::TooLong { max: site.chat.rules().max_graphemes }),
         Ok(Err(_)) => return Err(Refusal::TooLong { max: u32::try_from(web.body_bytes).unwrap_or(u32::MAX) }),
         Ok(Ok(bytes)) => bytes,
     };
@@ -108,14 +109,13 @@ async fn go_on(
     secure: bool,
 ) -> Response {
     let came_from = || text_of(headers, &header::REFERER).and_then(local_path).unwrap_or("/").to_owned();
-    let room = |room: &str| format!("/rooms/{room}");
     let (mut parts, body) = response.into_parts();
     let body = to_bytes(body, site.config.web.body_bytes * 4).await.unwrap_or_default();
     if parts.status.is_success() {
         let next = fields.get("next").and_then(|next| local_path(next)).map(str::to_owned);
         let to = match path {
-            "/gateway/rooms" => serde_json::from_slice::<OpenRoomReply>(&body).ok().map(|opened| room(opened.room.as_str())),
-            "/session/guest" | "/session/register" | "/session/login" => Some(next.unwrap_or_else(|| "/".into())),
+            paths::OPEN_ROOM => serde_json::from_slice::<OpenRoomReply>(&body).ok().map(|opened| paths::room_page(&opened.room)),
+            paths::GUEST | paths::REGISTER | paths::LOGIN => Some(next.unwrap_or_else(|| "/".into())),
             _ => next,
         };
         redirect(&mut parts.headers, &to.unwrap_or_else(came_from));
@@ -124,9 +124,9 @@ async fn go_on(
         // Not a form of ours: no such address, or not by this method.
         let Some(refusal) = said else { return Response::from_parts(parts, Body::from(body)) };
         let field = match path {
-            "/gateway/send" => "message",
-            "/gateway/rooms" => "title",
-            "/session/guest" => "nickname",
+            paths::SEND => "message",
+            paths::OPEN_ROOM => "title",
+            paths::GUEST => "nickname",
             _ => "name",
         };
         let text = fields.remove(field).unwrap_or_default();

@@ -1,0 +1,30 @@
+//! Paths that pages, forms and the server share. The path of a form is also its id: a refused form comes back to the page
+//! under it ([`ReturnedForm::form`](crate::domain::reply::ReturnedForm::form)).
+
+use crate::domain::id::RoomId;
+
+/// The sign-in page.
+pub const SIGN_IN_PAGE: &str = "/sign-in";
+/// Signs in a guest by nickname, or changes the nickname of the person who is signed in.
+pub const GUEST: &str = "/session/guest";
+/// Registers an account.
+pub const REGISTER: &str = "/session/register";
+/// Signs in to an account.
+pub const LOGIN: &str = "/session/login";
+/// Ends the session.
+pub const LOGOUT: &str = "/session/logout";
+/// Sets language and theme.
+pub const PREFERENCES: &str = "/session/preferences";
+/// Binds a socket to its person and joins it to a room.
+pub const BIND: &str = "/gateway/bind";
+/// Stores and pushes a message.
+pub const SEND: &str = "/gateway/send";
+/// Returns stored messages before a position.
+pub const HISTORY: &str = "/gateway/history";
+/// Opens a room.
+pub const OPEN_ROOM: &str = "/gateway/rooms";
+
+/// Returns the path of a room's page.
+pub fn room_page(room: &RoomId) -> String {
+    format!("/rooms/{room}")
+}
