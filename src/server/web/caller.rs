@@ -82,7 +82,7 @@ impl Caller {
     }
 
     /// Language and theme, for pages without JavaScript; others set the cookies themselves.
-    pub fn prefer(&self, lang: Option<&str>, theme: Option<&str>) -> Result<Done, Refusal> {
+    pub fn set_preferences(&self, lang: Option<&str>, theme: Option<&str>) -> Result<Done, Refusal> {
         let (lang, theme) = (given(lang), given(theme));
         if let Some(code) = lang {
             Lang::from_code(code).ok_or(Refusal::malformed("lang"))?;

@@ -1,0 +1,63 @@
+//! Every request that a page makes, by area. On the server each body calls one method of
+//! [`Caller`](crate::server::web::caller::Caller); in the browser the function is a `fetch`. Paths and field names are a
+//! contract (docs/protocol-pages.md): pages of other sites post them by hand.
+
+mod room;
+mod session;
+
+pub use room::{bind, history, lobby_page, open_room, room_page, send};
+pub use session::{enter_as_guest, log_in, log_out, register, set_preferences, sign_in_page};
+
+use crate::domain::refusal::Refusal;
+use futures_util::future::{Either, select};
+use gloo_timers::future::TimeoutFuture;
+use leptos::server_fn::codec::JsonEncoding;
+use leptos::server_fn::error::{FromServerFnError, ServerFnErrorErr};
+
+/// Milliseconds until a request without a response counts as failed.
+const RESPONSE_TIMEOUT_MS: u32 = 10_000;
+
+impl FromServerFnError for Refusal {
+    type Encoder = JsonEncoding;
+
+    /// Turns an error of the transport into a refusal, without its internal text.
+    fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
+        match error {
+            ServerFnErrorErr::Args(text) | ServerFnErrorErr::MissingArg(text) => {
+                // "missing field `room`": the refusal names the field and nothing else of the error.
+                Self::malformed(text.split('`').nth(1).unwrap_or("form").to_owned())
+            }
+            _ => Self::Unreachable,
+        }
+    }
+}
+
+/// Returns the request's result, or [`Refusal::Unreachable`] after 10 s: after a change of networks a request can hang
+/// without an error.
+pub async fn with_timeout<T>(request: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    match select(std::pin::pin!(request), TimeoutFuture::new(RESPONSE_TIMEOUT_MS)).await {
+        Either::Left((answer, _)) => answer,
+        Either::Right(_) => Err(Refusal::Unreachable),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{room, session};
+    use crate::domain::paths;
+    use leptos::server_fn::ServerFn;
+
+    /// `#[server]` takes literals only, so the paths stand twice; this holds them together.
+    #[test]
+    fn endpoints_have_the_paths_of_the_forms() {
+        assert_eq!(session::EnterAsGuest::PATH, paths::GUEST);
+        assert_eq!(session::Register::PATH, paths::REGISTER);
+        assert_eq!(session::LogIn::PATH, paths::LOGIN);
+        assert_eq!(session::LogOut::PATH, paths::LOGOUT);
+        assert_eq!(session::SetPreferences::PATH, paths::PREFERENCES);
+        assert_eq!(room::Bind::PATH, paths::BIND);
+        assert_eq!(room::SendRequest::PATH, paths::SEND);
+        assert_eq!(room::HistoryRequest::PATH, paths::HISTORY);
+        assert_eq!(room::OpenRoom::PATH, paths::OPEN_ROOM);
+    }
+}
