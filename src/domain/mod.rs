@@ -17,3 +17,5 @@ pub mod reply;
 pub mod room;
 pub mod text;
 pub mod timeline;
+#[cfg(test)]
+mod timeline_tests;

@@ -3,7 +3,10 @@
 mod composer;
 mod connection;
 mod conversation;
+mod cooldown;
+mod draft_box;
 mod list;
 mod panel;
+mod submit;
 
 pub use panel::ChatPanel;

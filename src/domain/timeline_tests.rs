@@ -1,0 +1,167 @@
+//! Tests of [`Timeline`]: single cases, then any interleaving of what may reach a page.
+
+use crate::domain::{
+    id::{Epoch, Seq},
+    message::{Message, Role},
+    reply::BindReply,
+    timeline::{TRIM_AT, Timeline, TimelineItem},
+};
+use proptest::prelude::*;
+
+fn message(seq: u64) -> Message {
+    Message {
+        room: "1".parse().unwrap(),
+        seq: Seq(seq),
+        id: uuid::Uuid::from_u128(seq as u128),
+        user: "u".parse().unwrap(),
+        nickname: "u".into(),
+        role: Role::Viewer,
+        text: seq.to_string(),
+        at: seq * 1000,
+    }
+}
+
+fn messages(range: std::ops::RangeInclusive<u64>) -> Vec<Message> {
+    range.map(message).collect()
+}
+
+fn epoch(name: &str) -> Epoch {
+    name.parse().unwrap()
+}
+
+fn bound(name: &str, seq: u64, messages: Vec<Message>, gap: bool) -> BindReply {
+    let code = "u".parse().unwrap();
+    BindReply { code, status: true, message: String::new(), epoch: epoch(name), seq: Seq(seq), messages, gap }
+}
+
+fn held(timeline: &Timeline) -> Vec<u64> {
+    let seq = |item| if let TimelineItem::Message(message) = item { Some(message.seq.0) } else { None };
+    timeline.items(|_| 0).into_iter().filter_map(seq).collect()
+}
+
+fn gaps(timeline: &Timeline) -> Vec<(u64, u64)> {
+    let gap = |row| if let TimelineItem::Gap { from, to } = row { Some((from.0, to.0)) } else { None };
+    timeline.items(|_| 0).into_iter().filter_map(gap).collect()
+}
+
+#[test]
+fn what_is_missing_shows_by_itself() {
+    let mut timeline = Timeline::new(epoch("a"), Seq(3), messages(2..=3));
+    assert_eq!(gaps(&timeline), []);
+    timeline.apply_pushed(vec![message(6)]);
+    timeline.note_skipped(Seq(8));
+    assert_eq!(gaps(&timeline), [(4, 5), (7, 8)]);
+    timeline.fill_gap(messages(4..=8));
+    assert_eq!((held(&timeline), gaps(&timeline)), ((2..=8).collect(), vec![]));
+}
+
+#[test]
+fn another_epoch_is_another_history() {
+    let mut timeline = Timeline::new(epoch("a"), Seq(9), messages(1..=9));
+    timeline.apply_bind(Seq(9), bound("b", 2, messages(1..=2), true));
+    assert_eq!((held(&timeline), timeline.newest()), (vec![1, 2], Seq(2)));
+    timeline.apply_bind(Seq(2), bound("b", 1, messages(1..=1), true));
+    assert_eq!((held(&timeline), timeline.newest()), (vec![1], Seq(1)));
+}
+
+#[test]
+fn days_are_parted_once_and_in_order() {
+    let timeline = Timeline::new(epoch("a"), Seq(4), messages(1..=4));
+    let rows = timeline.items(|at| (at / 2000) as i64);
+    let days: Vec<_> = rows.iter().filter_map(|row| if let TimelineItem::Day(day) = row { Some(*day) } else { None }).collect();
+    assert_eq!(days, [0, 1, 2]);
+    assert_eq!(rows[0], TimelineItem::Day(0));
+}
+
+#[test]
+fn a_reader_far_above_comes_down_page_by_page_or_at_once() {
+    let mut timeline = Timeline::new(epoch("a"), Seq(600), messages(401..=600));
+    timeline.add_older(messages(351..=400));
+    assert!(!timeline.is_detached());
+    timeline.add_older(messages(301..=350));
+    assert_eq!((timeline.is_detached(), timeline.newest_held()), (true, Some(Seq(500))));
+    timeline.apply_pushed(messages(601..=602));
+    assert_eq!((timeline.len(), timeline.newest(), gaps(&timeline).len()), (200, Seq(602), 0));
+    let mut jumped = timeline.clone();
+    jumped.reset_to_latest(messages(553..=602));
+    assert_eq!((held(&jumped), jumped.is_detached()), ((553..=602).collect(), false));
+    timeline.add_newer(messages(501..=550));
+    assert!(timeline.is_detached());
+    timeline.add_newer(messages(551..=602));
+    assert_eq!((timeline.is_detached(), timeline.len(), timeline.newest_held()), (false, 200, Some(Seq(602))));
+}
+
+/// What may reach a page, by the room's true history 1..=N.
+#[derive(Clone, Debug)]
+enum Event {
+    Pushed(u64),
+    Skipped(u64),
+    BoundSince(u64),
+    History { before: u64, limit: u64 },
+}
+
+fn events(total: u64) -> impl Strategy<Value = Vec<Event>> {
+    let event = prop_oneof![
+        6 => (1..=total).prop_map(Event::Pushed),
+        1 => (1..=total).prop_map(Event::Skipped),
+        2 => (0..=total).prop_map(Event::BoundSince),
+        2 => (1..=total, 1..30u64).prop_map(|(before, limit)| Event::History { before, limit }),
+    ];
+    prop::collection::vec(event, 0..120)
+}
+
+proptest! {
+    /// The model is the room itself: whatever order things come in, what is held is ordered and true, every hole is
+    /// said, and after the said holes were fetched the list is the room's history.
+    #[test]
+    fn any_interleaving_ends_in_the_same_list((total, start, events) in (1u64..150).prop_flat_map(|total| (Just(total), 0..=total, events(total)))) {
+        let mut timeline = Timeline::new(epoch("a"), Seq(start), messages(start.saturating_sub(49).max(1)..=start));
+        for event in events {
+            match event {
+                Event::Pushed(seq) => timeline.apply_pushed(vec![message(seq)]),
+                Event::Skipped(to) => timeline.note_skipped(Seq(to)),
+                Event::BoundSince(since) => timeline.apply_bind(Seq(since), bound("a", total, messages(since + 1..=total), false)),
+                Event::History { before, limit } => timeline.fill_gap(messages(before.saturating_sub(limit).max(1)..=before - 1)),
+            }
+            let held = held(&timeline);
+            prop_assert!(held.windows(2).all(|pair| pair[0] < pair[1]));
+            let mut said: Vec<u64> = gaps(&timeline).into_iter().flat_map(|(from, to)| from..=to).collect();
+            said.extend(&held);
+            said.sort();
+            let first = timeline.oldest_held().map_or(1, |seq| seq.0);
+            prop_assert_eq!(said, (first..=timeline.newest().0).collect::<Vec<_>>());
+        }
+        let since = timeline.newest();
+        timeline.apply_bind(since, bound("a", total, messages(since.0 + 1..=total), false));
+        for (from, to) in gaps(&timeline) {
+            timeline.fill_gap(messages(from..=to));
+        }
+        timeline.add_older(messages(1..=timeline.oldest_held().unwrap().0 - 1));
+        prop_assert_eq!(held(&timeline), (1..=total).collect::<Vec<_>>());
+        prop_assert_eq!(gaps(&timeline), vec![]);
+    }
+
+    /// However long it goes on, the window is bounded, and at the bottom it ends with the newest.
+    #[test]
+    fn the_window_is_bounded(steps in prop::collection::vec((0..3u8, 1..60u64), 1..80)) {
+        let (mut timeline, mut newest) = (Timeline::new(epoch("a"), Seq(0), vec![]), 0);
+        for (step, count) in steps {
+            match step {
+                0 => {
+                    if timeline.needs_trim() { timeline.trim(); }
+                    timeline.apply_pushed(messages(newest + 1..=newest + count));
+                    newest += count;
+                }
+                1 => if let Some(Seq(oldest)) = timeline.oldest_held() {
+                    timeline.add_older(messages(oldest.saturating_sub(count).max(1)..=oldest - 1));
+                },
+                _ => if timeline.is_detached() && let Some(Seq(last)) = timeline.newest_held() {
+                    timeline.add_newer(messages(last + 1..=(last + count).min(newest)));
+                },
+            }
+            prop_assert!(timeline.len() <= TRIM_AT + 60);
+            prop_assert!(timeline.is_detached() || timeline.newest_held() == (newest > 0).then_some(Seq(newest)));
+            prop_assert_eq!(gaps(&timeline), vec![]);
+        }
+    }
+}
