@@ -4,7 +4,7 @@
 mod command;
 
 use clap::Parser;
-use command::{Command, Line};
+use command::{Cli, Command};
 use futures_util::TryFutureExt;
 use roomcast::app::{App, shell};
 use roomcast::domain::room::FIRST_ROOM;
@@ -13,7 +13,7 @@ use roomcast::server::{
     chat::Chat,
     clock::Clock,
     config::{Config, Gateway as GatewaySettings, Switch},
-    control::{Control, Heritage, Order, Succession},
+    control::{Control, InheritedListeners, Reloader, ServerCommand, Takeover},
     gateway::Gateway,
     gatewayworker::{Door, Listeners},
     storage::Store,
@@ -45,16 +45,16 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 const DOOR_CLOSES_WITHIN: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
-    let line = Line::parse();
+    let cli = Cli::parse();
     // What is not text is no variable of ours.
     let environment =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
-    let outcome = Config::load(&line.flags(), &environment).map_err(Box::from).and_then(|config| {
+    let outcome = Config::load(&cli.flags(), &environment).map_err(Box::from).and_then(|config| {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let outcome = runtime.block_on(async {
-            match line.command.unwrap_or(Command::Serve) {
+            match cli.command.unwrap_or(Command::Serve) {
                 Command::Serve => serve(config).await,
-                Command::Status { again_and_again } => command::node::status(&config, again_and_again).await,
+                Command::Status { watch } => command::node::status(&config, watch).await,
                 Command::Connections { limit } => command::node::connections(&config, limit).await,
                 Command::Stop { gracefully } => command::node::stop(&config, gracefully).await,
                 Command::Reload => command::node::reload(&config).await,
@@ -88,7 +88,7 @@ async fn serve(mut config: Config) -> Outcome {
     let metrics = web::init_metrics()?;
     let clock = Clock::system();
     let encryption = web::Encryption::new(&config.web)?;
-    let [site, inner, register] = Succession::inherited()?;
+    let InheritedListeners { site, inner, register } = InheritedListeners::from_env()?;
     let listener = listener(config.leptos.site_addr, site)?;
     let for_php = listeners_for_php(&config.gateway, [inner, register])?;
     if let Some(Listeners { inner, .. }) = &for_php
@@ -100,7 +100,7 @@ async fn serve(mut config: Config) -> Outcome {
     // The listener may be an inherited one.
     config.check_address(listener.local_addr()?)?;
     // From here on an old process, if there is one, has given way.
-    let succession = Succession::take_over(&config.storage.data_dir).await?;
+    let takeover = Takeover::request(&config.storage.data_dir).await?;
     let store = Store::open(&config.storage).await?;
     if store.rooms(1).await?.is_empty() {
         store.add_room(&FIRST_ROOM.parse()?, FIRST_TITLE, None, clock.now_ms()).await?;
@@ -126,9 +126,9 @@ async fn serve(mut config: Config) -> Outcome {
     let (orders, to_do) = mpsc::channel(ORDERS);
     let mut handed_on = vec![&listener];
     handed_on.extend(for_php.iter().flat_map(|Listeners { inner, register }| [inner, register]));
-    let heritage = Heritage::new(&handed_on)?;
+    let reloader = Reloader::new(&handed_on)?;
     let data_dir = config.storage.data_dir.clone();
-    let control = Control::new(gateway.clone(), orders.clone(), heritage, address.to_string(), &data_dir, leaving.clone());
+    let control = Control::new(gateway.clone(), orders.clone(), reloader, address.to_string(), &data_dir, leaving.clone());
     let control = tokio::spawn(control.serve(closed.clone()));
     tokio::spawn(leave_on_signal(orders)?);
 
@@ -148,8 +148,8 @@ async fn serve(mut config: Config) -> Outcome {
     };
     let site = web::Site::new(floors);
     let router = web::router(site.clone(), App, move |root| shell(options.clone(), root));
-    if let Some(succession) = succession {
-        succession.serving(&site.gateway).await?;
+    if let Some(takeover) = takeover {
+        takeover.confirm(&site.gateway).await?;
     }
     // From here on what is pushed is handed on to those who are still with the process before this one.
     let door = for_php.and_then(|listeners| {
@@ -241,7 +241,7 @@ fn listener_at(address: SocketAddr, inherited: Option<std::net::TcpListener>) ->
 }
 
 /// SIGTERM or SIGINT; caught from here on, not only when it is awaited.
-fn leave_on_signal(orders: mpsc::Sender<Order>) -> std::io::Result<impl Future<Output = ()>> {
+fn leave_on_signal(orders: mpsc::Sender<ServerCommand>) -> std::io::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
         loop {
@@ -249,7 +249,7 @@ fn leave_on_signal(orders: mpsc::Sender<Order>) -> std::io::Result<impl Future<O
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            if orders.send(Order::Leave { slowly: false }).await.is_err() {
+            if orders.send(ServerCommand::Shutdown { gracefully: false }).await.is_err() {
                 return;
             }
         }

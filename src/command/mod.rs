@@ -8,7 +8,7 @@ mod user;
 
 use clap::{Args, Parser, Subcommand};
 use key::KeyCommand;
-use push::Push;
+use push::PushCommand;
 use room::RoomCommand;
 use roomcast::domain::{lang::Lang, refusal::Refusal};
 use roomcast::server::{
@@ -25,15 +25,15 @@ type Outcome = Result<(), Box<dyn Error>>;
 /// Live-room chat and push gateway. Alone it serves.
 #[derive(Parser)]
 #[command(name = "roomcast", version, about)]
-pub struct Line {
+pub struct Cli {
     #[command(subcommand)]
     pub command: Option<Command>,
     #[command(flatten)]
-    options: Options,
+    options: GlobalOptions,
 }
 
 #[derive(Args)]
-struct Options {
+struct GlobalOptions {
     /// The configuration file [default: Leptos.toml here, if there is one]
     #[arg(long, value_name = "PATH", global = true)]
     config: Option<PathBuf>,
@@ -50,17 +50,17 @@ struct Options {
     #[arg(long, value_name = "PATH", global = true, requires = "tls_cert")]
     tls_key: Option<PathBuf>,
     /// Any key of Leptos.toml, e.g. chat.cooldown_ms=5000; may be repeated
-    #[arg(long, value_name = "TABLE.KEY=VALUE", value_parser = pair, global = true)]
+    #[arg(long, value_name = "TABLE.KEY=VALUE", value_parser = setting, global = true)]
     set: Vec<(String, String)>,
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+fn setting(text: &str) -> Result<(String, String), String> {
     text.split_once('=').map(|(key, value)| (key.trim().into(), value.trim().into())).ok_or("expected TABLE.KEY=VALUE".into())
 }
 
-impl Line {
+impl Cli {
     pub fn flags(&self) -> Flags {
-        let Options { config, addr, data_dir, tls_cert, tls_key, set } = &self.options;
+        let GlobalOptions { config, addr, data_dir, tls_cert, tls_key, set } = &self.options;
         let mut set = set.clone();
         for (key, path) in [("web.tls_cert", tls_cert), ("web.tls_key", tls_key)] {
             set.extend(path.as_ref().map(|path| (key.to_owned(), path.display().to_string())));
@@ -77,7 +77,7 @@ pub enum Command {
     Status {
         /// Again every second
         #[arg(short = 'd')]
-        again_and_again: bool,
+        watch: bool,
     },
     /// Who is connected
     Connections {
@@ -94,7 +94,7 @@ pub enum Command {
     /// Let a fresh process of this binary take over; nobody who connects meanwhile is refused
     Reload,
     /// Say something through the gateway's API
-    Push(Push),
+    Push(PushCommand),
     /// Keys of the gateway's API: list, add, remove. Works beside a running server
     Key {
         #[command(subcommand)]
@@ -112,10 +112,10 @@ pub enum Command {
     },
 }
 
-async fn account(store: &Store, name: &str) -> Result<PersonRow, Box<dyn Error>> {
+async fn find_account(store: &Store, name: &str) -> Result<PersonRow, Box<dyn Error>> {
     store.person_by_account(name).await?.ok_or_else(|| format!("there is no account {name}").into())
 }
 
-fn words(refusal: Refusal) -> String {
+fn refusal_text(refusal: Refusal) -> String {
     refusal.message(Lang::En)
 }

@@ -3,7 +3,7 @@
 use super::Outcome;
 use roomcast::server::{
     config::Config,
-    control::{Answer, Asked, Request, Status},
+    control::{ControlClient, Request, Response, Status},
     gateway::ShardLine,
 };
 use std::io;
@@ -12,13 +12,13 @@ use std::time::Duration;
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(1);
 
-async fn ask(config: &Config, request: &Request) -> Result<(Answer, Asked), Box<dyn std::error::Error>> {
+async fn request(config: &Config, request: &Request) -> Result<(Response, ControlClient), Box<dyn std::error::Error>> {
     let data_dir = &config.storage.data_dir;
-    let asked = async {
-        let mut asked = Asked::ask(data_dir, request).await?;
-        Ok::<_, io::Error>((asked.answer().await?, asked))
+    let exchange = async {
+        let mut client = ControlClient::request(data_dir, request).await?;
+        Ok::<_, io::Error>((client.response().await?, client))
     };
-    asked.await.map_err(|error| match error.kind() {
+    exchange.await.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
             format!("no roomcast serves from {} (another folder? --data-dir)", data_dir.display()).into()
         }
@@ -26,32 +26,32 @@ async fn ask(config: &Config, request: &Request) -> Result<(Answer, Asked), Box<
     })
 }
 
-fn unexpected(answer: Answer) -> Outcome {
-    match answer {
-        Answer::NotDone { why } => Err(why.into()),
+fn unexpected(response: Response) -> Outcome {
+    match response {
+        Response::Failed { reason } => Err(reason.into()),
         other => Err(format!("an answer to another question: {other:?}").into()),
     }
 }
 
-async fn look(config: &Config) -> Result<Status, Box<dyn std::error::Error>> {
-    match ask(config, &Request::Status).await?.0 {
-        Answer::Status(status) => Ok(status),
+async fn fetch_status(config: &Config) -> Result<Status, Box<dyn std::error::Error>> {
+    match request(config, &Request::Status).await?.0 {
+        Response::Status(status) => Ok(status),
         other => Err(unexpected(other).err().unwrap_or_else(|| "no status".into())),
     }
 }
 
 /// Two looks, a second apart: pushes a second are what happened between them.
-pub async fn status(config: &Config, again_and_again: bool) -> Outcome {
-    let mut before = look(config).await?;
+pub async fn status(config: &Config, watch: bool) -> Outcome {
+    let mut before = fetch_status(config).await?;
     loop {
         tokio::time::sleep(EVERY).await;
-        let now = look(config).await?;
-        if again_and_again {
+        let now = fetch_status(config).await?;
+        if watch {
             // To the top of the terminal, and clear it.
             print!("\x1b[H\x1b[2J");
         }
         print_status(&before, &now);
-        if !again_and_again {
+        if !watch {
             return Ok(());
         }
         before = now;
@@ -59,12 +59,12 @@ pub async fn status(config: &Config, again_and_again: bool) -> Outcome {
 }
 
 fn print_status(before: &Status, now: &Status) {
-    let Status { version, pid, uptime_s, address, data_dir, connections, leaving, shards } = now;
+    let Status { version, pid, uptime_s, address, data_dir, connections, draining, shards } = now;
     let up = *uptime_s as u64;
     println!(
         "Roomcast {version}   pid {pid}   {address}   data in {}{}",
         data_dir.display(),
-        if *leaving { "   LEAVING" } else { "" }
+        if *draining { "   LEAVING" } else { "" }
     );
     println!("up {} days {:02}:{:02}:{:02}   {connections} connections", up / 86400, up / 3600 % 24, up / 60 % 60, up % 60);
     println!();
@@ -106,8 +106,8 @@ fn print_status(before: &Status, now: &Status) {
 }
 
 pub async fn connections(config: &Config, limit: usize) -> Outcome {
-    let connections = match ask(config, &Request::Connections { limit }).await?.0 {
-        Answer::Connections { connections } => connections,
+    let connections = match request(config, &Request::Connections { limit }).await?.0 {
+        Response::Connections { connections } => connections,
         other => return unexpected(other),
     };
     println!(
@@ -132,12 +132,12 @@ pub async fn connections(config: &Config, limit: usize) -> Outcome {
 }
 
 /// Waits until the process is gone.
-pub async fn stop(config: &Config, slowly: bool) -> Outcome {
-    let (answer, asked) = ask(config, &Request::Stop { slowly }).await?;
-    match answer {
-        Answer::Leaving { pid } => {
-            println!("{pid} leaves{}", if slowly { ", as fast as its people do" } else { "" });
-            asked.ended().await;
+pub async fn stop(config: &Config, gracefully: bool) -> Outcome {
+    let (response, client) = request(config, &Request::Stop { gracefully }).await?;
+    match response {
+        Response::Stopping { pid } => {
+            println!("{pid} leaves{}", if gracefully { ", as fast as its people do" } else { "" });
+            client.wait_for_exit().await;
             println!("gone");
             Ok(())
         }
@@ -146,8 +146,8 @@ pub async fn stop(config: &Config, slowly: bool) -> Outcome {
 }
 
 pub async fn reload(config: &Config) -> Outcome {
-    match ask(config, &Request::Reload).await?.0 {
-        Answer::Reloaded { pid } => {
+    match request(config, &Request::Reload).await?.0 {
+        Response::Reloaded { pid } => {
             println!("{pid} serves; the old process sees its people off");
             Ok(())
         }

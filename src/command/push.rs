@@ -6,7 +6,7 @@ use roomcast::server::config::Config;
 use serde_json::{Value, json};
 
 #[derive(Args)]
-pub struct Push {
+pub struct PushCommand {
     /// To the members of these groups
     #[arg(long, required_unless_present_any = ["uid", "client", "all"])]
     group: Vec<String>,
@@ -28,7 +28,7 @@ pub struct Push {
     message: String,
 }
 
-impl Push {
+impl PushCommand {
     pub fn run(self, config: &Config) -> Outcome {
         let scheme = if config.web.tls_cert.as_os_str().is_empty() { "http" } else { "https" };
         let url = self.url.unwrap_or_else(|| format!("{scheme}://{}", config.leptos.site_addr));

@@ -1,6 +1,6 @@
 //! `roomcast room`: rooms, beside a running server.
 
-use super::{Outcome, account, words};
+use super::{Outcome, find_account, refusal_text};
 use clap::Subcommand;
 use roomcast::domain::{id::RoomId, name};
 use roomcast::server::{clock::Clock, config::Config, storage::Store};
@@ -35,7 +35,7 @@ impl RoomCommand {
                 }
             }
             Self::Add { title, id, host } => {
-                let title = name::title(&title).map_err(words)?;
+                let title = name::title(&title).map_err(refusal_text)?;
                 let host = match host {
                     Some(name) => Some(account(&store, &name).await?.person.uid),
                     None => None,
@@ -48,11 +48,11 @@ impl RoomCommand {
                 println!("{room}");
             }
             Self::Title { room, title } => {
-                let title = name::title(&title).map_err(words)?;
+                let title = name::title(&title).map_err(refusal_text)?;
                 known(&room, store.set_room_title(&room, &title).await?)?;
             }
             Self::Host { room, name } => {
-                let uid = account(&store, &name).await?.person.uid;
+                let uid = find_account(&store, &name).await?.person.uid;
                 known(&room, store.set_room_host(&room, &uid).await?)?;
             }
         }

@@ -1,13 +1,13 @@
 //! `roomcast user`: accounts, beside a running server.
 
-use super::{Outcome, account, words};
+use super::{Outcome, find_account, refusal_text};
 use clap::Subcommand;
 use roomcast::domain::{id::Uid, name, room::Person};
 use roomcast::server::{
     accounts::{Accounts, new_uid},
     clock::Clock,
     config::Config,
-    control::{Answer, Asked, Request},
+    control::{ControlClient, Request, Response},
     storage::{NewPerson, PersonRow, StorageError, Store},
 };
 use std::error::Error;
@@ -40,10 +40,10 @@ impl UserCommand {
                 }
             }
             Self::Add { name, nickname } => {
-                let account = name::account(&name).map_err(words)?;
-                let nickname = name::nickname(nickname.as_deref().unwrap_or(&account)).map_err(words)?;
-                let password = accounts.hash_password(&read_password()?).await.map_err(words)?;
-                let uid = new_uid().map_err(words)?;
+                let account = name::account(&name).map_err(refusal_text)?;
+                let nickname = name::nickname(nickname.as_deref().unwrap_or(&account)).map_err(refusal_text)?;
+                let password = accounts.hash_password(&read_password()?).await.map_err(refusal_text)?;
+                let uid = new_uid().map_err(refusal_text)?;
                 let new = NewPerson {
                     uid: &uid,
                     nickname: &nickname,
@@ -58,15 +58,15 @@ impl UserCommand {
                 println!("{account}\t{uid}");
             }
             Self::Password { name } => {
-                let uid = account(&store, &name).await?.person.uid;
-                let password = accounts.hash_password(&read_password()?).await.map_err(words)?;
+                let uid = find_account(&store, &name).await?.person.uid;
+                let password = accounts.hash_password(&read_password()?).await.map_err(refusal_text)?;
                 store.set_password(&uid, &password).await?;
                 let ended = store.end_sessions_of(&uid).await?;
                 println!("password of {name} changed, {ended} sessions ended");
                 close_sockets(config, uid).await;
             }
             Self::SignOut { name } => {
-                let uid = account(&store, &name).await?.person.uid;
+                let uid = find_account(&store, &name).await?.person.uid;
                 println!("{} sessions ended", store.end_sessions_of(&uid).await?);
                 close_sockets(config, uid).await;
             }
@@ -78,8 +78,8 @@ impl UserCommand {
 
 /// Of a node that serves; without one there are none.
 async fn close_sockets(config: &Config, uid: Uid) {
-    if let Ok(mut asked) = Asked::ask(&config.storage.data_dir, &Request::SignOut { uid }).await
-        && let Ok(Answer::Closed { sockets }) = asked.answer().await
+    if let Ok(mut client) = ControlClient::request(&config.storage.data_dir, &Request::SignOut { uid }).await
+        && let Ok(Response::Closed { sockets }) = client.response().await
     {
         println!("{sockets} sockets closed");
     }

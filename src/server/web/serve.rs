@@ -3,7 +3,7 @@
 use super::stream::Arriving;
 use super::{Site, spare, spare::Spare};
 use crate::server::allocator;
-use crate::server::control::Order;
+use crate::server::control::ServerCommand;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use hyper::body::Incoming;
@@ -42,7 +42,7 @@ pub struct Served {
 }
 
 /// Serves until an order to leave, and until everyone was seen off.
-pub async fn serve(listener: TcpListener, site: Site, router: Router, mut orders: mpsc::Receiver<Order>) -> Served {
+pub async fn serve(listener: TcpListener, site: Site, router: Router, mut orders: mpsc::Receiver<ServerCommand>) -> Served {
     let sweeping = TaskTracker::new();
     sweeping.spawn(sweep(site.clone()));
     let mut door = Door {
@@ -65,13 +65,13 @@ pub async fn serve(listener: TcpListener, site: Site, router: Router, mut orders
         match order {
             // Nobody is left to give orders: nobody is left to serve for.
             None => break false,
-            Some(Order::Leave { slowly }) => break slowly,
-            Some(Order::Pause { paused, succeeded }) => {
+            Some(ServerCommand::Shutdown { gracefully }) => break gracefully,
+            Some(ServerCommand::Pause { paused, taken_over }) => {
                 site.open.send_replace(false);
                 door.finish(PAUSED_WITHIN).await;
                 site.store.let_go();
                 let _ = paused.send(());
-                if succeeded.await.is_ok() {
+                if taken_over.await.is_ok() {
                     break true;
                 }
                 tracing::error!("the successor did not serve: this process serves on");
@@ -96,7 +96,7 @@ pub async fn serve(listener: TcpListener, site: Site, router: Router, mut orders
         tokio::select! {
             () = site.gateway.drain(within) => {}
             // Whoever asks a second time is in a hurry.
-            Some(Order::Leave { .. }) = orders.recv() => site.gateway.drain(quickly).await,
+            Some(ServerCommand::Shutdown { .. }) = orders.recv() => site.gateway.drain(quickly).await,
         }
     };
     let ((), finished) = tokio::join!(see_off, open.finish(quickly));

@@ -1,0 +1,182 @@
+//! Reload: this process hands its listeners and the data folder to a fresh process of the same program.
+//!
+//! ```text
+//! running process                                   successor
+//! Reloader::reload    spawns it with the listeners  InheritedListeners::from_env
+//!                                                   opens everything but the data folder
+//! ServerCommand::Pause  <-- take_over ------------  Takeover::request
+//! finishes requests in flight, unlocks the folder
+//!                       --- yours --------------->  opens the data folder
+//! drains its sockets    <-- serving --------------  Takeover::confirm
+//! publishes locally     <-- every publish --------
+//! ```
+//!
+//! New connections wait in the listeners' kernel backlog meanwhile; none is refused.
+
+use super::client::ControlClient;
+use super::protocol::{Request, Response};
+use crate::server::gateway::Gateway;
+use command_fds::{CommandFdExt, FdMapping};
+use std::ffi::OsString;
+use std::io;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::process::{Child, Command};
+use tokio::sync::{Mutex, Notify};
+
+/// Environment variable that tells a process to take over from the running one.
+const TAKE_OVER: &str = "ROOMCAST_SUCCEEDS";
+/// First inherited file descriptor (the convention of systemd's socket activation).
+const FIRST_FD: i32 = 3;
+/// Start-up deadline of a successor; afterwards it is killed and this process keeps serving.
+pub(super) const SUCCESSOR_START_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Why a reload failed. The running process keeps serving in every case.
+#[derive(Debug, thiserror::Error)]
+pub enum TakeoverError {
+    /// Another `roomcast reload` has not finished yet.
+    #[error("another reload is in progress")]
+    InProgress,
+    /// The program could not be executed.
+    #[error("the new process could not be started: {0}")]
+    NotStarted(#[source] io::Error),
+    /// The successor exited before it served.
+    #[error("the new process ended ({0}); this one serves on. Its own words are in the log")]
+    Exited(std::process::ExitStatus),
+    /// The successor did not serve before the deadline and was killed.
+    #[error("the new process did not serve within {} s; this one serves on", SUCCESSOR_START_TIMEOUT.as_secs())]
+    TimedOut,
+    /// The running process declined, for example because it is shutting down.
+    #[error("the old process does not give way: {0}")]
+    Declined(String),
+    /// The control socket failed.
+    #[error("the old process cannot be asked: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Starts successors of this process, one at a time.
+///
+/// Program path and arguments are recorded at start-up: an upgrade replaces the file at that path, and the successor runs
+/// the new one.
+pub struct Reloader {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    listeners: Vec<OwnedFd>,
+    taken_over: Notify,
+    /// Held for the duration of a reload, by the task that runs it.
+    in_progress: Mutex<()>,
+}
+
+impl Reloader {
+    /// Duplicates `listeners`, in the order that [`InheritedListeners`] expects: site, inner port, Register.
+    ///
+    /// # Errors
+    /// The path of the running program is unknown, or no file descriptor is left.
+    pub fn new(listeners: &[&TcpListener]) -> io::Result<Self> {
+        let listeners = listeners.iter().map(|listener| Ok(listener.try_clone()?.into())).collect::<io::Result<_>>()?;
+        Ok(Self {
+            program: std::env::current_exe()?,
+            arguments: std::env::args_os().skip(1).collect(),
+            listeners,
+            taken_over: Notify::new(),
+            in_progress: Mutex::new(()),
+        })
+    }
+
+    /// Starts a successor and returns its process id as soon as it serves.
+    pub(super) async fn reload(&self) -> Result<u32, TakeoverError> {
+        let _in_progress = self.in_progress.try_lock().map_err(|_| TakeoverError::InProgress)?;
+        let mut child = self.spawn().map_err(TakeoverError::NotStarted)?;
+        let pid = child.id().unwrap_or_default();
+        tracing::info!(pid, "successor started");
+        tokio::select! {
+            () = self.taken_over.notified() => Ok(pid),
+            exited = child.wait() => Err(TakeoverError::Exited(exited?)),
+            () = tokio::time::sleep(SUCCESSOR_START_TIMEOUT) => {
+                child.kill().await?;
+                Err(TakeoverError::TimedOut)
+            }
+        }
+    }
+
+    /// Called when the successor reports that it serves; completes [`Reloader::reload`].
+    pub(super) fn confirm_takeover(&self) {
+        self.taken_over.notify_one();
+    }
+
+    fn spawn(&self) -> io::Result<Child> {
+        let mut command = std::process::Command::new(&self.program);
+        command.args(&self.arguments).env_remove("LISTEN_PID").env(TAKE_OVER, "1");
+        command.env("LISTEN_FDS", self.listeners.len().to_string());
+        let mapping = |(listener, child_fd): (&OwnedFd, _)| Ok(FdMapping { parent_fd: listener.try_clone()?, child_fd });
+        let mappings = self.listeners.iter().zip(FIRST_FD..).map(mapping).collect::<io::Result<_>>()?;
+        command.fd_mappings(mappings).map_err(io::Error::other)?;
+        Command::from(command).spawn()
+    }
+}
+
+/// Listening sockets that the parent process (a running Roomcast, or systemd) passed to this one.
+#[derive(Debug)]
+pub struct InheritedListeners {
+    /// The site's HTTP listener.
+    pub site: Option<TcpListener>,
+    /// The listener of PHP's inner protocol.
+    pub inner: Option<TcpListener>,
+    /// The listener of Register.
+    pub register: Option<TcpListener>,
+}
+
+impl InheritedListeners {
+    /// Takes the sockets that `LISTEN_FDS` announces, and removes the variable: a second call returns none.
+    ///
+    /// # Errors
+    /// A descriptor is not a listening TCP socket.
+    pub fn from_env() -> io::Result<Self> {
+        let mut fds = listenfd::ListenFd::from_env();
+        let mut take = |index| if index < fds.len() { fds.take_tcp_listener(index) } else { Ok(None) };
+        Ok(Self { site: take(0)?, inner: take(1)?, register: take(2)? })
+    }
+}
+
+/// The successor's side of a reload, once the running process has released the data folder.
+pub struct Takeover(ControlClient);
+
+impl Takeover {
+    /// Waits until the running process has paused. Returns `None` if this process was not started by a reload.
+    ///
+    /// # Errors
+    /// The running process declines, or its control socket does not answer.
+    pub async fn request(data_dir: &Path) -> Result<Option<Self>, TakeoverError> {
+        if std::env::var_os(TAKE_OVER).is_none() {
+            return Ok(None);
+        }
+        let mut client = ControlClient::request(data_dir, &Request::TakeOver).await?;
+        match client.response().await? {
+            Response::TakeoverGranted => Ok(Some(Self(client))),
+            Response::Failed { reason } => Err(TakeoverError::Declined(reason)),
+            other => Err(TakeoverError::Declined(format!("{other:?}"))),
+        }
+    }
+
+    /// Reports that this process serves: the old one starts to drain. Until its last socket is closed, a task forwards
+    /// every publish of `gateway` to it.
+    ///
+    /// # Errors
+    /// The old process is gone.
+    pub async fn confirm(mut self, gateway: &Gateway) -> Result<(), TakeoverError> {
+        let mut publishes = gateway.relay();
+        self.0.write_line("serving\n").await?;
+        tokio::spawn(async move {
+            while let Some((relayed, _permit)) = publishes.recv().await {
+                let Ok(line) = relayed.to_line() else { continue };
+                // The old process has exited; it has no sockets left to publish to.
+                if self.0.write_line(&line).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(())
+    }
+}
