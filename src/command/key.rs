@@ -42,9 +42,8 @@ impl KeyCommand {
             Self::Add { name, scopes, expires_in } => {
                 let keys = ApiKeys::new(store.clone(), Clock::system(), "");
                 let scopes = if scopes.is_empty() { Scope::ALL.into() } else { scopes };
-                let lives_ms = expires_in.map(|lives| u64::try_from(lives.as_millis()).unwrap_or(u64::MAX));
-                let secret = keys.add(&name, &scopes, lives_ms).await?.ok_or_else(|| format!("there is a key {name} already"))?;
-                println!("{secret}");
+                let lifetime_ms = expires_in.map(|lifetime| u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX));
+                println!("{}", keys.create(&name, &scopes, lifetime_ms).await?);
             }
             Self::Remove { name } => {
                 if !store.remove_api_key(&name).await? {

@@ -65,26 +65,26 @@ pub enum ConfigError {
     #[error("{path}: unknown key `{key}`{hint}")]
     UnknownKey { path: String, key: String, hint: String },
     #[error("configuration: {0}")]
-    Wrong(#[from] LayerError),
+    Invalid(#[from] LayerError),
     #[error("[package.metadata.leptos]: {0}")]
     Leptos(String),
     #[error("limits.per_ip = \"off\" is for load tests: refused while the site listens on {0}, which is not loopback")]
     LimitsOffInPublic(SocketAddr),
     #[error("web.tls_cert and web.tls_key go together")]
-    HalfATls,
+    IncompleteTlsPair,
     #[error(
         "{0} is not loopback: whoever reaches it could push to everyone. Set gateway.secret_key (ROOMCAST_SECRET_KEY), the key \
          that PHP's GatewayClient is given as $secretKey, or gateway.php = \"off\""
     )]
-    KeylessInPublic(SocketAddr),
+    SecretKeyRequired(SocketAddr),
     #[error(
         "gateway.secret_key holds `\"`, `\\` or a control character (a line end?): PHP pastes it into JSON as it is, and could not say it"
     )]
-    UnspeakableKey,
+    UnsupportedSecretKey,
     #[error("gateway.ping_every_ms, pong_within_ms and slow_after_ms are {MIN_WAIT_MS} at least")]
-    TooShort,
+    IntervalTooShort,
     #[error("`{0}` is not an origin such as https://chat.example.com (web.public_url, allowed_origins, frame_ancestors)")]
-    NotAnOrigin(String),
+    InvalidOrigin(String),
 }
 
 impl Config {
@@ -137,21 +137,21 @@ impl Config {
     fn check(mut self) -> Result<Self, ConfigError> {
         self.check_address(self.leptos.site_addr)?;
         if self.web.tls_cert.as_os_str().is_empty() != self.web.tls_key.as_os_str().is_empty() {
-            return Err(ConfigError::HalfATls);
+            return Err(ConfigError::IncompleteTlsPair);
         }
         let Gateway { ping_every_ms, pong_within_ms, slow_after_ms, .. } = self.gateway;
         if [ping_every_ms, pong_within_ms, slow_after_ms].iter().any(|ms| *ms < MIN_WAIT_MS) {
-            return Err(ConfigError::TooShort);
+            return Err(ConfigError::IntervalTooShort);
         }
         let Gateway { lan_addr, lan_listen, register_addr, secret_key, php, .. } = &self.gateway;
         if *php == Switch::On && secret_key.is_empty() {
             let listens = [lan_listen.unwrap_or(SocketAddr::V4(*lan_addr)), *register_addr];
             if let Some(public) = listens.into_iter().find(|addr| !addr.ip().is_loopback()) {
-                return Err(ConfigError::KeylessInPublic(public));
+                return Err(ConfigError::SecretKeyRequired(public));
             }
         }
         if secret_key.contains(|c: char| matches!(c, '"' | '\\') || c.is_control()) {
-            return Err(ConfigError::UnspeakableKey);
+            return Err(ConfigError::UnsupportedSecretKey);
         }
         if self.limits.per_ip == Switch::Off {
             (self.gateway.max_per_address, self.gateway.max_per_session) = (usize::MAX, usize::MAX);
@@ -160,7 +160,7 @@ impl Config {
         let others = self.web.allowed_origins.iter().chain(&self.web.frame_ancestors);
         let wrong = others.chain((!url.is_empty()).then_some(&url)).find(|origin| !is_origin(origin));
         if let Some(wrong) = wrong {
-            return Err(ConfigError::NotAnOrigin(wrong.clone()));
+            return Err(ConfigError::InvalidOrigin(wrong.clone()));
         }
         self.web.public_url = url;
         Ok(self)
@@ -274,22 +274,22 @@ mod tests {
             [("ALLOWED_ORIGINS", "*"), ("FRAME_ANCESTORS", "https://a.example; script-src *"), ("PUBLIC_URL", "chat.example")]
         {
             let variable = format!("ROOMCAST_WEB_{key}");
-            assert!(matches!(load("", &[(&variable, value)], &[]), Err(ConfigError::NotAnOrigin(_))), "{key}");
+            assert!(matches!(load("", &[(&variable, value)], &[]), Err(ConfigError::InvalidOrigin(_))), "{key}");
         }
         assert!(load("", &[("ROOMCAST_WEB_ALLOWED_ORIGINS", "https://a.example,http://127.0.0.1:8080")], &[]).is_ok());
     }
 
     #[test]
     fn what_would_not_do_what_it_says_is_refused() {
-        assert!(matches!(load("", &[("ROOMCAST_WEB_TLS_KEY", "key.pem")], &[]), Err(ConfigError::HalfATls)));
-        assert!(matches!(load("", &[("ROOMCAST_GATEWAY_PING_EVERY_MS", "0")], &[]), Err(ConfigError::TooShort)));
+        assert!(matches!(load("", &[("ROOMCAST_WEB_TLS_KEY", "key.pem")], &[]), Err(ConfigError::IncompleteTlsPair)));
+        assert!(matches!(load("", &[("ROOMCAST_GATEWAY_PING_EVERY_MS", "0")], &[]), Err(ConfigError::IntervalTooShort)));
         for addr in ["ROOMCAST_LAN_ADDR", "ROOMCAST_REGISTER_ADDR", "ROOMCAST_GATEWAY_LAN_LISTEN"] {
             let public = (addr, "0.0.0.0:7000");
-            assert!(matches!(load("", &[public], &[]), Err(ConfigError::KeylessInPublic(_))), "{addr}");
+            assert!(matches!(load("", &[public], &[]), Err(ConfigError::SecretKeyRequired(_))), "{addr}");
             assert!(load("", &[public, ("ROOMCAST_SECRET_KEY", "key")], &[]).is_ok(), "{addr}");
             assert!(load("", &[public, ("ROOMCAST_GATEWAY_PHP", "off")], &[]).is_ok(), "{addr}");
         }
-        assert!(matches!(load("", &[("ROOMCAST_SECRET_KEY", "a\"b")], &[]), Err(ConfigError::UnspeakableKey)));
+        assert!(matches!(load("", &[("ROOMCAST_SECRET_KEY", "a\"b")], &[]), Err(ConfigError::UnsupportedSecretKey)));
         let public = load("", &[("ROOMCAST_LIMITS_PER_IP", "off")], &[]).unwrap().check_address("0.0.0.0:80".parse().unwrap());
         assert!(matches!(public, Err(ConfigError::LimitsOffInPublic(_))), "an inherited listener");
     }

@@ -90,7 +90,7 @@ async fn an_expired_session_is_nobodys() {
 #[tokio::test]
 async fn a_session_slides_for_thirty_days_and_then_ends() {
     use roomcast::server::{
-        accounts::{Accounts, Entered},
+        accounts::{Accounts, GuestSignIn},
         clock::Clock,
         config::Storage,
         storage::Store,
@@ -100,7 +100,7 @@ async fn a_session_slides_for_thirty_days_and_then_ends() {
     let store = Store::open(&Storage { data_dir: folder.path().into(), ..Storage::default() }).await.unwrap();
     let clock = Clock::manual(DAY);
     let accounts = Accounts::new(store.clone(), clock.clone());
-    let Entered::New(session) = accounts.enter_as_guest("阿明", None).await.unwrap() else { panic!("a new session") };
+    let GuestSignIn::Created(session) = accounts.sign_in_as_guest("阿明", None).await.unwrap() else { panic!("a new session") };
     for day in [20, 45, 70] {
         clock.set(day * DAY);
         assert!(accounts.session(&session.token).await.unwrap().is_some(), "seen on day {day}");

@@ -69,7 +69,7 @@ pub struct ApiKey {
 }
 
 impl ApiKey {
-    pub fn may(&self, scope: Scope) -> bool {
+    pub fn has_scope(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
     }
 }
@@ -80,7 +80,7 @@ pub struct ApiKeys {
     clock: Clock,
     /// Of the key in the configuration, which may do everything.
     configured: Option<[u8; 32]>,
-    known: Cache<[u8; 32], Option<ApiKey>>,
+    by_hash: Cache<[u8; 32], Option<ApiKey>>,
     any: Cache<(), bool>,
 }
 
@@ -92,13 +92,13 @@ impl ApiKeys {
             store,
             clock,
             configured,
-            known: cache().max_capacity(10_000).build(),
+            by_hash: cache().max_capacity(10_000).build(),
             any: Cache::builder().time_to_live(CACHED_FOR).build(),
         }
     }
 
     /// Without any key the API is off.
-    pub async fn is_any(&self) -> Result<bool, Refusal> {
+    pub async fn any_exists(&self) -> Result<bool, Refusal> {
         if self.configured.is_some() {
             return Ok(true);
         }
@@ -110,19 +110,19 @@ impl ApiKeys {
         Ok(any)
     }
 
-    /// Whose secret this is. Removed and expired ones are nobody's. `may_look` is asked before the database is.
-    pub async fn find(&self, secret: &str, may_look: impl FnOnce() -> Result<(), Refusal>) -> Result<Option<ApiKey>, Refusal> {
+    /// Whose secret this is. Removed and expired ones are nobody's. `check_rate_limit` is asked before the database is.
+    pub async fn authenticate(&self, secret: &str, check_rate_limit: impl FnOnce() -> Result<(), Refusal>) -> Result<Option<ApiKey>, Refusal> {
         let hash = hash(secret);
         if self.configured.as_ref().is_some_and(|configured| configured.ct_eq(&hash).into()) {
             return Ok(Some(ApiKey { name: "configured".into(), scopes: Scope::ALL.into(), expires_at: None }));
         }
-        let key = match self.known.get(&hash) {
+        let key = match self.by_hash.get(&hash) {
             Some(key) => key,
             None => {
-                may_look()?;
+                check_rate_limit()?;
                 let row = self.store.api_key(&hash).await.map_err(|error| refusal_of(&error, "api key"))?;
                 let key = row.map(|row| ApiKey { scopes: scopes(&row), name: row.name, expires_at: row.expires_at });
-                self.known.insert(hash, key.clone());
+                self.by_hash.insert(hash, key.clone());
                 key
             }
         };
@@ -131,27 +131,29 @@ impl ApiKeys {
     }
 
     /// A new key; its secret is told once. `None`: the name is taken.
-    pub async fn add(&self, name: &str, scopes: &[Scope], lives_ms: Option<u64>) -> Result<Option<String>, AddKeyError> {
+    pub async fn create(&self, name: &str, scopes: &[Scope], lifetime_ms: Option<u64>) -> Result<String, CreateKeyError> {
         if name.trim().is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
-            return Err(AddKeyError::Name);
+            return Err(CreateKeyError::InvalidName);
         }
         let secret = format!("{PREFIX}{}", Token::random().reveal());
         let now = self.clock.now_ms();
         let words: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
         let row =
-            ApiKeyRow { name: name.into(), scopes: words.join(","), expires_at: lives_ms.map(|lives| now.saturating_add(lives)) };
+            ApiKeyRow { name: name.into(), scopes: words.join(","), expires_at: lifetime_ms.map(|lifetime| now.saturating_add(lifetime)) };
         match self.store.put_api_key(&row, &hash(&secret), now).await {
-            Ok(()) => Ok(Some(secret)),
-            Err(StorageError::NameTaken) => Ok(None),
+            Ok(()) => Ok(secret),
+            Err(StorageError::NameTaken) => Err(CreateKeyError::NameTaken(name.into())),
             Err(error) => Err(error.into()),
         }
     }
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum AddKeyError {
+pub enum CreateKeyError {
     #[error("a key's name has 1 to {MAX_NAME} bytes and no control characters")]
-    Name,
+    InvalidName,
+    #[error("there is a key {0} already")]
+    NameTaken(String),
     #[error(transparent)]
     Storage(#[from] StorageError),
 }

@@ -4,7 +4,7 @@ mod api_keys;
 mod password;
 mod token;
 
-pub use api_keys::{ApiKey, ApiKeys, Scope};
+pub use api_keys::{ApiKey, ApiKeys, CreateKeyError, Scope};
 pub use token::Token;
 
 use crate::domain::{id::Uid, name, refusal::Refusal, room::Person};
@@ -78,7 +78,7 @@ impl Accounts {
     }
 
     /// A guest with a nickname; or another nickname for who is signed in already.
-    pub async fn enter_as_guest(&self, nickname: &str, session: Option<&Session>) -> Result<Entered, Refusal> {
+    pub async fn sign_in_as_guest(&self, nickname: &str, session: Option<&Session>) -> Result<GuestSignIn, Refusal> {
         let nickname = name::nickname(nickname)?;
         let uid = session.map_or_else(new_uid, |session| Ok(session.person.uid.clone()))?;
         let stored = self.store.put_nickname(&uid, &nickname, self.clock.now_ms()).await;
@@ -86,9 +86,9 @@ impl Accounts {
         match session {
             Some(session) => {
                 self.sessions.invalidate(&session.token_hash);
-                Ok(Entered::As(Person { nickname, ..session.person.clone() }))
+                Ok(GuestSignIn::Renamed(Person { nickname, ..session.person.clone() }))
             }
-            None => self.begin(Person { uid, nickname, account: None }).await.map(Entered::New),
+            None => self.create_session(Person { uid, nickname, account: None }).await.map(GuestSignIn::Created),
         }
     }
 
@@ -116,9 +116,9 @@ impl Accounts {
         }
         // Another token after a rise in rights: one that leaked before is worth nothing now.
         if let Some(session) = session {
-            self.end(session).await?;
+            self.end_session(session).await?;
         }
-        self.begin(Person { uid, nickname, account: Some(account) }).await
+        self.create_session(Person { uid, nickname, account: Some(account) }).await
     }
 
     /// A wrong name and a wrong password are one refusal, and take the same time.
@@ -130,12 +130,12 @@ impl Accounts {
         }
         let person = known.ok_or(Refusal::NotSignedIn)?.person;
         if let Some(session) = session {
-            self.end(session).await?;
+            self.end_session(session).await?;
         }
-        self.begin(person).await
+        self.create_session(person).await
     }
 
-    pub async fn end(&self, session: &Session) -> Result<(), Refusal> {
+    pub async fn end_session(&self, session: &Session) -> Result<(), Refusal> {
         let ended = self.store.end_session(&session.token_hash).await;
         self.sessions.invalidate(&session.token_hash);
         ended.map_err(|error| refusal_of(&error, "logout"))
@@ -165,7 +165,7 @@ impl Accounts {
         Ok(stored.as_deref() == Some(&link.hash()[..]))
     }
 
-    async fn begin(&self, person: Person) -> Result<NewSession, Refusal> {
+    async fn create_session(&self, person: Person) -> Result<NewSession, Refusal> {
         let (token, now) = (Token::random(), self.clock.now_ms());
         let stored = self.store.put_session(&token.hash(), &person.uid, now, now + SESSION_MS).await;
         stored.map_err(|error| refusal_of(&error, "session"))?;
@@ -174,10 +174,10 @@ impl Accounts {
 }
 
 /// What entering as a guest did to the session.
-pub enum Entered {
-    New(NewSession),
+pub enum GuestSignIn {
+    Created(NewSession),
     /// The session went on under another nickname.
-    As(Person),
+    Renamed(Person),
 }
 
 pub struct Registration<'a> {

@@ -8,12 +8,12 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 /// At once: 19 MiB and a core each.
-const AT_ONCE: usize = 2;
+const MAX_CONCURRENT: usize = 2;
 /// Waiting beyond these is refused: a queue of guesses must not become a queue of people.
-const WAITING: usize = 64;
+const MAX_QUEUED: usize = 64;
 
 /// Verified against when the account does not exist, so that the answer takes as long.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$cm9vbWNhc3Qtbm9ib2R5$4Z1n7cXv6Z1l0m6oQ4m3cC9b0Qx8o0sQe3V2m1n0b9U";
+const DUMMY_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$cm9vbWNhc3Qtbm9ib2R5$4Z1n7cXv6Z1l0m6oQ4m3cC9b0Qx8o0sQe3V2m1n0b9U";
 
 #[derive(Clone)]
 pub struct Passwords {
@@ -23,7 +23,7 @@ pub struct Passwords {
 
 impl Default for Passwords {
     fn default() -> Self {
-        Self { running: Arc::new(Semaphore::new(AT_ONCE)), waiting: Arc::new(Semaphore::new(WAITING)) }
+        Self { running: Arc::new(Semaphore::new(MAX_CONCURRENT)), waiting: Arc::new(Semaphore::new(MAX_QUEUED)) }
     }
 }
 
@@ -31,14 +31,14 @@ impl Passwords {
     /// In PHC form.
     pub async fn hash(&self, password: &str) -> Result<String, Refusal> {
         let password = password.to_owned();
-        self.work(move || Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string()))
+        self.run(move || Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string()))
             .await?
             .map_err(|error| incident(&error, "password"))
     }
 
     pub async fn verify(&self, password: &str, hash: Option<&str>) -> Result<bool, Refusal> {
-        let (password, known, hash) = (password.to_owned(), hash.is_some(), hash.unwrap_or(NOBODY).to_owned());
-        self.work(move || {
+        let (password, known, hash) = (password.to_owned(), hash.is_some(), hash.unwrap_or(DUMMY_HASH).to_owned());
+        self.run(move || {
             let hash = PasswordHash::new(&hash).map_err(|error| error.to_string())?;
             match Argon2::default().verify_password(password.as_bytes(), &hash) {
                 Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
@@ -49,9 +49,9 @@ impl Passwords {
         .map_err(|error: String| incident(&error, "password"))
     }
 
-    async fn work<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
-        let Ok(_place) = self.waiting.try_acquire() else { return Err(Refusal::Busy) };
-        let _turn = self.running.acquire().await.map_err(|error| incident(&error, "password"))?;
+    async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, Refusal> {
+        let Ok(_queue_permit) = self.waiting.try_acquire() else { return Err(Refusal::Busy) };
+        let _cpu_permit = self.running.acquire().await.map_err(|error| incident(&error, "password"))?;
         tokio::task::spawn_blocking(job).await.map_err(|error| incident(&error, "password"))
     }
 }

@@ -12,7 +12,7 @@ use crate::domain::{
     room::{Person, RoomCard, Snapshot},
 };
 use crate::server::{
-    accounts::{Entered, NewSession, Registration, Session},
+    accounts::{GuestSignIn, NewSession, Registration, Session},
     chat::BindRequest,
     gateway::SocketOwner,
     incident::incident,
@@ -43,9 +43,9 @@ impl Caller {
 
     pub async fn enter_as_guest(&self, nickname: &str) -> Result<SignInReply, Refusal> {
         self.limit(Kind::Guest)?;
-        match self.site.accounts.enter_as_guest(nickname, self.asked.session.as_ref()).await? {
-            Entered::New(session) => Ok(self.signed_in(session)),
-            Entered::As(person) => Ok(SignInReply { uid: person.uid, nickname: person.nickname }),
+        match self.site.accounts.sign_in_as_guest(nickname, self.asked.session.as_ref()).await? {
+            GuestSignIn::Created(session) => Ok(self.signed_in(session)),
+            GuestSignIn::Renamed(person) => Ok(SignInReply { uid: person.uid, nickname: person.nickname }),
         }
     }
 
@@ -74,7 +74,7 @@ impl Caller {
     pub async fn log_out(&self) -> Result<Done, Refusal> {
         self.limit(Kind::Request)?;
         if let Some(session) = &self.asked.session {
-            self.site.accounts.end(session).await?;
+            self.site.accounts.end_session(session).await?;
             self.leave_old_session().await;
         }
         self.set_cookie(no_session_cookie(self.asked.secure));

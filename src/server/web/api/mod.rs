@@ -48,7 +48,7 @@ pub fn routes() -> Router<Site> {
 }
 
 async fn describe(State(site): State<Site>, Extension(asked): Extension<Asked>) -> Response {
-    match site.api_keys.is_any().await {
+    match site.api_keys.any_exists().await {
         Ok(true) => Json(openapi::document(site.0.api.0.values())).into_response(),
         Ok(false) => said(Refusal::NoSuchMethod.into(), &asked),
         Err(refusal) => said(refusal.into(), &asked),
@@ -115,13 +115,13 @@ async fn batch(State(site): State<Site>, Extension(asked): Extension<Asked>, hea
 
 /// Whose call it is. Wrong keys are counted by address: nobody tries them for long.
 async fn key(site: &Site, asked: &Asked, headers: &HeaderMap) -> Result<ApiKey, NotDone> {
-    if !site.api_keys.is_any().await? {
+    if !site.api_keys.any_exists().await? {
         return Err(Refusal::NoSuchMethod.into());
     }
     let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let secret = bearer.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
     if let Some((_, secret)) = secret
-        && let Some(key) = site.api_keys.find(secret.trim(), || site.0.limits.check(Kind::Request, asked)).await?
+        && let Some(key) = site.api_keys.authenticate(secret.trim(), || site.0.limits.check(Kind::Request, asked)).await?
     {
         return Ok(key);
     }
@@ -141,7 +141,7 @@ async fn read(site: &Site, body: Body) -> Result<Value, NotDone> {
 
 async fn done(site: &Site, key: &ApiKey, name: &str, input: Value) -> Result<Value, NotDone> {
     let method = site.0.api.0.get(name).ok_or(Refusal::NoSuchMethod)?;
-    let outcome = if key.may(method.scope) {
+    let outcome = if key.has_scope(method.scope) {
         let called = method.call(site.gateway.clone(), input);
         tokio::time::timeout(DONE_WITHIN, called).await.unwrap_or(Err(Refusal::Busy.into()))
     } else {
