@@ -12,7 +12,7 @@ use roomcast::server::{
     accounts::{Accounts, ApiKeys},
     chat::Chat,
     clock::Clock,
-    config::{Config, Gateway as GatewaySettings, Switch},
+    config::{Config, GatewaySettings, Switch},
     control::{Control, InheritedListeners, Reloader, ServerCommand, Takeover},
     gateway::Gateway,
     gatewayworker::{Door, Listeners},

@@ -37,7 +37,7 @@ impl RoomCommand {
             Self::Add { title, id, host } => {
                 let title = name::title(&title).map_err(refusal_text)?;
                 let host = match host {
-                    Some(name) => Some(account(&store, &name).await?.person.uid),
+                    Some(name) => Some(find_account(&store, &name).await?.person.uid),
                     None => None,
                 };
                 let room = match id {

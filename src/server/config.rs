@@ -3,7 +3,7 @@
 
 mod settings;
 
-pub use settings::{Chat, Gateway, Limits, Storage, Switch, Web};
+pub use settings::{ChatSettings, GatewaySettings, LimitsSettings, StorageSettings, Switch, WebSettings};
 
 use config::{Config as Layers, ConfigError as LayerError, File, FileFormat, Value};
 use leptos::config::{LeptosOptions, get_config_from_str};
@@ -30,22 +30,22 @@ const SHORT_NAMES: [(&str, &str); 5] = [
 #[derive(Clone, Debug)]
 pub struct Config {
     pub leptos: LeptosOptions,
-    pub web: Web,
-    pub gateway: Gateway,
-    pub chat: Chat,
-    pub storage: Storage,
-    pub limits: Limits,
+    pub web: WebSettings,
+    pub gateway: GatewaySettings,
+    pub chat: ChatSettings,
+    pub storage: StorageSettings,
+    pub limits: LimitsSettings,
 }
 
 /// Our tables of the file.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Tables {
-    web: Web,
-    gateway: Gateway,
-    chat: Chat,
-    storage: Storage,
-    limits: Limits,
+    web: WebSettings,
+    gateway: GatewaySettings,
+    chat: ChatSettings,
+    storage: StorageSettings,
+    limits: LimitsSettings,
 }
 
 /// What the command line may say.
@@ -139,11 +139,11 @@ impl Config {
         if self.web.tls_cert.as_os_str().is_empty() != self.web.tls_key.as_os_str().is_empty() {
             return Err(ConfigError::IncompleteTlsPair);
         }
-        let Gateway { ping_every_ms, pong_within_ms, slow_after_ms, .. } = self.gateway;
+        let GatewaySettings { ping_every_ms, pong_within_ms, slow_after_ms, .. } = self.gateway;
         if [ping_every_ms, pong_within_ms, slow_after_ms].iter().any(|ms| *ms < MIN_WAIT_MS) {
             return Err(ConfigError::IntervalTooShort);
         }
-        let Gateway { lan_addr, lan_listen, register_addr, secret_key, php, .. } = &self.gateway;
+        let GatewaySettings { lan_addr, lan_listen, register_addr, secret_key, php, .. } = &self.gateway;
         if *php == Switch::On && secret_key.is_empty() {
             let listens = [lan_listen.unwrap_or(SocketAddr::V4(*lan_addr)), *register_addr];
             if let Some(public) = listens.into_iter().find(|addr| !addr.ip().is_loopback()) {

@@ -92,12 +92,12 @@ async fn a_session_slides_for_thirty_days_and_then_ends() {
     use roomcast::server::{
         accounts::{Accounts, GuestSignIn},
         clock::Clock,
-        config::Storage,
+        config::StorageSettings,
         storage::Store,
     };
     const DAY: u64 = 24 * 3600 * 1000;
     let folder = tempfile::TempDir::new().unwrap();
-    let store = Store::open(&Storage { data_dir: folder.path().into(), ..Storage::default() }).await.unwrap();
+    let store = Store::open(&StorageSettings { data_dir: folder.path().into(), ..StorageSettings::default() }).await.unwrap();
     let clock = Clock::manual(DAY);
     let accounts = Accounts::new(store.clone(), clock.clone());
     let GuestSignIn::Created(session) = accounts.sign_in_as_guest("阿明", None).await.unwrap() else { panic!("a new session") };

@@ -4,7 +4,7 @@ use crate::support::Server;
 use bytes::Bytes;
 use roomcast::domain::id::ClientId;
 use roomcast::domain::push::CloseCode;
-use roomcast::server::config::Gateway as Settings;
+use roomcast::server::config::GatewaySettings as Settings;
 use roomcast::server::gateway::{
     Delivered, Dialect, Except, Frame, Gateway, Group, LimitReached, NewConnection, Publication, RawStream, Selection, Uid,
 };

@@ -1,7 +1,7 @@
 //! The store's contract, on SQLite on disk. Another store behind the same contract would run the same tests.
 
 use roomcast::domain::{id::Seq, message::Role};
-use roomcast::server::config::Storage as Settings;
+use roomcast::server::config::StorageSettings as Settings;
 use roomcast::server::storage::{Appended, NewMessage, NewPerson, StorageError, Store};
 use tempfile::TempDir;
 use uuid::Uuid;

@@ -17,7 +17,7 @@ use crate::domain::{
 };
 use crate::server::{
     clock::Clock,
-    config::Chat as Settings,
+    config::ChatSettings as Settings,
     gateway::{BindOutcome, Gateway, Group, SocketOwner},
     incident::refusal_of,
     storage::{NewMessage, RoomRow, StorageError, Store},

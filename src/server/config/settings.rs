@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Web {
+pub struct WebSettings {
     /// What people type into the address bar, `https://chat.example.com`. Empty: whatever the Host header says.
     pub public_url: String,
     /// Origins beside our own whose pages may open sockets and post, `https://www.example.com`. Closed by default.
@@ -34,7 +34,7 @@ pub struct Web {
     pub drain_slowly_ms: u64,
 }
 
-impl Default for Web {
+impl Default for WebSettings {
     fn default() -> Self {
         Self {
             public_url: String::new(),
@@ -59,7 +59,7 @@ fn loopback_v4() -> ipnet::Ipv4Net {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Gateway {
+pub struct GatewaySettings {
     /// The inner address written into every client_id; PHP's GatewayClient calls it.
     pub lan_addr: SocketAddrV4,
     /// Where the inner port is opened, if the address that others call is not this machine's own (Docker, NAT).
@@ -102,7 +102,7 @@ pub struct Gateway {
     pub slow_after_ms: u64,
 }
 
-impl Default for Gateway {
+impl Default for GatewaySettings {
     fn default() -> Self {
         Self {
             lan_addr: SocketAddrV4::new([127, 0, 0, 1].into(), 2900),
@@ -131,7 +131,7 @@ impl Default for Gateway {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Chat {
+pub struct ChatSettings {
     /// Between two accepted messages of one person in one room.
     pub cooldown_ms: u64,
     /// Longest message as a reader counts; its bytes are bounded by 4 KiB whatever this says.
@@ -140,7 +140,7 @@ pub struct Chat {
     pub rooms_per_account: u32,
 }
 
-impl Default for Chat {
+impl Default for ChatSettings {
     fn default() -> Self {
         Self { cooldown_ms: 3000, max_graphemes: 140, rooms_per_account: 20 }
     }
@@ -148,13 +148,13 @@ impl Default for Chat {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Storage {
+pub struct StorageSettings {
     pub data_dir: PathBuf,
     /// A locked database is waited for this long, then the request is refused as busy.
     pub busy_within_ms: u64,
 }
 
-impl Default for Storage {
+impl Default for StorageSettings {
     fn default() -> Self {
         Self { data_dir: "./data".into(), busy_within_ms: 1_500 }
     }
@@ -171,7 +171,7 @@ pub enum Switch {
 /// (carrier NAT); strict where a password is guessed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Limits {
+pub struct LimitsSettings {
     /// `off` lifts the limits by address, and those by session with them, for load tests: one client plays thousands there.
     /// Refused unless the site listens on loopback. The chat's own cooldown stays.
     pub per_ip: Switch,
@@ -189,7 +189,7 @@ pub struct Limits {
     pub session_a_minute: u32,
 }
 
-impl Default for Limits {
+impl Default for LimitsSettings {
     fn default() -> Self {
         Self {
             per_ip: Switch::On,

@@ -14,7 +14,7 @@ use super::shard_thread::{Command, Handle, Opening};
 use super::stream::{RawStream, Socket};
 use super::{Delivered, Dialect, Except, Frame, Group, LogicalTime, Publication, SocketOwner, Target, Uid};
 use crate::domain::{id::ClientId, push::CloseCode};
-use crate::server::config::Gateway as Settings;
+use crate::server::config::GatewaySettings as Settings;
 use std::hash::RandomState;
 use std::io;
 use std::net::IpAddr;

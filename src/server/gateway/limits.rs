@@ -2,7 +2,7 @@
 //! the upgrade is answered; a [`ConnectionPermit`] is given up when whoever holds it is dropped, however that comes.
 
 use super::SocketOwner;
-use crate::server::config::Gateway as Settings;
+use crate::server::config::GatewaySettings as Settings;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;

@@ -15,7 +15,7 @@ use crate::domain::{
     id::ClientId,
     push::{CloseCode, Push},
 };
-use crate::server::config::{Gateway as Settings, Switch};
+use crate::server::config::{GatewaySettings as Settings, Switch};
 use indexmap::IndexSet;
 use std::ops::Range;
 use std::sync::Arc;

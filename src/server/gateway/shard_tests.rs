@@ -7,7 +7,7 @@ use super::shard::Shard;
 use super::stream::Stream;
 use super::{Delivered, Dialect, Frame, Group, LogicalTime, NewConnection, Publication};
 use crate::domain::{id::Seq, push::CloseCode};
-use crate::server::config::Gateway as Settings;
+use crate::server::config::GatewaySettings as Settings;
 use bytes::Bytes;
 use std::cell::RefCell;
 use std::collections::VecDeque;

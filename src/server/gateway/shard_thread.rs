@@ -8,7 +8,7 @@ use super::mailbox::{Mailbox, Posted};
 use super::publish::Publish;
 use super::shard::Shard;
 use super::stream::{RawStream, Socket};
-use crate::server::config::Gateway as Settings;
+use crate::server::config::GatewaySettings as Settings;
 use mio::{Events, Poll, Token, Waker};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};

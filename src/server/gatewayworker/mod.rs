@@ -11,7 +11,7 @@ mod secret_key;
 mod shutdown;
 mod workers;
 
-use crate::server::config::Gateway as Settings;
+use crate::server::config::GatewaySettings as Settings;
 use crate::server::gateway::{EventReceiver, Gateway};
 use acceptor::{Place, Places, Port};
 use futures_util::stream::FuturesUnordered;

@@ -1,7 +1,7 @@
 //! Opening the data folder: one server at a time, migrated before anything reads.
 
 use super::{Result, StorageError};
-use crate::server::config::Storage as Settings;
+use crate::server::config::StorageSettings as Settings;
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use std::fs::{File, TryLockError};

@@ -7,7 +7,7 @@ use crate::domain::{
 };
 use crate::server::{
     accounts::{Accounts, Session, Token},
-    config::Web,
+    config::WebSettings,
 };
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderName, header};
@@ -106,7 +106,7 @@ pub fn text_of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str>
 
 /// The last address of X-Forwarded-For that no proxy of ours wrote about another proxy of ours; the peer's own when it is
 /// no proxy.
-fn client_address(peer: IpAddr, headers: &HeaderMap, web: &Web) -> IpAddr {
+fn client_address(peer: IpAddr, headers: &HeaderMap, web: &WebSettings) -> IpAddr {
     let trusted = |address: &IpAddr| web.trusted_proxies.iter().any(|network| network.contains(address));
     let mut address = peer.to_canonical();
     if trusted(&address) {
@@ -122,7 +122,7 @@ fn client_address(peer: IpAddr, headers: &HeaderMap, web: &Web) -> IpAddr {
     address
 }
 
-fn is_secure(peer: IpAddr, headers: &HeaderMap, web: &Web) -> bool {
+fn is_secure(peer: IpAddr, headers: &HeaderMap, web: &WebSettings) -> bool {
     let by_proxy = web.trusted_proxies.iter().any(|network| network.contains(&peer.to_canonical()));
     web.public_url.starts_with("https://") || by_proxy && text_of(headers, &FORWARDED_PROTO) == Some("https")
 }
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn forwarded_addresses_are_believed_from_proxies_only() {
-        let web = Web { trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..Web::default() };
+        let web = WebSettings { trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..WebSettings::default() };
         let mut headers = HeaderMap::new();
         headers.insert(FORWARDED_FOR, "6.6.6.6, 203.0.113.9, 10.0.0.7".parse().unwrap());
         let ip = |text: &str| text.parse::<IpAddr>().unwrap();

@@ -2,7 +2,7 @@
 
 use super::asked::Asked;
 use crate::domain::{name::account_key, refusal::Refusal};
-use crate::server::config::{Limits as Settings, Switch};
+use crate::server::config::{LimitsSettings as Settings, Switch};
 use crate::server::gateway::rate_limit_prefix;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};

@@ -2,12 +2,12 @@
 //! or a socket comes from, so a request that says nothing comes from no page and cannot ride on anyone's cookie.
 
 use super::asked::text_of;
-use crate::server::config::Web;
+use crate::server::config::WebSettings;
 use axum::http::{HeaderMap, HeaderName, header};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-pub fn is_allowed(headers: &HeaderMap, web: &Web) -> bool {
+pub fn is_allowed(headers: &HeaderMap, web: &WebSettings) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else {
         return text_of(headers, &SEC_FETCH_SITE).is_none_or(|site| matches!(site, "same-origin" | "none"));
     };
@@ -27,7 +27,7 @@ pub fn is_allowed(headers: &HeaderMap, web: &Web) -> bool {
 mod tests {
     use super::*;
 
-    fn check(web: &Web, pairs: &[(&str, &str)], expected: bool) {
+    fn check(web: &WebSettings, pairs: &[(&str, &str)], expected: bool) {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             headers.insert(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
@@ -38,7 +38,7 @@ mod tests {
     #[test]
     fn closed_to_other_origins() {
         let host = ("host", "chat.example:3000");
-        let web = Web::default();
+        let web = WebSettings::default();
         check(&web, &[host], true);
         check(&web, &[host, ("origin", "http://chat.example:3000")], true);
         check(&web, &[host, ("origin", "https://chat.example:3000")], true);
@@ -47,7 +47,7 @@ mod tests {
         check(&web, &[host, ("origin", "null")], false);
         check(&web, &[host, ("sec-fetch-site", "cross-site")], false);
         check(&web, &[host, ("sec-fetch-site", "same-origin")], true);
-        let web = Web { public_url: "https://a.example".into(), allowed_origins: vec!["https://www.b.example/".into()], ..web };
+        let web = WebSettings { public_url: "https://a.example".into(), allowed_origins: vec!["https://www.b.example/".into()], ..web };
         check(&web, &[host, ("origin", "https://a.example")], true);
         check(&web, &[host, ("origin", "https://www.b.example")], true);
         check(&web, &[host, ("origin", "http://chat.example:3000")], false);

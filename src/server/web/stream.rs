@@ -1,6 +1,6 @@
 //! A connection's stream as it arrives, plain or encrypted, and as it leaves HTTP.
 
-use crate::server::config::Web;
+use crate::server::config::WebSettings;
 use crate::server::gateway::RawStream;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
@@ -53,7 +53,7 @@ struct Current {
 
 impl Encryption {
     /// `None`: no certificate is configured.
-    pub fn new(web: &Web) -> Result<Option<Self>, EncryptionError> {
+    pub fn new(web: &WebSettings) -> Result<Option<Self>, EncryptionError> {
         if web.tls_cert.as_os_str().is_empty() {
             return Ok(None);
         }

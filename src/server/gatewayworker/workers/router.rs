@@ -201,7 +201,7 @@ impl Drop for Worker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::config::Gateway as Settings;
+    use crate::server::config::GatewaySettings as Settings;
     use crate::server::gateway::Gateway;
     use futures_util::FutureExt;
 
