@@ -111,7 +111,11 @@ impl ApiKeys {
     }
 
     /// Whose secret this is. Removed and expired ones are nobody's. `check_rate_limit` is asked before the database is.
-    pub async fn authenticate(&self, secret: &str, check_rate_limit: impl FnOnce() -> Result<(), Refusal>) -> Result<Option<ApiKey>, Refusal> {
+    pub async fn authenticate(
+        &self,
+        secret: &str,
+        check_rate_limit: impl FnOnce() -> Result<(), Refusal>,
+    ) -> Result<Option<ApiKey>, Refusal> {
         let hash = hash(secret);
         if self.configured.as_ref().is_some_and(|configured| configured.ct_eq(&hash).into()) {
             return Ok(Some(ApiKey { name: "configured".into(), scopes: Scope::ALL.into(), expires_at: None }));
@@ -138,8 +142,11 @@ impl ApiKeys {
         let secret = format!("{PREFIX}{}", Token::random().reveal());
         let now = self.clock.now_ms();
         let words: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
-        let row =
-            ApiKeyRow { name: name.into(), scopes: words.join(","), expires_at: lifetime_ms.map(|lifetime| now.saturating_add(lifetime)) };
+        let row = ApiKeyRow {
+            name: name.into(),
+            scopes: words.join(","),
+            expires_at: lifetime_ms.map(|lifetime| now.saturating_add(lifetime)),
+        };
         match self.store.put_api_key(&row, &hash(&secret), now).await {
             Ok(()) => Ok(secret),
             Err(StorageError::NameTaken) => Err(CreateKeyError::NameTaken(name.into())),

@@ -47,7 +47,8 @@ mod tests {
         check(&web, &[host, ("origin", "null")], false);
         check(&web, &[host, ("sec-fetch-site", "cross-site")], false);
         check(&web, &[host, ("sec-fetch-site", "same-origin")], true);
-        let web = WebSettings { public_url: "https://a.example".into(), allowed_origins: vec!["https://www.b.example/".into()], ..web };
+        let web =
+            WebSettings { public_url: "https://a.example".into(), allowed_origins: vec!["https://www.b.example/".into()], ..web };
         check(&web, &[host, ("origin", "https://a.example")], true);
         check(&web, &[host, ("origin", "https://www.b.example")], true);
         check(&web, &[host, ("origin", "http://chat.example:3000")], false);
