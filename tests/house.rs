@@ -1,8 +1,14 @@
 //! The house rules: who may use whom, and what never stands in the source. A broken rule names its file and line.
 
+mod house {
+    pub mod language;
+    pub mod size;
+    pub mod source;
+}
+
+use house::source::{root, sources};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 /// Each room, and the rooms it may use. Adding an edge wants a sentence in ARCHITECTURE.md.
 const EDGES: [(&str, &[&str]); 14] = [
@@ -25,25 +31,10 @@ const EDGES: [(&str, &[&str]); 14] = [
 /// The door may use every floor below it; it must not know the pages.
 const DOOR: &str = "server/web";
 
+/// The files of `src/` that run, without those of tests alone: path below `src/`, text.
 fn files() -> Vec<(String, String)> {
-    fn walk(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                walk(&path, found);
-            } else if path.extension().is_some_and(|ending| ending == "rs") {
-                found.push(path);
-            }
-        }
-    }
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut found = Vec::new();
-    walk(&root, &mut found);
-    assert!(found.len() > 40, "the source was not found");
-    let name = |path: &PathBuf| path.strip_prefix(&root).unwrap().to_string_lossy().into_owned();
-    let whole = found.iter().map(|path| (name(path), fs::read_to_string(path).unwrap()));
-    // A file of tests alone does not run.
-    whole.filter(|(file, _)| !file.ends_with("_tests.rs")).collect()
+    let code = sources().into_iter().filter(|file| !file.path.ends_with("_tests.rs"));
+    code.map(|file| (file.path.trim_start_matches("src/").to_owned(), file.text)).collect()
 }
 
 /// The part that runs: tests stand at the end of a file, or in one of their own.
@@ -164,7 +155,7 @@ fn the_gateway_knows_no_chat_no_axum_no_sql() {
 
 #[test]
 fn the_architecture_fits_one_sitting() {
-    let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("ARCHITECTURE.md")).unwrap();
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     assert!(text.lines().count() < 250, "{} lines", text.lines().count());
     assert!(text.contains("Architecture Invariant:"));
 }
