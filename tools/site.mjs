@@ -2,9 +2,10 @@
 // same steps and tools: `tools/same-site.sh` holds the two together. Here because cargo-leptos itself takes minutes to build.
 // Run by tools/build.sh, which puts wasm-bindgen, wasm-opt and lightningcss on PATH.
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
 import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 
 const run = (command, ...args) => execFileSync(command, args, { stdio: ["ignore", "inherit", "inherit"] });
@@ -13,25 +14,33 @@ const project = metadata.packages[0];
 const settings = project.metadata.leptos;
 const name = settings["output-name"];
 const site = resolve(settings["site-root"]);
-const pkg = join(site, settings["site-pkg-dir"]);
 const profile = settings["lib-profile-release"];
-const stamp = join(metadata.target_directory, "site.stamp");
+// The site is made here and copied to `site` at the end.
+const staging = `${site}.new`;
+const pkg = join(staging, settings["site-pkg-dir"]);
+const stamp = `${site}.stamp`;
 
-// 1. Rust to wasm. Cargo knows whether there is anything to do.
+// 1. Rust to wasm. Cargo skips this step if the sources are unchanged.
 const features = settings["lib-features"].join(",");
 run("cargo", "build", "--lib", "--target=wasm32-unknown-unknown", "--no-default-features", `--features=${features}`, `--profile=${profile}`);
 const wasm = join(metadata.target_directory, "wasm32-unknown-unknown", profile, `${project.name}.wasm`);
 
-// A site that is newer than all it is made of is left alone, so that the server is not linked again for nothing.
+/** All files of a folder and of the folders in it. */
 const files = (folder) =>
   readdirSync(folder).flatMap((entry) => {
     const path = join(folder, entry);
     return statSync(path).isDirectory() ? files(path) : [path];
   });
-const sources = [wasm, "Cargo.toml", "tools/site.mjs", ...files("style"), ...files(settings["assets-dir"])];
-const newest = Math.max(...sources.map((path) => statSync(path).mtimeMs));
-if (existsSync(stamp) && existsSync(pkg) && statSync(stamp).mtimeMs > newest) process.exit(0);
-rmSync(site, { recursive: true, force: true });
+// The stamp holds a hash over the paths and contents of all inputs. While it is the same, the site is left alone.
+const tools = ["tools/site.mjs", "tools/minify.mjs", "tools/node/package-lock.json"];
+const hash = createHash("sha256");
+for (const path of [wasm, "Cargo.toml", ...tools, ...files("style"), ...files(settings["assets-dir"])]) {
+  const content = readFileSync(path);
+  hash.update(`${path} ${content.length}\n`).update(content);
+}
+const inputs = hash.digest("hex");
+if (existsSync(site) && existsSync(stamp) && readFileSync(stamp, "utf8") === inputs) process.exit(0);
+rmSync(staging, { recursive: true, force: true });
 mkdirSync(pkg, { recursive: true });
 
 // 2. Its JavaScript, under the name the pages ask for; then smaller.
@@ -51,14 +60,25 @@ const { code } = bundle({ filename: settings["style-file"], minify: true, target
 writeFileSync(join(pkg, `${name}.css`), code);
 
 // 4. Files as they are, and everything once more compressed.
-cpSync(settings["assets-dir"], site, { recursive: true });
-for (const path of files(site)) {
+cpSync(settings["assets-dir"], staging, { recursive: true });
+for (const path of files(staging)) {
   const plain = readFileSync(path);
   writeFileSync(`${path}.gz`, gzipSync(plain, { level: 9 }));
   writeFileSync(`${path}.br`, brotliCompressSync(plain, { params: { [constants.BROTLI_PARAM_QUALITY]: 11, [constants.BROTLI_PARAM_SIZE_HINT]: plain.length } }));
 }
-mkdirSync(dirname(stamp), { recursive: true });
-writeFileSync(stamp, "");
+
+// 5. Into the site, only where bytes differ: cargo compiles the server again for each file with a new modification time.
+mkdirSync(site, { recursive: true });
+for (const path of files(site)) if (!existsSync(join(staging, relative(site, path)))) rmSync(path);
+for (const path of files(staging)) {
+  const target = join(site, relative(staging, path));
+  const content = readFileSync(path);
+  if (existsSync(target) && readFileSync(target).equals(content)) continue;
+  mkdirSync(dirname(target), { recursive: true });
+  writeFileSync(target, content);
+}
+rmSync(staging, { recursive: true });
+writeFileSync(stamp, inputs);
 
 /** `chrome >= 111, safari >= 16.4` as lightningcss wants it: a byte each for major, minor and patch. */
 function targets(query) {

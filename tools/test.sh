@@ -5,6 +5,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 
+say "a build without a change (seconds)"
+tools/rebuild-check.sh
+
 say "Rust tests and house rules (first time about 5 minutes to build)"
 command -v php >/dev/null || say "PHP is not installed (Debian's php-cli): what is shown with it is passed over, three tests"
 cargo test --no-default-features --features ssr
