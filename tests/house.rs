@@ -26,7 +26,7 @@ const EDGES: [(&str, &[&str]); 14] = [
     ("server/accounts", &["domain", "server/clock", "server/incident", "server/storage"]),
     ("server/chat", &["domain", "server/clock", "server/config", "server/gateway", "server/incident", "server/storage"]),
     // `t` is the macro of app/i18n.rs.
-    ("app", &["app", "domain", "server/web/caller", "t"]),
+    ("app", &["app", "domain", "server/web/actions", "t"]),
 ];
 /// The door may use every floor below it; it must not know the pages.
 const DOOR: &str = "server/web";

@@ -1,7 +1,7 @@
 //! The site's files, carried in the binary (in development read from `target/site`): compressed once at build time,
 //! with ETags, and immutable under an address that holds their version.
 
-use super::asked::text_of;
+use super::middleware::headers::text_of;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};

@@ -1,6 +1,8 @@
 //! Every address of the site on one screen, grouped by who calls it.
 
-use super::{Site, api, asked, assets, forms, pages, refusals, socket, telemetry};
+use super::middleware::{context_layer, error_response, form_guard, security_headers};
+use super::state::Site;
+use super::{api, assets, health, telemetry, ws_upgrade};
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{HeaderValue, Method, StatusCode, header};
@@ -24,7 +26,7 @@ where
     let shell = move || shell(assets::root());
     let context = {
         let site = site.clone();
-        move || pages::provide(&site)
+        move || security_headers::provide(&site)
     };
     let not_found = {
         let (context, shell) = (context.clone(), shell.clone());
@@ -35,27 +37,27 @@ where
         // Pages and the server functions of app/api.rs: /session/*, /gateway/*, /page/*.
         .leptos_routes_with_context(&site, generate_route_list(app), context, shell)
         .fallback(not_found)
-        .layer(from_fn_with_state(site.clone(), forms::admit));
-    let operators = Router::new().route("/readyz", get(telemetry::readyz)).route("/metrics", get(telemetry::figures));
+        .layer(from_fn_with_state(site.clone(), form_guard::admit));
+    let operators = Router::new().route("/readyz", get(health::readyz)).route("/metrics", get(health::figures));
 
     // The push channel: a crowd comes back at once, so what only pages need is not in its way.
     let sockets = Router::new()
-        .route("/ws", get(socket::open))
-        .layer(from_fn(refusals::say))
-        .layer(from_fn_with_state(site.clone(), asked::find_out));
+        .route("/ws", get(ws_upgrade::open))
+        .layer(from_fn(error_response::say))
+        .layer(from_fn_with_state(site.clone(), context_layer::find_out));
 
     people
         // Back ends: the gateway's API, by key.
         .merge(api::routes())
         .merge(operators)
-        .layer(from_fn(refusals::say))
-        .layer(from_fn_with_state(site.clone(), asked::find_out))
+        .layer(from_fn(error_response::say))
+        .layer(from_fn_with_state(site.clone(), context_layer::find_out))
         .layer(cors(&site))
         .layer(from_fn(files))
         .merge(sockets)
-        .route("/healthz", get(telemetry::healthz))
+        .route("/healthz", get(health::healthz))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn(pages::secure))
+        .layer(from_fn(security_headers::secure))
         .layer(from_fn(telemetry::log))
         .with_state(site)
 }
@@ -102,5 +104,5 @@ fn cors(site: &Site) -> CorsLayer {
 fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
     let words = panic.downcast_ref::<&str>().map(|words| words.to_string()).or_else(|| panic.downcast_ref::<String>().cloned());
     let refusal = crate::server::incident::incident(&words.unwrap_or_default(), "panic");
-    refusals::in_words(&refusal, Default::default())
+    error_response::in_words(&refusal, Default::default())
 }

@@ -1,13 +1,9 @@
-//! What an operator sees: one line a request, the figures, alive and ready.
+//! What an operator sees: one line a request, and the figures.
 
-use super::asked::Asked;
-use super::{Site, refusals::Refused};
 use crate::domain::refusal::Refusal;
-use axum::Extension;
-use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::extract::Request;
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use std::io::IsTerminal;
 use std::time::Instant;
@@ -46,30 +42,4 @@ pub async fn log(request: Request, next: Next) -> Response {
     }
     metrics::counter!("roomcast_requests_total", "status" => status.to_string()).increment(1);
     response
-}
-
-pub async fn healthz() -> &'static str {
-    "ok"
-}
-
-/// May this node get traffic?
-pub async fn readyz(State(site): State<Site>) -> Response {
-    if site.leaving.is_cancelled() {
-        return (StatusCode::SERVICE_UNAVAILABLE, "draining").into_response();
-    }
-    match site.store.ping().await {
-        Ok(()) => "ready".into_response(),
-        Err(error) => {
-            tracing::warn!(%error, "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "storage").into_response()
-        }
-    }
-}
-
-pub async fn figures(State(site): State<Site>, Extension(asked): Extension<Asked>) -> Response {
-    if asked.hidden || !site.config.web.metrics_from.iter().any(|network| network.contains(&asked.address)) {
-        return Refused(Refusal::NotAllowed).into_response();
-    }
-    site.gateway.record_metrics();
-    site.metrics.render().into_response()
 }

@@ -1,7 +1,7 @@
 //! `GET /gateway/api/openapi.json`: OpenAPI 3.1, made from the methods themselves.
 
 use super::method::Method;
-use super::{MAX_BODY_BYTES, MAX_CALLS};
+use super::request::{MAX_BODY_BYTES, MAX_CALLS};
 use serde_json::{Map, Value, json};
 
 pub fn document<'a>(methods: impl Iterator<Item = &'a Method>) -> Value {

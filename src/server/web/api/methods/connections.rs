@@ -1,10 +1,10 @@
 //! Who is connected, and no longer.
 
-use super::clients;
 use crate::server::accounts::Scope::{Admin, Query};
 use crate::server::gateway::{Gateway, Selection};
 use crate::server::web::api::method::{Method, method};
-use crate::server::web::api::takes::{Client, Close, CloseUid, Nothing, kick, publication};
+use crate::server::web::api::params::{Client, Close, CloseUid, Nothing, kick, publication};
+use crate::server::web::api::results::clients;
 
 pub fn all() -> Vec<Method> {
     let destroy = async |gateway: Gateway, p: Client| Ok(gateway.destroy_client(p.client_id.0).await);

@@ -1,10 +1,10 @@
 //! Groups: made by the first who joins, gone with the last who leaves.
 
-use super::{clients, texts};
 use crate::server::accounts::Scope::{Admin, Query};
 use crate::server::gateway::{Gateway, Member, Selection, Uid};
 use crate::server::web::api::method::{Method, method};
-use crate::server::web::api::takes::{Client, Groups, MaybeGroup, Membership, Nothing, OfGroup, OfGroups, names, of};
+use crate::server::web::api::params::{Client, Groups, MaybeGroup, Membership, Nothing, OfGroup, OfGroups, names, of};
+use crate::server::web::api::results::{clients, texts};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub fn all() -> Vec<Method> {

@@ -1,10 +1,10 @@
 //! People: many connections may be one person's.
 
-use super::{clients, texts};
 use crate::server::accounts::Scope::{Admin, Query};
 use crate::server::gateway::{Gateway, Selection};
 use crate::server::web::api::method::{Method, method};
-use crate::server::web::api::takes::{Bind, Client, Nothing, OfGroups, OfUid, Uids, Unbind, names, uids};
+use crate::server::web::api::params::{Bind, Client, Nothing, OfGroups, OfUid, Uids, Unbind, names, uids};
+use crate::server::web::api::results::{clients, texts};
 use std::collections::BTreeMap;
 
 pub fn all() -> Vec<Method> {

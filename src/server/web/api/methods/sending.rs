@@ -3,8 +3,8 @@
 use crate::server::accounts::Scope::Push;
 use crate::server::gateway::{Delivered, Gateway, MAX_REPEATS, is_repetitive};
 use crate::server::web::api::method::{Method, NotDone, method};
-use crate::server::web::api::names::Who;
-use crate::server::web::api::takes::{ToAll, ToClient, ToGroup, ToUid, except, names, payload_of, uids};
+use crate::server::web::api::param_types::Who;
+use crate::server::web::api::params::{ToAll, ToClient, ToGroup, ToUid, except, names, payload_of, uids};
 use schemars::JsonSchema;
 use serde::Serialize;
 use std::hash::Hash;

@@ -4,7 +4,7 @@ use crate::domain::refusal::Refusal;
 use crate::server::accounts::Scope::{Admin, Query};
 use crate::server::gateway::{ClientSession, Gateway, MAX_SESSION_BYTES, Selection, SessionError};
 use crate::server::web::api::method::{Method, NotDone, method};
-use crate::server::web::api::takes::{Client, Keep, KeepText, KeptSession, MaybeGroup, OfGroup, of};
+use crate::server::web::api::params::{Client, Keep, KeepText, KeptSession, MaybeGroup, OfGroup, of};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 

@@ -1,7 +1,7 @@
 //! Whose pages may post and connect: the site's own and those that are allowed by name. Browsers always say where a POST
 //! or a socket comes from, so a request that says nothing comes from no page and cannot ride on anyone's cookie.
 
-use super::asked::text_of;
+use super::headers::text_of;
 use crate::server::config::WebSettings;
 use axum::http::{HeaderMap, HeaderName, header};
 

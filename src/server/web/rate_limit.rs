@@ -1,6 +1,6 @@
 //! How often one address and one session may ask (governor's GCRA). What is over the limit is refused with the time to wait.
 
-use super::asked::Asked;
+use super::request_context::Asked;
 use crate::domain::{name::account_key, refusal::Refusal};
 use crate::server::config::{LimitsSettings as Settings, Switch};
 use crate::server::gateway::rate_limit_prefix;

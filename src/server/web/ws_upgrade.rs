@@ -1,9 +1,10 @@
 //! `GET /ws`: the handshake (RFC 6455, 4.2), by hand because what follows is ours: the raw stream goes to the gateway.
 
-use super::asked::{Asked, text_of};
-use super::limits::Kind;
-use super::stream::{Arriving, raw};
-use super::{Site, origin, refusals::Refused};
+use super::middleware::{error_response::Refused, headers::text_of, origin};
+use super::rate_limit::Kind;
+use super::request_context::Asked;
+use super::state::Site;
+use super::tls::{Arriving, raw};
 use crate::domain::{push::SUBPROTOCOL, refusal::Refusal};
 use crate::server::gateway::{Dialect, Handshake, LimitReached, NewConnection, SocketOwner};
 use axum::Extension;

@@ -1,7 +1,7 @@
 //! What the methods take, under the names GatewayClient's arguments have, and what the gateway calls it.
 
 use super::method::NotDone;
-use super::names::{Code, GroupName, MaybeGroupName, OneOrMany, UidName, Who};
+use super::param_types::{Code, GroupName, MaybeGroupName, OneOrMany, UidName, Who};
 use crate::domain::push::CloseCode;
 use crate::server::gateway::{Except, Group, Kick, Publication, Selection, Uid};
 use crate::server::payload;

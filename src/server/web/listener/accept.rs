@@ -1,9 +1,8 @@
-//! Accepts connections, serves HTTP/1.1 on them, and leaves politely: stop accepting, say `bye`, finish what is in flight.
+//! Accepts connections and serves HTTP/1.1 on them.
 
-use super::stream::Arriving;
-use super::{Site, spare, spare::Spare};
-use crate::server::allocator;
-use crate::server::control::ServerCommand;
+use super::overload::{Spare, refuse};
+use crate::server::web::state::Site;
+use crate::server::web::tls::Arriving;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use hyper::body::Incoming;
@@ -15,7 +14,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,111 +24,23 @@ use tower::ServiceExt;
 const MAX_HEADER: usize = 16 * 1024;
 /// After the system refused a connection (out of file descriptors), the next try waits this long.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(20);
-const SWEEP_EVERY: Duration = Duration::from_secs(10);
 /// What was sent and is not taken for this long ends a connection: the longest an answer nobody reads is kept.
 const TAKEN_WITHIN: Duration = Duration::from_secs(60);
 /// Who is told at once that there is no room; others are hung up on.
 const REFUSALS: usize = 256;
 /// A connection that was accepted before the door closed has this long to ask for something.
 const BEGUN_WITHIN: Duration = Duration::from_millis(500);
-/// What is in flight when another process takes over has this long.
-const PAUSED_WITHIN: Duration = Duration::from_secs(5);
-
-/// What was left undone when the time was over.
-#[derive(Debug)]
-pub struct Served {
-    pub unfinished: bool,
-}
-
-/// Serves until an order to leave, and until everyone was seen off.
-pub async fn serve(listener: TcpListener, site: Site, router: Router, mut orders: mpsc::Receiver<ServerCommand>) -> Served {
-    let sweeping = TaskTracker::new();
-    sweeping.spawn(sweep(site.clone()));
-    let mut door = Door {
-        listener,
-        router,
-        open: Open::default(),
-        spare: Spare::new(),
-        room: room(&site),
-        refusals: Arc::new(Semaphore::new(REFUSALS)),
-        site: site.clone(),
-    };
-    let slowly = loop {
-        let order = tokio::select! {
-            accepted = door.listener.accept() => {
-                door.admit(accepted).await;
-                continue;
-            }
-            order = orders.recv() => order,
-        };
-        match order {
-            // Nobody is left to give orders: nobody is left to serve for.
-            None => break false,
-            Some(ServerCommand::Shutdown { gracefully }) => break gracefully,
-            Some(ServerCommand::Pause { paused, taken_over }) => {
-                site.open.send_replace(false);
-                door.finish(PAUSED_WITHIN).await;
-                site.store.let_go();
-                let _ = paused.send(());
-                if taken_over.await.is_ok() {
-                    break true;
-                }
-                tracing::error!("the successor did not serve: this process serves on");
-                if let Err(error) = hold_again(&site).await {
-                    tracing::error!(%error, "the data folder is somebody else's: leaving");
-                    break false;
-                }
-                site.open.send_replace(true);
-            }
-        }
-    };
-
-    site.leaving.cancel();
-    let web = &site.config.web;
-    let quickly = Duration::from_millis(web.drain_within_ms);
-    let within = if slowly { Duration::from_millis(web.drain_slowly_ms) } else { quickly };
-    tracing::info!(sockets = site.gateway.connection_count(), within_ms = within.as_millis(), "leaving");
-    let Door { listener, mut open, .. } = door;
-    // Attempts to connect are refused from here on, or another process's.
-    drop(listener);
-    let see_off = async {
-        tokio::select! {
-            () = site.gateway.drain(within) => {}
-            // Whoever asks a second time is in a hurry.
-            Some(ServerCommand::Shutdown { .. }) = orders.recv() => site.gateway.drain(quickly).await,
-        }
-    };
-    let ((), finished) = tokio::join!(see_off, open.finish(quickly));
-    site.0.handshakes.close();
-    site.0.handshakes.wait().await;
-    Served { unfinished: !finished }
-}
-
-/// A successor that failed may take a moment to end.
-async fn hold_again(site: &Site) -> Result<(), std::fs::TryLockError> {
-    for _ in 0..50 {
-        if site.store.hold_again().is_ok() {
-            return Ok(());
-        }
-        tokio::time::sleep(ACCEPT_AGAIN).await;
-    }
-    site.store.hold_again()
-}
-
-fn room(site: &Site) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new(site.config.web.max_http_connections))
-}
 
 /// HTTP connections that may be told to finish together.
 #[derive(Default)]
-struct Open {
+pub struct Open {
     connections: TaskTracker,
     finish: CancellationToken,
 }
 
 impl Open {
     /// Whether all were finished in time. Those that come after are counted anew.
-    async fn finish(&mut self, within: Duration) -> bool {
+    pub async fn finish(&mut self, within: Duration) -> bool {
         let Self { connections, finish } = std::mem::take(self);
         finish.cancel();
         connections.close();
@@ -137,10 +48,10 @@ impl Open {
     }
 }
 
-struct Door {
-    listener: TcpListener,
+pub struct Door {
+    pub listener: TcpListener,
     router: Router,
-    open: Open,
+    pub open: Open,
     spare: Spare,
     /// HTTP connections there may be at once; one that became a socket is none any more.
     room: Arc<Semaphore>,
@@ -150,7 +61,19 @@ struct Door {
 }
 
 impl Door {
-    async fn finish(&mut self, within: Duration) {
+    pub fn new(listener: TcpListener, site: Site, router: Router) -> Self {
+        Self {
+            listener,
+            router,
+            open: Open::default(),
+            spare: Spare::new(),
+            room: Arc::new(Semaphore::new(site.config.web.max_http_connections)),
+            refusals: Arc::new(Semaphore::new(REFUSALS)),
+            site,
+        }
+    }
+
+    pub async fn finish(&mut self, within: Duration) {
         if !self.open.finish(within).await {
             tracing::warn!("some requests were cut off: they took longer than the handing over may");
         }
@@ -162,13 +85,13 @@ impl Door {
             && let Ok(place) = self.refusals.clone().try_acquire_owned()
         {
             self.open.connections.spawn(async move {
-                spare::refuse(stream).await;
+                refuse(stream).await;
                 drop(place);
             });
         }
     }
 
-    async fn admit(&mut self, accepted: std::io::Result<(TcpStream, SocketAddr)>) {
+    pub async fn admit(&mut self, accepted: std::io::Result<(TcpStream, SocketAddr)>) {
         match accepted {
             Ok((stream, peer)) => match self.room.clone().try_acquire_owned() {
                 Ok(room) => {
@@ -240,21 +163,5 @@ async fn converse(stream: TcpStream, peer: SocketAddr, site: &Site, router: Rout
     // Whatever goes wrong on one connection is the client's affair: it went away, or was no HTTP.
     if let Err(error) = served {
         tracing::debug!(%error, "connection");
-    }
-}
-
-/// Forgets what time has made worthless, beside the accepting of connections and never in its way.
-async fn sweep(site: Site) {
-    let mut tick = tokio::time::interval(SWEEP_EVERY);
-    loop {
-        tokio::select! {
-            _ = tick.tick() => {}
-            () = site.leaving.cancelled() => return,
-        }
-        site.sweep();
-        allocator::trim();
-        if let Err(error) = site.accounts.sweep().await {
-            tracing::warn!(%error, "expired sessions were not removed");
-        }
     }
 }

@@ -1,10 +1,10 @@
 //! Refusals on the wire: their status, their JSON in the reader's language, `Retry-After`. The one place that says them.
 
-use super::asked::Asked;
 use crate::domain::{
     lang::Lang,
     refusal::{Refusal, whole_seconds},
 };
+use crate::server::web::request_context::Asked;
 use axum::Json;
 use axum::body::to_bytes;
 use axum::extract::Request;

@@ -1,7 +1,8 @@
 //! What every rendered page gets along: its reader's preferences, and the policy of what it may load and who may frame it.
 
-use super::Site;
-use super::asked::{Asked, session_cookie, session_token};
+use super::cookies::{session_cookie, session_token};
+use crate::server::web::request_context::Asked;
+use crate::server::web::state::Site;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, header, request::Parts};
 use axum::middleware::Next;

@@ -1,8 +1,10 @@
 //! What a server function sees of the request it answers: who asks, and the use cases on their behalf. Each body in
 //! `app/api.rs` is one call of a method here, so what a page may do stands on this one screen.
 
-use super::asked::{Asked, no_session_cookie, session_cookie, set_cookie};
-use super::{Site, limits::Kind};
+use super::middleware::cookies::{RETURNED_COOKIE, cookie_of, no_session_cookie, session_cookie, set_cookie};
+use super::rate_limit::Kind;
+use super::request_context::Asked;
+use super::state::Site;
 use crate::domain::{
     lang::Lang,
     preferences::{LANG_COOKIE, THEME_COOKIE, Theme},
@@ -145,7 +147,7 @@ impl Caller {
 
     /// The form that was refused on the last load, once.
     pub fn returned_form(&self) -> Option<ReturnedForm> {
-        self.site.0.returned.take(&self.parts.headers)
+        self.site.0.returned.take(&cookie_of(&self.parts.headers, RETURNED_COOKIE)?)
     }
 
     /// What a page is made of: its refusal is also the page's own status.

@@ -1,0 +1,14 @@
+//! Every method by its name.
+
+use super::method::Method;
+use super::methods;
+use std::collections::BTreeMap;
+
+/// Every method by its name.
+pub struct Api(pub BTreeMap<&'static str, Method>);
+
+impl Default for Api {
+    fn default() -> Self {
+        Self(methods::all().into_iter().map(|method| (method.name, method)).collect())
+    }
+}

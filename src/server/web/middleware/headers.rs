@@ -1,0 +1,7 @@
+//! Request headers as text.
+
+use axum::http::{HeaderMap, HeaderName};
+
+pub fn text_of<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
