@@ -1,5 +1,5 @@
 //! Every request that a page makes, by area. On the server each body calls one method of
-//! [`Caller`](crate::server::web::actions::Caller); in the browser the function is a `fetch`. Paths and field names are a
+//! [`Actions`](crate::server::web::actions::Actions); in the browser the function is a `fetch`. Paths and field names are a
 //! contract (docs/protocol-pages.md): pages of other sites post them by hand.
 
 mod room;

@@ -11,37 +11,37 @@ use leptos::prelude::*;
 /// text in the form, so that the refusal of a malformed number names its field.
 #[server(prefix = "/gateway", endpoint = "bind")]
 pub async fn bind(client_id: String, room: String, since: Option<String>, epoch: Option<String>) -> Result<BindReply, Refusal> {
-    crate::server::web::actions::Caller::current()?.bind(&client_id, &room, since.as_deref(), epoch.as_deref()).await
+    crate::server::web::actions::Actions::current()?.bind(&client_id, &room, since.as_deref(), epoch.as_deref()).await
 }
 
 /// Stores a message, then pushes it. A request with a known `nonce` returns the message stored first.
 #[server(name = SendRequest, prefix = "/gateway", endpoint = "send")]
 pub async fn send(room: String, message: String, nonce: Option<String>) -> Result<SendReply, Refusal> {
-    crate::server::web::actions::Caller::current()?.send(&room, &message, nonce.as_deref()).await
+    crate::server::web::actions::Actions::current()?.send(&room, &message, nonce.as_deref()).await
 }
 
 /// Returns the messages before position `before`, newest last, 50 without a `limit` and 100 at most.
 #[server(name = HistoryRequest, prefix = "/gateway", endpoint = "history")]
 pub async fn history(room: String, before: String, limit: Option<String>) -> Result<HistoryReply, Refusal> {
-    crate::server::web::actions::Caller::current()?.history(&room, &before, limit.as_deref()).await
+    crate::server::web::actions::Actions::current()?.history(&room, &before, limit.as_deref()).await
 }
 
 /// Opens a room whose host is the person. Guests are refused with [`Refusal::NotAllowed`].
 #[server(prefix = "/gateway", endpoint = "rooms")]
 pub async fn open_room(title: String) -> Result<OpenRoomReply, Refusal> {
-    crate::server::web::actions::Caller::current()?.open_room(&title).await
+    crate::server::web::actions::Actions::current()?.open_room(&title).await
 }
 
 /// Returns the data of the lobby.
 #[server(prefix = "/page", endpoint = "lobby")]
 pub async fn lobby_page() -> Result<Page<Vec<RoomCard>>, Refusal> {
-    let caller = crate::server::web::actions::Caller::current()?;
+    let caller = crate::server::web::actions::Actions::current()?;
     Ok(Page { content: caller.lobby().await?, you: caller.person(), returned: caller.returned_form() })
 }
 
 /// Returns the data of a room's page. An unknown room is [`Refusal::NoSuchRoom`].
 #[server(prefix = "/page", endpoint = "room")]
 pub async fn room_page(room: String) -> Result<Page<Snapshot>, Refusal> {
-    let caller = crate::server::web::actions::Caller::current()?;
+    let caller = crate::server::web::actions::Actions::current()?;
     Ok(Page { content: caller.snapshot(&room).await?, you: caller.person(), returned: caller.returned_form() })
 }

@@ -10,7 +10,7 @@ use leptos::prelude::*;
 /// Signs in a new guest; if a person is signed in, changes their nickname. Sets the session cookie.
 #[server(prefix = "/session", endpoint = "guest")]
 pub async fn enter_as_guest(nickname: String) -> Result<SignInReply, Refusal> {
-    crate::server::web::actions::Caller::current()?.enter_as_guest(&nickname).await
+    crate::server::web::actions::Actions::current()?.enter_as_guest(&nickname).await
 }
 
 /// Registers an account and sets the session cookie. A guest keeps their uid. `owner` is the token of the one-time link that
@@ -23,30 +23,30 @@ pub async fn register(
     owner: Option<String>,
 ) -> Result<SignInReply, Refusal> {
     let nickname = nickname.as_deref().unwrap_or_default();
-    crate::server::web::actions::Caller::current()?.register(&name, &password, nickname, owner.as_deref()).await
+    crate::server::web::actions::Actions::current()?.register(&name, &password, nickname, owner.as_deref()).await
 }
 
 /// Signs in to an account and sets the session cookie. A wrong name or password is [`Refusal::NotSignedIn`].
 #[server(prefix = "/session", endpoint = "login")]
 pub async fn log_in(name: String, password: String) -> Result<SignInReply, Refusal> {
-    crate::server::web::actions::Caller::current()?.log_in(&name, &password).await
+    crate::server::web::actions::Actions::current()?.log_in(&name, &password).await
 }
 
 /// Ends the session, closes its sockets and removes the cookie.
 #[server(prefix = "/session", endpoint = "logout")]
 pub async fn log_out() -> Result<Done, Refusal> {
-    crate::server::web::actions::Caller::current()?.log_out().await
+    crate::server::web::actions::Actions::current()?.log_out().await
 }
 
 /// Sets the cookies of language and theme, for pages without JavaScript. An absent field stays as it is.
 #[server(prefix = "/session", endpoint = "preferences")]
 pub async fn set_preferences(lang: Option<String>, theme: Option<String>) -> Result<Done, Refusal> {
-    crate::server::web::actions::Caller::current()?.set_preferences(lang.as_deref(), theme.as_deref())
+    crate::server::web::actions::Actions::current()?.set_preferences(lang.as_deref(), theme.as_deref())
 }
 
 /// Returns the data of the sign-in page.
 #[server(prefix = "/page", endpoint = "sign-in")]
 pub async fn sign_in_page() -> Result<Page<()>, Refusal> {
-    let caller = crate::server::web::actions::Caller::current()?;
+    let caller = crate::server::web::actions::Actions::current()?;
     Ok(Page { content: (), you: caller.person(), returned: caller.returned_form() })
 }

@@ -25,14 +25,14 @@ use leptos_axum::ResponseOptions;
 
 const A_YEAR_SECONDS: i64 = 365 * 24 * 3600;
 
-pub struct Caller {
+pub struct Actions {
     site: Site,
     asked: Asked,
     parts: Parts,
     response: ResponseOptions,
 }
 
-impl Caller {
+impl Actions {
     /// The request under way.
     pub fn current() -> Result<Self, Refusal> {
         let found = || {
