@@ -8,7 +8,7 @@ fn main() {
     if env::var_os("CARGO_FEATURE_SSR").is_none() {
         return;
     }
-    println!("cargo:rerun-if-changed=src/server/storage/migrations");
+    println!("cargo:rerun-if-changed=src/server/storage/sqlite/migrations");
     // A development build reads the site's files from the folder at run time.
     if env::var("PROFILE").is_ok_and(|profile| profile == "release") {
         println!("cargo:rerun-if-changed=target/site");

@@ -31,7 +31,7 @@ pub enum KeyCommand {
 
 impl KeyCommand {
     pub async fn run(self, config: &Config) -> Outcome {
-        let store = Store::open_beside(&config.storage).await?;
+        let store = Store::open_unlocked(&config.storage).await?;
         match self {
             Self::List => {
                 for row in store.api_keys().await? {

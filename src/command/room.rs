@@ -26,7 +26,7 @@ pub enum RoomCommand {
 
 impl RoomCommand {
     pub async fn run(self, config: &Config) -> Outcome {
-        let store = Store::open_beside(&config.storage).await?;
+        let store = Store::open_unlocked(&config.storage).await?;
         let now = Clock::system().now_ms();
         match self {
             Self::List => {

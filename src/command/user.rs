@@ -31,7 +31,7 @@ pub enum UserCommand {
 
 impl UserCommand {
     pub async fn run(self, config: &Config) -> Outcome {
-        let store = Store::open_beside(&config.storage).await?;
+        let store = Store::open_unlocked(&config.storage).await?;
         let accounts = Accounts::new(store.clone(), Clock::system());
         match self {
             Self::List => {

@@ -42,13 +42,13 @@ pub async fn serve(listener: TcpListener, site: Site, router: Router, mut orders
             Some(ServerCommand::Pause { paused, taken_over }) => {
                 site.open.send_replace(false);
                 door.finish(PAUSED_WITHIN).await;
-                site.store.let_go();
+                site.store.release_lock();
                 let _ = paused.send(());
                 if taken_over.await.is_ok() {
                     break true;
                 }
                 tracing::error!("the successor did not serve: this process serves on");
-                if let Err(error) = hold_again(&site).await {
+                if let Err(error) = reacquire_lock(&site).await {
                     tracing::error!(%error, "the data folder is somebody else's: leaving");
                     break false;
                 }
@@ -79,14 +79,14 @@ pub async fn serve(listener: TcpListener, site: Site, router: Router, mut orders
 }
 
 /// A successor that failed may take a moment to end.
-async fn hold_again(site: &Site) -> Result<(), std::fs::TryLockError> {
+async fn reacquire_lock(site: &Site) -> Result<(), std::fs::TryLockError> {
     for _ in 0..50 {
-        if site.store.hold_again().is_ok() {
+        if site.store.reacquire_lock().is_ok() {
             return Ok(());
         }
         tokio::time::sleep(HOLD_AGAIN).await;
     }
-    site.store.hold_again()
+    site.store.reacquire_lock()
 }
 
 /// Forgets what time has made worthless, beside the accepting of connections and never in its way.

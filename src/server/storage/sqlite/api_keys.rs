@@ -1,19 +1,10 @@
-//! Keys of back ends: by name for the operator, by hash for whoever calls.
+//! API keys of back ends, stored by the hash of their secret.
 
-use super::open::{from_sql, to_sql};
-use super::{Result, StorageError, Store};
+use super::{SqliteStore, from_sql, to_sql};
+use crate::server::storage::{ApiKeyRow, Result, StorageError};
 
-#[derive(Clone, Debug)]
-pub struct ApiKeyRow {
-    pub name: String,
-    /// Words with commas.
-    pub scopes: String,
-    pub expires_at: Option<u64>,
-}
-
-impl Store {
-    /// `NameTaken`: there is a key of this name.
-    pub async fn put_api_key(&self, row: &ApiKeyRow, hash: &[u8], now: u64) -> Result<()> {
+impl SqliteStore {
+    pub(crate) async fn put_api_key(&self, row: &ApiKeyRow, hash: &[u8], now: u64) -> Result<()> {
         let (name, scopes, now, expires_at) = (&row.name, &row.scopes, to_sql(now), row.expires_at.map(to_sql));
         let put = sqlx::query!(
             "INSERT INTO api_keys (name, hash, scopes, created_at, expires_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
@@ -29,15 +20,14 @@ impl Store {
         }
     }
 
-    /// Expired or not: who asks knows the time.
-    pub async fn api_key(&self, hash: &[u8]) -> Result<Option<ApiKeyRow>> {
+    pub(crate) async fn api_key(&self, hash: &[u8]) -> Result<Option<ApiKeyRow>> {
         let row = sqlx::query!("SELECT name, scopes, expires_at FROM api_keys WHERE hash = ?", hash);
         let Some(row) = row.fetch_optional(&self.readers).await? else { return Ok(None) };
         let expires_at = row.expires_at.map(from_sql).transpose()?;
         Ok(Some(ApiKeyRow { name: row.name, scopes: row.scopes, expires_at }))
     }
 
-    pub async fn api_keys(&self) -> Result<Vec<ApiKeyRow>> {
+    pub(crate) async fn api_keys(&self) -> Result<Vec<ApiKeyRow>> {
         let rows = sqlx::query!("SELECT name, scopes, expires_at FROM api_keys ORDER BY name").fetch_all(&self.readers).await?;
         let key = |expires_at: Option<i64>| expires_at.map(from_sql).transpose();
         rows.into_iter()
@@ -45,8 +35,7 @@ impl Store {
             .collect()
     }
 
-    /// False: there was none.
-    pub async fn remove_api_key(&self, name: &str) -> Result<bool> {
+    pub(crate) async fn remove_api_key(&self, name: &str) -> Result<bool> {
         Ok(sqlx::query!("DELETE FROM api_keys WHERE name = ?", name).execute(&self.writer).await?.rows_affected() > 0)
     }
 }

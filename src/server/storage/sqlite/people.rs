@@ -1,29 +1,11 @@
 //! People: guests and accounts.
 
-use super::open::to_sql;
-use super::{Result, StorageError, Store, broken, settled};
+use super::{SqliteStore, corrupt, finish, to_sql};
 use crate::domain::{id::Uid, name, room::Person};
+use crate::server::storage::{NewPerson, PersonRow, Result, StorageError};
 use sqlx::{Connection, SqliteConnection};
 
-#[derive(Clone, Debug)]
-pub struct PersonRow {
-    pub person: Person,
-    /// argon2id, in PHC form. A guest has none.
-    pub password: Option<String>,
-    pub is_owner: bool,
-}
-
-/// An account as it is first stored.
-#[derive(Clone, Debug)]
-pub struct NewPerson<'a> {
-    pub uid: &'a Uid,
-    pub nickname: &'a str,
-    pub account: &'a str,
-    pub password: &'a str,
-    pub created_at: u64,
-}
-
-struct Row {
+struct RawPerson {
     uid: String,
     nickname: String,
     account: Option<String>,
@@ -31,39 +13,37 @@ struct Row {
     is_owner: i64,
 }
 
-impl Row {
+impl RawPerson {
     fn into_person(self) -> Result<PersonRow> {
-        let uid = self.uid.parse().map_err(|_| broken("uid"))?;
+        let uid = self.uid.parse().map_err(|_| corrupt("uid"))?;
         let person = Person { uid, nickname: self.nickname, account: self.account };
         Ok(PersonRow { person, password: self.password, is_owner: self.is_owner != 0 })
     }
 }
 
-impl Store {
-    pub async fn person_by_account(&self, account: &str) -> Result<Option<PersonRow>> {
+impl SqliteStore {
+    pub(crate) async fn person_by_account(&self, account: &str) -> Result<Option<PersonRow>> {
         let key = name::account_key(account);
-        sqlx::query_as!(Row, "SELECT uid, nickname, account, password, is_owner FROM people WHERE account_key = ?", key)
+        sqlx::query_as!(RawPerson, "SELECT uid, nickname, account, password, is_owner FROM people WHERE account_key = ?", key)
             .fetch_optional(&self.readers)
             .await?
-            .map(Row::into_person)
+            .map(RawPerson::into_person)
             .transpose()
     }
 
-    /// Accounts, oldest first, for the command line.
-    pub async fn accounts(&self) -> Result<Vec<PersonRow>> {
+    pub(crate) async fn accounts(&self) -> Result<Vec<PersonRow>> {
         sqlx::query_as!(
-            Row,
+            RawPerson,
             "SELECT uid, nickname, account, password, is_owner FROM people WHERE account IS NOT NULL ORDER BY created_at"
         )
         .fetch_all(&self.readers)
         .await?
         .into_iter()
-        .map(Row::into_person)
+        .map(RawPerson::into_person)
         .collect()
     }
 
-    /// A new guest, or another nickname for a known person.
-    pub async fn put_nickname(&self, uid: &Uid, nickname: &str, now: u64) -> Result<()> {
+    pub(crate) async fn put_nickname(&self, uid: &Uid, nickname: &str, now: u64) -> Result<()> {
         let (uid, now) = (uid.as_str(), to_sql(now));
         sqlx::query!(
             "INSERT INTO people (uid, nickname, created_at) VALUES (?1, ?2, ?3) ON CONFLICT (uid) DO UPDATE SET nickname = ?2",
@@ -76,8 +56,7 @@ impl Store {
         Ok(())
     }
 
-    /// An account for a new uid or for a guest's. Fails with [`StorageError::NameTaken`] when the name is somebody's.
-    pub async fn put_account(&self, new: NewPerson<'_>) -> Result<()> {
+    pub(crate) async fn put_account(&self, new: NewPerson<'_>) -> Result<()> {
         let (uid, created_at, key) = (new.uid.as_str(), to_sql(new.created_at), name::account_key(new.account));
         let stored = sqlx::query!(
             "INSERT INTO people (uid, nickname, account, account_key, password, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
@@ -92,11 +71,11 @@ impl Store {
         .execute(&self.writer)
         .await;
         match stored {
-            // The uid's own conflict is handled above: what is left is the index on the name.
+            // A conflict of the uid is handled by ON CONFLICT: this one is of the unique index on the account name.
             Err(error) if error.as_database_error().is_some_and(|error| error.is_unique_violation()) => {
                 Err(StorageError::NameTaken)
             }
-            // The same guest registered twice at once: the first one stands.
+            // No row changed: the uid is an account already, as after two concurrent registrations of one guest.
             stored => {
                 if stored?.rows_affected() == 1 {
                     Ok(())
@@ -107,21 +86,19 @@ impl Store {
         }
     }
 
-    pub async fn set_password(&self, uid: &Uid, password: &str) -> Result<()> {
+    pub(crate) async fn set_password(&self, uid: &Uid, password: &str) -> Result<()> {
         let uid = uid.as_str();
         sqlx::query!("UPDATE people SET password = ? WHERE uid = ?", password, uid).execute(&self.writer).await?;
         Ok(())
     }
 
-    /// Uses the one-time link up, if its hash is the stored one, and makes `uid` the owner and the host of every room that
-    /// has none. False: the link was used or replaced.
-    pub async fn claim_ownership(&self, uid: &Uid, token_hash: &[u8]) -> Result<bool> {
+    pub(crate) async fn claim_ownership(&self, uid: &Uid, token_hash: &[u8]) -> Result<bool> {
         let mut connection = self.writer.acquire().await?;
         let claimed = claim_ownership(&mut connection, uid.as_str(), token_hash).await;
-        settled(connection, claimed)
+        finish(connection, claimed)
     }
 
-    pub async fn has_owner(&self) -> Result<bool> {
+    pub(crate) async fn has_owner(&self) -> Result<bool> {
         let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!: i64" FROM people WHERE is_owner = 1"#)
             .fetch_one(&self.readers)
             .await?;

@@ -1,20 +1,11 @@
 //! Rooms.
 
-use super::open::to_sql;
-use super::{Result, Store, broken};
-use crate::domain::id::{Epoch, RoomId, Uid};
+use super::{SqliteStore, corrupt, to_sql};
+use crate::domain::id::{RoomId, Uid};
+use crate::server::storage::{Result, RoomRow};
 use uuid::Uuid;
 
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RoomRow {
-    pub room: RoomId,
-    pub title: String,
-    pub host: Option<Uid>,
-    pub host_nickname: Option<String>,
-    pub epoch: Epoch,
-}
-
-struct Row {
+struct RawRoom {
     room: String,
     title: String,
     host: Option<String>,
@@ -22,37 +13,36 @@ struct Row {
     epoch: String,
 }
 
-impl Row {
+impl RawRoom {
     fn into_room(self) -> Result<RoomRow> {
         Ok(RoomRow {
-            room: self.room.parse().map_err(|_| broken("room"))?,
+            room: self.room.parse().map_err(|_| corrupt("room"))?,
             title: self.title,
-            host: self.host.map(|uid| uid.parse().map_err(|_| broken("host"))).transpose()?,
+            host: self.host.map(|uid| uid.parse().map_err(|_| corrupt("host"))).transpose()?,
             host_nickname: self.host_nickname,
-            epoch: self.epoch.parse().map_err(|_| broken("epoch"))?,
+            epoch: self.epoch.parse().map_err(|_| corrupt("epoch"))?,
         })
     }
 }
 
-impl Store {
-    pub async fn room(&self, room: &RoomId) -> Result<Option<RoomRow>> {
+impl SqliteStore {
+    pub(crate) async fn room(&self, room: &RoomId) -> Result<Option<RoomRow>> {
         let room = room.as_str();
         sqlx::query_as!(
-            Row,
+            RawRoom,
             r#"SELECT rooms.room, rooms.title, rooms.host, people.nickname AS "host_nickname?", rooms.epoch FROM rooms
             LEFT JOIN people ON people.uid = rooms.host WHERE rooms.room = ?"#,
             room
         )
         .fetch_optional(&self.readers)
         .await?
-        .map(Row::into_room)
+        .map(RawRoom::into_room)
         .transpose()
     }
 
-    /// Newest first.
-    pub async fn rooms(&self, limit: u32) -> Result<Vec<RoomRow>> {
+    pub(crate) async fn rooms(&self, limit: u32) -> Result<Vec<RoomRow>> {
         sqlx::query_as!(
-            Row,
+            RawRoom,
             r#"SELECT rooms.room, rooms.title, rooms.host, people.nickname AS "host_nickname?", rooms.epoch FROM rooms
             LEFT JOIN people ON people.uid = rooms.host ORDER BY rooms.created_at DESC, rooms.room DESC LIMIT ?"#,
             limit
@@ -60,20 +50,19 @@ impl Store {
         .fetch_all(&self.readers)
         .await?
         .into_iter()
-        .map(Row::into_room)
+        .map(RawRoom::into_room)
         .collect()
     }
 
-    pub async fn room_count_of(&self, host: &Uid) -> Result<u32> {
+    pub(crate) async fn room_count_of(&self, host: &Uid) -> Result<u32> {
         let host = host.as_str();
         let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!: i64" FROM rooms WHERE host = ?"#, host)
             .fetch_one(&self.readers)
             .await?;
-        u32::try_from(count).map_err(broken)
+        u32::try_from(count).map_err(corrupt)
     }
 
-    /// Takes the next free number.
-    pub async fn open_room(&self, title: &str, host: Option<&Uid>, now: u64) -> Result<RoomId> {
+    pub(crate) async fn open_room(&self, title: &str, host: Option<&Uid>, now: u64) -> Result<RoomId> {
         let (host, now, epoch) = (host.map(Uid::as_str), to_sql(now), Uuid::now_v7().to_string());
         let room = sqlx::query_scalar!(
             r#"INSERT INTO rooms (room, title, host, epoch, created_at)
@@ -87,11 +76,10 @@ impl Store {
         )
         .fetch_one(&self.writer)
         .await?;
-        room.parse().map_err(|_| broken("room"))
+        room.parse().map_err(|_| corrupt("room"))
     }
 
-    /// A room under a name of the operator's choice. False: there is one already.
-    pub async fn add_room(&self, room: &RoomId, title: &str, host: Option<&Uid>, now: u64) -> Result<bool> {
+    pub(crate) async fn add_room(&self, room: &RoomId, title: &str, host: Option<&Uid>, now: u64) -> Result<bool> {
         let (room, host, now, epoch) = (room.as_str(), host.map(Uid::as_str), to_sql(now), Uuid::now_v7().to_string());
         let added = sqlx::query!(
             "INSERT INTO rooms (room, title, host, epoch, created_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT (room) DO NOTHING",
@@ -106,15 +94,13 @@ impl Store {
         Ok(added.rows_affected() == 1)
     }
 
-    /// False: no such room.
-    pub async fn set_room_title(&self, room: &RoomId, title: &str) -> Result<bool> {
+    pub(crate) async fn set_room_title(&self, room: &RoomId, title: &str) -> Result<bool> {
         let room = room.as_str();
         Ok(sqlx::query!("UPDATE rooms SET title = ? WHERE room = ?", title, room).execute(&self.writer).await?.rows_affected()
             == 1)
     }
 
-    /// False: no such room.
-    pub async fn set_room_host(&self, room: &RoomId, host: &Uid) -> Result<bool> {
+    pub(crate) async fn set_room_host(&self, room: &RoomId, host: &Uid) -> Result<bool> {
         let (room, host) = (room.as_str(), host.as_str());
         Ok(sqlx::query!("UPDATE rooms SET host = ? WHERE room = ?", host, room).execute(&self.writer).await?.rows_affected() == 1)
     }

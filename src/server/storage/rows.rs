@@ -1,0 +1,104 @@
+//! The records that go into a store and come out of it, the same for every store. Times are unix milliseconds.
+
+use crate::domain::{
+    id::{Epoch, Nonce, RoomId, Seq, Uid},
+    message::{Message, Role},
+    room::Person,
+};
+use uuid::Uuid;
+
+/// A message before it has a `seq`: the input of [`Store::append`](super::Store::append).
+#[derive(Clone, Debug)]
+pub struct NewMessage {
+    /// The room it is sent to; it must exist.
+    pub room: RoomId,
+    /// The message's id, a uuid v7.
+    pub id: Uuid,
+    /// The sender.
+    pub user: Uid,
+    /// The sender's nickname at the time of sending.
+    pub nickname: String,
+    /// The sender's role in the room at the time of sending.
+    pub role: Role,
+    /// The text, already checked and stripped.
+    pub text: String,
+    /// Time of sending by the server's clock, unix milliseconds.
+    pub at: u64,
+    /// The sender's idempotency key; unique per sender and room.
+    pub nonce: Option<Nonce>,
+}
+
+/// Result of appending one [`NewMessage`].
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Appended {
+    /// The message was stored under the `seq` it carries.
+    Stored(Message),
+    /// The nonce was used before: nothing was stored, and this is the message stored under it.
+    Before {
+        /// Id of the earlier message.
+        id: Uuid,
+        /// Seq of the earlier message.
+        seq: Seq,
+    },
+}
+
+/// A room.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RoomRow {
+    /// The room's id.
+    pub room: RoomId,
+    /// The title shown in the lobby and on the page.
+    pub title: String,
+    /// The host's uid, if the room has a host.
+    pub host: Option<Uid>,
+    /// The host's current nickname.
+    pub host_nickname: Option<String>,
+    /// The history that the room's seqs belong to.
+    pub epoch: Epoch,
+}
+
+/// A person with the secrets that only the accounts floor may see.
+#[derive(Clone, Debug)]
+pub struct PersonRow {
+    /// Uid, nickname and account name.
+    pub person: Person,
+    /// Password hash, argon2id in PHC form; `None` for a guest.
+    pub password: Option<String>,
+    /// Whether this is the installation's owner.
+    pub is_owner: bool,
+}
+
+/// An account to be stored for the first time.
+#[derive(Clone, Debug)]
+pub struct NewPerson<'a> {
+    /// A new uid, or the uid of the guest who registers.
+    pub uid: &'a Uid,
+    /// The nickname shown with messages.
+    pub nickname: &'a str,
+    /// The account name; unique without regard to case.
+    pub account: &'a str,
+    /// Password hash, argon2id in PHC form.
+    pub password: &'a str,
+    /// Time of registration, unix milliseconds.
+    pub created_at: u64,
+}
+
+/// A login session.
+#[derive(Clone, Debug)]
+pub struct SessionRow {
+    /// The person who is signed in.
+    pub person: Person,
+    /// When the session ends, unix milliseconds. It may lie in the past: the caller compares it with its clock.
+    pub expires_at: u64,
+}
+
+/// An API key of a back end, without its secret.
+#[derive(Clone, Debug)]
+pub struct ApiKeyRow {
+    /// The operator's name for it; unique.
+    pub name: String,
+    /// Its scopes, separated by commas.
+    pub scopes: String,
+    /// When it expires, unix milliseconds; `None` for never.
+    pub expires_at: Option<u64>,
+}

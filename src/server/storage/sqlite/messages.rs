@@ -1,0 +1,94 @@
+//! Reading messages: by position, by nonce, and the senders of late.
+
+use super::{SqliteStore, corrupt, from_sql, to_sql};
+use crate::domain::{
+    id::{Nonce, RoomId, Seq, Uid},
+    message::{Message, Role},
+};
+use crate::server::storage::Result;
+use uuid::Uuid;
+
+struct RawMessage {
+    room: String,
+    seq: i64,
+    id: String,
+    uid: String,
+    nickname: String,
+    role: String,
+    text: String,
+    at: i64,
+}
+
+impl RawMessage {
+    fn into_message(self) -> Result<Message> {
+        Ok(Message {
+            room: self.room.parse().map_err(|_| corrupt("room"))?,
+            seq: Seq(from_sql(self.seq)?),
+            id: self.id.parse().map_err(corrupt)?,
+            user: self.uid.parse().map_err(|_| corrupt("uid"))?,
+            nickname: self.nickname,
+            role: if self.role == "host" { Role::Host } else { Role::Viewer },
+            text: self.text,
+            at: from_sql(self.at)?,
+        })
+    }
+}
+
+impl SqliteStore {
+    pub(crate) async fn sent_before(&self, user: &Uid, nonce: &Nonce, room: &RoomId) -> Result<Option<(Uuid, Seq)>> {
+        let (uid, nonce, room) = (user.as_str(), nonce.as_str(), room.as_str());
+        let row = sqlx::query!(
+            r#"SELECT id, seq AS "seq!: i64" FROM messages WHERE uid = ? AND nonce = ? AND room = ?"#,
+            uid,
+            nonce,
+            room
+        )
+        .fetch_optional(&self.readers)
+        .await?;
+        row.map(|row| Ok((row.id.parse().map_err(corrupt)?, Seq(from_sql(row.seq)?)))).transpose()
+    }
+
+    pub(crate) async fn newest_seq(&self, room: &RoomId) -> Result<Seq> {
+        let room = room.as_str();
+        let seq = sqlx::query_scalar!(r#"SELECT coalesce(max(seq), 0) AS "seq!: i64" FROM messages WHERE room = ?"#, room)
+            .fetch_one(&self.readers)
+            .await?;
+        Ok(Seq(from_sql(seq)?))
+    }
+
+    pub(crate) async fn messages_between(
+        &self,
+        room: &RoomId,
+        after: Seq,
+        before: Option<Seq>,
+        limit: u32,
+    ) -> Result<Vec<Message>> {
+        let (room, after, before) = (room.as_str(), to_sql(after.0), before.map_or(i64::MAX, |seq| to_sql(seq.0)));
+        let rows = sqlx::query_as!(
+            RawMessage,
+            "SELECT room, seq, id, uid, nickname, role, text, at FROM messages
+            WHERE room = ? AND seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?",
+            room,
+            after,
+            before,
+            limit
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        rows.into_iter().rev().map(RawMessage::into_message).collect()
+    }
+
+    pub(crate) async fn recent_speakers(&self, since: u64, limit: u32) -> Result<Vec<(RoomId, Uid, u64)>> {
+        let since = to_sql(since);
+        let rows = sqlx::query!(
+            r#"SELECT rooms.room AS "room!", m.uid AS "uid!", m.at AS "at!: i64" FROM rooms JOIN messages AS m ON m.room = rooms.room
+            WHERE m.seq > (SELECT max(seq) FROM messages WHERE room = rooms.room) - ? AND m.at >= ?"#,
+            limit,
+            since
+        )
+        .fetch_all(&self.readers)
+        .await?;
+        let speaker = |room: String, uid: String, at| Some((room.parse().ok()?, uid.parse().ok()?, from_sql(at).ok()?));
+        Ok(rows.into_iter().filter_map(|row| speaker(row.room, row.uid, row.at)).collect())
+    }
+}

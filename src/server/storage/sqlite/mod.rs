@@ -1,0 +1,49 @@
+//! The store in an SQLite file of the data folder. Reads run in parallel; writes run one after the other, on one connection.
+
+mod api_keys;
+mod append;
+mod messages;
+mod open;
+mod people;
+mod rooms;
+mod sessions;
+
+pub use open::SqliteStore;
+
+use super::error::corrupt;
+use super::{Result, StorageError};
+use sqlx::Sqlite;
+use sqlx::pool::PoolConnection;
+
+/// SQLite's primary result codes that may pass: BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN.
+const TRANSIENT: [i32; 6] = [5, 6, 8, 10, 13, 14];
+
+impl From<sqlx::Error> for StorageError {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse::<i32>().ok());
+        match code {
+            Some(code) if TRANSIENT.contains(&(code & 0xff)) => Self::Busy(error),
+            _ if matches!(error, sqlx::Error::PoolTimedOut) => Self::Busy(error),
+            _ => Self::Failed(error),
+        }
+    }
+}
+
+/// Returns the connection to the pool, or closes it after a failed transaction: SQLite rolls back by itself when a write
+/// fails, and the driver's record of the transaction is wrong from then on.
+fn finish<T>(mut connection: PoolConnection<Sqlite>, result: Result<T>) -> Result<T> {
+    if result.is_err() {
+        connection.close_on_drop();
+    }
+    result
+}
+
+/// Times and counts are u64 in Rust and INTEGER (i64) in SQLite. A value above `i64::MAX` is stored as that.
+fn to_sql(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// The inverse of [`to_sql`]. A negative value is corrupt.
+fn from_sql(value: i64) -> Result<u64> {
+    u64::try_from(value).map_err(corrupt)
+}

@@ -1,0 +1,228 @@
+//! The storage contract. Each method says what every store promises; the variants implement it.
+
+use super::sqlite::SqliteStore;
+use super::{ApiKeyRow, Appended, NewMessage, NewPerson, OpenError, PersonRow, Result, RoomRow, SessionRow};
+use crate::domain::id::{Nonce, RoomId, Seq, Uid};
+use crate::domain::message::Message;
+use crate::server::config::StorageSettings as Settings;
+use std::fs::TryLockError;
+use uuid::Uuid;
+
+/// An open store. Cheap to clone; all clones are one store.
+///
+/// An enum and not a trait: no dynamic dispatch and no boxed futures, and callers see one type.
+#[derive(Clone)]
+pub enum Store {
+    /// The embedded database in the data folder.
+    Sqlite(SqliteStore),
+}
+
+/// Calls the same method on whichever store this is.
+macro_rules! on_store {
+    ($this:ident.$($call:tt)+) => {
+        match $this {
+            Store::Sqlite(store) => store.$($call)+,
+        }
+    };
+}
+
+impl Store {
+    /// Opens the store for a server: creates what is missing, takes the data folder's lock, runs the migrations.
+    pub async fn open(settings: &Settings) -> std::result::Result<Self, OpenError> {
+        SqliteStore::open(settings).await.map(Self::Sqlite)
+    }
+
+    /// Opens the store for the command line, beside a running server: without the data folder's lock.
+    pub async fn open_unlocked(settings: &Settings) -> std::result::Result<Self, OpenError> {
+        SqliteStore::open_unlocked(settings).await.map(Self::Sqlite)
+    }
+
+    /// Releases the data folder's lock for a successor process. Nothing may be written until [`Store::reacquire_lock`].
+    pub fn release_lock(&self) {
+        on_store!(self.release_lock())
+    }
+
+    /// Takes the data folder's lock back. Fails while another process holds it.
+    pub fn reacquire_lock(&self) -> std::result::Result<(), TryLockError> {
+        on_store!(self.reacquire_lock())
+    }
+
+    /// Closes all connections to the database.
+    pub async fn close(&self) {
+        on_store!(self.close().await)
+    }
+
+    /// Reads a trivial value, for `/readyz`. Fails while the database cannot be read.
+    pub async fn ping(&self) -> Result<()> {
+        on_store!(self.ping().await)
+    }
+
+    /// Returns the value stored under `name` about the installation as a whole.
+    pub async fn fact(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        on_store!(self.fact(name).await)
+    }
+
+    /// Stores a value under `name`, in place of an earlier one.
+    pub async fn set_fact(&self, name: &str, value: &[u8]) -> Result<()> {
+        on_store!(self.set_fact(name, value).await)
+    }
+
+    // Messages
+
+    /// Appends a batch in one transaction: when this returns, either every message of the batch is durable or none is.
+    /// Numbers each room's messages without holes and answers in the order of the batch. The rooms must exist.
+    pub async fn append(&self, batch: Vec<NewMessage>) -> Result<Vec<Appended>> {
+        on_store!(self.append(batch).await)
+    }
+
+    /// Returns the message that `user` stored in `room` under `nonce`.
+    pub async fn sent_before(&self, user: &Uid, nonce: &Nonce, room: &RoomId) -> Result<Option<(Uuid, Seq)>> {
+        on_store!(self.sent_before(user, nonce, room).await)
+    }
+
+    /// Returns the seq of the room's newest message; 0 if the room has none.
+    pub async fn newest_seq(&self, room: &RoomId) -> Result<Seq> {
+        on_store!(self.newest_seq(room).await)
+    }
+
+    /// Returns the last `limit` messages with a seq above `after` and below `before`, newest last.
+    pub async fn messages_between(&self, room: &RoomId, after: Seq, before: Option<Seq>, limit: u32) -> Result<Vec<Message>> {
+        on_store!(self.messages_between(room, after, before, limit).await)
+    }
+
+    /// Returns sender and time of the last `limit` messages of every room, those since `since` (unix ms): a starting
+    /// node fills its cooldowns with them.
+    pub async fn recent_speakers(&self, since: u64, limit: u32) -> Result<Vec<(RoomId, Uid, u64)>> {
+        on_store!(self.recent_speakers(since, limit).await)
+    }
+
+    // Rooms
+
+    /// Returns the room, or `None` if there is none with this id.
+    pub async fn room(&self, room: &RoomId) -> Result<Option<RoomRow>> {
+        on_store!(self.room(room).await)
+    }
+
+    /// Returns the newest `limit` rooms, newest first.
+    pub async fn rooms(&self, limit: u32) -> Result<Vec<RoomRow>> {
+        on_store!(self.rooms(limit).await)
+    }
+
+    /// Returns the number of rooms that `host` hosts.
+    pub async fn room_count_of(&self, host: &Uid) -> Result<u32> {
+        on_store!(self.room_count_of(host).await)
+    }
+
+    /// Adds a room under the next free number and returns its id.
+    pub async fn open_room(&self, title: &str, host: Option<&Uid>, now: u64) -> Result<RoomId> {
+        on_store!(self.open_room(title, host, now).await)
+    }
+
+    /// Adds a room under an id that the operator chose. Returns false if the id is in use.
+    pub async fn add_room(&self, room: &RoomId, title: &str, host: Option<&Uid>, now: u64) -> Result<bool> {
+        on_store!(self.add_room(room, title, host, now).await)
+    }
+
+    /// Sets the room's title. Returns false if there is no such room.
+    pub async fn set_room_title(&self, room: &RoomId, title: &str) -> Result<bool> {
+        on_store!(self.set_room_title(room, title).await)
+    }
+
+    /// Sets the room's host. Returns false if there is no such room.
+    pub async fn set_room_host(&self, room: &RoomId, host: &Uid) -> Result<bool> {
+        on_store!(self.set_room_host(room, host).await)
+    }
+
+    // People
+
+    /// Returns the account of this name, compared without regard to case.
+    pub async fn person_by_account(&self, account: &str) -> Result<Option<PersonRow>> {
+        on_store!(self.person_by_account(account).await)
+    }
+
+    /// Returns all accounts, oldest first.
+    pub async fn accounts(&self) -> Result<Vec<PersonRow>> {
+        on_store!(self.accounts().await)
+    }
+
+    /// Adds a guest, or sets the nickname of a person that is already stored.
+    pub async fn put_nickname(&self, uid: &Uid, nickname: &str, now: u64) -> Result<()> {
+        on_store!(self.put_nickname(uid, nickname, now).await)
+    }
+
+    /// Adds an account, or turns a guest into one. Fails with [`NameTaken`](super::StorageError::NameTaken) if the account
+    /// name is in use, or if the uid is an account already.
+    pub async fn put_account(&self, new: NewPerson<'_>) -> Result<()> {
+        on_store!(self.put_account(new).await)
+    }
+
+    /// Replaces the password hash.
+    pub async fn set_password(&self, uid: &Uid, password: &str) -> Result<()> {
+        on_store!(self.set_password(uid, password).await)
+    }
+
+    /// Makes `uid` the owner, and the host of every room without one, if `token_hash` is the hash of the current owner link;
+    /// the link is then void. Returns false if the link was used or replaced.
+    pub async fn claim_ownership(&self, uid: &Uid, token_hash: &[u8]) -> Result<bool> {
+        on_store!(self.claim_ownership(uid, token_hash).await)
+    }
+
+    /// Returns whether the installation has an owner.
+    pub async fn has_owner(&self) -> Result<bool> {
+        on_store!(self.has_owner().await)
+    }
+
+    // Login sessions, by the SHA-256 of their token
+
+    /// Adds a session.
+    pub async fn put_session(&self, token_hash: &[u8], uid: &Uid, now: u64, expires_at: u64) -> Result<()> {
+        on_store!(self.put_session(token_hash, uid, now, expires_at).await)
+    }
+
+    /// Returns the session, also an expired one.
+    pub async fn session(&self, token_hash: &[u8]) -> Result<Option<SessionRow>> {
+        on_store!(self.session(token_hash).await)
+    }
+
+    /// Moves the end of a session.
+    pub async fn extend_session(&self, token_hash: &[u8], expires_at: u64) -> Result<()> {
+        on_store!(self.extend_session(token_hash, expires_at).await)
+    }
+
+    /// Removes a session.
+    pub async fn end_session(&self, token_hash: &[u8]) -> Result<()> {
+        on_store!(self.end_session(token_hash).await)
+    }
+
+    /// Removes all sessions of a person and returns their number.
+    pub async fn end_sessions_of(&self, uid: &Uid) -> Result<u64> {
+        on_store!(self.end_sessions_of(uid).await)
+    }
+
+    /// Removes the sessions that ended before `now` and returns their number.
+    pub async fn end_expired_sessions(&self, now: u64) -> Result<u64> {
+        on_store!(self.end_expired_sessions(now).await)
+    }
+
+    // API keys, by the SHA-256 of their secret
+
+    /// Adds a key. Fails with [`NameTaken`](super::StorageError::NameTaken) if there is a key of this name.
+    pub async fn put_api_key(&self, row: &ApiKeyRow, hash: &[u8], now: u64) -> Result<()> {
+        on_store!(self.put_api_key(row, hash, now).await)
+    }
+
+    /// Returns the key, also an expired one.
+    pub async fn api_key(&self, hash: &[u8]) -> Result<Option<ApiKeyRow>> {
+        on_store!(self.api_key(hash).await)
+    }
+
+    /// Returns all keys, by name.
+    pub async fn api_keys(&self) -> Result<Vec<ApiKeyRow>> {
+        on_store!(self.api_keys().await)
+    }
+
+    /// Removes a key. Returns false if there was none of this name.
+    pub async fn remove_api_key(&self, name: &str) -> Result<bool> {
+        on_store!(self.remove_api_key(name).await)
+    }
+}
