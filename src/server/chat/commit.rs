@@ -1,8 +1,14 @@
-//! The group commit: one task takes whatever is waiting, gives it one transaction, answers, and hands it on to be pushed
-//! in the order of its numbers. While one commit is under way the next batch gathers, so no timer holds anything back.
+//! The group commit. One task takes the queued sends, stores them in one transaction, answers the senders, and passes the
+//! messages on to be pushed in the order of their seqs. Sends that arrive during a commit form the next batch, so there is
+//! no timer and a lone message is committed at once.
 
 use super::cooldown::{Cooldowns, Reservation};
-use crate::domain::{draft::Rules, id::Seq, message::Message, push::Push, refusal::Refusal};
+use crate::domain::{
+    draft::Rules,
+    id::{RoomId, Seq},
+    push::Push,
+    refusal::Refusal,
+};
 use crate::server::{
     clock::Clock,
     gateway::{Except, Frame, Gateway, Group, Publication},
@@ -15,14 +21,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-/// Messages that may wait; one more is refused as busy.
-const WAITING: usize = 4096;
-/// Messages a transaction takes.
-const BATCH: usize = 512;
-/// Batches that may wait to be pushed before commits wait for them.
-const PUSHES_WAITING: usize = 64;
-/// Messages of each room a starting node reads to know who spoke lately.
-const RECENT: u32 = 1000;
+/// Sends that may be queued; further ones are refused with `busy`.
+const MAX_QUEUED_SENDS: usize = 4096;
+/// Messages per transaction.
+const MAX_BATCH: usize = 512;
+/// Committed batches that may be queued for pushing; then the commit task waits.
+const MAX_QUEUED_PUSHES: usize = 64;
+/// Messages per room that a starting node reads to restore the cooldowns.
+const RECENT_MESSAGES: u32 = 1000;
 
 type Answer = oneshot::Sender<Result<(Uuid, Seq), Refusal>>;
 
@@ -31,10 +37,20 @@ struct Job {
     answer: Answer,
 }
 
+/// A push to a room's group, with the position that a skipped frame is reported by.
+struct RoomPush {
+    room: RoomId,
+    seq: Seq,
+    push: Push,
+}
+
+/// The queue of the commit task. Cheap to clone; all clones are one queue.
 #[derive(Clone)]
 pub struct Commits(mpsc::Sender<Job>);
 
 impl Commits {
+    /// Starts the commit task and the push task. Both end when `closing` is cancelled and the queued sends are committed
+    /// and pushed.
     pub async fn start(
         tasks: &TaskTracker,
         closing: CancellationToken,
@@ -44,16 +60,17 @@ impl Commits {
         rules: Rules,
     ) -> Result<Self, StorageError> {
         let now = clock.now_ms();
-        let recent = store.recent_speakers(now.saturating_sub(rules.cooldown_ms), RECENT).await?;
-        let (jobs, waiting) = mpsc::channel(WAITING);
-        let (pushes, to_push) = mpsc::channel(PUSHES_WAITING);
+        let recent = store.recent_speakers(now.saturating_sub(rules.cooldown_ms), RECENT_MESSAGES).await?;
+        let (jobs, queued_jobs) = mpsc::channel(MAX_QUEUED_SENDS);
+        let (pushes, queued_pushes) = mpsc::channel(MAX_QUEUED_PUSHES);
         let committer = Committer { store, clock, cooldowns: Cooldowns::new(rules, recent), pushes };
-        tasks.spawn(committer.run(waiting, closing));
-        tasks.spawn(push(to_push, gateway));
+        tasks.spawn(committer.run(queued_jobs, closing));
+        tasks.spawn(push(queued_pushes, gateway));
         Ok(Self(jobs))
     }
 
-    /// Resolves when the message is durable, or was before under the same nonce.
+    /// Returns id and seq once the message is durable; for a repeated nonce, those of the first message. Fails with
+    /// [`Refusal::Busy`] when the queue is full or closed, and with the cooldown's or the store's refusal.
     pub async fn commit(&self, message: NewMessage) -> Result<(Uuid, Seq), Refusal> {
         let (answer, answered) = oneshot::channel();
         self.0.try_send(Job { message, answer }).map_err(|_| Refusal::Busy)?;
@@ -65,17 +82,17 @@ struct Committer {
     store: Store,
     clock: Clock,
     cooldowns: Cooldowns,
-    pushes: mpsc::Sender<Vec<Message>>,
+    pushes: mpsc::Sender<Vec<RoomPush>>,
 }
 
 impl Committer {
-    async fn run(mut self, mut waiting: mpsc::Receiver<Job>, closing: CancellationToken) {
+    async fn run(mut self, mut queue: mpsc::Receiver<Job>, closing: CancellationToken) {
         let mut jobs = Vec::new();
         loop {
             let count = tokio::select! {
                 biased;
-                () = closing.cancelled(), if !waiting.is_closed() => { waiting.close(); continue }
-                count = waiting.recv_many(&mut jobs, BATCH) => count,
+                () = closing.cancelled(), if !queue.is_closed() => { queue.close(); continue }
+                count = queue.recv_many(&mut jobs, MAX_BATCH) => count,
             };
             if count == 0 {
                 return;
@@ -85,47 +102,55 @@ impl Committer {
     }
 
     async fn commit(&mut self, jobs: Vec<Job>) {
-        let (mut batch, mut reservations, mut refused) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut batch, mut reservations, mut too_fast) = (Vec::new(), Vec::new(), Vec::new());
         for Job { message, answer } in jobs {
             match self.cooldowns.try_acquire(&message.room, &message.user, self.clock.now_ms()) {
                 Ok(reservation) => {
                     batch.push(message);
                     reservations.push((reservation, answer));
                 }
-                Err(refusal) => refused.push((message, answer, refusal)),
+                Err(refusal) => too_fast.push((message, answer, refusal)),
             }
         }
         if !batch.is_empty() {
             self.append(batch, reservations).await;
         }
-        // After the append: what is too fast may be a repeat of what was just stored.
-        for (message, answer, refusal) in refused {
+        // After the append: a send within the cooldown may repeat the nonce of a message just stored.
+        for (message, answer, refusal) in too_fast {
             let _ = answer.send(self.repeated(&message).await.unwrap_or(Err(refusal)));
         }
     }
 
     async fn append(&mut self, batch: Vec<NewMessage>, reservations: Vec<(Reservation, Answer)>) {
         metrics::histogram!("roomcast_commit_messages").record(batch.len() as f64);
-        let began = Instant::now();
+        let started = Instant::now();
         let appended = self.store.append(batch).await;
-        metrics::histogram!("roomcast_commit_seconds").record(began.elapsed().as_secs_f64());
-        let results = match appended {
-            Ok(results) => results,
+        metrics::histogram!("roomcast_commit_seconds").record(started.elapsed().as_secs_f64());
+        match appended {
+            Ok(appended) => {
+                let pushes = self.answer_all(appended, reservations);
+                if self.pushes.send(pushes).await.is_err() {
+                    tracing::error!("the push task has ended: stored messages reach pages only through bind");
+                }
+            }
             Err(error) => {
                 let refusal = refusal_of(&error, "send");
                 for (reservation, answer) in reservations {
                     self.cooldowns.rollback(reservation);
                     let _ = answer.send(Err(refusal.clone()));
                 }
-                return;
             }
-        };
-        let mut stored = Vec::with_capacity(results.len());
-        for (result, (reservation, answer)) in results.into_iter().zip(reservations) {
-            let accepted = match result {
+        }
+    }
+
+    /// Answers each sender and returns the pushes of the stored messages, in the order of their seqs.
+    fn answer_all(&mut self, appended: Vec<Appended>, reservations: Vec<(Reservation, Answer)>) -> Vec<RoomPush> {
+        let mut pushes = Vec::with_capacity(appended.len());
+        for (appended, (reservation, answer)) in appended.into_iter().zip(reservations) {
+            let accepted = match appended {
                 Appended::Stored(message) => {
                     let accepted = (message.id, message.seq);
-                    stored.push(message);
+                    pushes.push(RoomPush { room: message.room.clone(), seq: message.seq, push: Push::Message(message) });
                     accepted
                 }
                 Appended::Before { id, seq } => {
@@ -133,14 +158,13 @@ impl Committer {
                     (id, seq)
                 }
             };
-            // Whoever asked may be gone; what they said is said.
+            // The sender may have disconnected: the message is stored all the same.
             let _ = answer.send(Ok(accepted));
         }
-        if self.pushes.send(stored).await.is_err() {
-            tracing::error!("the push task is gone: stored messages reach pages only when they bind again");
-        }
+        pushes
     }
 
+    /// Returns the earlier result of this nonce, or `None` if the nonce is new.
     async fn repeated(&self, message: &NewMessage) -> Option<Result<(Uuid, Seq), Refusal>> {
         let nonce = message.nonce.as_ref()?;
         let before = self.store.sent_before(&message.user, nonce, &message.room).await;
@@ -148,13 +172,13 @@ impl Committer {
     }
 }
 
-/// One encode a message, whatever the number of readers.
-async fn push(mut stored: mpsc::Receiver<Vec<Message>>, gateway: Gateway) {
-    while let Some(messages) = stored.recv().await {
-        for message in messages {
-            let (group, seq) = (Group::new(message.room.as_str()), message.seq);
-            let frame = Frame::text(Push::Message(message).to_json().as_bytes()).at(group.clone(), seq);
-            // Nobody waits for what became of it: the next message is on its way while this one is written.
+/// Publishes committed batches. Each push is encoded once, whatever the number of receivers.
+async fn push(mut batches: mpsc::Receiver<Vec<RoomPush>>, gateway: Gateway) {
+    while let Some(batch) = batches.recv().await {
+        for RoomPush { room, seq, push } in batch {
+            let group = Group::new(room.as_str());
+            let frame = Frame::text(push.to_json().as_bytes()).at(group.clone(), seq);
+            // The delivery report is dropped: the next push is posted while the shards write this one.
             drop(gateway.send_to_group(vec![group], Except::default(), Publication::both(frame)).await);
         }
     }

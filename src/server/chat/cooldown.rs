@@ -1,4 +1,4 @@
-//! When each person last spoke in each room: the cooldown's memory. Owned by the commit task alone.
+//! The cooldown: the time of each person's last message per room. Owned by the commit task, so it needs no lock.
 
 use crate::domain::{
     draft::Rules,
@@ -7,24 +7,26 @@ use crate::domain::{
 };
 use std::collections::HashMap;
 
-/// Forget what no cooldown needs when there is this much of it.
+/// Entries at which expired ones are removed; later twice the number that remained.
 const SWEEP_AT: usize = 10_000;
 
 type Speaker = (RoomId, Uid);
 
+/// Last message time, unix ms, per room and person.
 pub struct Cooldowns {
     rules: Rules,
     last: HashMap<Speaker, u64>,
     sweep_at: usize,
 }
 
-/// A place that was taken and may be given back: nothing was said after all.
+/// A started cooldown. [`Cooldowns::rollback`] undoes it when the message was not stored.
 pub struct Reservation {
     speaker: Speaker,
     before: Option<u64>,
 }
 
 impl Cooldowns {
+    /// `recent` holds room, sender and time (unix ms) of the messages stored lately.
     pub fn new(rules: Rules, recent: Vec<(RoomId, Uid, u64)>) -> Self {
         let mut last = HashMap::new();
         for (room, uid, at) in recent {
@@ -34,6 +36,7 @@ impl Cooldowns {
         Self { rules, last, sweep_at: SWEEP_AT }
     }
 
+    /// Starts a cooldown at `now` (unix ms). Fails with [`Refusal::TooFast`] while the last one runs.
     pub fn try_acquire(&mut self, room: &RoomId, uid: &Uid, now: u64) -> Result<Reservation, Refusal> {
         if self.last.len() >= self.sweep_at {
             let rules = self.rules;
@@ -47,6 +50,7 @@ impl Cooldowns {
         Ok(Reservation { speaker, before })
     }
 
+    /// Restores the state before [`Cooldowns::try_acquire`].
     pub fn rollback(&mut self, reservation: Reservation) {
         match reservation.before {
             Some(before) => self.last.insert(reservation.speaker, before),

@@ -1,5 +1,7 @@
-//! Floor 3: the use cases of a live room. Checks the rules, stores, pushes; a failure is logged once and becomes a
-//! [`Refusal`]. A message goes: `say` → [`commit`] (durable, numbered) → gateway (pushed).
+//! Floor 3: the use cases of a live room: bind, send, history, opening a room, the lobby.
+//!
+//! A send passes through [`Chat::send`] (rules checked), [`commit`] (durable and numbered) and the gateway (pushed), in this
+//! order. A failure of a lower floor is logged once and returned as a [`Refusal`].
 
 mod commit;
 mod cooldown;
@@ -24,18 +26,18 @@ use crate::server::{
 };
 use commit::Commits;
 use moka::sync::Cache;
-use presence::Online;
+use presence::Presence;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-/// Lines of the lobby.
+/// Rooms in the lobby.
 const LOBBY: u32 = 200;
-/// How late a title or host changed by the command line may show.
+/// How long a room row is cached: a title or host changed by the command line shows this late.
 const ROOM_CACHED_FOR: Duration = Duration::from_secs(2);
 
-/// Cheap to clone; all clones are one chat.
+/// The chat of this node. Cheap to clone; all clones are one chat.
 #[derive(Clone)]
 pub struct Chat {
     settings: Settings,
@@ -43,45 +45,52 @@ pub struct Chat {
     gateway: Gateway,
     clock: Clock,
     commits: Commits,
-    online: Online,
+    presence: Presence,
     rooms: Cache<RoomId, RoomRow>,
     tasks: TaskTracker,
     closing: CancellationToken,
 }
 
-/// What a page posts to `bind`, as it came.
+/// The fields of a `bind` request, not yet parsed.
 pub struct BindRequest<'a> {
+    /// The socket, as 20 hex digits.
     pub client_id: &'a str,
+    /// The room's id.
     pub room: &'a str,
+    /// The newest seq that the page holds.
     pub since: Option<&'a str>,
+    /// The epoch that `since` belongs to.
     pub epoch: Option<&'a str>,
 }
 
 impl Chat {
-    /// Starts the tasks that commit and count; [`Chat::close`] ends them.
+    /// Starts the commit, push and presence tasks; [`Chat::close`] ends them. Fails if the store cannot be read.
     pub async fn start(settings: Settings, store: Store, gateway: Gateway, clock: Clock) -> Result<Self, StorageError> {
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
         let rules = rules(&settings);
         let commits = Commits::start(&tasks, closing.clone(), store.clone(), gateway.clone(), clock.clone(), rules).await?;
-        let online = Online::default();
-        tasks.spawn(online.clone().announce(gateway.clone(), closing.clone()));
+        let presence = Presence::default();
+        tasks.spawn(presence.clone().run(gateway.clone(), closing.clone()));
         let rooms = Cache::builder().max_capacity(10_000).time_to_live(ROOM_CACHED_FOR).build();
-        Ok(Self { settings, store, gateway, clock, commits, online, rooms, tasks, closing })
+        Ok(Self { settings, store, gateway, clock, commits, presence, rooms, tasks, closing })
     }
 
-    /// What was handed in is committed and answered; then the tasks are gone.
+    /// Commits and answers the queued sends, then ends the tasks.
     pub async fn close(&self) {
         self.closing.cancel();
         self.tasks.close();
         self.tasks.wait().await;
     }
 
+    /// The rules of a message, for pages: length, cooldown.
     pub fn rules(&self) -> Rules {
         rules(&self.settings)
     }
 
-    /// Binds a socket to its person and joins it to the room's group. Joins before it reads, so that nothing said in
-    /// between is missed; what arrives twice has one seq.
+    /// Binds a socket to its person, joins it to the room's group, and returns the messages after `since`, or the last page
+    /// of messages. Joins before it reads, so that no message falls in between; a message that arrives both ways has one seq.
+    ///
+    /// Fails with `malformed`, `no_such_room`, `no_such_client`, and `not_yours` if another session opened the socket.
     pub async fn bind(&self, person: &Person, owner: SocketOwner, request: BindRequest<'_>) -> Result<BindReply, Refusal> {
         let client: ClientId = request.client_id.parse()?;
         let room: RoomId = request.room.parse()?;
@@ -98,7 +107,7 @@ impl Chat {
         let newest = self.newest(&room).await?;
         let same_history = epoch.is_none_or(|epoch| epoch == row.epoch);
         let since = since.filter(|since| same_history && *since <= newest);
-        let asked = request.since.is_some();
+        let had_since = request.since.is_some();
         let messages = match since {
             Some(since) => self.messages(&room, since, None, CATCH_UP_MESSAGES).await?,
             None => self.messages(&room, Seq::default(), None, PAGE_MESSAGES).await?,
@@ -106,14 +115,16 @@ impl Chat {
         let gap = match (since, messages.first()) {
             (Some(since), Some(first)) => first.seq > since.next(),
             (Some(_), None) => false,
-            (None, _) => asked,
+            (None, _) => had_since,
         };
         let seq = messages.last().map_or(newest, |last| last.seq.max(newest));
         let message = "Group Success".to_owned();
         Ok(BindReply { code: person.uid.clone(), status: true, message, epoch: row.epoch, seq, messages, gap })
     }
 
-    /// Says something. Answers when it is durable; it is pushed then.
+    /// Sends a message to a room and returns its id and seq once it is durable; it is pushed after that.
+    ///
+    /// Fails with `blank`, `too_long`, `too_fast`, `no_such_room`, `busy`. A repeated nonce returns the first result again.
     pub async fn send(&self, person: &Person, room: &str, message: &str, nonce: Option<&str>) -> Result<SendReply, Refusal> {
         let sent = self.try_send(person, room, message, nonce).await;
         let outcome = sent.as_ref().map_or_else(Refusal::code, |_| "accepted");
@@ -141,7 +152,7 @@ impl Chat {
         Ok(SendReply { status: true, id, seq })
     }
 
-    /// What was said before a position, newest last.
+    /// Returns up to `limit` messages (50, at most 100) with a seq below `before`, newest last.
     pub async fn history(&self, room: &str, before: &str, limit: Option<&str>) -> Result<HistoryReply, Refusal> {
         let room: RoomId = room.parse()?;
         let before = position(before, "before")?;
@@ -153,7 +164,8 @@ impl Chat {
         Ok(HistoryReply { messages })
     }
 
-    /// Opens a room whose host is the account that asks.
+    /// Opens a room and makes the caller its host. Fails with `not_allowed` for guests, and for accounts that host
+    /// `chat.rooms_per_account` rooms.
     pub async fn open_room(&self, person: &Person, title: &str) -> Result<OpenRoomReply, Refusal> {
         if person.account.is_none() {
             return Err(Refusal::NotAllowed);
@@ -168,15 +180,15 @@ impl Chat {
         Ok(OpenRoomReply { room })
     }
 
-    /// The rooms, newest first.
+    /// Returns the newest 200 rooms, newest first.
     pub async fn lobby(&self) -> Result<Vec<RoomCard>, Refusal> {
         let rooms = self.store.rooms(LOBBY).await.map_err(|error| refusal_of(&error, "lobby"))?;
         Ok(rooms.into_iter().map(|row| self.card(row)).collect())
     }
 
-    /// A room as it is now.
+    /// Returns a room and its last page of messages, for the first HTML of its page.
     pub async fn snapshot(&self, room: &str) -> Result<Snapshot, Refusal> {
-        // Whatever cannot be a room's name names no room.
+        // The id comes from a path: one that is not well formed is a page that does not exist.
         let room: RoomId = room.parse().map_err(|_| Refusal::NoSuchRoom)?;
         let row = self.room(&room).await?;
         let messages = self.messages(&room, Seq::default(), None, PAGE_MESSAGES).await?;
@@ -186,7 +198,7 @@ impl Chat {
     }
 
     fn card(&self, row: RoomRow) -> RoomCard {
-        let online = self.online.count(&row.room);
+        let online = self.presence.count(&row.room);
         RoomCard { room: row.room, title: row.title, host: row.host_nickname, online }
     }
 

@@ -1,4 +1,4 @@
-//! How many are in a room: told to it at most once a second, and only when it changed.
+//! Presence: the number of people in a room, pushed to its pages at most once per second and only when it changed.
 
 use crate::domain::{id::RoomId, push::Push};
 use crate::server::gateway::{Except, Frame, Gateway, Publication};
@@ -8,26 +8,29 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-const EVERY: Duration = Duration::from_secs(1);
+/// Time between two counts.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
 
-/// What was told last. Counting people means asking every shard, so a page is shown this.
+/// The last count of each room. Counting asks every shard, so pages and the lobby read this copy.
 #[derive(Clone, Default)]
-pub struct Online(Arc<Mutex<HashMap<RoomId, u32>>>);
+pub struct Presence(Arc<Mutex<HashMap<RoomId, u32>>>);
 
-impl Online {
+impl Presence {
+    /// Returns the last count; 0 for a room without people.
     pub fn count(&self, room: &RoomId) -> u32 {
-        self.told().get(room).copied().unwrap_or(0)
+        self.counts().get(room).copied().unwrap_or(0)
     }
 
-    /// Whether it is another count than before.
-    fn note(&self, room: &RoomId, count: u32) -> bool {
-        let mut told = self.told();
-        let before = if count == 0 { told.remove(room) } else { told.insert(room.clone(), count) };
+    /// Stores the count and returns whether it differs from the last one.
+    fn update(&self, room: &RoomId, count: u32) -> bool {
+        let mut counts = self.counts();
+        let before = if count == 0 { counts.remove(room) } else { counts.insert(room.clone(), count) };
         before != Some(count)
     }
 
-    pub async fn announce(self, gateway: Gateway, closing: CancellationToken) {
-        let mut tick = tokio::time::interval(EVERY);
+    /// Counts and pushes until `closing` is cancelled.
+    pub async fn run(self, gateway: Gateway, closing: CancellationToken) {
+        let mut tick = tokio::time::interval(COUNT_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -35,9 +38,9 @@ impl Online {
                 () = closing.cancelled() => return,
             }
             for (group, count) in gateway.take_changed_groups().await {
-                // A group that a foreign back end made under another name is no room of ours.
+                // A group whose name is no room id belongs to a back end.
                 let Ok(room) = group.as_text().parse() else { continue };
-                if self.note(&room, count) {
+                if self.update(&room, count) {
                     let online = Frame::text(Push::Online { room, count }.to_json().as_bytes());
                     drop(gateway.send_to_group(vec![group], Except::default(), Publication::v1(online)).await);
                 }
@@ -45,7 +48,7 @@ impl Online {
         }
     }
 
-    fn told(&self) -> MutexGuard<'_, HashMap<RoomId, u32>> {
+    fn counts(&self) -> MutexGuard<'_, HashMap<RoomId, u32>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
