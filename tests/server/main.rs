@@ -5,6 +5,7 @@ mod accounts;
 mod api;
 mod bad_input;
 mod command_line;
+mod docs;
 mod engine;
 mod faults;
 mod leaving;

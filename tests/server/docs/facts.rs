@@ -1,0 +1,88 @@
+//! The documents' tables against the source: keys and defaults, metrics and labels, names of variables, links.
+
+use super::blocks::{documents, read, root};
+use roomcast::server::config::{ChatSettings, GatewaySettings, LimitsSettings, StorageSettings, WebSettings};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// Every key with its default, as the table writes it.
+fn defaults() -> BTreeMap<String, String> {
+    let tables = json!({
+        "web": WebSettings::default(), "gateway": GatewaySettings::default(), "chat": ChatSettings::default(), "storage": StorageSettings::default(),
+        "limits": LimitsSettings::default(),
+    });
+    let written = |value: &Value| match value {
+        Value::Null => "none".to_owned(),
+        Value::String(text) if text.is_empty() => "none".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.is_empty() => "none".to_owned(),
+        Value::Array(items) => items.iter().map(|item| item.as_str().unwrap()).collect::<Vec<_>>().join(", "),
+        other => other.to_string(),
+    };
+    let tables = tables.as_object().unwrap().iter();
+    let keys = tables.flat_map(|(table, keys)| keys.as_object().unwrap().iter().map(move |(key, value)| (table, key, value)));
+    keys.map(|(table, key, value)| (format!("{table}.{key}"), written(value))).collect()
+}
+
+#[test]
+fn docs_configuration_has_a_row_for_each_key_with_its_default() {
+    let (mut table, mut rows) = (String::new(), BTreeMap::new());
+    for line in read("docs/configuration.md").lines() {
+        if let Some(heading) = line.strip_prefix("## [") {
+            table = heading.trim_end_matches(']').to_owned();
+        }
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        if let ["", key, default, _unit, _meaning, ""] = cells[..]
+            && let Some(key) = key.strip_prefix('`')
+        {
+            let before = rows.insert(format!("{table}.{}", key.trim_end_matches('`')), default.to_owned());
+            assert!(before.is_none(), "{table}.{key} has two rows");
+        }
+    }
+    assert_eq!(rows, defaults());
+}
+
+#[test]
+fn docs_name_only_variables_that_are_read() {
+    let keys = defaults();
+    let mut known: BTreeSet<_> = keys.keys().map(|key| format!("ROOMCAST_{}", key.replace('.', "_").to_uppercase())).collect();
+    known.extend(["DATA_DIR", "LAN_ADDR", "REGISTER_ADDR", "SECRET_KEY", "API_KEY"].map(|name| format!("ROOMCAST_{name}")));
+    // The pattern of the names.
+    known.insert("ROOMCAST_TABLE_KEY".into());
+    for (name, text) in documents() {
+        for rest in text.split("ROOMCAST_").skip(1) {
+            let rest: String = rest.chars().take_while(|c| c.is_ascii_uppercase() || *c == '_').collect();
+            assert!(known.contains(&format!("ROOMCAST_{rest}")), "{name}: nothing reads ROOMCAST_{rest}");
+        }
+    }
+}
+
+/// The name that GitHub gives to a heading.
+fn anchor(heading: &str) -> String {
+    let kept = heading.trim().to_lowercase();
+    let kept = kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+#[test]
+fn docs_links_lead_somewhere() {
+    let more = ["ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].map(|name| (name.to_owned(), read(name)));
+    for (name, text) in documents().into_iter().chain(more) {
+        let folder = Path::new(&name).parent().unwrap().to_owned();
+        for target in text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0)) {
+            if target.starts_with("https://") {
+                continue;
+            }
+            let (file, heading) = target.split_once('#').unwrap_or((target, ""));
+            let file = if file.is_empty() { root().join(&name) } else { root().join(&folder).join(file) };
+            assert!(file.exists(), "{name}: {target} does not exist");
+            if !heading.is_empty() {
+                let there = std::fs::read_to_string(&file).unwrap();
+                let mut headings =
+                    there.lines().filter(|line| line.starts_with('#')).map(|line| anchor(line.trim_start_matches('#')));
+                assert!(headings.any(|known| known == heading), "{name}: {target} has no such heading");
+            }
+        }
+    }
+}
