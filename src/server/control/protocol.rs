@@ -1,73 +1,99 @@
-//! The control socket's words: a line of JSON in, lines of JSON out.
+//! Requests and responses of the control socket. Their JSON words are a contract: after an upgrade, the command line of one
+//! version talks to the server of another.
 
 use crate::domain::id::Uid;
 use crate::server::gateway::{ConnectionLine, ShardLine};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// The socket's file, in the data folder.
+/// File name of the socket, in the data folder.
 pub(super) const FILE: &str = "roomcast.sock";
 
+/// A request to the running server: `{"request":"status"}`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case")]
 pub enum Request {
+    /// Returns [`Response::Status`].
     Status,
-    /// At most so many of each shard.
+    /// Returns [`Response::Connections`].
     Connections {
+        /// Connections listed per shard, at most.
         limit: usize,
     },
-    /// A person's sessions were ended: their sockets go with them.
+    /// Closes the sockets of a person whose sessions were ended in the database. Returns [`Response::Closed`].
     SignOut {
+        /// The person.
         uid: Uid,
     },
-    /// `gracefully`: everyone gets the time to come back elsewhere.
+    /// Shuts the server down. Returns [`Response::Stopping`] at once; the connection closes when the process has exited.
     Stop {
+        /// Drain over `web.drain_slowly_ms` instead of `web.drain_within_ms`.
         #[serde(rename = "slowly")]
         gracefully: bool,
     },
-    /// Starts the successor; answered when it serves.
+    /// Starts a successor. Returns [`Response::Reloaded`] when it serves.
     Reload,
-    /// The successor's own: it is ready to serve, and asks to be let.
+    /// Sent by the successor when it is ready to serve. Returns [`Response::TakeoverGranted`]; the connection then carries
+    /// its confirmation and its publishes.
     TakeOver,
 }
 
+/// State of the running server.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Status {
+    /// Version of Roomcast.
     pub version: String,
+    /// Process id.
     pub pid: u32,
+    /// Seconds since the server started.
     pub uptime_s: f64,
+    /// Listen address of the site.
     pub address: String,
+    /// Data folder, as configured.
     pub data_dir: PathBuf,
-    /// Connections, and handshakes on their way to become one.
+    /// Open sockets, including those in handshake.
     pub connections: usize,
+    /// The server is shutting down.
     #[serde(rename = "leaving")]
     pub draining: bool,
+    /// One row per shard, in shard order.
     pub shards: Vec<ShardLine>,
 }
 
+/// The server's response to a [`Request`]: `{"answer":"closed","sockets":1}`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "snake_case")]
 pub enum Response {
+    /// State of the server.
     Status(Status),
+    /// Open connections, in shard order.
     Connections {
+        /// One row per connection.
         connections: Vec<ConnectionLine>,
     },
+    /// The person's sockets were closed.
     Closed {
+        /// Sockets closed.
         sockets: usize,
     },
-    /// It leaves; the socket is closed when it is gone.
+    /// The server shuts down and closes this connection when it exits.
     #[serde(rename = "leaving")]
     Stopping {
+        /// Its process id.
         pid: u32,
     },
+    /// The successor serves.
     Reloaded {
+        /// The successor's process id.
         pid: u32,
     },
-    /// Nobody else serves any more.
+    /// The running process has paused and unlocked the data folder: the successor may serve.
     #[serde(rename = "yours")]
     TakeoverGranted,
+    /// The request failed.
     #[serde(rename = "not_done")]
     Failed {
+        /// The error, for the operator.
         #[serde(rename = "why")]
         reason: String,
     },

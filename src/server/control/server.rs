@@ -1,5 +1,4 @@
-//! Another door: the operator's, on this machine. A Unix socket in the data folder that only the server's own user may
-//! open; a line of JSON in, lines of JSON out.
+//! The server's side of the control socket.
 
 use super::protocol::{FILE, Request, Response, Status};
 use super::takeover::{Reloader, SUCCESSOR_START_TIMEOUT};
@@ -7,7 +6,7 @@ use crate::domain::push::CloseCode;
 use crate::server::gateway::{Gateway, Relayed};
 use std::fs::Permissions;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,26 +16,32 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// A request is a line of a few words.
+/// Longest request, in bytes.
 const MAX_REQUEST_BYTES: u64 = 4096;
-/// A publish in both dialects, in base64, with names: PHP's largest packet twice.
+/// Longest line with a relayed publish, in bytes: both dialects in base64, twice the size of PHP's largest packet.
 const MAX_RELAYED_BYTES: u64 = 40 * 1024 * 1024;
+/// A client must send its request within this.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Delay after a failed `accept`, so that a lasting error does not spin.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// What the door asks of whoever serves.
+/// A command of the control socket, or of a signal, to the task that accepts HTTP connections.
 pub enum ServerCommand {
+    /// Stop accepting, drain every connection, exit.
     Shutdown {
+        /// Drain over `web.drain_slowly_ms` instead of `web.drain_within_ms`.
         gracefully: bool,
     },
-    /// Finish what is in flight and accept nothing; then `paused` is answered, and `taken_over` tells how it went on: leave,
-    /// or serve again.
+    /// Stop accepting, finish the requests in flight, unlock the data folder; then wait for the outcome of the takeover.
     Pause {
+        /// Sent when the data folder is unlocked.
         paused: oneshot::Sender<()>,
+        /// A value: the successor serves, so shut down gracefully. Closed without one: the successor failed, so resume.
         taken_over: oneshot::Receiver<()>,
     },
 }
 
-/// The door as it is open.
+/// The control socket's server. A clone shares its state; there is one clone per connection.
 #[derive(Clone)]
 pub struct Control(Arc<Inner>);
 
@@ -51,6 +56,8 @@ struct Inner {
 }
 
 impl Control {
+    /// Creates the server; [`Control::serve`] opens the socket. `address` is shown by `roomcast status`; `draining` is
+    /// cancelled when the shutdown starts.
     pub fn new(
         gateway: Gateway,
         commands: mpsc::Sender<ServerCommand>,
@@ -63,10 +70,11 @@ impl Control {
         Self(Arc::new(Inner { gateway, commands, reloader, address, data_dir, started, draining }))
     }
 
-    /// Responses until `closed`; the socket file is ours from now on.
+    /// Serves requests until `closed` is cancelled. Replaces a socket file left by a process that was killed, and removes
+    /// its own at the end. If the socket cannot be opened, logs the error and returns: the site works without it.
     pub async fn serve(self, closed: CancellationToken) {
         if let Err(error) = self.try_serve(closed).await {
-            tracing::error!(%error, "the control socket does not work: no status, stop or reload from the command line");
+            tracing::error!(%error, "control socket unavailable: roomcast status, stop and reload do not work");
         }
     }
 
@@ -78,7 +86,7 @@ impl Control {
         }
         let listener = UnixListener::bind(&path)?;
         std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
-        let ours = std::fs::metadata(&path)?;
+        let created = std::fs::metadata(&path)?;
         let requests = TaskTracker::new();
         loop {
             let accepted = tokio::select! {
@@ -88,30 +96,29 @@ impl Control {
             match accepted {
                 Ok((stream, _)) => _ = requests.spawn(self.clone().serve_connection(stream)),
                 Err(error) => {
-                    tracing::warn!(%error, "the control socket");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
+                    tracing::warn!(%error, "control socket: accept failed");
+                    tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 }
             }
         }
-        // A successor has put its own in this place.
-        use std::os::unix::fs::MetadataExt;
-        if std::fs::metadata(&path).is_ok_and(|now| now.ino() == ours.ino()) {
+        // After a reload the path holds the successor's socket, which must stay.
+        if std::fs::metadata(&path).is_ok_and(|now| now.ino() == created.ino()) {
             let _ = std::fs::remove_file(&path);
         }
         Ok(())
     }
 
-    /// One request a connection.
+    /// Serves the one request of a connection.
     async fn serve_connection(self, stream: UnixStream) {
         if let Err(error) = self.handle_request(stream).await {
-            tracing::debug!(%error, "a control connection");
+            tracing::debug!(%error, "control connection closed");
         }
     }
 
     async fn handle_request(&self, stream: UnixStream) -> io::Result<()> {
-        // The file's permissions say the same; between its making and them there is a moment.
-        let (peer, us) = (stream.peer_cred()?.uid(), std::fs::metadata(&self.0.data_dir).map(|folder| uid_of(&folder))?);
-        if peer != 0 && peer != us {
+        // The file's mode forbids other users, but only from `set_permissions` on, a moment after `bind`.
+        let (peer, owner) = (stream.peer_cred()?.uid(), std::fs::metadata(&self.0.data_dir)?.uid());
+        if peer != 0 && peer != owner {
             return Err(io::ErrorKind::PermissionDenied.into());
         }
         let mut stream = BufReader::new(stream);
@@ -130,7 +137,7 @@ impl Control {
             Ok(Request::Stop { gracefully }) => {
                 write_response(&mut stream, &Response::Stopping { pid: std::process::id() }).await?;
                 let _ = self.0.commands.send(ServerCommand::Shutdown { gracefully }).await;
-                // Held open until the process ends, which is what the other side waits for.
+                // The client waits for EOF: the connection stays open until the process exits.
                 std::future::pending::<()>().await;
                 return Ok(());
             }
@@ -144,12 +151,12 @@ impl Control {
         write_response(&mut stream, &response).await
     }
 
-    /// The successor's request: nothing is accepted any more, what was is done; it may serve. When it says that it does, we
-    /// leave; if it falls silent, we serve again.
+    /// Pauses this process and lets the successor serve. If it confirms in time, this process shuts down and publishes the
+    /// successor's messages to its remaining sockets; otherwise `confirm` is dropped and this process resumes.
     async fn grant_takeover(&self, stream: &mut BufReader<UnixStream>) -> io::Result<()> {
         let ((paused, is_paused), (confirm, taken_over)) = (oneshot::channel(), oneshot::channel());
         if self.0.commands.send(ServerCommand::Pause { paused, taken_over }).await.is_err() || is_paused.await.is_err() {
-            return write_response(stream, &Response::Failed { reason: "the node is leaving already".into() }).await;
+            return write_response(stream, &Response::Failed { reason: "the server is already shutting down".into() }).await;
         }
         write_response(stream, &Response::TakeoverGranted).await?;
         let mut line = String::new();
@@ -158,14 +165,13 @@ impl Control {
         if matches!(read, Ok(Ok(1..))) {
             self.0.reloader.confirm_takeover();
             let _ = confirm.send(());
-            return self.relay(stream).await;
+            return self.publish_relayed(stream).await;
         }
-        // Dropped unsent otherwise: serve again.
         Ok(())
     }
 
-    /// What the successor pushes, for those who are still here; until either process ends.
-    async fn relay(&self, stream: &mut BufReader<UnixStream>) -> io::Result<()> {
+    /// Publishes every message of the successor to this process's remaining sockets, until either process exits.
+    async fn publish_relayed(&self, stream: &mut BufReader<UnixStream>) -> io::Result<()> {
         let mut line = String::new();
         loop {
             line.clear();
@@ -174,7 +180,7 @@ impl Control {
             }
             match Relayed::from_line(&line) {
                 Ok(relayed) => self.0.gateway.publish_relayed(relayed).await,
-                Err(error) => tracing::warn!(%error, "a publish of the successor cannot be read"),
+                Err(error) => tracing::warn!(%error, "could not decode a publish of the successor"),
             }
         }
     }
@@ -192,11 +198,6 @@ impl Control {
             shards: gateway.shard_lines().await,
         }
     }
-}
-
-fn uid_of(folder: &std::fs::Metadata) -> u32 {
-    use std::os::unix::fs::MetadataExt;
-    folder.uid()
 }
 
 async fn write_response(stream: &mut BufReader<UnixStream>, response: &Response) -> io::Result<()> {

@@ -43,16 +43,16 @@ pub enum TakeoverError {
     #[error("the new process could not be started: {0}")]
     NotStarted(#[source] io::Error),
     /// The successor exited before it served.
-    #[error("the new process ended ({0}); this one serves on. Its own words are in the log")]
+    #[error("the new process exited ({0}); this process keeps serving. The log has its error")]
     Exited(std::process::ExitStatus),
     /// The successor did not serve before the deadline and was killed.
-    #[error("the new process did not serve within {} s; this one serves on", SUCCESSOR_START_TIMEOUT.as_secs())]
+    #[error("the new process did not serve within {} s; this process keeps serving", SUCCESSOR_START_TIMEOUT.as_secs())]
     TimedOut,
     /// The running process declined, for example because it is shutting down.
-    #[error("the old process does not give way: {0}")]
+    #[error("the running process declined the takeover: {0}")]
     Declined(String),
     /// The control socket failed.
-    #[error("the old process cannot be asked: {0}")]
+    #[error("the running process could not be reached: {0}")]
     Io(#[from] io::Error),
 }
 
@@ -85,7 +85,7 @@ impl Reloader {
         })
     }
 
-    /// Starts a successor and returns its process id as soon as it serves.
+    /// Starts a successor and returns its process id when it serves.
     pub(super) async fn reload(&self) -> Result<u32, TakeoverError> {
         let _in_progress = self.in_progress.try_lock().map_err(|_| TakeoverError::InProgress)?;
         let mut child = self.spawn().map_err(TakeoverError::NotStarted)?;
