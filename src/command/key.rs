@@ -1,4 +1,4 @@
-//! `roomcast key`: who may call the gateway's API, beside a running server.
+//! `roomcast key`: API keys, in the database of a running or stopped server.
 
 use super::Outcome;
 use clap::Subcommand;
@@ -11,32 +11,38 @@ use roomcast::server::{
 };
 use std::time::Duration;
 
+/// Subcommands of `roomcast key`.
 #[derive(Subcommand)]
 pub enum KeyCommand {
-    /// Every key: name, scopes, when it ends
+    /// List the keys: name, scopes, expiry
     List,
-    /// A new key; its secret is printed, once
+    /// Create a key and print its secret, once
     Add {
+        /// Name of the key, for the list and the log
         name: String,
-        /// What it may do: push (send), query (ask), admin (bind, join, keep sessions, close) [default: all]
+        /// Scopes: push (send), query (read), admin (bind, join, store sessions, close) [default: all]
         #[arg(long = "scope", value_delimiter = ',')]
         scopes: Vec<Scope>,
-        /// How long it lives, e.g. 90d, 12h, 30m, 45s [default: until it is removed]
+        /// Lifetime, e.g. 90d, 12h, 30m, 45s [default: until it is removed]
         #[arg(long, value_parser = duration)]
         expires_in: Option<Duration>,
     },
-    /// Ends a key; a running server knows within 5 seconds
-    Remove { name: String },
+    /// Remove a key; a running server rejects it within 5 seconds
+    Remove {
+        /// Name of the key
+        name: String,
+    },
 }
 
 impl KeyCommand {
+    /// Runs the subcommand.
     pub async fn run(self, config: &Config) -> Outcome {
         let store = Store::open_unlocked(&config.storage).await?;
         match self {
             Self::List => {
                 for row in store.api_keys().await? {
-                    let end = row.expires_at.map_or("never".into(), calendar::iso);
-                    println!("{}\t{}\t{end}", row.name, row.scopes);
+                    let expiry = row.expires_at.map_or("never".into(), calendar::iso);
+                    println!("{}\t{}\t{expiry}", row.name, row.scopes);
                 }
             }
             Self::Add { name, scopes, expires_in } => {
@@ -47,7 +53,7 @@ impl KeyCommand {
             }
             Self::Remove { name } => {
                 if !store.remove_api_key(&name).await? {
-                    return Err(format!("there is no key {name}").into());
+                    return Err(format!("no key {name}").into());
                 }
             }
         }
@@ -57,16 +63,16 @@ impl KeyCommand {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is no time such as 90d, 12h, 30m, 45s");
-    let at = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+    let invalid = || format!("`{text}` is not a duration such as 90d, 12h, 30m, 45s");
+    let at = text.find(|c: char| !c.is_ascii_digit()).ok_or_else(invalid)?;
     let (count, unit) = text.split_at(at);
     let seconds: u64 = match unit {
         "d" => 24 * 3600,
         "h" => 3600,
         "m" => 60,
         "s" => 1,
-        _ => return Err(wrong()),
+        _ => return Err(invalid()),
     };
-    let count: u64 = count.parse().map_err(|_| wrong())?;
-    count.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
+    let count: u64 = count.parse().map_err(|_| invalid())?;
+    count.checked_mul(seconds).map(Duration::from_secs).ok_or_else(invalid)
 }

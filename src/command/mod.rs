@@ -1,4 +1,7 @@
-//! The command line: what can be said to the program, and the commands that work beside a running server.
+//! The command line: its commands, their arguments, and their `--help` texts.
+//!
+//! `serve` is the server itself. `status`, `connections`, `stop` and `reload` use the control socket of a running server; `push` uses
+//! its HTTP API; `key`, `user` and `room` change the database, also while a server runs.
 
 mod key;
 pub mod node;
@@ -22,10 +25,11 @@ use user::UserCommand;
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-/// Live-room chat and push gateway. Alone it serves.
+/// Live-room chat and push gateway. Without a command: serve
 #[derive(Parser)]
 #[command(name = "roomcast", version, about)]
 pub struct Cli {
+    /// The command; without one, `serve`.
     #[command(subcommand)]
     pub command: Option<Command>,
     #[command(flatten)]
@@ -34,22 +38,22 @@ pub struct Cli {
 
 #[derive(Args)]
 struct GlobalOptions {
-    /// The configuration file [default: Leptos.toml here, if there is one]
+    /// Configuration file [default: Leptos.toml in the working directory, if it exists]
     #[arg(long, value_name = "PATH", global = true)]
     config: Option<PathBuf>,
-    /// Where the site listens, e.g. 0.0.0.0:3000
+    /// Listen address of the site, e.g. 0.0.0.0:3000 [default: 127.0.0.1:3000]
     #[arg(long, value_name = "ADDRESS", global = true)]
     addr: Option<SocketAddr>,
-    /// Where messages and accounts are kept [default: ./data]
+    /// Folder of the database and the control socket [default: ./data]
     #[arg(long, value_name = "PATH", global = true)]
     data_dir: Option<PathBuf>,
-    /// TLS by ourselves: a certificate chain in PEM, read again when it changes
+    /// Certificate chain in PEM, for TLS without a proxy; read again when it changes
     #[arg(long, value_name = "PATH", global = true, requires = "tls_key")]
     tls_cert: Option<PathBuf>,
-    /// Its private key
+    /// Private key of the certificate in PEM
     #[arg(long, value_name = "PATH", global = true, requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// Any key of Leptos.toml, e.g. chat.cooldown_ms=5000; may be repeated
+    /// Set a key of Leptos.toml, e.g. chat.cooldown_ms=5000; may be repeated
     #[arg(long, value_name = "TABLE.KEY=VALUE", value_parser = setting, global = true)]
     set: Vec<(String, String)>,
 }
@@ -59,6 +63,7 @@ fn setting(text: &str) -> Result<(String, String), String> {
 }
 
 impl Cli {
+    /// Returns the options as [`Flags`]; `--tls-cert` and `--tls-key` are short for `--set`.
     pub fn flags(&self) -> Flags {
         let GlobalOptions { config, addr, data_dir, tls_cert, tls_key, set } = &self.options;
         let mut set = set.clone();
@@ -69,53 +74,56 @@ impl Cli {
     }
 }
 
+/// The commands. A variant's comment is its `--help` text.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Serve the site (what `roomcast` does alone)
+    /// Run the server (the default)
     Serve,
-    /// How the node does: its shards, their connections and queues
+    /// Show the state of the running server: connections, groups, queues and pushes of each shard
     Status {
-        /// Again every second
+        /// Repeat every second
         #[arg(short = 'd')]
         watch: bool,
     },
-    /// Who is connected
+    /// List the open connections of the running server
     Connections {
-        /// At most so many of each shard
+        /// Connections listed per shard, at most
         #[arg(long, default_value_t = 1000)]
         limit: usize,
     },
-    /// End the node, politely
+    /// Shut the running server down and wait until it has exited
     Stop {
-        /// More politely: everyone gets a minute to go
+        /// Drain the connections over up to a minute (web.drain_slowly_ms)
         #[arg(short = 'g')]
         gracefully: bool,
     },
-    /// Let a fresh process of this binary take over; nobody who connects meanwhile is refused
+    /// Start a new process of this binary that takes over; no connection is refused meanwhile
     Reload,
-    /// Say something through the gateway's API
+    /// Send a message through the HTTP API of a running server
     Push(PushCommand),
-    /// Keys of the gateway's API: list, add, remove. Works beside a running server
+    /// Manage API keys: list, add, remove; also while a server runs
     Key {
         #[command(subcommand)]
         command: KeyCommand,
     },
-    /// Accounts: list, add, password, sign-out. Works beside a running server
+    /// Manage accounts: list, add, password, sign-out; also while a server runs
     User {
         #[command(subcommand)]
         command: UserCommand,
     },
-    /// Rooms: list, add, title, host. Works beside a running server
+    /// Manage rooms: list, add, title, host; also while a server runs
     Room {
         #[command(subcommand)]
         command: RoomCommand,
     },
 }
 
+/// Returns the account `name`, or the error that there is none.
 async fn find_account(store: &Store, name: &str) -> Result<PersonRow, Box<dyn Error>> {
-    store.person_by_account(name).await?.ok_or_else(|| format!("there is no account {name}").into())
+    store.person_by_account(name).await?.ok_or_else(|| format!("no account {name}").into())
 }
 
+/// The English text of a refusal, as the error of a command.
 fn refusal_text(refusal: Refusal) -> String {
     refusal.message(Lang::En)
 }

@@ -1,4 +1,4 @@
-//! `roomcast status|connections|stop|reload`: what an operator asks of the node that serves from a data folder.
+//! `roomcast status|connections|stop|reload`: requests to the running server, through the control socket in its data folder.
 
 use super::Outcome;
 use roomcast::server::{
@@ -9,9 +9,10 @@ use roomcast::server::{
 use std::io;
 use std::time::Duration;
 
-/// Between two looks.
-const EVERY: Duration = Duration::from_secs(1);
+/// Interval between two readings of the status.
+const INTERVAL: Duration = Duration::from_secs(1);
 
+/// Sends `request` and returns the response, with the client for a request that keeps the connection.
 async fn request(config: &Config, request: &Request) -> Result<(Response, ControlClient), Box<dyn std::error::Error>> {
     let data_dir = &config.storage.data_dir;
     let exchange = async {
@@ -20,34 +21,36 @@ async fn request(config: &Config, request: &Request) -> Result<(Response, Contro
     };
     exchange.await.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            format!("no roomcast serves from {} (another folder? --data-dir)", data_dir.display()).into()
+            format!("no roomcast is running on {} (another folder? use --data-dir)", data_dir.display()).into()
         }
-        _ => format!("the node in {} does not answer: {error}", data_dir.display()).into(),
+        _ => format!("the server on {} does not answer: {error}", data_dir.display()).into(),
     })
 }
 
+/// The error of a response other than the expected one.
 fn unexpected(response: Response) -> Outcome {
     match response {
         Response::Failed { reason } => Err(reason.into()),
-        other => Err(format!("an answer to another question: {other:?}").into()),
+        other => Err(format!("unexpected response: {other:?}").into()),
     }
 }
 
 async fn fetch_status(config: &Config) -> Result<Status, Box<dyn std::error::Error>> {
     match request(config, &Request::Status).await?.0 {
         Response::Status(status) => Ok(status),
-        other => Err(unexpected(other).err().unwrap_or_else(|| "no status".into())),
+        other => Err(unexpected(other).err().unwrap_or_else(|| "unexpected response".into())),
     }
 }
 
-/// Two looks, a second apart: pushes a second are what happened between them.
+/// `roomcast status`: prints one table, or with `watch` one per second until interrupted. Reads the status twice, a second
+/// apart, to compute pushes per second.
 pub async fn status(config: &Config, watch: bool) -> Outcome {
     let mut before = fetch_status(config).await?;
     loop {
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(INTERVAL).await;
         let now = fetch_status(config).await?;
         if watch {
-            // To the top of the terminal, and clear it.
+            // Cursor home, then clear the terminal.
             print!("\x1b[H\x1b[2J");
         }
         print_status(&before, &now);
@@ -64,13 +67,13 @@ fn print_status(before: &Status, now: &Status) {
     println!(
         "Roomcast {version}   pid {pid}   {address}   data in {}{}",
         data_dir.display(),
-        if *draining { "   LEAVING" } else { "" }
+        if *draining { "   SHUTTING DOWN" } else { "" }
     );
     println!("up {} days {:02}:{:02}:{:02}   {connections} connections", up / 86400, up / 3600 % 24, up / 60 % 60, up % 60);
     println!();
     println!(
         "{:>6} {:>11} {:>7} {:>7} {:>11} {:>10} {:>12} {:>9} {:>9}",
-        "shard", "connections", "groups", "behind", "queue", "pushes/s", "pushes", "skipped", "failures"
+        "shard", "connections", "groups", "backlog", "queued", "pushes/s", "pushes", "skipped", "failures"
     );
     let seconds = (uptime_s - before.uptime_s).max(0.001);
     let line = |name: &str, line: &ShardLine, before: u64| {
@@ -105,6 +108,7 @@ fn print_status(before: &Status, now: &Status) {
     line("all", &sum, before.shards.iter().map(|line| line.counted.pushes).sum());
 }
 
+/// `roomcast connections`: prints one row per open connection, at most `limit` per shard.
 pub async fn connections(config: &Config, limit: usize) -> Outcome {
     let connections = match request(config, &Request::Connections { limit }).await?.0 {
         Response::Connections { connections } => connections,
@@ -131,30 +135,32 @@ pub async fn connections(config: &Config, limit: usize) -> Outcome {
     Ok(())
 }
 
-/// Waits until the process is gone.
+/// `roomcast stop`: shuts the server down and waits until its process has exited.
 pub async fn stop(config: &Config, gracefully: bool) -> Outcome {
     let (response, client) = request(config, &Request::Stop { gracefully }).await?;
     match response {
         Response::Stopping { pid } => {
-            println!("{pid} leaves{}", if gracefully { ", as fast as its people do" } else { "" });
+            println!("{pid} is shutting down{}", if gracefully { ", gracefully" } else { "" });
             client.wait_for_exit().await;
-            println!("gone");
+            println!("stopped");
             Ok(())
         }
         other => unexpected(other),
     }
 }
 
+/// `roomcast reload`: starts a successor and waits until it serves.
 pub async fn reload(config: &Config) -> Outcome {
     match request(config, &Request::Reload).await?.0 {
         Response::Reloaded { pid } => {
-            println!("{pid} serves; the old process sees its people off");
+            println!("{pid} serves; the old process drains its connections");
             Ok(())
         }
         other => unexpected(other),
     }
 }
 
+/// A byte count with its unit, in at most 7 characters.
 fn bytes(count: u64) -> String {
     match count {
         0..10_000 => format!("{count} B"),

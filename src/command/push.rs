@@ -1,40 +1,43 @@
-//! `roomcast push`: says something through the gateway's API, as a foreign back end would.
+//! `roomcast push`: sends a message through the HTTP API, as a back end would.
 
 use super::Outcome;
 use clap::Args;
 use roomcast::server::config::Config;
 use serde_json::{Value, json};
 
+/// Arguments of `roomcast push`. At least one receiver is required.
 #[derive(Args)]
 pub struct PushCommand {
-    /// To the members of these groups
+    /// Send to the members of this group; may be repeated
     #[arg(long, required_unless_present_any = ["uid", "client", "all"])]
     group: Vec<String>,
-    /// To every connection of these people
+    /// Send to every connection of this uid; may be repeated
     #[arg(long)]
     uid: Vec<String>,
-    /// To this connection
+    /// Send to the connection with this client_id; may be repeated
     #[arg(long)]
     client: Vec<String>,
-    /// To everyone
+    /// Send to every connection
     #[arg(long)]
     all: bool,
-    /// The gateway's address [default: this machine's, as configured]
+    /// URL of the server [default: its configured listen address]
     #[arg(long)]
     url: Option<String>,
-    /// A key with the scope push [default: gateway.api_key]
+    /// API key with the scope push [default: gateway.api_key]
     #[arg(long, env = "ROOMCAST_API_KEY", hide_env_values = true)]
     key: Option<String>,
+    /// The message: JSON, or any other text
     message: String,
 }
 
 impl PushCommand {
+    /// Posts one batch of API calls and prints the sum of their reports.
     pub fn run(self, config: &Config) -> Outcome {
         let scheme = if config.web.tls_cert.as_os_str().is_empty() { "http" } else { "https" };
         let url = self.url.unwrap_or_else(|| format!("{scheme}://{}", config.leptos.site_addr));
         let key = self.key.unwrap_or_else(|| config.gateway.api_key.clone());
         if key.is_empty() {
-            return Err("no key: --key, ROOMCAST_API_KEY, or `roomcast key add`".into());
+            return Err("no API key: use --key or ROOMCAST_API_KEY; `roomcast key add` creates one".into());
         }
         let message = self.message;
         let mut calls = Vec::new();
@@ -56,13 +59,13 @@ impl PushCommand {
             .header("authorization", format!("Bearer {key}"))
             .send_json(json!({"calls": calls}))
             .map_err(|error| format!("{url}: {error}"))?;
-        let body: Value = answer.body_mut().read_json().map_err(|error| format!("{url} answered something else: {error}"))?;
+        let body: Value = answer.body_mut().read_json().map_err(|error| format!("{url}: not an answer of the API: {error}"))?;
         let results = body["results"].as_array().cloned().unwrap_or_else(|| vec![body.clone()]);
         if let Some(refused) = results.iter().find(|result| result["status"] != true) {
-            let words = [&refused["message"], &refused["detail"]].map(|words| words.as_str().unwrap_or_default());
-            return Err(words.join(" ").trim().to_owned().into());
+            let texts = [&refused["message"], &refused["detail"]].map(|text| text.as_str().unwrap_or_default());
+            return Err(texts.join(" ").trim().to_owned().into());
         }
-        let sum = |what: &str| results.iter().filter_map(|result| result["result"][what].as_u64()).sum::<u64>();
+        let sum = |field: &str| results.iter().filter_map(|result| result["result"][field].as_u64()).sum::<u64>();
         println!("to {}, queued {}, slow {}", sum("to"), sum("queued"), sum("slow"));
         Ok(())
     }

@@ -1,30 +1,44 @@
-//! `roomcast room`: rooms, beside a running server.
+//! `roomcast room`: rooms, in the database of a running or stopped server.
 
 use super::{Outcome, find_account, refusal_text};
 use clap::Subcommand;
 use roomcast::domain::{id::RoomId, name};
 use roomcast::server::{clock::Clock, config::Config, storage::Store};
 
+/// Subcommands of `roomcast room`.
 #[derive(Subcommand)]
 pub enum RoomCommand {
-    /// Every room: id, title, host
+    /// List the rooms: id, title, host
     List,
-    /// A new room, under the next free number or a name of your own
+    /// Create a room and print its id
     Add {
+        /// Title of the room
         title: String,
+        /// Id of the room: 1 to 64 of letters, digits, _ and - [default: the next free number]
         #[arg(long)]
         id: Option<RoomId>,
         /// Account name of the host
         #[arg(long)]
         host: Option<String>,
     },
-    /// Another title
-    Title { room: RoomId, title: String },
-    /// Another host, by account name
-    Host { room: RoomId, name: String },
+    /// Change the title of a room
+    Title {
+        /// Id of the room
+        room: RoomId,
+        /// The new title
+        title: String,
+    },
+    /// Change the host of a room
+    Host {
+        /// Id of the room
+        room: RoomId,
+        /// Account name of the new host
+        name: String,
+    },
 }
 
 impl RoomCommand {
+    /// Runs the subcommand.
     pub async fn run(self, config: &Config) -> Outcome {
         let store = Store::open_unlocked(&config.storage).await?;
         let now = Clock::system().now_ms();
@@ -43,17 +57,17 @@ impl RoomCommand {
                 let room = match id {
                     None => store.open_room(&title, host.as_ref(), now).await?,
                     Some(id) if store.add_room(&id, &title, host.as_ref(), now).await? => id,
-                    Some(id) => return Err(format!("there is a room {id} already").into()),
+                    Some(id) => return Err(format!("room {id} already exists").into()),
                 };
                 println!("{room}");
             }
             Self::Title { room, title } => {
                 let title = name::title(&title).map_err(refusal_text)?;
-                known(&room, store.set_room_title(&room, &title).await?)?;
+                require_room(&room, store.set_room_title(&room, &title).await?)?;
             }
             Self::Host { room, name } => {
                 let uid = find_account(&store, &name).await?.person.uid;
-                known(&room, store.set_room_host(&room, &uid).await?)?;
+                require_room(&room, store.set_room_host(&room, &uid).await?)?;
             }
         }
         store.close().await;
@@ -61,6 +75,7 @@ impl RoomCommand {
     }
 }
 
-fn known(room: &RoomId, changed: bool) -> Outcome {
-    if changed { Ok(()) } else { Err(format!("there is no room {room}").into()) }
+/// The error that there is no such room, if the update changed no row.
+fn require_room(room: &RoomId, changed: bool) -> Outcome {
+    if changed { Ok(()) } else { Err(format!("no room {room}").into()) }
 }

@@ -1,4 +1,4 @@
-//! `roomcast user`: accounts, beside a running server.
+//! `roomcast user`: accounts, in the database of a running or stopped server.
 
 use super::{Outcome, find_account, refusal_text};
 use clap::Subcommand;
@@ -13,23 +13,33 @@ use roomcast::server::{
 use std::error::Error;
 use std::io::{IsTerminal, Read};
 
+/// Subcommands of `roomcast user`.
 #[derive(Subcommand)]
 pub enum UserCommand {
-    /// Every account: name, nickname, uid, whether it owns the site
+    /// List the accounts: name, nickname, uid, and `owner` if it owns the site
     List,
-    /// A new account; the password is asked for, or read from standard input
+    /// Create an account; the password is prompted for, or read from standard input
     Add {
+        /// Account name, for signing in
         name: String,
+        /// Nickname shown in the chat [default: the account name]
         #[arg(long)]
         nickname: Option<String>,
     },
-    /// Another password; asked for, or read from standard input. Ends the account's sessions
-    Password { name: String },
-    /// Ends every session of an account, and its sockets; a running server knows within 10 seconds
-    SignOut { name: String },
+    /// Change a password, prompted for or read from standard input; ends the account's sessions
+    Password {
+        /// Account name
+        name: String,
+    },
+    /// End every session of an account and close its sockets; takes effect within 10 seconds
+    SignOut {
+        /// Account name
+        name: String,
+    },
 }
 
 impl UserCommand {
+    /// Runs the subcommand.
     pub async fn run(self, config: &Config) -> Outcome {
         let store = Store::open_unlocked(&config.storage).await?;
         let accounts = Accounts::new(store.clone(), Clock::system());
@@ -52,7 +62,7 @@ impl UserCommand {
                     created_at: Clock::system().now_ms(),
                 };
                 store.put_account(new).await.map_err(|error| match error {
-                    StorageError::NameTaken => format!("there is an account {account} already"),
+                    StorageError::NameTaken => format!("account {account} already exists"),
                     error => error.to_string(),
                 })?;
                 println!("{account}\t{uid}");
@@ -76,7 +86,7 @@ impl UserCommand {
     }
 }
 
-/// Of a node that serves; without one there are none.
+/// Closes the sockets of `uid` on the running server, if one runs on this data folder.
 async fn close_sockets(config: &Config, uid: Uid) {
     if let Ok(mut client) = ControlClient::request(&config.storage.data_dir, &Request::SignOut { uid }).await
         && let Ok(Response::Closed { sockets }) = client.response().await
@@ -85,7 +95,7 @@ async fn close_sockets(config: &Config, uid: Uid) {
     }
 }
 
-/// Typed unseen on a terminal; the first line otherwise.
+/// Prompts without echo on a terminal; otherwise reads the first line of standard input.
 fn read_password() -> Result<String, Box<dyn Error>> {
     if std::io::stdin().is_terminal() {
         return Ok(rpassword::prompt_password("Password: ")?);
