@@ -1,5 +1,7 @@
-//! Leptos.toml, the environment and the flags, as the structs of `settings`. Flags beat environment beats file beats
-//! their defaults; a key nobody knows is an error that names the nearest known one.
+//! Reads Leptos.toml, the environment and the flags into the structs of `settings`.
+//!
+//! Precedence: flags, then environment, then file, then defaults. An unknown key is an error that names the nearest known
+//! key.
 
 mod settings;
 
@@ -12,13 +14,13 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-/// The file that is used when there is none, compiled in: a copied binary runs by itself.
+/// Used when there is no file. Compiled in, so that a copied binary runs on its own.
 const BUILT_IN: &str = include_str!("../../Leptos.toml");
 const FILE: &str = "Leptos.toml";
 
-/// The wheel that pings and judges turns no faster than a hundred times a second.
-const MIN_WAIT_MS: u64 = 20;
-/// Names that tests and other tools use, beside `ROOMCAST_<TABLE>_<KEY>`.
+/// Lower bound of ping interval and timeouts. A shard's timer wheel turns at half the shortest: here, every 10 ms.
+const MIN_INTERVAL_MS: u64 = 20;
+/// Short environment variables; each also has its long name `ROOMCAST_<TABLE>_<KEY>`.
 const SHORT_NAMES: [(&str, &str); 5] = [
     ("ROOMCAST_DATA_DIR", "storage.data_dir"),
     ("ROOMCAST_LAN_ADDR", "gateway.lan_addr"),
@@ -27,17 +29,24 @@ const SHORT_NAMES: [(&str, &str); 5] = [
     ("ROOMCAST_API_KEY", "gateway.api_key"),
 ];
 
+/// The whole configuration, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// `[package.metadata.leptos]`: listen address of the site and paths of its files.
     pub leptos: LeptosOptions,
+    /// `[web]`
     pub web: WebSettings,
+    /// `[gateway]`
     pub gateway: GatewaySettings,
+    /// `[chat]`
     pub chat: ChatSettings,
+    /// `[storage]`
     pub storage: StorageSettings,
+    /// `[limits]`
     pub limits: LimitsSettings,
 }
 
-/// Our tables of the file.
+/// The tables of the file that Roomcast owns; leptos_config reads `[package]`.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 struct Tables {
@@ -48,47 +57,77 @@ struct Tables {
     limits: LimitsSettings,
 }
 
-/// What the command line may say.
+/// Configuration given on the command line.
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
+    /// `--config`: path of the configuration file.
     pub config: Option<PathBuf>,
+    /// `--addr`: listen address of the site.
     pub addr: Option<SocketAddr>,
+    /// `--data-dir`: overrides `storage.data_dir`.
     pub data_dir: Option<PathBuf>,
-    /// `table.key=value`
+    /// `--set`: pairs of `table.key` and value.
     pub set: Vec<(String, String)>,
 }
 
+/// Why the configuration is rejected; the server does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("{path} cannot be read: {source}")]
-    Unreadable { path: PathBuf, source: std::io::Error },
+    /// The configuration file could not be read.
+    #[error("could not read {path}: {source}")]
+    Unreadable {
+        /// Path of the file.
+        path: PathBuf,
+        /// The system's error.
+        source: std::io::Error,
+    },
+    /// A key that no setting has.
     #[error("{path}: unknown key `{key}`{hint}")]
-    UnknownKey { path: String, key: String, hint: String },
+    UnknownKey {
+        /// Path of the file, or the flag.
+        path: String,
+        /// The key, with its table.
+        key: String,
+        /// The nearest known key, as the end of the sentence.
+        hint: String,
+    },
+    /// The file is not TOML, or a value has the wrong type.
     #[error("configuration: {0}")]
     Invalid(#[from] LayerError),
+    /// leptos_config rejects its table.
     #[error("[package.metadata.leptos]: {0}")]
     Leptos(String),
+    /// `limits.per_ip = "off"` with a public listen address.
     #[error("limits.per_ip = \"off\" is for load tests: refused while the site listens on {0}, which is not loopback")]
     LimitsOffInPublic(SocketAddr),
-    #[error("web.tls_cert and web.tls_key go together")]
+    /// One of `web.tls_cert` and `web.tls_key` without the other.
+    #[error("web.tls_cert and web.tls_key must be set together")]
     IncompleteTlsPair,
+    /// Register or the inner port would listen publicly without a key.
     #[error(
-        "{0} is not loopback: whoever reaches it could push to everyone. Set gateway.secret_key (ROOMCAST_SECRET_KEY), the key \
-         that PHP's GatewayClient is given as $secretKey, or gateway.php = \"off\""
+        "{0} is not loopback: any peer could push to every connection. Set gateway.secret_key (ROOMCAST_SECRET_KEY), which PHP's \
+         GatewayClient has as $secretKey, or gateway.php = \"off\""
     )]
     SecretKeyRequired(SocketAddr),
+    /// PHP cannot send this secret key.
     #[error(
-        "gateway.secret_key holds `\"`, `\\` or a control character (a line end?): PHP pastes it into JSON as it is, and could not say it"
+        "gateway.secret_key contains `\"`, `\\` or a control character (a line end?): PHP writes it into JSON without escaping, and \
+         could not send it"
     )]
     UnsupportedSecretKey,
-    #[error("gateway.ping_every_ms, pong_within_ms and slow_after_ms are {MIN_WAIT_MS} at least")]
+    /// A ping interval or timeout below the lower bound.
+    #[error("gateway.ping_every_ms, pong_within_ms and slow_after_ms must be at least {MIN_INTERVAL_MS} ms")]
     IntervalTooShort,
+    /// A value that is not a scheme and a host.
     #[error("`{0}` is not an origin such as https://chat.example.com (web.public_url, allowed_origins, frame_ancestors)")]
     InvalidOrigin(String),
 }
 
 impl Config {
-    /// `environment` is passed in so that tests need not change the process's own.
+    /// Loads and checks the configuration. `environment` is a parameter so that tests need not change the process's own.
+    ///
+    /// # Errors
+    /// An unreadable file, an unknown key, or a value that [`ConfigError`] names.
     pub fn load(flags: &Flags, environment: &HashMap<String, String>) -> Result<Self, ConfigError> {
         let text = match &flags.config {
             Some(path) => Some(read(path)?),
@@ -104,14 +143,14 @@ impl Config {
             let variable = format!("ROOMCAST_{}", key.replace('.', "_").to_uppercase());
             let short = SHORT_NAMES.iter().find(|(_, of)| of == key).and_then(|(name, _)| environment.get(*name));
             if let Some(text) = short.or(environment.get(&variable)) {
-                layers = layers.set_override(key, typed(key, text))?;
+                layers = layers.set_override(key, list_or_text(key, text))?;
             }
         }
         for (key, text) in &flags.set {
             if !known.contains(key) {
                 return Err(unknown("--set", key, &known));
             }
-            layers = layers.set_override(key, typed(key, text))?;
+            layers = layers.set_override(key, list_or_text(key, text))?;
         }
         if let Some(data_dir) = &flags.data_dir {
             layers = layers.set_override("storage.data_dir", data_dir.display().to_string())?;
@@ -126,7 +165,10 @@ impl Config {
         config.check()
     }
 
-    /// May the site listen there?
+    /// Checks the address on which the site really listens, which may be inherited.
+    ///
+    /// # Errors
+    /// [`ConfigError::LimitsOffInPublic`] if `limits.per_ip` is off and `addr` is not loopback.
     pub fn check_address(&self, addr: SocketAddr) -> Result<(), ConfigError> {
         if self.limits.per_ip == Switch::Off && !addr.ip().is_loopback() {
             return Err(ConfigError::LimitsOffInPublic(addr));
@@ -140,7 +182,7 @@ impl Config {
             return Err(ConfigError::IncompleteTlsPair);
         }
         let GatewaySettings { ping_every_ms, pong_within_ms, slow_after_ms, .. } = self.gateway;
-        if [ping_every_ms, pong_within_ms, slow_after_ms].iter().any(|ms| *ms < MIN_WAIT_MS) {
+        if [ping_every_ms, pong_within_ms, slow_after_ms].iter().any(|ms| *ms < MIN_INTERVAL_MS) {
             return Err(ConfigError::IntervalTooShort);
         }
         let GatewaySettings { lan_addr, lan_listen, register_addr, secret_key, php, .. } = &self.gateway;
@@ -167,7 +209,7 @@ impl Config {
     }
 }
 
-/// A scheme and a host, nothing else: these end up in headers.
+/// A scheme and a host, and nothing else: the value is copied into response headers.
 fn is_origin(text: &str) -> bool {
     let host = text.strip_prefix("https://").or(text.strip_prefix("http://")).unwrap_or_default();
     let host = host.strip_suffix('/').unwrap_or(host);
@@ -178,14 +220,15 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable { path: path.into(), source })
 }
 
-/// LEPTOS_* variables beat the file here; leptos_config reads them itself. A file without its table gets the built-in one.
+/// leptos_config reads its table and the `LEPTOS_*` variables, which override it. A file without the table gets the
+/// built-in one.
 fn leptos_options(text: &str) -> Result<LeptosOptions, ConfigError> {
     let has_table = text.lines().any(|line| line.starts_with("[package.metadata.leptos]"));
     get_config_from_str(if has_table { text } else { BUILT_IN }).map_err(|error| ConfigError::Leptos(error.to_string()))
 }
 
-/// Lists are written with commas in variables and flags.
-fn typed(key: &str, text: &str) -> Value {
+/// The value of a flag or variable: text, or for the keys of a list its comma-separated items.
+fn list_or_text(key: &str, text: &str) -> Value {
     let lists = ["web.allowed_origins", "web.frame_ancestors", "web.trusted_proxies", "web.metrics_from"];
     if lists.contains(&key) {
         let items: Vec<String> = text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect();
@@ -194,7 +237,7 @@ fn typed(key: &str, text: &str) -> Value {
     Value::from(text)
 }
 
-/// `table.key` of everything the structs above name, taken from the structs.
+/// Every `table.key`, taken from the field names of the settings structs.
 fn known_keys() -> Result<Vec<String>, ConfigError> {
     let tables = serde_json::to_value(Tables::default()).map_err(|error| LayerError::Foreign(error.into()))?;
     let mut keys = Vec::new();
@@ -205,10 +248,11 @@ fn known_keys() -> Result<Vec<String>, ConfigError> {
     Ok(keys)
 }
 
+/// Rejects tables and keys that no settings struct has.
 fn check_keys(file: &Layers, known: &[String], path: &str) -> Result<(), ConfigError> {
     for (table, value) in file.cache.clone().into_table()? {
         if table == "package" {
-            continue; // leptos_config's own
+            continue; // belongs to leptos_config
         }
         let keys = value.into_table().map(|table| table.into_keys().collect()).unwrap_or_else(|_| vec![String::new()]);
         for key in keys {
@@ -243,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_beat_environment_beats_file_beats_defaults() {
+    fn flags_override_environment_overrides_file_overrides_defaults() {
         let file = "[chat]\ncooldown_ms = 1\n";
         assert_eq!(load("", &[], &[]).unwrap().chat.cooldown_ms, 3000);
         assert_eq!(load(file, &[], &[]).unwrap().chat.cooldown_ms, 1);
@@ -257,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_names_its_neighbour() {
+    fn an_unknown_key_names_the_nearest_known_key() {
         for (file, unknown, nearest) in [
             ("[chat]\ncooldown = 1\n", "chat.cooldown", "chat.cooldown_ms"),
             ("[gatway]\nlan_addr = \"127.0.0.1:1\"\n", "gatway.lan_addr", "gateway.lan_addr"),
@@ -269,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn origins_are_checked_before_they_stand_in_a_header() {
+    fn only_a_scheme_and_a_host_are_an_origin() {
         for (key, value) in
             [("ALLOWED_ORIGINS", "*"), ("FRAME_ANCESTORS", "https://a.example; script-src *"), ("PUBLIC_URL", "chat.example")]
         {
@@ -280,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_not_do_what_it_says_is_refused() {
+    fn contradictory_and_unsafe_settings_are_errors() {
         assert!(matches!(load("", &[("ROOMCAST_WEB_TLS_KEY", "key.pem")], &[]), Err(ConfigError::IncompleteTlsPair)));
         assert!(matches!(load("", &[("ROOMCAST_GATEWAY_PING_EVERY_MS", "0")], &[]), Err(ConfigError::IntervalTooShort)));
         for addr in ["ROOMCAST_LAN_ADDR", "ROOMCAST_REGISTER_ADDR", "ROOMCAST_GATEWAY_LAN_LISTEN"] {
@@ -295,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_cannot_be_lifted_in_public() {
+    fn per_address_limits_cannot_be_lifted_on_a_public_address() {
         let off = [("ROOMCAST_LIMITS_PER_IP", "off")];
         assert_eq!(load("", &off, &[]).unwrap().limits.per_ip, Switch::Off);
         let public = "[package.metadata.leptos]\noutput-name = \"roomcast\"\nsite-addr = \"0.0.0.0:3000\"\n";

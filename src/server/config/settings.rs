@@ -1,36 +1,45 @@
-//! Our tables of Leptos.toml, one struct a room: every key with its default, its unit and its reason.
+//! The tables of Leptos.toml, one struct per table. Each field is a key: its meaning, its unit (in the name: `_ms`
+//! milliseconds, `_bytes` bytes), its default. A new key also stands in `docs/configuration.md` and, if operators change it
+//! often, in `Leptos.toml`; lists are named in `list_or_text` of `config.rs`.
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::net::{SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 
+/// `[web]`: the HTTP listener and its requests.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WebSettings {
-    /// What people type into the address bar, `https://chat.example.com`. Empty: whatever the Host header says.
+    /// Address that people type, such as `https://chat.example.com`. It decides Secure cookies and the site's own origin.
+    /// Default: empty, the Host header decides.
     pub public_url: String,
-    /// Origins beside our own whose pages may open sockets and post, `https://www.example.com`. Closed by default.
+    /// Further origins whose pages may open sockets and post, such as `https://www.example.com`. Default: none.
     pub allowed_origins: Vec<String>,
-    /// Origins beside our own that may show a room in a frame.
+    /// Further origins that may show a room in a frame. Default: none.
     pub frame_ancestors: Vec<String>,
-    /// Networks whose X-Forwarded-For and X-Forwarded-Proto are believed. None by default: anyone can write a header.
+    /// Networks of proxies whose X-Forwarded-For and X-Forwarded-Proto headers are trusted. Default: none, since any client
+    /// can send such a header.
     pub trusted_proxies: Vec<IpNet>,
-    /// Networks that may read /metrics. This machine by default: figures are for operators.
+    /// Networks that may read `/metrics`. Default: loopback, since metrics are for operators.
     pub metrics_from: Vec<IpNet>,
-    /// Largest request body in bytes. A form with a full message is under 13 KiB even when each byte is escaped.
+    /// Largest request body of a page, in bytes. Default: 16,384. A form with the longest message has less than 13 KiB even
+    /// when every byte is escaped.
     pub body_bytes: usize,
-    /// A request's header, and then its body, must have arrived within this; so a kept-alive connection with nothing to
-    /// say is closed after it, too.
+    /// Timeout of a request's header, and then of its body; also the idle timeout of a kept-alive connection. Default:
+    /// 15,000 ms.
     pub read_within_ms: u64,
-    /// A certificate chain and its key, PEM: for a site without a proxy in front that does TLS. Read again when they change.
+    /// Path of a certificate chain in PEM, for TLS without a proxy in front; read again when it changes. Default: empty, no
+    /// TLS.
     pub tls_cert: PathBuf,
+    /// Path of the private key of `tls_cert` in PEM. Default: empty.
     pub tls_key: PathBuf,
-    /// HTTP connections at once; one more is answered 503 and closed. Sockets do not count once they are open.
+    /// HTTP connections at the same time; a further one gets 503 and is closed. An open WebSocket does not count. Default:
+    /// 15,000.
     pub max_http_connections: usize,
-    /// Leaving politely takes no longer than this; `cargo leptos watch` waits 10 s before it kills.
+    /// Drain deadline of a shutdown. Default: 4,000 ms; `cargo leptos watch` kills the server after 10 s.
     pub drain_within_ms: u64,
-    /// The same for `roomcast stop -g` and after `roomcast reload`, when nobody waits for it.
+    /// Drain deadline of `roomcast stop -g`, and of the old process after `roomcast reload`. Default: 60,000 ms.
     pub drain_slowly_ms: u64,
 }
 
@@ -57,48 +66,51 @@ fn loopback_v4() -> ipnet::Ipv4Net {
     ipnet::Ipv4Net::new_assert([127, 0, 0, 0].into(), 8)
 }
 
+/// `[gateway]`: sockets, the API for back ends, PHP's ports.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct GatewaySettings {
-    /// The inner address written into every client_id; PHP's GatewayClient calls it.
+    /// Inner address, part of every `client_id`; PHP's GatewayClient connects to it. Default: 127.0.0.1:2900.
     pub lan_addr: SocketAddrV4,
-    /// Where the inner port is opened, if the address that others call is not this machine's own (Docker, NAT).
+    /// Listen address of the inner port, if it differs from `lan_addr` (Docker, NAT). Default: none, `lan_addr`.
     pub lan_listen: Option<SocketAddr>,
-    /// GatewayWorker's Register: `Gateway::$registerAddress` in PHP.
+    /// Listen address of GatewayWorker's Register: `Gateway::$registerAddress` in PHP. Default: 127.0.0.1:1238.
     pub register_addr: SocketAddr,
-    /// What Register and the inner port ask for. Empty: whoever reaches them may call everything, so only loopback is
-    /// listened on.
+    /// Key of Register and the inner port: `Gateway::$secretKey` in PHP. Default: empty; both must then listen on loopback,
+    /// since an unauthenticated peer may call everything.
     pub secret_key: String,
-    /// Whether Register and the inner port are open.
+    /// `off` opens neither Register nor the inner port. Default: `on`.
     pub php: Switch,
-    /// `on` passes what clients send on to PHP's BusinessWorkers. `off` keeps the socket one way.
+    /// `on` forwards the clients' messages to PHP's BusinessWorkers; `off` discards them. Default: `off`.
     pub workers: Switch,
-    /// Where workers are `on`, the largest message a client may send, and how many a second.
+    /// With `workers` on: largest message of a client, and size of its reassembly buffer, in bytes. Default: 65,536.
     pub worker_message_bytes: usize,
+    /// With `workers` on: messages per second and client. Default: 100.
     pub worker_messages_a_second: usize,
-    /// Connections at once to the inner port, and to Register.
+    /// Connections to the inner port at the same time; Register has a limit of the same size. Default: 2,000.
     pub max_inner_connections: usize,
-    /// A key that may call everything of the API for back ends. Empty: only keys of `roomcast key`; without any it is off.
+    /// API key with every scope. Default: empty; only keys of `roomcast key` are valid then, and without any the API is off.
     pub api_key: String,
-    /// Unsent bytes a connection may hold. About 700 messages: a phone in a tunnel for ten seconds of a busy room.
+    /// Send queue of a connection, in bytes. Default: 262,144, about 700 messages: ten seconds of a busy room for a phone in
+    /// a tunnel.
     pub queue_bytes: usize,
-    /// Threads that own connections. 0: one for each core.
+    /// Threads that own connections. Default: 0, one per core.
     pub shards: usize,
-    /// Connections this node takes; one more is refused with 503.
+    /// Sockets of this node; a further one gets 503. Default: 50,000.
     pub max_connections: usize,
-    /// Of them, how many may still be shaking hands. As many as a crowd that comes back at once: a handshake is short.
+    /// Sockets in handshake; a further one gets 503. Default: 10,000, for a crowd that reconnects at once.
     pub max_handshakes: usize,
-    /// Connections of one session: a person's tabs and devices. One more is refused with 429.
+    /// Sockets per session, which are a person's tabs and devices; a further one gets 429. Default: 50.
     pub max_per_session: usize,
-    /// Connections of one address. Generous: thousands of phones may share one (carrier NAT).
+    /// Sockets per address; a further one gets 429. Default: 5,000, since carrier NAT puts thousands of phones behind one.
     pub max_per_address: usize,
-    /// Bytes of pushes that may wait for the shards; then whoever publishes waits.
+    /// Commands (mostly publishes) that wait for the shards, in bytes; at the limit, publishers wait. Default: 33,554,432.
     pub command_bytes: usize,
-    /// A ping goes out this often: under the minute after which mobile networks forget a silent connection.
+    /// Interval of pings. Default: 25,000 ms: mobile networks forget a silent connection after a minute.
     pub ping_every_ms: u64,
-    /// Without a sign of life within this after a ping, the connection is closed.
+    /// A connection without input for this long after a ping is closed with 4410. Default: 10,000 ms.
     pub pong_within_ms: u64,
-    /// Without a byte taken within this, the connection is closed as slow.
+    /// A connection with a backlog and without write progress for this long is closed with 4409. Default: 30,000 ms.
     pub slow_after_ms: u64,
 }
 
@@ -129,14 +141,16 @@ impl Default for GatewaySettings {
     }
 }
 
+/// `[chat]`: the rules of a message.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ChatSettings {
-    /// Between two accepted messages of one person in one room.
+    /// Time between two accepted messages of one person in one room. Default: 3,000 ms; 0 is off.
     pub cooldown_ms: u64,
-    /// Longest message as a reader counts; its bytes are bounded by 4 KiB whatever this says.
+    /// Longest message, in graphemes (characters as a reader counts them). Default: 140. Independently, a message has at most
+    /// 4 KiB.
     pub max_graphemes: u32,
-    /// Rooms one account may open.
+    /// Rooms that one account may open. Default: 20.
     pub rooms_per_account: u32,
 }
 
@@ -146,11 +160,13 @@ impl Default for ChatSettings {
     }
 }
 
+/// `[storage]`: the database.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StorageSettings {
+    /// Folder of the database, its lock and the control socket. Default: `./data`.
     pub data_dir: PathBuf,
-    /// A locked database is waited for this long, then the request is refused as busy.
+    /// A request waits this long for a locked database and is then refused as busy. Default: 1,500 ms.
     pub busy_within_ms: u64,
 }
 
@@ -160,32 +176,45 @@ impl Default for StorageSettings {
     }
 }
 
+/// `on` or `off`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Switch {
+    /// Enabled.
     On,
+    /// Disabled.
     Off,
 }
 
-/// How often, each as a burst and what refills it a minute. Generous by address, since thousands of phones may share one
-/// (carrier NAT); strict where a password is guessed.
+/// `[limits]`: rate limits. Each is a token bucket: its size (`_burst`) and its refill per minute (`_a_minute`). A request
+/// over a limit gets 429 `too_fast`.
+///
+/// Limits per address are generous, since carrier NAT puts thousands of phones behind one; those of passwords are strict.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LimitsSettings {
-    /// `off` lifts the limits by address, and those by session with them, for load tests: one client plays thousands there.
-    /// Refused unless the site listens on loopback. The chat's own cooldown stays.
+    /// `off` lifts the limits per address and per session, those of sockets too, for load tests: one client plays thousands.
+    /// Refused unless the site listens on loopback. The cooldown of the chat stays. Default: `on`.
     pub per_ip: Switch,
+    /// Registrations, sign-ins and wrong API keys per address. Default: 20.
     pub sign_in_burst: u32,
+    /// Refill of `sign_in_burst` per minute. Default: 20.
     pub sign_in_a_minute: u32,
+    /// New guests and changes of nickname per address. Default: 300.
     pub guest_burst: u32,
+    /// Refill of `guest_burst` per minute. Default: 300.
     pub guest_a_minute: u32,
+    /// Sockets opened per address. Default: 1,000.
     pub socket_burst: u32,
+    /// Refill of `socket_burst` per minute. Default: 3,000.
     pub socket_a_minute: u32,
-    /// Everything else a page asks for: sends, binds, history.
+    /// All other requests of a page (sends, binds, history) per address. Default: 1,000.
     pub request_burst: u32,
+    /// Refill of `request_burst` per minute. Default: 6,000.
     pub request_a_minute: u32,
-    /// Sockets and requests of one session; its sends, too, unless `chat.cooldown_ms` is 0.
+    /// Sockets and requests per session. Sends are exempt if `chat.cooldown_ms` is 0. Default: 120.
     pub session_burst: u32,
+    /// Refill of `session_burst` per minute. Default: 600.
     pub session_a_minute: u32,
 }
 
