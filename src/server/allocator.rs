@@ -1,8 +1,8 @@
-//! Memory that is free but still held: a crowd's handshakes leave the allocator with pages it keeps for the next crowd.
+//! Returns free memory to the system: after many handshakes at once, the C library keeps the freed pages for later use.
 
-/// Gives it back to the system. Where the C library has no word for it, nothing happens.
+/// Returns freed heap pages to the system, with glibc's `malloc_trim`. Has no effect with another C library.
 pub fn trim() {
-    // SAFETY: takes no pointer and touches nothing that is in use.
+    // SAFETY: `malloc_trim` takes no pointer, may be called from any thread, and leaves allocated memory alone.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     unsafe {
         libc::malloc_trim(0);

@@ -1,30 +1,32 @@
-//! The one seam to the time of day. Everything that compares times is given a [`Clock`], so that tests can turn it.
+//! The time of day. Code that compares times takes a [`Clock`], so that tests can set it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// The system's clock, or a manual one whose clones show the same time.
 #[derive(Clone, Debug, Default)]
 pub struct Clock(Option<Arc<AtomicU64>>);
 
 impl Clock {
+    /// Returns the system's clock.
     pub fn system() -> Self {
         Self(None)
     }
 
-    /// Stands at `ms` until it is set again.
+    /// Returns a manual clock that shows `ms` (Unix milliseconds) until [`Clock::set`].
     pub fn manual(ms: u64) -> Self {
         Self(Some(Arc::new(AtomicU64::new(ms))))
     }
 
-    /// Turns a manual clock; the system's is left alone.
+    /// Sets a manual clock to `ms`. Has no effect on the system's clock.
     pub fn set(&self, ms: u64) {
         if let Some(manual) = &self.0 {
             manual.store(ms, Ordering::SeqCst);
         }
     }
 
-    /// Unix milliseconds.
+    /// Returns the time in Unix milliseconds; 0 for a time before 1970.
     pub fn now_ms(&self) -> u64 {
         match &self.0 {
             Some(manual) => manual.load(Ordering::SeqCst),

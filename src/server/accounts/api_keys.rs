@@ -1,4 +1,4 @@
-//! Back ends that call the gateway: by which key, what it may do, and until when.
+//! API keys of back ends: name, scopes, expiry. The database holds only the hash of a key's secret.
 
 use super::Token;
 use crate::domain::refusal::Refusal;
@@ -14,26 +14,29 @@ use std::str::FromStr;
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 
-/// How long a look-up is believed; how late a key that the command line removed may find out.
+/// Cache lifetime of a look-up: a key that the command line removed is accepted for this long at most.
 const CACHED_FOR: Duration = Duration::from_secs(5);
-/// Marks what it is, for people and for scanners of leaked secrets.
+/// Prefix of every secret, recognised by people and by scanners of leaked secrets.
 const PREFIX: &str = "roomcast_";
-const MAX_NAME: usize = 64;
+/// Longest name of a key, in bytes.
+const MAX_NAME_BYTES: usize = 64;
 
-/// What a call needs.
+/// The right that an API method requires.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Scope {
-    /// Send.
+    /// Send messages.
     Push,
-    /// Ask who is there.
+    /// Read connections, groups and sessions.
     Query,
-    /// Change who is bound to what, keep sessions, close.
+    /// Bind uids, join groups, store sessions, close connections.
     Admin,
 }
 
 impl Scope {
+    /// Every scope.
     pub const ALL: [Self; 3] = [Self::Push, Self::Query, Self::Admin];
 
+    /// Returns the scope's word on the command line and in the database.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Push => "push",
@@ -56,35 +59,40 @@ impl FromStr for Scope {
         Self::ALL
             .into_iter()
             .find(|scope| scope.as_str() == text)
-            .ok_or_else(|| format!("`{text}` is none of push, query, admin"))
+            .ok_or_else(|| format!("`{text}` is not a scope: push, query, admin"))
     }
 }
 
-/// Who calls.
+/// A valid API key, without its secret.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ApiKey {
+    /// Name, unique; `configured` for the key of the configuration.
     pub name: String,
     scopes: Vec<Scope>,
     expires_at: Option<u64>,
 }
 
 impl ApiKey {
+    /// Returns whether the key may call methods that require `scope`.
     pub fn has_scope(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
     }
 }
 
+/// Authenticates API keys; look-ups are cached. A clone shares the caches.
 #[derive(Clone)]
 pub struct ApiKeys {
     store: Store,
     clock: Clock,
-    /// Of the key in the configuration, which may do everything.
+    /// Hash of `gateway.api_key`, which has every scope.
     configured: Option<[u8; 32]>,
+    /// Look-ups by hash of the secret; `None` for an unknown one.
     by_hash: Cache<[u8; 32], Option<ApiKey>>,
-    any: Cache<(), bool>,
+    any_stored: Cache<(), bool>,
 }
 
 impl ApiKeys {
+    /// `configured` is `gateway.api_key`; empty if there is none.
     pub fn new(store: Store, clock: Clock, configured: &str) -> Self {
         let cache = || Cache::builder().time_to_live(CACHED_FOR);
         let configured = (!configured.is_empty()).then(|| hash(configured));
@@ -93,24 +101,31 @@ impl ApiKeys {
             clock,
             configured,
             by_hash: cache().max_capacity(10_000).build(),
-            any: Cache::builder().time_to_live(CACHED_FOR).build(),
+            any_stored: Cache::builder().time_to_live(CACHED_FOR).build(),
         }
     }
 
-    /// Without any key the API is off.
+    /// Returns whether any key exists; without one the API is off.
+    ///
+    /// # Errors
+    /// The refusal of a failed query.
     pub async fn any_exists(&self) -> Result<bool, Refusal> {
         if self.configured.is_some() {
             return Ok(true);
         }
-        if let Some(any) = self.any.get(&()) {
+        if let Some(any) = self.any_stored.get(&()) {
             return Ok(any);
         }
         let any = !self.store.api_keys().await.map_err(|error| refusal_of(&error, "api keys"))?.is_empty();
-        self.any.insert((), any);
+        self.any_stored.insert((), any);
         Ok(any)
     }
 
-    /// Whose secret this is. Removed and expired ones are nobody's. `check_rate_limit` is asked before the database is.
+    /// Returns the key with this secret, or `None` if the secret is unknown, removed or expired. `check_rate_limit` is called
+    /// before a query of the database, not for a cached look-up.
+    ///
+    /// # Errors
+    /// The refusal of `check_rate_limit`, or of a failed query.
     pub async fn authenticate(
         &self,
         secret: &str,
@@ -134,17 +149,20 @@ impl ApiKeys {
         Ok(key.filter(|key| key.expires_at.is_none_or(|end| now < end)))
     }
 
-    /// A new key; its secret is told once. `None`: the name is taken.
+    /// Creates a key and returns its secret, which is not stored. `lifetime_ms` counts from now; `None` never expires.
+    ///
+    /// # Errors
+    /// [`CreateKeyError`]: the name is invalid or taken, or the query failed.
     pub async fn create(&self, name: &str, scopes: &[Scope], lifetime_ms: Option<u64>) -> Result<String, CreateKeyError> {
-        if name.trim().is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
+        if name.trim().is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
             return Err(CreateKeyError::InvalidName);
         }
         let secret = format!("{PREFIX}{}", Token::random().reveal());
         let now = self.clock.now_ms();
-        let words: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
+        let scopes: Vec<_> = scopes.iter().map(|scope| scope.as_str()).collect();
         let row = ApiKeyRow {
             name: name.into(),
-            scopes: words.join(","),
+            scopes: scopes.join(","),
             expires_at: lifetime_ms.map(|lifetime| now.saturating_add(lifetime)),
         };
         match self.store.put_api_key(&row, &hash(&secret), now).await {
@@ -155,21 +173,26 @@ impl ApiKeys {
     }
 }
 
+/// Why a key was not created.
 #[derive(Debug, thiserror::Error)]
 pub enum CreateKeyError {
-    #[error("a key's name has 1 to {MAX_NAME} bytes and no control characters")]
+    /// The name is empty, too long, or has a control character.
+    #[error("the name of a key has 1 to {MAX_NAME_BYTES} bytes and no control characters")]
     InvalidName,
-    #[error("there is a key {0} already")]
+    /// A key of this name exists.
+    #[error("key {0} already exists")]
     NameTaken(String),
+    /// The database failed.
     #[error(transparent)]
     Storage(#[from] StorageError),
 }
 
+/// The scopes of a row; words of a later version are ignored.
 fn scopes(row: &ApiKeyRow) -> Vec<Scope> {
     row.scopes.split(',').filter_map(|word| word.parse().ok()).collect()
 }
 
-/// Secrets are long and random, so one round of a fast hash hides them.
+/// One round of SHA-256: a secret of 32 random bytes cannot be guessed from it, unlike a password.
 fn hash(secret: &str) -> [u8; 32] {
     Sha256::digest(secret).into()
 }

@@ -1,4 +1,19 @@
-//! Floor 3: who people are. Guests, accounts, sessions; passwords hashed off the async threads, tokens stored as hashes.
+//! People: guests, accounts, login sessions, and the API keys of back ends. Floor 3: it uses storage, and knows no HTTP.
+//!
+//! A person is a uid and a nickname; a guest has no account. A request is authenticated by a session cookie: a random
+//! [`Token`], of which the database holds the hash. Passwords are hashed with argon2id on blocking threads.
+//!
+//! ```no_run
+//! use roomcast::server::{accounts::{Accounts, GuestSignIn}, clock::Clock, config::StorageSettings, storage::Store};
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let store = Store::open(&StorageSettings::default()).await?;
+//! let accounts = Accounts::new(store, Clock::system());
+//! if let Ok(GuestSignIn::Created(session)) = accounts.sign_in_as_guest("Ming", None).await {
+//!     let cookie = session.token.reveal();
+//! }
+//! # Ok(())
+//! # }
+//! ```
 
 mod api_keys;
 mod password;
@@ -18,28 +33,34 @@ use password::Passwords;
 use std::time::Duration;
 use uuid::Uuid;
 
-/// A session lives this long after it was last seen.
+/// Lifetime of a session after its last request: 30 days.
 const SESSION_MS: u64 = 30 * 24 * 3600 * 1000;
-/// Its end is moved at most this often: not every request is a write.
+/// The expiry of a session is moved at most once per day, so that most requests write nothing.
 const EXTEND_EVERY_MS: u64 = 24 * 3600 * 1000;
-/// How long a look-up is believed; how late an account that the command line signed out may find out.
+/// Cache lifetime of a look-up: a session that the command line ended is accepted for this long at most.
 const CACHED_FOR: Duration = Duration::from_secs(10);
+/// Key of the fact that holds the hash of the owner link's token.
 const OWNER_LINK: &str = "owner_link";
 
-/// A request's session: whose it is, and by which token it is known.
+/// A valid login session, as found by its token.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Session {
+    /// The signed-in person.
     pub person: Person,
+    /// Hash of the token, the session's key in the database.
     pub token_hash: [u8; 32],
     expires_at: u64,
 }
 
-/// A session that was just made: the token is the only copy.
+/// A session that was just created.
 pub struct NewSession {
+    /// The signed-in person.
     pub person: Person,
+    /// The only copy of the token, for the cookie.
     pub token: Token,
 }
 
+/// Registers people, signs them in and out, finds sessions. A clone shares the cache.
 #[derive(Clone)]
 pub struct Accounts {
     store: Store,
@@ -49,12 +70,17 @@ pub struct Accounts {
 }
 
 impl Accounts {
+    /// Creates the service on an open store.
     pub fn new(store: Store, clock: Clock) -> Self {
         let sessions = Cache::builder().max_capacity(100_000).time_to_live(CACHED_FOR).build();
         Self { store, clock, passwords: Passwords::default(), sessions }
     }
 
-    /// Whose cookie this is. An expired, revoked or forged one is nobody's.
+    /// Returns the session of a token, or `None` if the token is unknown, ended or expired. Extends a session whose expiry
+    /// was last moved a day ago or earlier.
+    ///
+    /// # Errors
+    /// The refusal of a failed query.
     pub async fn session(&self, token: &Token) -> Result<Option<Session>, Refusal> {
         let (token_hash, now) = (token.hash(), self.clock.now_ms());
         let extended = now + SESSION_MS - EXTEND_EVERY_MS;
@@ -72,12 +98,15 @@ impl Accounts {
         Ok(Some(session))
     }
 
-    /// Seconds a session cookie is kept.
+    /// Returns the Max-Age of the session cookie, in seconds.
     pub fn cookie_seconds() -> u64 {
         SESSION_MS / 1000
     }
 
-    /// A guest with a nickname; or another nickname for who is signed in already.
+    /// Creates a guest with `nickname`; or, with a `session`, changes that person's nickname.
+    ///
+    /// # Errors
+    /// The refusal of an invalid nickname, or of a failed query.
     pub async fn sign_in_as_guest(&self, nickname: &str, session: Option<&Session>) -> Result<GuestSignIn, Refusal> {
         let nickname = name::nickname(nickname)?;
         let uid = session.map_or_else(new_uid, |session| Ok(session.person.uid.clone()))?;
@@ -92,7 +121,11 @@ impl Accounts {
         }
     }
 
-    /// An account, for a new uid or for the guest who asks. `owner_link` is the token of the console's one-time link.
+    /// Creates an account and a session. A guest keeps the uid of `session`, which ends: a token that leaked before must not
+    /// gain the rights of the account.
+    ///
+    /// # Errors
+    /// The refusal of an invalid field, a taken name, a used or wrong owner link, or a failed query.
     pub async fn register(&self, form: Registration<'_>, session: Option<&Session>) -> Result<NewSession, Refusal> {
         let account = name::account(form.account)?;
         let nickname = name::nickname(if form.nickname.is_empty() { &account } else { form.nickname })?;
@@ -111,17 +144,20 @@ impl Accounts {
         if let Some(link) = owner_link
             && !self.store.claim_ownership(&uid, &link.hash()).await.map_err(|error| refusal_of(&error, "register"))?
         {
-            // Somebody else was quicker: the account stands, and may log in as what it is.
+            // A concurrent registration used the link first: the account exists, without ownership.
             return Err(Refusal::malformed("owner"));
         }
-        // Another token after a rise in rights: one that leaked before is worth nothing now.
         if let Some(session) = session {
             self.end_session(session).await?;
         }
         self.create_session(Person { uid, nickname, account: Some(account) }).await
     }
 
-    /// A wrong name and a wrong password are one refusal, and take the same time.
+    /// Signs in with a password and ends the previous `session`.
+    ///
+    /// # Errors
+    /// [`Refusal::NotSignedIn`] for a wrong name or a wrong password, after the same time; [`Refusal::Busy`] if too many
+    /// passwords are being checked; the refusal of a failed query.
     pub async fn log_in(&self, account: &str, password: &str, session: Option<&Session>) -> Result<NewSession, Refusal> {
         let known = self.store.person_by_account(account).await.map_err(|error| refusal_of(&error, "login"))?;
         let hash = known.as_ref().and_then(|row| row.password.as_deref());
@@ -135,13 +171,21 @@ impl Accounts {
         self.create_session(person).await
     }
 
+    /// Ends a session: its token is rejected from now on.
+    ///
+    /// # Errors
+    /// The refusal of a failed query.
     pub async fn end_session(&self, session: &Session) -> Result<(), Refusal> {
         let ended = self.store.end_session(&session.token_hash).await;
         self.sessions.invalidate(&session.token_hash);
         ended.map_err(|error| refusal_of(&error, "logout"))
     }
 
-    /// For the console, while the installation has no owner: a fresh one-time token. Only its hash is kept.
+    /// Creates the one-time token with which the owner registers, and replaces an earlier one. Returns `None` if the
+    /// installation has an owner.
+    ///
+    /// # Errors
+    /// A failed query.
     pub async fn owner_link(&self) -> Result<Option<Token>, StorageError> {
         if self.store.has_owner().await? {
             return Ok(None);
@@ -151,11 +195,18 @@ impl Accounts {
         Ok(Some(token))
     }
 
+    /// Checks the length of a password and returns its hash in PHC form.
+    ///
+    /// # Errors
+    /// The refusal of an unsuitable password; [`Refusal::Busy`] if too many are being hashed.
     pub async fn hash_password(&self, password: &str) -> Result<String, Refusal> {
         self.passwords.hash(name::password(password)?).await
     }
 
-    /// To be called now and then: expired sessions are only rows.
+    /// Deletes expired sessions and returns their number. Called periodically; correctness does not depend on it.
+    ///
+    /// # Errors
+    /// A failed query.
     pub async fn sweep(&self) -> Result<u64, StorageError> {
         self.store.end_expired_sessions(self.clock.now_ms()).await
     }
@@ -173,21 +224,30 @@ impl Accounts {
     }
 }
 
-/// What entering as a guest did to the session.
+/// Result of [`Accounts::sign_in_as_guest`].
 pub enum GuestSignIn {
+    /// A new guest with a new session.
     Created(NewSession),
-    /// The session went on under another nickname.
+    /// The person of the given session, with the new nickname.
     Renamed(Person),
 }
 
+/// The fields of a registration form, unchecked.
 pub struct Registration<'a> {
+    /// Account name.
     pub account: &'a str,
+    /// Password, in clear text.
     pub password: &'a str,
-    /// Empty: the account's name.
+    /// Nickname; if empty, the account name.
     pub nickname: &'a str,
+    /// Token of the owner link, which makes this account the owner.
     pub owner_link: Option<&'a str>,
 }
 
+/// Returns a new uid: a UUID v7.
+///
+/// # Errors
+/// None in practice; the uid is checked like any other.
 pub fn new_uid() -> Result<Uid, Refusal> {
     Uid::try_from(Uuid::now_v7().to_string())
 }

@@ -1,4 +1,4 @@
-//! argon2id with OWASP's parameters (19 MiB, 2 passes), off the async threads and a few at a time.
+//! Password hashing: argon2id with OWASP's parameters (19 MiB, 2 passes), on blocking threads and with a concurrency limit.
 
 use crate::domain::refusal::Refusal;
 use crate::server::incident::incident;
@@ -7,14 +7,15 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash}
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// At once: 19 MiB and a core each.
+/// Hashes computed at the same time; each takes 19 MiB and a core.
 const MAX_CONCURRENT: usize = 2;
-/// Waiting beyond these is refused: a queue of guesses must not become a queue of people.
+/// Hashes running or queued; a further one is refused as busy, so that guesses do not make people wait.
 const MAX_QUEUED: usize = 64;
 
-/// Verified against when the account does not exist, so that the answer takes as long.
+/// Verified against if the account does not exist, so that the response time does not reveal that.
 const DUMMY_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$cm9vbWNhc3Qtbm9ib2R5$4Z1n7cXv6Z1l0m6oQ4m3cC9b0Qx8o0sQe3V2m1n0b9U";
 
+/// Hashes and verifies passwords. A clone shares the concurrency limit.
 #[derive(Clone)]
 pub struct Passwords {
     running: Arc<Semaphore>,
@@ -28,7 +29,10 @@ impl Default for Passwords {
 }
 
 impl Passwords {
-    /// In PHC form.
+    /// Returns the hash in PHC form.
+    ///
+    /// # Errors
+    /// [`Refusal::Busy`] if too many hashes are queued.
     pub async fn hash(&self, password: &str) -> Result<String, Refusal> {
         let password = password.to_owned();
         self.run(move || Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string()))
@@ -36,6 +40,10 @@ impl Passwords {
             .map_err(|error| incident(&error, "password"))
     }
 
+    /// Returns whether `password` matches `hash`; always false for `None`, after the same time.
+    ///
+    /// # Errors
+    /// [`Refusal::Busy`] if too many hashes are queued; an incident if `hash` is not in PHC form.
     pub async fn verify(&self, password: &str, hash: Option<&str>) -> Result<bool, Refusal> {
         let (password, known, hash) = (password.to_owned(), hash.is_some(), hash.unwrap_or(DUMMY_HASH).to_owned());
         self.run(move || {
@@ -61,7 +69,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_password_opens_its_own_hash_and_nobodys_opens_none() {
+    async fn a_password_matches_its_own_hash_only() {
         let passwords = Passwords::default();
         let hash = passwords.hash("correct horse").await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
