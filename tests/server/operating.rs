@@ -49,7 +49,7 @@ async fn status_and_connections_tell_what_is_there() {
 
     let nobody = binary().args(["--data-dir", "nowhere", "status"]).current_dir(server.data.path()).output().unwrap();
     assert!(!nobody.status.success());
-    assert!(String::from_utf8_lossy(&nobody.stderr).contains("no roomcast serves from nowhere"));
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("no roomcast is running on nowhere"));
 }
 
 #[tokio::test]
@@ -64,7 +64,7 @@ async fn stop_sees_everyone_off_and_waits_for_the_end() {
     let mut stop = binary();
     stop.current_dir(server.data.path()).arg("--data-dir").arg(data).arg("stop").stdout(Stdio::piped());
     let stopped = tokio::task::spawn_blocking(move || stop.output().unwrap()).await.unwrap();
-    assert!(String::from_utf8_lossy(&stopped.stdout).contains("gone"));
+    assert!(String::from_utf8_lossy(&stopped.stdout).contains("stopped"));
     let (bye, code) = reading.await.unwrap();
     assert!(bye["reconnect_after_ms"].as_u64().unwrap() >= 200);
     assert_eq!(code, 1001);
@@ -90,7 +90,7 @@ async fn whoever_asks_twice_is_in_a_hurry() {
         byes = futures_util::future::select_all(byes).await.2;
     }
     assert!(server.ended().await.success());
-    assert!(String::from_utf8_lossy(&slowly.await.unwrap().stdout).contains("gone"));
+    assert!(String::from_utf8_lossy(&slowly.await.unwrap().stdout).contains("stopped"));
 }
 
 /// People who keep coming while the node is handed over twice: nobody is refused, nothing accepted is lost.
@@ -151,7 +151,7 @@ async fn a_reload_refuses_nobody_and_loses_nothing() {
     stored.sort();
     accepted.sort();
     assert_eq!(stored, accepted);
-    assert!(said(&server, &["stop"]).await.contains("gone"));
+    assert!(said(&server, &["stop"]).await.contains("stopped"));
     assert!(server.ended().await.success());
 }
 
@@ -195,7 +195,7 @@ async fn a_successor_that_cannot_serve_changes_nothing() {
     std::fs::write(server.data.path().join("Leptos.toml"), "[chat]\nnonsense = 1\n").unwrap();
     let output = run(&server, &["--config", "/dev/null", "reload"]);
     assert!(!output.status.success());
-    assert!(String::from_utf8_lossy(&output.stderr).contains("this one serves on"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("this process keeps serving"), "{output:?}");
     std::fs::remove_file(server.data.path().join("Leptos.toml")).unwrap();
     assert_eq!(server.guest("a").await.say("still here").await.status, 200);
     assert!(String::from_utf8_lossy(&run(&server, &["status"]).stdout).contains(&format!("pid {}", server.pid())));
