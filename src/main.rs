@@ -15,7 +15,7 @@ use roomcast::server::{
     config::{Config, GatewaySettings, Switch},
     control::{Control, InheritedListeners, Reloader, ServerCommand, Takeover},
     gateway::Gateway,
-    gatewayworker::{Door, Listeners},
+    gatewayworker::{GatewayWorkerServer, Listeners},
     storage::Store,
     web,
 };
@@ -153,7 +153,7 @@ async fn serve(mut config: Config) -> Outcome {
     }
     // From here on what is pushed is handed on to those who are still with the process before this one.
     let door = for_php.and_then(|listeners| {
-        let (door, happens) = Door::new(&site.config.gateway, site.gateway.clone(), address.port())?;
+        let (door, happens) = GatewayWorkerServer::new(&site.config.gateway, site.gateway.clone(), address.port())?;
         let served = door.serve(happens, listeners, is_open, closed.clone());
         Some(tokio::spawn(served.inspect_err(|error| tracing::error!(%error, "PHP's door could not open"))))
     });

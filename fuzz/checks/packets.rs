@@ -5,16 +5,16 @@
 mod packet;
 
 use bytes::BytesMut;
-use packet::Next;
+use packet::Decoded;
 
-fn packets(pieces: impl Iterator<Item = impl AsRef<[u8]>>) -> Vec<Next> {
+fn packets(pieces: impl Iterator<Item = impl AsRef<[u8]>>) -> Vec<Decoded> {
     let (mut buffer, mut found) = (BytesMut::new(), Vec::new());
     for piece in pieces {
         buffer.extend_from_slice(piece.as_ref());
         loop {
-            match Next::take(&mut buffer) {
-                Next::More => break,
-                ended @ (Next::Never | Next::TooLong) => {
+            match Decoded::take(&mut buffer) {
+                Decoded::Incomplete => break,
+                ended @ (Decoded::ZeroLength | Decoded::TooLong) => {
                     found.push(ended);
                     return found;
                 }

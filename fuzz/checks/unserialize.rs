@@ -25,7 +25,7 @@ pub fn check(bytes: &[u8]) {
     }
 }
 
-fn merged(before: &[u8], update: &[u8]) -> Result<Vec<u8>, php::NotMerged> {
+fn merged(before: &[u8], update: &[u8]) -> Result<Vec<u8>, php::MergeError> {
     let merged = php::replace_recursive(before, update, MAX_MERGED)?;
     assert!(merged.len() <= MAX_MERGED);
     Ok(merged)

@@ -27,7 +27,7 @@ pub enum SessionError {
     #[error("a session holds at most {MAX_PHP_SESSION_BYTES} serialized bytes")]
     TooLongForPhp,
     #[error(transparent)]
-    NotMerged(#[from] php::NotMerged),
+    NotMerged(#[from] php::MergeError),
 }
 
 impl ClientSession {

@@ -12,9 +12,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 /// So long is waited for a place; then whoever comes is hung up on until there is one again.
-const WAITED: Duration = Duration::from_secs(2);
+const ACCEPT_TIMEOUT: Duration = Duration::from_secs(2);
 /// After the system refused a connection, the next try waits this long.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(20);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(20);
 
 #[derive(Clone, Copy)]
 pub enum Port {
@@ -22,76 +22,76 @@ pub enum Port {
     Register,
 }
 
-pub struct Places {
+pub struct Acceptor {
     port: Port,
-    room: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     /// For the next one who comes.
-    kept: Option<OwnedSemaphorePermit>,
+    reserved: Option<OwnedSemaphorePermit>,
     full_since: Option<Instant>,
 }
 
 /// A connection's place, given up when it is dropped.
-pub struct Place {
+pub struct AcceptPermit {
     port: Port,
-    _room: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
-impl Places {
+impl Acceptor {
     pub fn new(port: Port, count: usize) -> Self {
-        Self { port, room: Arc::new(Semaphore::new(count)), kept: None, full_since: None }
+        Self { port, permits: Arc::new(Semaphore::new(count)), reserved: None, full_since: None }
     }
 
     /// The next one who is let in. Nobody is lost when it is dropped before.
-    pub async fn next(&mut self, listener: &TcpListener) -> (TcpStream, SocketAddr, Place) {
+    pub async fn accept(&mut self, listener: &TcpListener) -> (TcpStream, SocketAddr, AcceptPermit) {
         loop {
-            self.keep_one().await;
+            self.reserve_permit().await;
             match listener.accept().await {
-                Ok((stream, peer)) => match self.kept.take() {
-                    Some(room) => return (stream, peer, Place::new(self.port, room)),
-                    None => self.hang_up(peer),
+                Ok((stream, peer)) => match self.reserved.take() {
+                    Some(permit) => return (stream, peer, AcceptPermit::new(self.port, permit)),
+                    None => self.reject(peer),
                 },
                 Err(error) => {
-                    if metrics::may_say() {
+                    if metrics::within_log_rate_limit() {
                         tracing::warn!(%error, "a connection could not be accepted");
                     }
-                    tokio::time::sleep(ACCEPT_AGAIN).await;
+                    tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 }
             }
         }
     }
 
     /// Without one, it was waited for long enough.
-    async fn keep_one(&mut self) {
-        if self.kept.is_some() {
+    async fn reserve_permit(&mut self) {
+        if self.reserved.is_some() {
             return;
         }
-        self.kept = self.room.clone().try_acquire_owned().ok();
-        if self.kept.is_none() {
+        self.reserved = self.permits.clone().try_acquire_owned().ok();
+        if self.reserved.is_none() {
             let since = *self.full_since.get_or_insert_with(Instant::now);
-            let free = tokio::time::timeout_at(since + WAITED, self.room.clone().acquire_owned()).await;
-            self.kept = free.ok().and_then(Result::ok);
+            let free = tokio::time::timeout_at(since + ACCEPT_TIMEOUT, self.permits.clone().acquire_owned()).await;
+            self.reserved = free.ok().and_then(Result::ok);
         }
-        if self.kept.is_some() {
+        if self.reserved.is_some() {
             self.full_since = None;
         }
     }
 
-    fn hang_up(&self, peer: SocketAddr) {
-        metrics::refused("connections");
-        if metrics::may_say() {
+    fn reject(&self, peer: SocketAddr) {
+        metrics::connection_rejected("max_connections");
+        if metrics::within_log_rate_limit() {
             tracing::warn!(%peer, "gateway.max_inner_connections are open: one more was hung up on");
         }
     }
 }
 
-impl Place {
-    fn new(port: Port, room: OwnedSemaphorePermit) -> Self {
+impl AcceptPermit {
+    fn new(port: Port, permit: OwnedSemaphorePermit) -> Self {
         port.connections().increment(1.0);
-        Self { port, _room: room }
+        Self { port, _permit: permit }
     }
 }
 
-impl Drop for Place {
+impl Drop for AcceptPermit {
     fn drop(&mut self) {
         self.port.connections().decrement(1.0);
     }

@@ -5,12 +5,12 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 #[derive(Clone)]
-pub struct Secret {
+pub struct SecretKey {
     hash: [u8; 32],
     is_empty: bool,
 }
 
-impl Secret {
+impl SecretKey {
     pub fn new(key: &str) -> Self {
         Self { hash: Sha256::digest(key).into(), is_empty: key.is_empty() }
     }
@@ -20,7 +20,7 @@ impl Secret {
         self.is_empty
     }
 
-    pub fn is(&self, other: &str) -> bool {
+    pub fn matches(&self, other: &str) -> bool {
         let other: [u8; 32] = Sha256::digest(other).into();
         self.hash.ct_eq(&other).into()
     }

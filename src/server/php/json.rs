@@ -1,13 +1,13 @@
 //! Between PHP's values and JSON: `json_encode($value, JSON_UNESCAPED_UNICODE)` of what was unserialized without its
 //! classes, and what `json_decode($text, true)` makes of JSON.
 
-use super::read::{MAX_DEPTH, Place};
+use super::read::{MAX_DEPTH, NodeId};
 use super::{Document, Key, Node, Writer, float};
 use serde_json::Value;
 
 /// Why there is no JSON of a value; PHP has none either.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum NotJson {
+pub enum ToJsonError {
     #[error("a text that is not UTF-8")]
     NotUtf8,
     #[error("a number that is none, or has no end")]
@@ -22,15 +22,15 @@ pub enum NotJson {
 
 impl Document<'_> {
     /// As PHP writes it: `/` escaped, other characters as they are. At most `max_bytes`: references can make much of little.
-    pub fn to_json(&self, max_bytes: usize) -> Result<String, NotJson> {
-        let mut json = Json { document: self, out: Vec::new(), max_bytes, hidden: 0 };
+    pub fn to_json(&self, max_bytes: usize) -> Result<String, ToJsonError> {
+        let mut json = JsonWriter { document: self, out: Vec::new(), max_bytes, hidden: 0 };
         json.value(0, 0)?;
         // Everything in it came from checked texts.
-        String::from_utf8(json.out).map_err(|_| NotJson::NotUtf8)
+        String::from_utf8(json.out).map_err(|_| ToJsonError::NotUtf8)
     }
 }
 
-struct Json<'a> {
+struct JsonWriter<'a> {
     document: &'a Document<'a>,
     out: Vec<u8>,
     max_bytes: usize,
@@ -38,18 +38,18 @@ struct Json<'a> {
     hidden: usize,
 }
 
-impl Json<'_> {
-    fn value(&mut self, place: Place, depth: usize) -> Result<(), NotJson> {
+impl JsonWriter<'_> {
+    fn value(&mut self, place: NodeId, depth: usize) -> Result<(), ToJsonError> {
         if depth > MAX_DEPTH {
-            return Err(NotJson::TooDeep);
+            return Err(ToJsonError::TooDeep);
         }
         if self.out.len() + self.hidden > self.max_bytes {
-            return Err(NotJson::TooLong);
+            return Err(ToJsonError::TooLong);
         }
         match self.document.at(place) {
             Node::Bool(value) => self.raw(if *value { "true" } else { "false" }),
             Node::Int(value) => self.raw(&value.to_string()),
-            Node::Float(value) if !value.is_finite() => return Err(NotJson::NotFinite),
+            Node::Float(value) if !value.is_finite() => return Err(ToJsonError::NotFinite),
             Node::Float(value) => float::write(*value, 'e', &mut self.out),
             Node::Text(text) => self.text(text)?,
             Node::Array(entries) if is_list(entries) => {
@@ -62,15 +62,15 @@ impl Json<'_> {
             }
             Node::Array(entries) => self.object(None, entries, depth)?,
             Node::Object { class, properties } => self.object(Some(class), properties, depth)?,
-            Node::Opaque(_) => return Err(NotJson::Opaque),
+            Node::Opaque(_) => return Err(ToJsonError::Opaque),
             // Names were followed.
-            Node::Null | Node::Reference(_) | Node::Same(_) => self.raw("null"),
+            Node::Null | Node::Reference(_) | Node::SameObject(_) => self.raw("null"),
         }
         Ok(())
     }
 
     /// An object without its class says which one it was; its private and protected properties stay out.
-    fn object(&mut self, class: Option<&[u8]>, entries: &[(Key<'_>, Place)], depth: usize) -> Result<(), NotJson> {
+    fn object(&mut self, class: Option<&[u8]>, entries: &[(Key<'_>, NodeId)], depth: usize) -> Result<(), ToJsonError> {
         self.raw("{");
         let mut is_first = true;
         if let Some(class) = class {
@@ -95,8 +95,8 @@ impl Json<'_> {
         Ok(())
     }
 
-    fn text(&mut self, bytes: &[u8]) -> Result<(), NotJson> {
-        let text = std::str::from_utf8(bytes).map_err(|_| NotJson::NotUtf8)?;
+    fn text(&mut self, bytes: &[u8]) -> Result<(), ToJsonError> {
+        let text = std::str::from_utf8(bytes).map_err(|_| ToJsonError::NotUtf8)?;
         self.raw("\"");
         for c in text.chars() {
             match c {
@@ -122,7 +122,7 @@ impl Json<'_> {
     }
 }
 
-fn is_list(entries: &[(Key<'_>, Place)]) -> bool {
+fn is_list(entries: &[(Key<'_>, NodeId)]) -> bool {
     entries.iter().enumerate().all(|(at, (key, _))| *key == Key::Int(at as i64))
 }
 
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn check(text: &str, json: Result<&str, NotJson>) {
+    fn check(text: &str, json: Result<&str, ToJsonError>) {
         assert_eq!(Document::read(text.as_bytes()).unwrap().to_json(1000), json.map(str::to_owned), "{text}");
     }
 
@@ -179,11 +179,11 @@ mod tests {
             Ok(r#"{"__PHP_Incomplete_Class_Name":"A","x":1}"#),
         );
         check("a:2:{i:0;a:1:{i:0;i:7;}i:1;R:2;}", Ok("[[7],[7]]"));
-        check("a:1:{i:0;R:1;}", Err(NotJson::TooDeep));
-        check("d:INF;", Err(NotJson::NotFinite));
-        check("E:6:\"Suit:H\";", Err(NotJson::Opaque));
+        check("a:1:{i:0;R:1;}", Err(ToJsonError::TooDeep));
+        check("d:INF;", Err(ToJsonError::NotFinite));
+        check("E:6:\"Suit:H\";", Err(ToJsonError::Opaque));
         let not_utf8 = Document::read(b"s:1:\"\xff\";").unwrap().to_json(1000);
-        assert_eq!(not_utf8, Err(NotJson::NotUtf8));
+        assert_eq!(not_utf8, Err(ToJsonError::NotUtf8));
     }
 
     #[test]
@@ -195,12 +195,12 @@ mod tests {
             text = format!("a:10:{{i:0;{text}{again}}}");
         }
         let document = Document::read(text.as_bytes()).unwrap();
-        assert!(matches!(document.to_json(100_000), Err(NotJson::TooLong | NotJson::TooDeep)));
+        assert!(matches!(document.to_json(100_000), Err(ToJsonError::TooLong | ToJsonError::TooDeep)));
         // Nor much work: one object, named often, of which nothing is shown.
         let (hidden, again) = ("s:2:\"\0x\";N;", |n| format!("i:{n};R:2;"));
         let text =
             format!("a:1000:{{i:0;O:1:\"A\":1000:{{{}}}{}}}", hidden.repeat(1000), (1..1000).map(again).collect::<String>());
-        assert_eq!(Document::read(text.as_bytes()).unwrap().to_json(100_000), Err(NotJson::TooLong));
+        assert_eq!(Document::read(text.as_bytes()).unwrap().to_json(100_000), Err(ToJsonError::TooLong));
     }
 
     #[test]

@@ -1,17 +1,17 @@
 //! `serialize(array_replace_recursive(unserialize($before), unserialize($update)))`, which is what UPDATE_SESSION does.
 //! Objects pass through whole, and what were two names of one value before are two names of one value after.
 
-use super::read::{MAX_DEPTH, Place};
-use super::{Document, Key, Malformed, Node, Writer};
+use super::read::{MAX_DEPTH, NodeId};
+use super::{Document, Key, Node, UnserializeError, Writer};
 use indexmap::IndexMap;
 use std::collections::{HashMap, HashSet};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum NotMerged {
+pub enum MergeError {
     #[error(transparent)]
-    Malformed(#[from] Malformed),
+    Unserialize(#[from] UnserializeError),
     #[error("only arrays are merged")]
-    NoArray,
+    NotArray,
     #[error("references make it endless")]
     Endless,
     #[error("the result is too long")]
@@ -19,11 +19,11 @@ pub enum NotMerged {
 }
 
 /// At most `max_bytes`: references can make much of little.
-pub fn replace_recursive(before: &[u8], update: &[u8], max_bytes: usize) -> Result<Vec<u8>, NotMerged> {
+pub fn replace_recursive(before: &[u8], update: &[u8], max_bytes: usize) -> Result<Vec<u8>, MergeError> {
     let documents = [Document::read(before)?, Document::read(update)?];
     let mut steps = documents.iter().map(Document::len).sum::<usize>() * 4;
     let merged = merge(&documents, 0, 0, 0, &mut steps)?;
-    let mut text = Text {
+    let mut text = MergeWriter {
         documents: &documents,
         out: Writer::default(),
         max_bytes,
@@ -31,66 +31,66 @@ pub fn replace_recursive(before: &[u8], update: &[u8], max_bytes: usize) -> Resu
         written: HashMap::new(),
         under_way: HashSet::new(),
     };
-    text.part(&merged, 0)?;
+    text.write_merged(&merged, 0)?;
     text.fits()?;
     Ok(text.out.into_bytes())
 }
 
 /// A piece of the result: a value of one of the two documents as it is, or an array made of both.
-enum Part<'a> {
-    Of(usize, Place),
-    Made(IndexMap<Key<'a>, Part<'a>>),
+enum Merged<'a> {
+    Of(usize, NodeId),
+    Made(IndexMap<Key<'a>, Merged<'a>>),
 }
 
 /// `into` is of the first document, `from` of the second. References are followed, so `steps` bounds what they can make of
 /// little.
 fn merge<'a>(
     documents: &'a [Document<'a>; 2],
-    into: Place,
-    from: Place,
+    into: NodeId,
+    from: NodeId,
     depth: usize,
     steps: &mut usize,
-) -> Result<Part<'a>, NotMerged> {
+) -> Result<Merged<'a>, MergeError> {
     let [before, update] = documents;
-    let (Node::Array(into), Node::Array(from)) = (before.at(into), update.at(from)) else { return Err(NotMerged::NoArray) };
-    *steps = steps.checked_sub(into.len() + from.len()).filter(|_| depth <= MAX_DEPTH).ok_or(NotMerged::Endless)?;
-    let mut made: IndexMap<_, _> = into.iter().map(|(key, place)| (*key, Part::Of(0, *place))).collect();
+    let (Node::Array(into), Node::Array(from)) = (before.at(into), update.at(from)) else { return Err(MergeError::NotArray) };
+    *steps = steps.checked_sub(into.len() + from.len()).filter(|_| depth <= MAX_DEPTH).ok_or(MergeError::Endless)?;
+    let mut made: IndexMap<_, _> = into.iter().map(|(key, place)| (*key, Merged::Of(0, *place))).collect();
     for (key, place) in from {
         let part = match made.get(key) {
-            Some(Part::Of(_, present))
+            Some(Merged::Of(_, present))
                 if matches!((before.at(*present), update.at(*place)), (Node::Array(_), Node::Array(_))) =>
             {
                 merge(documents, *present, *place, depth + 1, steps)?
             }
-            _ => Part::Of(1, *place),
+            _ => Merged::Of(1, *place),
         };
         made.insert(*key, part);
     }
-    Ok(Part::Made(made))
+    Ok(Merged::Made(made))
 }
 
 /// Writes the result and numbers its values anew, as `serialize` counts them.
-struct Text<'a> {
+struct MergeWriter<'a> {
     documents: &'a [Document<'a>; 2],
     out: Writer,
     max_bytes: usize,
     values: usize,
     /// Which number a value with several names got, by document and place.
-    written: HashMap<(usize, Place), usize>,
+    written: HashMap<(usize, NodeId), usize>,
     /// Arrays without a name of which the beginning was written: in itself such a one is null.
-    under_way: HashSet<(usize, Place)>,
+    under_way: HashSet<(usize, NodeId)>,
 }
 
-impl<'a> Text<'a> {
-    fn part(&mut self, part: &Part<'a>, depth: usize) -> Result<(), NotMerged> {
+impl<'a> MergeWriter<'a> {
+    fn write_merged(&mut self, part: &Merged<'a>, depth: usize) -> Result<(), MergeError> {
         match part {
-            Part::Of(document, place) => self.value(*document, *place, depth)?,
-            Part::Made(entries) => {
+            Merged::Of(document, place) => self.write_value(*document, *place, depth)?,
+            Merged::Made(entries) => {
                 self.values += 1;
                 self.out.array(entries.len());
                 for (key, part) in entries {
                     self.out.key(*key);
-                    self.part(part, depth + 1)?;
+                    self.write_merged(part, depth + 1)?;
                 }
                 self.out.end();
             }
@@ -100,15 +100,15 @@ impl<'a> Text<'a> {
 
     /// The first time a value is met it is written, under whichever name; after that, that it is the same. A value whose
     /// first name is gone stands within others: what was flat may become deep.
-    fn value(&mut self, document: usize, place: Place, depth: usize) -> Result<(), NotMerged> {
+    fn write_value(&mut self, document: usize, place: NodeId, depth: usize) -> Result<(), MergeError> {
         if depth > 2 * MAX_DEPTH {
-            return Err(NotMerged::Endless);
+            return Err(MergeError::Endless);
         }
         self.fits()?;
         let source = &self.documents[document];
-        let meant = source.meant(place);
+        let meant = source.target(place);
         self.values += 1;
-        let by_reference = source.is_reference(place);
+        let by_reference = source.is_shared(place);
         if by_reference || matches!(source.here(meant), Node::Object { .. } | Node::Opaque(_)) {
             if let Some(number) = self.written.get(&(document, meant)) {
                 // A reference is not counted again.
@@ -120,7 +120,7 @@ impl<'a> Text<'a> {
         }
         match source.here(meant) {
             // Names were followed.
-            Node::Null | Node::Reference(_) | Node::Same(_) => self.out.null(),
+            Node::Null | Node::Reference(_) | Node::SameObject(_) => self.out.null(),
             Node::Bool(value) => self.out.bool(*value),
             Node::Int(value) => self.out.int(*value),
             Node::Float(value) => self.out.float(*value),
@@ -128,26 +128,26 @@ impl<'a> Text<'a> {
             Node::Array(_) if !by_reference && !self.under_way.insert((document, meant)) => self.out.null(),
             Node::Array(entries) => {
                 self.out.array(entries.len());
-                self.entries(document, entries, depth)?;
+                self.write_entries(document, entries, depth)?;
                 self.under_way.remove(&(document, meant));
             }
             Node::Object { class, properties } => {
                 self.out.object(class, properties.len());
-                self.entries(document, properties, depth)?;
+                self.write_entries(document, properties, depth)?;
             }
             Node::Opaque(text) => self.out.raw(text),
         }
         Ok(())
     }
 
-    fn fits(&self) -> Result<(), NotMerged> {
-        if self.out.written() > self.max_bytes { Err(NotMerged::TooLong) } else { Ok(()) }
+    fn fits(&self) -> Result<(), MergeError> {
+        if self.out.written() > self.max_bytes { Err(MergeError::TooLong) } else { Ok(()) }
     }
 
-    fn entries(&mut self, document: usize, entries: &[(Key<'a>, Place)], depth: usize) -> Result<(), NotMerged> {
+    fn write_entries(&mut self, document: usize, entries: &[(Key<'a>, NodeId)], depth: usize) -> Result<(), MergeError> {
         for (key, place) in entries {
             self.out.key(*key);
-            self.value(document, *place, depth + 1)?;
+            self.write_value(document, *place, depth + 1)?;
         }
         self.out.end();
         Ok(())
@@ -193,20 +193,20 @@ mod tests {
     #[test]
     fn what_cannot_be_merged_is_refused() {
         let refused = |before: &str, update: &str| replace_recursive(before.as_bytes(), update.as_bytes(), MAX).unwrap_err();
-        assert_eq!(refused("garbage", "a:0:{}"), NotMerged::Malformed(Malformed { at: 2 }));
-        assert_eq!(refused("i:1;", "a:0:{}"), NotMerged::NoArray);
-        assert_eq!(refused("a:1:{i:0;R:1;}", "a:1:{i:0;R:1;}"), NotMerged::Endless);
+        assert_eq!(refused("garbage", "a:0:{}"), MergeError::Unserialize(UnserializeError { at: 2 }));
+        assert_eq!(refused("i:1;", "a:0:{}"), MergeError::NotArray);
+        assert_eq!(refused("a:1:{i:0;R:1;}", "a:1:{i:0;R:1;}"), MergeError::Endless);
         // Each value holds the one before it, and all but the last lose the name under which they were written.
         let chain: String = (1..20_000).map(|n| format!("i:{n};a:1:{{i:0;R:{};}}", n + 1)).collect();
         let replaced: String = (0..19_999).map(|n| format!("i:{n};i:0;")).collect();
         let (before, update) = (format!("a:20000:{{i:0;a:0:{{}}{chain}}}"), format!("a:19999:{{{replaced}}}"));
-        assert_eq!(refused(&before, &update), NotMerged::Endless);
+        assert_eq!(refused(&before, &update), MergeError::Endless);
         // Each name of one long value gets its own copy of it.
         let names: String = (1..100).map(|n| format!("i:{n};R:2;")).collect();
         let updates: String = (0..100).map(|n| format!("i:{n};a:1:{{i:0;N;}}")).collect();
         let long = "x".repeat(MAX / 50);
         let before = format!("a:100:{{i:0;a:1:{{s:1:\"x\";s:{}:\"{long}\";}}{names}}}", long.len());
-        assert_eq!(refused(&before, &format!("a:100:{{{updates}}}")), NotMerged::TooLong);
+        assert_eq!(refused(&before, &format!("a:100:{{{updates}}}")), MergeError::TooLong);
     }
 
     /// What may be in an array, written as it is drawn.

@@ -12,8 +12,8 @@ mod merge;
 mod read;
 mod write;
 
-pub use json::{NotJson, from_json};
+pub use json::{ToJsonError, from_json};
 pub use key::Key;
-pub use merge::{NotMerged, replace_recursive};
-pub use read::{Document, Malformed, Node};
+pub use merge::{MergeError, replace_recursive};
+pub use read::{Document, Node, UnserializeError};
 pub use write::Writer;

@@ -8,7 +8,7 @@ use std::fmt;
 pub const MAX_DEPTH: usize = 512;
 
 /// A place in a document.
-pub type Place = u32;
+pub type NodeId = u32;
 
 #[derive(Debug)]
 pub enum Node<'a> {
@@ -18,18 +18,18 @@ pub enum Node<'a> {
     Float(f64),
     Text(&'a [u8]),
     /// No key twice.
-    Array(Vec<(Key<'a>, Place)>),
+    Array(Vec<(Key<'a>, NodeId)>),
     Object {
         class: &'a [u8],
         /// Names as they stand there: those of private and protected properties begin with a NUL.
-        properties: Vec<(Key<'a>, Place)>,
+        properties: Vec<(Key<'a>, NodeId)>,
     },
     /// An enumeration's case (`E:`), or an object in words of its own (`C:`): its whole text.
     Opaque(&'a [u8]),
     /// `R:`: another name for a value.
-    Reference(Place),
+    Reference(NodeId),
     /// `r:`: the same object once more.
-    Same(Place),
+    SameObject(NodeId),
 }
 
 /// A value and everything in it. The root is at place 0.
@@ -42,25 +42,25 @@ pub struct Document<'a> {
 
 /// The text is no value; where it ceased to be one, in bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Malformed {
+pub struct UnserializeError {
     pub at: usize,
 }
 
-impl fmt::Display for Malformed {
+impl fmt::Display for UnserializeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "no serialized value: byte {}", self.at)
     }
 }
 
-impl std::error::Error for Malformed {}
+impl std::error::Error for UnserializeError {}
 
 impl<'a> Document<'a> {
     /// What follows the first value is not looked at, as PHP does it.
-    pub fn read(text: &'a [u8]) -> Result<Self, Malformed> {
+    pub fn read(text: &'a [u8]) -> Result<Self, UnserializeError> {
         let mut reader = Reader { text, at: 0, nodes: Vec::new(), referenced: Vec::new(), numbered: Vec::new() };
         match reader.value(0) {
             Some(_) => Ok(Self { nodes: reader.nodes, referenced: reader.referenced }),
-            None => Err(Malformed { at: reader.at }),
+            None => Err(UnserializeError { at: reader.at }),
         }
     }
 
@@ -69,24 +69,24 @@ impl<'a> Document<'a> {
     }
 
     /// What is at a place, through references.
-    pub fn at(&self, place: Place) -> &Node<'a> {
-        &self.nodes[self.meant(place) as usize]
+    pub fn at(&self, place: NodeId) -> &Node<'a> {
+        &self.nodes[self.target(place) as usize]
     }
 
-    pub(super) fn here(&self, place: Place) -> &Node<'a> {
+    pub(super) fn here(&self, place: NodeId) -> &Node<'a> {
         &self.nodes[place as usize]
     }
 
     /// The place where the value itself stands. Names are of values, never of names.
-    pub(super) fn meant(&self, place: Place) -> Place {
+    pub(super) fn target(&self, place: NodeId) -> NodeId {
         match self.nodes[place as usize] {
-            Node::Reference(to) | Node::Same(to) => to,
+            Node::Reference(to) | Node::SameObject(to) => to,
             _ => place,
         }
     }
 
     /// Is this one of several names of one value?
-    pub(super) fn is_reference(&self, place: Place) -> bool {
+    pub(super) fn is_shared(&self, place: NodeId) -> bool {
         matches!(self.here(place), Node::Reference(_)) || self.referenced[place as usize]
     }
 
@@ -101,14 +101,14 @@ struct Reader<'a> {
     nodes: Vec<Node<'a>>,
     referenced: Vec<bool>,
     /// What `R:` and `r:` count: every value in the order of reading, but not `R:` itself.
-    numbered: Vec<Place>,
+    numbered: Vec<NodeId>,
 }
 
 /// `None` everywhere: the text is no value at `at`.
 impl<'a> Reader<'a> {
-    fn value(&mut self, depth: usize) -> Option<Place> {
+    fn value(&mut self, depth: usize) -> Option<NodeId> {
         let kind = self.byte()?;
-        let place = Place::try_from(self.nodes.len()).ok()?;
+        let place = NodeId::try_from(self.nodes.len()).ok()?;
         // An object is known as one while it is being read.
         self.nodes.push(if matches!(kind, b'O' | b'C' | b'E') { Node::Opaque(b"") } else { Node::Null });
         self.referenced.push(false);
@@ -172,7 +172,7 @@ impl<'a> Reader<'a> {
                 let number = self.length(b";")?;
                 let named = *self.numbered.get(number.checked_sub(1)?)?;
                 let meant = match self.nodes[named as usize] {
-                    Node::Reference(to) | Node::Same(to) => to,
+                    Node::Reference(to) | Node::SameObject(to) => to,
                     _ => named,
                 };
                 // Nothing is itself; and only objects are the same once more.
@@ -184,7 +184,7 @@ impl<'a> Reader<'a> {
                     self.referenced[named as usize] = true;
                     Node::Reference(meant)
                 } else {
-                    Node::Same(meant)
+                    Node::SameObject(meant)
                 }
             }
             _ => return None,
@@ -262,7 +262,7 @@ impl<'a> Reader<'a> {
 }
 
 /// Of two values under one key the last stays, in the place of the first.
-fn each_once<'a>(entries: Vec<(Key<'a>, Place)>) -> Vec<(Key<'a>, Place)> {
+fn each_once<'a>(entries: Vec<(Key<'a>, NodeId)>) -> Vec<(Key<'a>, NodeId)> {
     if entries.iter().enumerate().all(|(at, (key, _))| *key == Key::Int(at as i64)) {
         return entries;
     }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Error, IgnoredAny};
 
 /// Bytes of a uid or a group's name; PHP knew no bound.
-pub const MAX_NAME: usize = 4096;
+pub const MAX_NAME_BYTES: usize = 4096;
 
 /// Names in one command. All of the inner port waits while they are looked up.
 pub const MAX_NAMES: usize = 100_000;
@@ -46,19 +46,19 @@ pub enum OneOrValues {
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub enum Excluded {
-    These(Values),
-    Nobody(IgnoredAny),
+    Clients(Values),
+    Nothing(IgnoredAny),
 }
 
 #[derive(Deserialize)]
-pub struct ToGroups {
+pub struct SendToGroupArgs {
     pub group: OneOrValues,
     #[serde(default)]
     pub exclude: Option<Excluded>,
 }
 
 #[derive(Default, Deserialize)]
-pub struct ToAll {
+pub struct SendToAllArgs {
     #[serde(default)]
     pub connections: Option<Values>,
     #[serde(default)]
@@ -66,7 +66,7 @@ pub struct ToAll {
 }
 
 #[derive(Deserialize)]
-pub struct Select {
+pub struct SelectArgs {
     #[serde(default)]
     pub fields: Option<Values>,
     #[serde(default, rename = "where")]
@@ -95,8 +95,8 @@ pub fn read_object<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
 impl Excluded {
     pub fn into_vec(self) -> Vec<Scalar> {
         match self {
-            Self::These(values) => values.into_vec(),
-            Self::Nobody(_) => Vec::new(),
+            Self::Clients(values) => values.into_vec(),
+            Self::Nothing(_) => Vec::new(),
         }
     }
 }
@@ -150,7 +150,7 @@ pub fn uids(scalars: &[Scalar]) -> Vec<Uid> {
 }
 
 /// PHP counts these as empty: nobody is bound to them or joins them.
-pub fn is_empty(name: &[u8]) -> bool {
+pub fn is_empty_name(name: &[u8]) -> bool {
     matches!(name, b"" | b"0")
 }
 
@@ -172,7 +172,7 @@ mod tests {
     #[test]
     fn objects_are_read_as_php_reads_them() {
         let groups = |json: &str| {
-            let ToGroups { group, exclude } = read_object(json.as_bytes()).ok()?;
+            let SendToGroupArgs { group, exclude } = read_object(json.as_bytes()).ok()?;
             Some((group.into_vec().len(), exclude.map_or(0, |exclude| exclude.into_vec().len())))
         };
         assert_eq!(groups(r#"{"group":["a","b"],"exclude":null}"#), Some((2, 0)));

@@ -1,12 +1,14 @@
 //! What each command does: one line into the gateway each, and the reply of those that have one (protocol.md, 6).
 
-use super::args::{Excluded, MAX_NAME, MAX_NAMES, Scalar, ToAll, ToGroups, Values, groups, is_empty, read_object, uids};
-use super::outcome::{Odd, Outcome};
+use super::args::{
+    Excluded, MAX_NAME_BYTES, MAX_NAMES, Scalar, SendToAllArgs, SendToGroupArgs, Values, groups, is_empty_name, read_object, uids,
+};
+use super::outcome::{CommandError, Outcome};
 use super::queries;
 use super::select::select;
 use crate::domain::{id::ClientId, push::CloseCode};
 use crate::server::gateway::{ClientSession, Except, Gateway, Group, Kick, Publication, Uid, is_repetitive};
-use crate::server::gatewayworker::protocol::body::{Message, Unsendable};
+use crate::server::gatewayworker::protocol::body::{Body, BodyError};
 use crate::server::gatewayworker::protocol::opcode as c;
 use crate::server::gatewayworker::protocol::packet::Packet;
 use std::collections::HashMap;
@@ -14,35 +16,35 @@ use std::hash::Hash;
 use std::net::SocketAddrV4;
 
 /// It begins when it is first polled: whoever polls several does so in the order in which they came.
-pub async fn carry_out(gateway: Gateway, here: SocketAddrV4, packet: Packet) -> Result<Outcome, Odd> {
+pub async fn dispatch(gateway: Gateway, lan_addr: SocketAddrV4, packet: Packet) -> Result<Outcome, CommandError> {
     let Packet { command, connection, flag, ext, body } = packet;
     // Each stands between commas.
     if c::takes_names(command) && ext.iter().filter(|byte| **byte == b',').count() > MAX_NAMES {
-        return Err(Odd::ManyNames);
+        return Err(CommandError::TooManyNames);
     }
-    let named = |connection| ClientId { address: here.ip().octets(), port: here.port(), connection };
-    let client = named(connection);
-    let all_named =
-        |scalars: Vec<Scalar>| -> Vec<ClientId> { scalars.iter().filter_map(Scalar::connection).map(named).collect() };
+    let client_id = |connection| ClientId { address: lan_addr.ip().octets(), port: lan_addr.port(), connection };
+    let client = client_id(connection);
+    let client_ids =
+        |scalars: Vec<Scalar>| -> Vec<ClientId> { scalars.iter().filter_map(Scalar::connection).map(client_id).collect() };
     let except = |exclude: Option<Excluded>| {
-        let clients = exclude.map(Excluded::into_vec).map(all_named).unwrap_or_default().into_iter().collect();
+        let clients = exclude.map(Excluded::into_vec).map(client_ids).unwrap_or_default().into_iter().collect();
         Except { clients, ..Except::default() }
     };
-    let message = || -> Result<Option<Publication>, Unsendable> { Ok(Message::read(flag, &body)?.publication(flag)) };
-    let known = |found: bool| if found { Outcome::Done } else { Outcome::Stale };
+    let message = || -> Result<Option<Publication>, BodyError> { Ok(Body::decode(flag, &body)?.into_publication(flag)) };
+    let found = |is_found: bool| if is_found { Outcome::Done } else { Outcome::ClientNotFound };
 
     Ok(match command {
         c::SEND_TO_ONE => match message()? {
             Some(message) => {
                 let delivered = gateway.send_to_client(client, message).await.delivered().await;
-                known(delivered.to + delivered.slow > 0)
+                found(delivered.to + delivered.slow > 0)
             }
             None => Outcome::Done,
         },
         c::SEND_TO_ALL => {
-            let ToAll { connections, exclude } =
-                if matches!(&ext[..], b"" | b"[]") { ToAll::default() } else { read_object(&ext)? };
-            let only = connections.map(|connections| bounded(all_named(connections.into_vec()))).transpose()?;
+            let SendToAllArgs { connections, exclude } =
+                if matches!(&ext[..], b"" | b"[]") { SendToAllArgs::default() } else { read_object(&ext)? };
+            let only = connections.map(|connections| bounded(client_ids(connections.into_vec()))).transpose()?;
             if let Some(message) = message()? {
                 let except = except(exclude);
                 for only in only.map_or_else(|| vec![None], |clients| rounds(clients).into_iter().map(Some).collect()) {
@@ -59,7 +61,7 @@ pub async fn carry_out(gateway: Gateway, here: SocketAddrV4, packet: Packet) -> 
             Outcome::Done
         }
         c::SEND_TO_GROUP => {
-            let ToGroups { group, exclude } = read_object(&ext)?;
+            let SendToGroupArgs { group, exclude } = read_object(&ext)?;
             if let Some(message) = message()? {
                 gateway.send_to_group(bounded(groups(&group.into_vec()))?, except(exclude), message).await.delivered().await;
             }
@@ -67,29 +69,29 @@ pub async fn carry_out(gateway: Gateway, here: SocketAddrV4, packet: Packet) -> 
         }
         c::KICK => {
             // Whatever the farewell is, the client goes.
-            let farewell = match Message::read(flag, &body) {
-                Ok(Message::Null) | Err(_) => None,
-                Ok(message) => message.publication(flag),
+            let farewell = match Body::decode(flag, &body) {
+                Ok(Body::Null) | Err(_) => None,
+                Ok(message) => message.into_publication(flag),
             };
             let kick = Kick { silent_on_plain: true, ..CloseCode::KICKED.into() };
-            known(gateway.close_client(client, farewell, kick).await)
+            found(gateway.close_client(client, farewell, kick).await)
         }
-        c::DESTROY => known(gateway.destroy_client(client).await),
-        c::BIND_UID | c::JOIN_GROUP | c::LEAVE_GROUP | c::UNGROUP if is_empty(&ext) => Outcome::Done,
-        c::BIND_UID => known(gateway.bind_uid(client, Uid::new(short(&ext)?)).await),
-        c::UNBIND_UID => known(gateway.unbind_uid(client).await),
-        c::JOIN_GROUP => known(gateway.join_group(client, Group::new(short(&ext)?)).await.is_found()),
-        c::LEAVE_GROUP => known(gateway.leave_group(client, Group::new(&ext)).await.is_found()),
+        c::DESTROY => found(gateway.destroy_client(client).await),
+        c::BIND_UID | c::JOIN_GROUP | c::LEAVE_GROUP | c::UNGROUP if is_empty_name(&ext) => Outcome::Done,
+        c::BIND_UID => found(gateway.bind_uid(client, Uid::new(short(&ext)?)).await),
+        c::UNBIND_UID => found(gateway.unbind_uid(client).await),
+        c::JOIN_GROUP => found(gateway.join_group(client, Group::new(short(&ext)?)).await.is_found()),
+        c::LEAVE_GROUP => found(gateway.leave_group(client, Group::new(&ext)).await.is_found()),
         c::UNGROUP => {
             gateway.ungroup(Group::new(&ext)).await;
             Outcome::Done
         }
-        c::SET_SESSION => known(gateway.set_session(client, ClientSession::php(&ext)?).await),
+        c::SET_SESSION => found(gateway.set_session(client, ClientSession::php(&ext)?).await),
         c::UPDATE_SESSION => match ClientSession::php(&ext)? {
             None => Outcome::Done,
             Some(update) => match gateway.update_session(client, update).await {
                 Some(merged) => merged.map(|()| Outcome::Done)?,
-                None => Outcome::Stale,
+                None => Outcome::ClientNotFound,
             },
         },
         c::IS_ONLINE => queries::is_online(&gateway, client).await,
@@ -97,21 +99,21 @@ pub async fn carry_out(gateway: Gateway, here: SocketAddrV4, packet: Packet) -> 
         c::GET_CLIENT_SESSIONS_BY_GROUP => queries::sessions(&gateway, Some(Group::new(&ext))).await,
         c::GET_SESSION_BY_CLIENT_ID => queries::session(&gateway, client).await,
         c::GET_CLIENT_ID_BY_UID => queries::clients_of_uid(&gateway, Uid::new(&ext)).await,
-        c::BATCH_GET_CLIENT_ID_BY_UID => queries::clients_of_uids(&gateway, queries::values(&ext)?).await,
-        c::GET_CLIENT_COUNT_BY_GROUP => queries::count(&gateway, &ext).await,
-        c::BATCH_GET_CLIENT_COUNT_BY_GROUP => queries::counts(&gateway, queries::values(&ext)?).await,
+        c::BATCH_GET_CLIENT_ID_BY_UID => queries::clients_of_uids(&gateway, queries::parse_names(&ext)?).await,
+        c::GET_CLIENT_COUNT_BY_GROUP => queries::client_count(&gateway, &ext).await,
+        c::BATCH_GET_CLIENT_COUNT_BY_GROUP => queries::client_counts(&gateway, queries::parse_names(&ext)?).await,
         c::GET_GROUP_ID_LIST => queries::group_names(&gateway).await,
-        c::SELECT => select(&gateway, &ext, named).await?,
-        _ => return Err(Odd::Unknown),
+        c::SELECT => select(&gateway, &ext, client_id).await?,
+        _ => return Err(CommandError::UnknownCommand),
     })
 }
 
-fn short(name: &[u8]) -> Result<&[u8], Odd> {
-    if name.len() > MAX_NAME { Err(Odd::LongName(name.len())) } else { Ok(name) }
+fn short(name: &[u8]) -> Result<&[u8], CommandError> {
+    if name.len() > MAX_NAME_BYTES { Err(CommandError::NameTooLong(name.len())) } else { Ok(name) }
 }
 
-fn bounded<T: Hash + Eq>(names: Vec<T>) -> Result<Vec<T>, Odd> {
-    if is_repetitive(&names) { Err(Odd::Repetitive) } else { Ok(names) }
+fn bounded<T: Hash + Eq>(names: Vec<T>) -> Result<Vec<T>, CommandError> {
+    if is_repetitive(&names) { Err(CommandError::Repetitive) } else { Ok(names) }
 }
 
 /// Who is named twice is in two of them: the gateway sends to each of a list once.

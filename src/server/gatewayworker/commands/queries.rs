@@ -16,9 +16,9 @@ pub fn reply(write: impl FnOnce(&mut Writer)) -> Outcome {
 
 /// Text that is no JSON at all asks for nothing, as in the original; arrays in the place of names are an error, where the
 /// original ended.
-pub fn values(ext: &[u8]) -> Result<Vec<Scalar>, serde_json::Error> {
+pub fn parse_names(ext: &[u8]) -> Result<Vec<Scalar>, serde_json::Error> {
     match serde_json::from_slice::<Values>(ext) {
-        Ok(values) => Ok(values.into_vec()),
+        Ok(names) => Ok(names.into_vec()),
         Err(error) => match serde_json::from_slice(ext) {
             Ok(serde_json::Value::Array(_) | serde_json::Value::Object(_)) => Err(error),
             _ => Ok(Vec::new()),
@@ -43,7 +43,7 @@ pub async fn session(gateway: &Gateway, client: ClientId) -> Outcome {
 
 pub async fn sessions(gateway: &Gateway, group: Option<Group>) -> Outcome {
     let selection = group.map_or(Selection::All, |group| Selection::Groups(vec![group]));
-    let rows = gateway.select(selection, |id, member| (id.connection, session_of(member))).await;
+    let rows = gateway.select(selection, |id, member| (id.connection, serialized_session(member))).await;
     reply(|out| {
         out.array(rows.len());
         for (connection, session) in &rows {
@@ -59,8 +59,8 @@ pub async fn clients_of_uid(gateway: &Gateway, uid: Uid) -> Outcome {
     reply(|out| out.list(clients.iter().map(|client| client.connection.into())))
 }
 
-pub async fn clients_of_uids(gateway: &Gateway, asked: Vec<Scalar>) -> Outcome {
-    let found = gateway.client_ids_by_uid(uids(&asked)).await;
+pub async fn clients_of_uids(gateway: &Gateway, names: Vec<Scalar>) -> Outcome {
+    let found = gateway.client_ids_by_uid(uids(&names)).await;
     reply(|out| {
         out.array(found.len());
         for (uid, clients) in &found {
@@ -72,14 +72,14 @@ pub async fn clients_of_uids(gateway: &Gateway, asked: Vec<Scalar>) -> Outcome {
 }
 
 /// Of a group; of all, if none is named.
-pub async fn count(gateway: &Gateway, group: &[u8]) -> Outcome {
+pub async fn client_count(gateway: &Gateway, group: &[u8]) -> Outcome {
     let selection = if group.is_empty() { Selection::All } else { Selection::Groups(vec![Group::new(group)]) };
     let count = gateway.client_count(selection).await;
     reply(|out| out.int(count as i64))
 }
 
-pub async fn counts(gateway: &Gateway, asked: Vec<Scalar>) -> Outcome {
-    let counts: IndexMap<Group, usize> = gateway.client_count_by_group(groups(&asked)).await.into_iter().collect();
+pub async fn client_counts(gateway: &Gateway, names: Vec<Scalar>) -> Outcome {
+    let counts: IndexMap<Group, usize> = gateway.client_count_by_group(groups(&names)).await.into_iter().collect();
     reply(|out| {
         out.array(counts.len());
         for (group, count) in &counts {
@@ -103,6 +103,6 @@ pub async fn group_names(gateway: &Gateway) -> Outcome {
 }
 
 /// As PHP serializes it; empty if it was never set.
-pub fn session_of(member: Member<'_>) -> Vec<u8> {
+pub fn serialized_session(member: Member<'_>) -> Vec<u8> {
     member.session().map(ClientSession::to_php).unwrap_or_default().into_owned()
 }

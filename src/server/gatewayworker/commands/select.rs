@@ -1,8 +1,8 @@
 //! SELECT: rows of whatever fields are asked for, of whom any filter finds (protocol.md, 6).
 
-use super::args::{Filters, MAX_FIELDS, Scalar, Select, Values, groups, read_object, uids};
-use super::outcome::{Odd, Outcome};
-use super::queries::{reply, session_of};
+use super::args::{Filters, MAX_FIELDS, Scalar, SelectArgs, Values, groups, read_object, uids};
+use super::outcome::{CommandError, Outcome};
+use super::queries::{reply, serialized_session};
 use crate::domain::id::ClientId;
 use crate::server::gateway::{Gateway, Group, Member, Selection};
 use crate::server::php::{Key, Writer};
@@ -10,14 +10,14 @@ use indexmap::IndexSet;
 use std::collections::HashSet;
 
 /// What cannot be read finds nobody, and neither does what is empty.
-pub async fn select(gateway: &Gateway, ext: &[u8], named: impl Fn(u32) -> ClientId) -> Result<Outcome, Odd> {
-    let Some(Select { fields, filters }) = read_object(ext).ok().filter(|_| ext.trim_ascii() != b"{}") else {
+pub async fn select(gateway: &Gateway, ext: &[u8], client_id: impl Fn(u32) -> ClientId) -> Result<Outcome, CommandError> {
+    let Some(SelectArgs { fields, filters }) = read_object(ext).ok().filter(|_| ext.trim_ascii() != b"{}") else {
         return Ok(Outcome::Reply(b"a:0:{}".to_vec()));
     };
     // A row is an array: a field stands in it once.
-    let fields: IndexSet<Field> = fields.map(Values::into_vec).unwrap_or_default().iter().map(Field::named).collect();
+    let fields: IndexSet<Field> = fields.map(Values::into_vec).unwrap_or_default().iter().map(Field::from_name).collect();
     if fields.len() > MAX_FIELDS {
-        return Err(Odd::ManyFields);
+        return Err(CommandError::TooManyFields);
     }
     let fields = Vec::from_iter(fields);
     let selections: Vec<Selection> = match filters {
@@ -26,13 +26,13 @@ pub async fn select(gateway: &Gateway, ext: &[u8], named: impl Fn(u32) -> Client
         Filters::By(filters) if filters.is_empty() => vec![Selection::All],
         Filters::Unnamed(_) => vec![],
         Filters::By(filters) => {
-            filters.into_iter().filter_map(|(by, wanted)| selection(&by, wanted.into_vec(), &named)).collect()
+            filters.into_iter().filter_map(|(by, wanted)| selection(&by, wanted.into_vec(), &client_id)).collect()
         }
     };
-    let asked = fields.clone();
-    let row = move |id: ClientId, member: Member<'_>| Row {
+    let row_fields = fields.clone();
+    let row = move |id: ClientId, member: Member<'_>| ClientRow {
         connection: id.connection,
-        fields: asked.iter().map(|field| field.of(id, member)).collect(),
+        fields: row_fields.iter().map(|field| field.of(id, member)).collect(),
     };
     let of_all = matches!(selections[..], [Selection::All]);
     let (mut rows, mut seen) = (Vec::new(), HashSet::new());
@@ -58,11 +58,11 @@ pub async fn select(gateway: &Gateway, ext: &[u8], named: impl Fn(u32) -> Client
     }))
 }
 
-fn selection(by: &str, wanted: Vec<Scalar>, named: impl Fn(u32) -> ClientId) -> Option<Selection> {
+fn selection(by: &str, wanted: Vec<Scalar>, client_id: impl Fn(u32) -> ClientId) -> Option<Selection> {
     match by {
         "groups" => Some(Selection::Groups(groups(&wanted))),
         "uid" => Some(Selection::Uids(uids(&wanted))),
-        "connection_id" => Some(Selection::Clients(wanted.iter().filter_map(Scalar::connection).map(named).collect())),
+        "connection_id" => Some(Selection::Clients(wanted.iter().filter_map(Scalar::connection).map(client_id).collect())),
         _ => None,
     }
 }
@@ -77,20 +77,20 @@ enum Field {
     Other(Vec<u8>),
 }
 
-enum Value {
+enum FieldValue {
     Null,
     Int(i64),
     Text(Vec<u8>),
     Names(Vec<Group>),
 }
 
-struct Row {
+struct ClientRow {
     connection: u32,
-    fields: Vec<Value>,
+    fields: Vec<FieldValue>,
 }
 
 impl Field {
-    fn named(scalar: &Scalar) -> Self {
+    fn from_name(scalar: &Scalar) -> Self {
         match &scalar.name()[..] {
             b"uid" => Self::Uid,
             b"groups" => Self::Groups,
@@ -110,29 +110,29 @@ impl Field {
         }
     }
 
-    fn of(&self, id: ClientId, member: Member<'_>) -> Value {
+    fn of(&self, id: ClientId, member: Member<'_>) -> FieldValue {
         match self {
-            Self::Uid => member.uid().map_or(Value::Null, |uid| Value::Text(uid.as_bytes().to_vec())),
-            Self::Groups if member.was_member() => Value::Names(member.groups().cloned().collect()),
-            Self::Session => Value::Text(session_of(member)),
-            Self::Id => Value::Int(id.connection.into()),
-            Self::Groups | Self::Other(_) => Value::Null,
+            Self::Uid => member.uid().map_or(FieldValue::Null, |uid| FieldValue::Text(uid.as_bytes().to_vec())),
+            Self::Groups if member.was_member() => FieldValue::Names(member.groups().cloned().collect()),
+            Self::Session => FieldValue::Text(serialized_session(member)),
+            Self::Id => FieldValue::Int(id.connection.into()),
+            Self::Groups | Self::Other(_) => FieldValue::Null,
         }
     }
 }
 
-impl Row {
+impl ClientRow {
     /// Has it all that was asked for of uid and groups?
     fn is_whole(&self, fields: &[Field]) -> bool {
-        let mut asked = fields.iter().zip(&self.fields).filter(|(field, _)| matches!(field, Field::Uid | Field::Groups));
-        asked.all(|(_, value)| match value {
-            Value::Names(groups) => !groups.is_empty(),
-            value => !matches!(value, Value::Null),
+        let mut wanted = fields.iter().zip(&self.fields).filter(|(field, _)| matches!(field, Field::Uid | Field::Groups));
+        wanted.all(|(_, value)| match value {
+            FieldValue::Names(groups) => !groups.is_empty(),
+            value => !matches!(value, FieldValue::Null),
         })
     }
 }
 
-impl Value {
+impl FieldValue {
     fn write(&self, out: &mut Writer) {
         match self {
             Self::Null => out.null(),

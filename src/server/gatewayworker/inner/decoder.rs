@@ -1,8 +1,8 @@
 //! What arrives on a connection, cut into packets. What may not arrive is refused by its head, before it is kept.
 
 use crate::server::gatewayworker::protocol::opcode::{GATEWAY_CLIENT_CONNECT, WORKER_CONNECT};
-use crate::server::gatewayworker::protocol::packet::{self, MAX_PACKET, Next, Packet};
-use crate::server::gatewayworker::protocol::reject::NotLetIn;
+use crate::server::gatewayworker::protocol::packet::{self, Decoded, MAX_PACKET_BYTES, Packet};
+use crate::server::gatewayworker::protocol::reject::DecodeError;
 use bytes::BytesMut;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -10,47 +10,47 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Bytes read at once; an idle connection holds as many.
 const READ_BYTES: usize = 8 * 1024;
 /// Until the key was shown, nothing longer is read.
-const STRANGER_PACKET_BYTES: usize = 4096;
+const UNAUTHENTICATED_PACKET_BYTES: usize = 4096;
 /// A packet over this takes its share of what all connections may hold together.
 const LARGE_PACKET_BYTES: usize = 64 * 1024;
 /// Bytes that one of a packet's holds in the end: the packet itself, and the frames that are made of it.
-const HELD_A_BYTE: usize = 4;
+const MEMORY_PER_PACKET_BYTE: usize = 4;
 
-pub struct Arriving {
+pub struct PacketDecoder {
     bytes: BytesMut,
     /// For large packets, in KiB.
-    large: Arc<Semaphore>,
+    large_packet_budget: Arc<Semaphore>,
     /// The share of the packet that is arriving.
-    share: Option<Share>,
+    permit: Option<MemoryPermit>,
     /// Where the next packet begins is not known any more.
-    is_lost: bool,
+    out_of_sync: bool,
 }
 
 /// Of what all connections may hold together; given back when it is dropped.
-pub type Share = OwnedSemaphorePermit;
+pub type MemoryPermit = OwnedSemaphorePermit;
 
-pub enum Arrived {
-    Packet(Packet, Option<Share>),
+pub enum Received {
+    Packet(Packet, Option<MemoryPermit>),
     /// Passed over, and why.
-    Odd(&'static str),
+    Malformed(&'static str),
 }
 
-impl Arriving {
-    pub fn new(large: Arc<Semaphore>) -> Self {
-        Self { bytes: BytesMut::new(), large, share: None, is_lost: false }
+impl PacketDecoder {
+    pub fn new(large_packet_budget: Arc<Semaphore>) -> Self {
+        Self { bytes: BytesMut::new(), large_packet_budget, permit: None, out_of_sync: false }
     }
 
     /// What is read goes here.
     pub fn buffer(&mut self) -> &mut BytesMut {
         // There is room for all of a large one since its head was read.
-        if self.share.is_none() || self.bytes.len() == self.bytes.capacity() {
+        if self.permit.is_none() || self.bytes.len() == self.bytes.capacity() {
             self.bytes.reserve(READ_BYTES);
         }
         &mut self.bytes
     }
 
     /// The last read took all there was room for: there may be more.
-    pub fn is_full(&self) -> bool {
+    pub fn filled_buffer(&self) -> bool {
         self.bytes.len() == self.bytes.capacity()
     }
 
@@ -60,8 +60,8 @@ impl Arriving {
     }
 
     /// A large packet is arriving.
-    pub fn is_large(&self) -> bool {
-        self.share.is_some()
+    pub fn has_large_packet(&self) -> bool {
+        self.permit.is_some()
     }
 
     /// What follows is not looked at.
@@ -70,42 +70,46 @@ impl Arriving {
     }
 
     /// `None`: its rest is to come. Until a key was shown, only one that shows it is let in.
-    pub fn next(&mut self, is_known: bool) -> Result<Option<Arrived>, NotLetIn> {
-        if self.is_lost {
+    pub fn decode(&mut self, is_authenticated: bool) -> Result<Option<Received>, DecodeError> {
+        if self.out_of_sync {
             self.clear();
         }
-        if let Some((length, command)) = packet::head(&self.bytes) {
-            self.admit(length, command, is_known)?;
+        if let Some((length, command)) = packet::peek_header(&self.bytes) {
+            self.check_header(length, command, is_authenticated)?;
         }
-        Ok(Some(match Next::take(&mut self.bytes) {
-            Next::More => return Ok(None),
-            Next::TooLong => return Err(NotLetIn::TooLong),
-            Next::Nonsense => Arrived::Odd("a packet shorter than its header"),
-            Next::Never => {
+        Ok(Some(match Decoded::take(&mut self.bytes) {
+            Decoded::Incomplete => return Ok(None),
+            Decoded::TooLong => return Err(DecodeError::PacketTooLong),
+            Decoded::TooShort => Received::Malformed("a packet shorter than its header"),
+            Decoded::ZeroLength => {
                 // What follows has no end and no meaning: it is not kept.
-                self.is_lost = true;
+                self.out_of_sync = true;
                 self.clear();
-                Arrived::Odd("a packet that says it is empty")
+                Received::Malformed("a packet that says it is empty")
             }
-            Next::Packet(packet) => {
-                let share = self.share.take();
-                if share.is_some() && self.bytes.is_empty() {
+            Decoded::Packet(packet) => {
+                let permit = self.permit.take();
+                if permit.is_some() && self.bytes.is_empty() {
                     // Its rest would hold the whole.
                     self.bytes = BytesMut::new();
                 }
-                Arrived::Packet(packet, share)
+                Received::Packet(packet, permit)
             }
         }))
     }
 
     /// May a packet that begins like this arrive at all?
-    fn admit(&mut self, length: usize, command: u8, is_known: bool) -> Result<(), NotLetIn> {
-        if !is_known && (!matches!(command, WORKER_CONNECT | GATEWAY_CLIENT_CONNECT) || length > STRANGER_PACKET_BYTES) {
-            return Err(NotLetIn::Unknown);
+    fn check_header(&mut self, length: usize, command: u8, is_authenticated: bool) -> Result<(), DecodeError> {
+        if !is_authenticated
+            && (!matches!(command, WORKER_CONNECT | GATEWAY_CLIENT_CONNECT) || length > UNAUTHENTICATED_PACKET_BYTES)
+        {
+            return Err(DecodeError::Unauthorized);
         }
-        if (LARGE_PACKET_BYTES + 1..=MAX_PACKET).contains(&length) && self.share.is_none() {
-            let kibibytes = (HELD_A_BYTE * length).div_ceil(1024) as u32;
-            self.share = Some(self.large.clone().try_acquire_many_owned(kibibytes).map_err(|_| NotLetIn::NoRoom)?);
+        if (LARGE_PACKET_BYTES + 1..=MAX_PACKET_BYTES).contains(&length) && self.permit.is_none() {
+            let kibibytes = (MEMORY_PER_PACKET_BYTE * length).div_ceil(1024) as u32;
+            self.permit = Some(
+                self.large_packet_budget.clone().try_acquire_many_owned(kibibytes).map_err(|_| DecodeError::LargePacketBudget)?,
+            );
             self.bytes.reserve(length.saturating_sub(self.bytes.len()));
         }
         Ok(())
@@ -117,8 +121,8 @@ mod tests {
     use super::*;
     use crate::server::gatewayworker::protocol::opcode::{IS_ONLINE, SEND_TO_ALL};
 
-    fn arriving(mib: usize) -> Arriving {
-        Arriving::new(Arc::new(Semaphore::new(mib * 1024)))
+    fn arriving(mib: usize) -> PacketDecoder {
+        PacketDecoder::new(Arc::new(Semaphore::new(mib * 1024)))
     }
 
     /// A packet's first bytes, and how long it says it is.
@@ -129,38 +133,38 @@ mod tests {
         head
     }
 
-    fn next(arriving: &mut Arriving, bytes: &[u8], is_known: bool) -> Result<&'static str, NotLetIn> {
+    fn next(arriving: &mut PacketDecoder, bytes: &[u8], is_authenticated: bool) -> Result<&'static str, DecodeError> {
         arriving.buffer().extend_from_slice(bytes);
-        Ok(match arriving.next(is_known)? {
+        Ok(match arriving.decode(is_authenticated)? {
             None => "more",
-            Some(Arrived::Odd(_)) => "odd",
-            Some(Arrived::Packet(_, None)) => "a packet",
-            Some(Arrived::Packet(_, Some(_))) => "a large packet",
+            Some(Received::Malformed(_)) => "odd",
+            Some(Received::Packet(_, None)) => "a packet",
+            Some(Received::Packet(_, Some(_))) => "a large_packet_budget packet",
         })
     }
 
     #[test]
     fn strangers_may_only_show_the_key_and_briefly() {
-        assert_eq!(next(&mut arriving(1), &head(IS_ONLINE, 28), false), Err(NotLetIn::Unknown));
+        assert_eq!(next(&mut arriving(1), &head(IS_ONLINE, 28), false), Err(DecodeError::Unauthorized));
         assert_eq!(next(&mut arriving(1), &head(GATEWAY_CLIENT_CONNECT, 28), false), Ok("a packet"));
         assert_eq!(
-            next(&mut arriving(1), &head(GATEWAY_CLIENT_CONNECT, STRANGER_PACKET_BYTES + 1), false),
-            Err(NotLetIn::Unknown)
+            next(&mut arriving(1), &head(GATEWAY_CLIENT_CONNECT, UNAUTHENTICATED_PACKET_BYTES + 1), false),
+            Err(DecodeError::Unauthorized)
         );
         assert_eq!(next(&mut arriving(1), &head(IS_ONLINE, 28), true), Ok("a packet"));
-        assert_eq!(next(&mut arriving(1), &head(IS_ONLINE, MAX_PACKET + 1), true), Err(NotLetIn::TooLong));
+        assert_eq!(next(&mut arriving(1), &head(IS_ONLINE, MAX_PACKET_BYTES + 1), true), Err(DecodeError::PacketTooLong));
     }
 
     #[test]
     fn large_packets_take_their_share_and_give_it_back() {
         let (mut one, length) = (arriving(1), 200 * 1024);
-        let mut two = Arriving::new(one.large.clone());
+        let mut two = PacketDecoder::new(one.large_packet_budget.clone());
         assert_eq!(next(&mut one, &head(SEND_TO_ALL, length), true), Ok("more"));
-        assert_eq!(next(&mut two, &head(SEND_TO_ALL, length), true), Err(NotLetIn::NoRoom));
+        assert_eq!(next(&mut two, &head(SEND_TO_ALL, length), true), Err(DecodeError::LargePacketBudget));
         // Who needs none is not concerned.
         two.clear();
         assert_eq!(next(&mut two, &head(SEND_TO_ALL, 28), true), Ok("a packet"));
-        assert_eq!(next(&mut one, &vec![0; length - 28], true), Ok("a large packet"));
+        assert_eq!(next(&mut one, &vec![0; length - 28], true), Ok("a large_packet_budget packet"));
         assert_eq!(next(&mut two, &head(SEND_TO_ALL, length), true), Ok("more"));
         // Whoever goes halfway gives it back, too.
         drop(two);

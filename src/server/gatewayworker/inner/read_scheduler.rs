@@ -1,5 +1,7 @@
-//! The order in which connections are read: that in which they became readable, whatever else they are looked at for meanwhile.
-//! Whoever calls on two connections expects the first call to be done before the second.
+//! Reads connections in FIFO order of readiness. Wake-ups for writes and timers do not change that order.
+//!
+//! A PHP page that calls on two connections expects the first call to be carried out before the second. A task's wake-ups do
+//! not tell which connection became readable first, therefore readiness is recorded here, by a waker of its own for reading.
 
 use futures_util::task::AtomicWaker;
 use std::collections::VecDeque;
@@ -9,105 +11,127 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use tokio::net::TcpStream;
 
-/// Those who are readable. Whoever is first is read, or leaves.
+/// The readable connections in the order in which they became readable. The first is read, or leaves the queue.
 #[derive(Clone, Default)]
-pub struct Row(Arc<Mutex<VecDeque<Arc<Place>>>>);
+pub struct ReadyQueue(Arc<Mutex<VecDeque<Arc<Entry>>>>);
 
-struct Place {
-    row: Row,
-    /// What it may do; changed only where the row is locked.
+/// One connection, as the queue and the I/O driver know it.
+struct Entry {
+    queue: ReadyQueue,
+    /// A [`ReadState`], written only while the queue is locked.
     state: AtomicU8,
-    /// The task that reads.
+    /// Wakes the task that reads the connection.
     task: AtomicWaker,
 }
 
-/// It is not read for now: were it in the row, it would hold everybody up.
-const AWAY: u8 = 0;
-/// It lines up when there is something to read.
-const WATCHING: u8 = 1;
-const IN_ROW: u8 = 2;
+/// What a connection's readiness leads to.
+#[derive(Clone, Copy)]
+enum ReadState {
+    /// The connection does not accept input; queueing it would block the connections behind it.
+    Idle,
+    /// The connection joins the queue once it is readable.
+    Armed,
+    /// The connection is in the queue.
+    Queued,
+}
 
-/// A connection's; given up when it is dropped.
-pub struct Turn {
-    place: Arc<Place>,
+/// A connection's handle on the [`ReadyQueue`]. Dropping it leaves the queue.
+pub struct ReadTicket {
+    entry: Arc<Entry>,
     waker: Waker,
 }
 
-impl Row {
-    fn join(&self, place: &Arc<Place>) {
-        let mut places = self.places();
-        if place.state.load(Ordering::Relaxed) == WATCHING {
-            place.state.store(IN_ROW, Ordering::Relaxed);
-            places.push_back(place.clone());
+impl Entry {
+    fn is(&self, state: ReadState) -> bool {
+        self.state.load(Ordering::Relaxed) == state as u8
+    }
+
+    fn set(&self, state: ReadState) {
+        self.state.store(state as u8, Ordering::Relaxed);
+    }
+}
+
+impl ReadyQueue {
+    /// Appends an armed connection.
+    fn push(&self, entry: &Arc<Entry>) {
+        let mut entries = self.entries();
+        if entry.is(ReadState::Armed) {
+            entry.set(ReadState::Queued);
+            entries.push_back(entry.clone());
         }
     }
 
-    fn leave(&self, place: &Arc<Place>) {
-        let mut places = self.places();
-        if place.state.swap(AWAY, Ordering::Relaxed) != IN_ROW {
+    /// Removes a connection, and wakes the next one if this one was at the front.
+    fn remove(&self, entry: &Arc<Entry>) {
+        let mut entries = self.entries();
+        let was_queued = entry.is(ReadState::Queued);
+        entry.set(ReadState::Idle);
+        if !was_queued {
             return;
         }
-        let at = places.iter().position(|other| Arc::ptr_eq(other, place));
-        at.and_then(|at| places.remove(at));
-        if let Some(first) = places.front().filter(|_| at == Some(0)) {
+        let at = entries.iter().position(|other| Arc::ptr_eq(other, entry));
+        at.and_then(|at| entries.remove(at));
+        if let Some(first) = entries.front().filter(|_| at == Some(0)) {
             first.task.wake();
         }
     }
 
-    fn watch(&self, place: &Place) {
-        let _places = self.places();
-        if place.state.load(Ordering::Relaxed) == AWAY {
-            place.state.store(WATCHING, Ordering::Relaxed);
+    fn arm(&self, entry: &Entry) {
+        let _entries = self.entries();
+        if entry.is(ReadState::Idle) {
+            entry.set(ReadState::Armed);
         }
     }
 
-    fn is_first(&self, place: &Arc<Place>) -> bool {
-        self.places().front().is_some_and(|first| Arc::ptr_eq(first, place))
+    fn is_at_front(&self, entry: &Arc<Entry>) -> bool {
+        self.entries().front().is_some_and(|first| Arc::ptr_eq(first, entry))
     }
 
-    fn places(&self) -> MutexGuard<'_, VecDeque<Arc<Place>>> {
+    fn entries(&self) -> MutexGuard<'_, VecDeque<Arc<Entry>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Called where the system's news are taken in, in their order.
-impl Wake for Place {
+/// Called by tokio's I/O driver while it handles epoll events, in their order.
+impl Wake for Entry {
     fn wake(self: Arc<Self>) {
-        self.row.join(&self);
+        self.queue.push(&self);
         self.task.wake();
     }
 }
 
-impl Turn {
-    pub fn new(row: &Row) -> Self {
-        let place = Arc::new(Place { row: row.clone(), state: AtomicU8::new(AWAY), task: AtomicWaker::new() });
-        Self { waker: place.clone().into(), place }
+impl ReadTicket {
+    /// A ticket that is not armed yet.
+    pub fn new(queue: &ReadyQueue) -> Self {
+        let state = AtomicU8::new(ReadState::Idle as u8);
+        let entry = Arc::new(Entry { queue: queue.clone(), state, task: AtomicWaker::new() });
+        Self { waker: entry.clone().into(), entry }
     }
 
-    /// From now on it is noticed when there is something to read; if there is already, it lines up.
+    /// Arms the ticket: the connection joins the queue once `stream` is readable, at once if it is readable already.
     pub fn watch(&self, stream: &TcpStream) {
-        self.place.row.watch(&self.place);
+        self.entry.queue.arm(&self.entry);
         if stream.poll_read_ready(&mut Context::from_waker(&self.waker)).is_ready() {
-            self.place.row.join(&self.place);
+            self.entry.queue.push(&self.entry);
         }
     }
 
-    /// Until it is first. It stays that until it leaves: nobody else is read before.
-    pub async fn comes(&self) {
+    /// Waits until the connection is at the front. It stays there, and no other connection is read, until [`Self::leave`].
+    pub async fn at_front(&self) {
         poll_fn(|cx| {
-            self.place.task.register(cx.waker());
-            if self.place.row.is_first(&self.place) { Poll::Ready(()) } else { Poll::Pending }
+            self.entry.task.register(cx.waker());
+            if self.entry.queue.is_at_front(&self.entry) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
 
-    /// It was read, or will not be: until it watches again it does not line up, whatever comes.
+    /// Leaves the queue. Readiness is ignored until [`Self::watch`] is called again.
     pub fn leave(&self) {
-        self.place.row.leave(&self.place);
+        self.entry.queue.remove(&self.entry);
     }
 }
 
-impl Drop for Turn {
+impl Drop for ReadTicket {
     fn drop(&mut self) {
         self.leave();
     }
@@ -118,37 +142,37 @@ mod tests {
     use super::*;
     use futures_util::FutureExt;
 
-    fn is_up(turn: &Turn) -> bool {
-        turn.comes().now_or_never().is_some()
+    fn is_at_front(ticket: &ReadTicket) -> bool {
+        ticket.at_front().now_or_never().is_some()
     }
 
     #[test]
-    fn whoever_became_readable_first_is_first() {
-        let row = Row::default();
-        let [one, two, three] = [(); 3].map(|()| Turn::new(&row));
-        let watches = |turn: &Turn| row.watch(&turn.place);
-        [&one, &two, &three].into_iter().for_each(watches);
-        assert!(!is_up(&one));
-        for turn in [&two, &one, &two, &three] {
-            turn.waker.wake_by_ref();
+    fn connections_are_read_in_the_order_in_which_they_became_readable() {
+        let queue = ReadyQueue::default();
+        let [one, two, three] = [(); 3].map(|()| ReadTicket::new(&queue));
+        let arm = |ticket: &ReadTicket| queue.arm(&ticket.entry);
+        [&one, &two, &three].into_iter().for_each(arm);
+        assert!(!is_at_front(&one));
+        for ticket in [&two, &one, &two, &three] {
+            ticket.waker.wake_by_ref();
         }
-        assert!(is_up(&two) && is_up(&two) && !is_up(&one) && !is_up(&three));
-        // Who leaves lines up again at the end, once it watches again.
+        assert!(is_at_front(&two) && is_at_front(&two) && !is_at_front(&one) && !is_at_front(&three));
+        // A connection that leaves joins at the end, once it is armed again.
         two.leave();
         two.waker.wake_by_ref();
-        watches(&two);
-        assert!(is_up(&one) && !is_up(&two));
+        arm(&two);
+        assert!(is_at_front(&one) && !is_at_front(&two));
         one.leave();
-        assert!(is_up(&three) && !is_up(&two));
+        assert!(is_at_front(&three) && !is_at_front(&two));
         two.waker.wake_by_ref();
-        // Who has no room, or ends, holds nobody up, whatever comes for it then.
+        // A connection that left, or was dropped, blocks no other, even when it becomes readable later.
         three.leave();
         three.waker.wake_by_ref();
         let late = one.waker.clone();
         drop(one);
         late.wake();
-        assert!(is_up(&two) && !is_up(&three));
+        assert!(is_at_front(&two) && !is_at_front(&three));
         drop((two, three));
-        assert!(row.places().is_empty());
+        assert!(queue.entries().is_empty());
     }
 }

@@ -1,32 +1,32 @@
 //! A command's body as what sockets are sent (protocol.md, 3.2 and 8.1).
 
-use super::packet::{MAX_PACKET, PLAIN, RAW};
+use super::packet::{MAX_PACKET_BYTES, PLAIN, RAW};
 use crate::server::gateway::Publication;
 use crate::server::payload;
-use crate::server::php::{Document, Malformed, Node, NotJson};
+use crate::server::php::{Document, Node, ToJsonError, UnserializeError};
 use bytes::Bytes;
 
 /// PHP's gateway ended at each of these.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum Unsendable {
+pub enum BodyError {
     #[error(transparent)]
-    Malformed(#[from] Malformed),
+    Unserialize(#[from] UnserializeError),
     #[error("a serialized number is no message")]
     Scalar,
     #[error("there is no JSON of it: {0}")]
-    NotJson(#[from] NotJson),
+    ToJson(#[from] ToJsonError),
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Message {
+pub enum Body {
     Text(Bytes),
     /// What was an array or an object.
     Json(String),
     Null,
 }
 
-impl Message {
-    pub fn read(flag: u8, body: &Bytes) -> Result<Self, Unsendable> {
+impl Body {
+    pub fn decode(flag: u8, body: &Bytes) -> Result<Self, BodyError> {
         if flag & PLAIN != 0 {
             return Ok(Self::Text(body.clone()));
         }
@@ -34,13 +34,13 @@ impl Message {
         match document.root() {
             Node::Text(text) => Ok(Self::Text(body.slice_ref(text))),
             Node::Null => Ok(Self::Null),
-            Node::Array(_) | Node::Object { .. } | Node::Opaque(_) => Ok(Self::Json(document.to_json(MAX_PACKET)?)),
-            Node::Bool(_) | Node::Int(_) | Node::Float(_) | Node::Reference(_) | Node::Same(_) => Err(Unsendable::Scalar),
+            Node::Array(_) | Node::Object { .. } | Node::Opaque(_) => Ok(Self::Json(document.to_json(MAX_PACKET_BYTES)?)),
+            Node::Bool(_) | Node::Int(_) | Node::Float(_) | Node::Reference(_) | Node::SameObject(_) => Err(BodyError::Scalar),
         }
     }
 
     /// `None`: there is nothing to send.
-    pub fn publication(self, flag: u8) -> Option<Publication> {
+    pub fn into_publication(self, flag: u8) -> Option<Publication> {
         let is_text = matches!(self, Self::Text(_));
         let bytes = match self {
             Self::Text(text) => text,
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
 
     fn check(flag: u8, body: &'static [u8], plain: &[u8], v1: &[u8]) {
-        let publication = Message::read(flag, &Bytes::from_static(body)).unwrap().publication(flag).unwrap();
+        let publication = Body::decode(flag, &Bytes::from_static(body)).unwrap().into_publication(flag).unwrap();
         assert_eq!(&publication.plain.unwrap().bytes[2..], plain);
         assert_eq!(&publication.v1.unwrap().bytes[2..], v1);
     }
@@ -85,15 +85,15 @@ mod tests {
             "{\"type\":\"data\",\"data\":{\"k\":\"a\\/张\"}}".as_bytes(),
         );
         check(0, b"a:1:{s:4:\"type\";s:1:\"x\";}", br#"{"type":"x"}"#, br#"{"type":"x"}"#);
-        let raw = Message::read(PLAIN | RAW, &Bytes::from_static(b"\x82\x01x")).unwrap().publication(PLAIN | RAW).unwrap();
+        let raw = Body::decode(PLAIN | RAW, &Bytes::from_static(b"\x82\x01x")).unwrap().into_publication(PLAIN | RAW).unwrap();
         assert_eq!(&raw.v1.unwrap().bytes[..], b"\x82\x01x");
-        assert!(Message::Text(Bytes::new()).publication(RAW).is_none());
+        assert!(Body::Text(Bytes::new()).into_publication(RAW).is_none());
     }
 
     #[test]
     fn what_ended_the_original_is_refused() {
         for body in [&b"i:5;"[..], b"b:0;", b"d:1.5;", b"garbage", b"", b"s:1:\"\xff", b"a:1:{i:0;s:1:\"\xff\";}"] {
-            assert!(Message::read(0, &Bytes::copy_from_slice(body)).is_err(), "{body:?}");
+            assert!(Body::decode(0, &Bytes::copy_from_slice(body)).is_err(), "{body:?}");
         }
     }
 }

@@ -3,8 +3,8 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::net::SocketAddrV4;
 
-pub const MAX_PACKET: usize = 10_485_760;
-const HEADER: usize = 28;
+pub const MAX_PACKET_BYTES: usize = 10_485_760;
+const HEADER_BYTES: usize = 28;
 
 /// The body is bytes; without this bit it is PHP's `serialize`.
 pub const PLAIN: u8 = 0x01;
@@ -23,30 +23,30 @@ pub struct Packet {
 
 /// What a stream's next bytes are.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Next {
+pub enum Decoded {
     Packet(Packet),
     /// Shorter than a header: passed over, and most likely what follows is out of step.
-    Nonsense,
+    TooShort,
     /// The rest of it is to come.
-    More,
+    Incomplete,
     /// It says it is empty, so it never ends: PHP waits for ever, too.
-    Never,
+    ZeroLength,
     TooLong,
 }
 
-impl Next {
+impl Decoded {
     /// Takes a packet out of what has arrived.
     pub fn take(buffer: &mut BytesMut) -> Self {
-        let Some(length) = peek(buffer) else { return Self::More };
+        let Some(length) = peek_length(buffer) else { return Self::Incomplete };
         match length {
-            0 => return Self::Never,
-            length if length > MAX_PACKET => return Self::TooLong,
-            _ if buffer.len() < length => return Self::More,
+            0 => return Self::ZeroLength,
+            length if length > MAX_PACKET_BYTES => return Self::TooLong,
+            _ if buffer.len() < length => return Self::Incomplete,
             _ => {}
         }
         let mut packet = buffer.split_to(length).freeze();
-        if length < HEADER {
-            return Self::Nonsense;
+        if length < HEADER_BYTES {
+            return Self::TooShort;
         }
         packet.advance(4);
         let command = packet.get_u8();
@@ -61,18 +61,18 @@ impl Next {
 }
 
 /// The length and command of the packet that begins here, once its header has arrived.
-pub fn head(buffer: &[u8]) -> Option<(usize, u8)> {
-    Some((peek(buffer)?, buffer[4]))
+pub fn peek_header(buffer: &[u8]) -> Option<(usize, u8)> {
+    Some((peek_length(buffer)?, buffer[4]))
 }
 
-fn peek(buffer: &[u8]) -> Option<usize> {
-    let header = buffer.first_chunk::<HEADER>()?;
+fn peek_length(buffer: &[u8]) -> Option<usize> {
+    let header = buffer.first_chunk::<HEADER_BYTES>()?;
     let [a, b, c, d, ..] = *header;
     Some(u32::from_be_bytes([a, b, c, d]) as usize)
 }
 
 /// To a worker: something about a client (protocol.md, 7).
-pub struct Event<'a> {
+pub struct WorkerPacket<'a> {
     pub command: u8,
     pub local: SocketAddrV4,
     /// 0.0.0.0 for a client without IPv4.
@@ -84,9 +84,9 @@ pub struct Event<'a> {
     pub body: &'a [u8],
 }
 
-impl Event<'_> {
+impl WorkerPacket<'_> {
     pub fn write(&self, out: &mut BytesMut) {
-        let length = HEADER + self.ext.len() + self.body.len();
+        let length = HEADER_BYTES + self.ext.len() + self.body.len();
         out.reserve(length);
         out.put_u32(length as u32);
         out.put_u8(self.command);
@@ -110,32 +110,32 @@ mod tests {
 
     fn packet(command: u8, connection: u32, flag: u8, ext: &[u8], body: &[u8]) -> Vec<u8> {
         let nowhere = SocketAddrV4::new([0; 4].into(), 0);
-        let event = Event { command, local: nowhere, client: nowhere, connection, flag, gateway_port: 0, ext, body };
+        let event = WorkerPacket { command, local: nowhere, client: nowhere, connection, flag, gateway_port: 0, ext, body };
         let mut out = BytesMut::new();
         event.write(&mut out);
         out.to_vec()
     }
 
-    fn next(bytes: &[u8]) -> Next {
-        Next::take(&mut BytesMut::from(bytes))
+    fn next(bytes: &[u8]) -> Decoded {
+        Decoded::take(&mut BytesMut::from(bytes))
     }
 
     #[test]
     fn odd_lengths_have_their_fates() {
         let mut ping = packet(11, 1, 1, b"", b"");
-        assert_eq!(next(&ping[..27]), Next::More);
+        assert_eq!(next(&ping[..27]), Decoded::Incomplete);
         ping[3] = 27;
-        assert_eq!(next(&ping), Next::Nonsense);
+        assert_eq!(next(&ping), Decoded::TooShort);
         ping[3] = 0;
-        assert_eq!(next(&ping), Next::Never);
-        ping[..4].copy_from_slice(&(MAX_PACKET as u32).to_be_bytes());
-        assert_eq!(next(&ping), Next::More);
-        ping[..4].copy_from_slice(&(MAX_PACKET as u32 + 1).to_be_bytes());
-        assert_eq!(next(&ping), Next::TooLong);
+        assert_eq!(next(&ping), Decoded::ZeroLength);
+        ping[..4].copy_from_slice(&(MAX_PACKET_BYTES as u32).to_be_bytes());
+        assert_eq!(next(&ping), Decoded::Incomplete);
+        ping[..4].copy_from_slice(&(MAX_PACKET_BYTES as u32 + 1).to_be_bytes());
+        assert_eq!(next(&ping), Decoded::TooLong);
         // ext_len beyond the packet: what is there.
         let mut long = packet(24, 0, 1, b"ab", b"");
         long[27] = 200;
-        let Next::Packet(packet) = next(&long) else { panic!() };
+        let Decoded::Packet(packet) = next(&long) else { panic!() };
         assert_eq!((&packet.ext[..], &packet.body[..]), (&b"ab"[..], &b""[..]));
     }
 
@@ -152,7 +152,7 @@ mod tests {
                 let (piece, after) = rest.split_at(cut.min(rest.len()));
                 buffer.extend_from_slice(piece);
                 rest = after;
-                while let Next::Packet(packet) = Next::take(&mut buffer) {
+                while let Decoded::Packet(packet) = Decoded::take(&mut buffer) {
                     found.push(packet);
                 }
             }
@@ -165,7 +165,7 @@ mod tests {
         #[test]
         fn no_bytes_are_too_odd(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut buffer = BytesMut::from(&bytes[..]);
-            while matches!(Next::take(&mut buffer), Next::Packet(_) | Next::Nonsense) {}
+            while matches!(Decoded::take(&mut buffer), Decoded::Packet(_) | Decoded::TooShort) {}
         }
     }
 }

@@ -2,10 +2,10 @@
 
 /// The connection cannot go on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum NotLetIn {
+pub enum DecodeError {
     /// The key comes first.
-    Unknown,
-    TooLong,
+    Unauthorized,
+    PacketTooLong,
     /// Too many large packets are arriving at once.
-    NoRoom,
+    LargePacketBudget,
 }

@@ -15,9 +15,9 @@ pub enum Request {
     Worker,
     Ping,
     /// The connection ends, with nothing said.
-    Refused,
+    Rejected,
     /// It ends with a line that says why.
-    Nonsense,
+    Malformed,
 }
 
 fn text(value: &RawValue) -> Option<String> {
@@ -28,23 +28,23 @@ impl Request {
     /// A line without its end.
     pub fn read(line: &[u8], is_key: impl Fn(&str) -> bool) -> Self {
         // Of two values under one name the last counts; what they are is looked at where it matters. Null counts as missing.
-        let Ok(mut said) = serde_json::from_slice::<HashMap<String, Option<&RawValue>>>(line) else { return Self::Nonsense };
-        let mut said = |name: &str| said.remove(name).flatten();
+        let Ok(mut take) = serde_json::from_slice::<HashMap<String, Option<&RawValue>>>(line) else { return Self::Malformed };
+        let mut take = |name: &str| take.remove(name).flatten();
         // PHP counts these as missing, too.
         const NOTHING: [&str; 7] = ["\"\"", "\"0\"", "0", "0.0", "false", "[]", "{}"];
-        let Some(event) = said("event").filter(|event| !NOTHING.contains(&event.get())) else { return Self::Nonsense };
+        let Some(event) = take("event").filter(|event| !NOTHING.contains(&event.get())) else { return Self::Malformed };
         // A missing key is the empty one; a number is none.
-        let knows_key = said("secret_key").map_or_else(|| is_key(""), |key| text(key).is_some_and(|key| is_key(&key)));
+        let knows_key = take("secret_key").map_or_else(|| is_key(""), |key| text(key).is_some_and(|key| is_key(&key)));
         match text(event).unwrap_or_default().as_str() {
-            "gateway_connect" => match said("address").and_then(text) {
+            "gateway_connect" => match take("address").and_then(text) {
                 Some(address) if knows_key && !matches!(&address[..], "" | "0") && address.len() <= MAX_ADDRESS => {
                     Self::Gateway { address }
                 }
-                _ => Self::Refused,
+                _ => Self::Rejected,
             },
             "worker_connect" if knows_key => Self::Worker,
             "ping" => Self::Ping,
-            _ => Self::Refused,
+            _ => Self::Rejected,
         }
     }
 }
@@ -62,20 +62,20 @@ mod tests {
         check(r#"{"event":"worker_connect","secret_key":"k"}"#, "k", Request::Worker);
         check(r#"{"event":"worker_connect"}"#, "", Request::Worker);
         check(r#"{"event":"worker_connect","secret_key":null}"#, "", Request::Worker);
-        check(r#"{"event":"worker_connect","secret_key":"other"}"#, "k", Request::Refused);
-        check(r#"{"event":"worker_connect","secret_key":0}"#, "0", Request::Refused);
+        check(r#"{"event":"worker_connect","secret_key":"other"}"#, "k", Request::Rejected);
+        check(r#"{"event":"worker_connect","secret_key":0}"#, "0", Request::Rejected);
         check(r#"{"event":"gateway_connect", "address":"a:1", "secret_key":""}"#, "", gateway("a:1"));
-        check(r#"{"event":"gateway_connect", "address":"a:1", "secret_key":"x"}"#, "", Request::Refused);
-        check(r#"{"event":"gateway_connect"}"#, "", Request::Refused);
-        check(r#"{"event":"gateway_connect","address":""}"#, "", Request::Refused);
+        check(r#"{"event":"gateway_connect", "address":"a:1", "secret_key":"x"}"#, "", Request::Rejected);
+        check(r#"{"event":"gateway_connect"}"#, "", Request::Rejected);
+        check(r#"{"event":"gateway_connect","address":""}"#, "", Request::Rejected);
         check(r#"{"event":"ping","secret_key":"wrong"}"#, "k", Request::Ping);
         check(r#"{"event":"who","event":"worker_connect","secret_key":5,"secret_key":"k"}"#, "k", Request::Worker);
-        check(r#"{"event":"who"}"#, "", Request::Refused);
-        check(r#"{"event":5}"#, "", Request::Refused);
-        for nonsense in
+        check(r#"{"event":"who"}"#, "", Request::Rejected);
+        check(r#"{"event":5}"#, "", Request::Rejected);
+        for malformed in
             ["", "hello", "{}", "[]", "5", "\"ping\"", r#"{"event":null}"#, r#"{"event":""}"#, r#"{"event":0}"#, "\u{ff}"]
         {
-            check(nonsense, "", Request::Nonsense);
+            check(malformed, "", Request::Malformed);
         }
     }
 }

@@ -3,9 +3,9 @@
 
 use super::request::Request;
 use crate::server::gatewayworker::metrics;
-use crate::server::gatewayworker::protocol::packet::MAX_PACKET;
-use crate::server::gatewayworker::secret_key::Secret;
-use crate::server::gatewayworker::shutdown::{FINISHED_WITHIN, stopped};
+use crate::server::gatewayworker::protocol::packet::MAX_PACKET_BYTES;
+use crate::server::gatewayworker::secret_key::SecretKey;
+use crate::server::gatewayworker::shutdown::{DRAIN_TIMEOUT, shutdown_deadline};
 use bytes::BytesMut;
 use indexmap::{IndexMap, IndexSet};
 use serde_json::json;
@@ -21,35 +21,35 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Whoever has not said a line by then goes.
-const SAID_WITHIN: Duration = Duration::from_secs(10);
+const FIRST_LINE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Lists a worker may leave unread before it is given up.
-const UNREAD_LISTS: usize = 1024;
+const MAX_UNREAD_UPDATES: usize = 1024;
 /// A list that is not taken within this ends the connection.
-const WRITTEN_WITHIN: Duration = Duration::from_secs(30);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Of a line that is no request, this much is said back.
 const ECHO_BYTES: usize = 1024;
 /// Who has not shown the key may say a line of so many bytes, and so many of them may stay by saying `ping`.
-const STRANGER_LINE_BYTES: usize = 4096;
-const MAX_STRANGERS: usize = 100;
+const UNAUTHENTICATED_LINE_BYTES: usize = 4096;
+const MAX_UNAUTHENTICATED_PINGS: usize = 100;
 /// Bytes of unfinished lines that all connections may hold together.
-const UNFINISHED_BYTES: usize = 32 * 1024 * 1024;
+const MAX_UNFINISHED_BYTES: usize = 32 * 1024 * 1024;
 const READ_BYTES: usize = 4 * 1024;
 
 #[derive(Clone)]
 pub struct Register(Arc<Shared>);
 
 struct Shared {
-    here: SocketAddrV4,
-    secret: Secret,
-    known: Mutex<Known>,
+    lan_addr: SocketAddrV4,
+    secret_key: SecretKey,
+    registrations: Mutex<Registrations>,
     unfinished_bytes: AtomicUsize,
     /// For who pings and does not show the key: the original lets them stay.
-    unknown: Arc<Semaphore>,
+    unauthenticated_ping: Arc<Semaphore>,
 }
 
 /// By connection.
 #[derive(Default)]
-struct Known {
+struct Registrations {
     next: u64,
     /// Other gateways; one may say its address twice.
     gateways: IndexMap<u64, String>,
@@ -58,172 +58,172 @@ struct Known {
 }
 
 impl Register {
-    pub fn new(here: SocketAddrV4, secret: Secret) -> Self {
+    pub fn new(lan_addr: SocketAddrV4, secret_key: SecretKey) -> Self {
         Self(Arc::new(Shared {
-            here,
-            secret,
-            known: Mutex::default(),
+            lan_addr,
+            secret_key,
+            registrations: Mutex::default(),
             unfinished_bytes: AtomicUsize::new(0),
-            unknown: Arc::new(Semaphore::new(MAX_STRANGERS)),
+            unauthenticated_ping: Arc::new(Semaphore::new(MAX_UNAUTHENTICATED_PINGS)),
         }))
     }
 
-    pub async fn attend(self, stream: TcpStream, peer: SocketAddr, stop: CancellationToken) {
-        match Guest::new(&self, peer.ip()).converse(stream, &stop).await {
+    pub async fn serve_connection(self, stream: TcpStream, peer: SocketAddr, stop: CancellationToken) {
+        match RegisterConn::new(&self, peer.ip()).run(stream, &stop).await {
             Ok(None) => {}
-            Ok(Some(bound)) => metrics::refused(bound),
+            Ok(Some(bound)) => metrics::connection_rejected(bound),
             Err(error) => tracing::debug!(%error, %peer, "a connection to Register"),
         }
     }
 
     /// This node's address, and every other gateway's once.
-    fn list(&self, known: &Known) -> Arc<str> {
-        let here = self.0.here.to_string();
-        let addresses: IndexSet<_> = [&here].into_iter().chain(known.gateways.values()).collect();
+    fn list(&self, registrations: &Registrations) -> Arc<str> {
+        let lan_addr = self.0.lan_addr.to_string();
+        let addresses: IndexSet<_> = [&lan_addr].into_iter().chain(registrations.gateways.values()).collect();
         let addresses: Vec<_> = addresses.into_iter().collect();
         // By hand, for the order of the original.
         format!("{{\"event\":\"broadcast_addresses\",\"addresses\":{}}}\n", json!(addresses)).into()
     }
 
     /// Also where the list is what it was: a gateway came or went.
-    fn announce(&self, known: &mut Known) {
-        let list = self.list(known);
+    fn announce(&self, registrations: &mut Registrations) {
+        let list = self.list(registrations);
         // One that reads nothing is given up: its connection ends with its sender.
-        known.workers.retain(|_, worker| worker.try_send(list.clone()).is_ok());
+        registrations.workers.retain(|_, worker| worker.try_send(list.clone()).is_ok());
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn registrations(&self) -> MutexGuard<'_, Registrations> {
+        self.0.registrations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One connection.
-struct Guest<'a> {
+struct RegisterConn<'a> {
     register: &'a Register,
     address: IpAddr,
     number: u64,
-    arrived: BytesMut,
+    in_buf: BytesMut,
     /// How far it was looked for the end of a line.
-    looked: usize,
-    has_key: bool,
-    unknown: Option<OwnedSemaphorePermit>,
+    scan_from: usize,
+    is_authenticated: bool,
+    unauthenticated_ping: Option<OwnedSemaphorePermit>,
     /// Of `arrived`, what is counted among all.
-    counted: usize,
-    told: Option<mpsc::Receiver<Arc<str>>>,
-    to_say: Vec<u8>,
+    counted_bytes: usize,
+    updates: Option<mpsc::Receiver<Arc<str>>>,
+    out_buf: Vec<u8>,
 }
 
-impl<'a> Guest<'a> {
+impl<'a> RegisterConn<'a> {
     fn new(register: &'a Register, address: IpAddr) -> Self {
-        let mut known = register.known();
-        let number = known.next;
-        known.next += 1;
-        drop(known);
+        let mut registrations = register.registrations();
+        let number = registrations.next;
+        registrations.next += 1;
+        drop(registrations);
         Self {
             register,
             address,
             number,
-            arrived: BytesMut::new(),
-            looked: 0,
-            has_key: register.0.secret.is_empty(),
-            unknown: None,
-            counted: 0,
-            told: None,
-            to_say: Vec::new(),
+            in_buf: BytesMut::new(),
+            scan_from: 0,
+            is_authenticated: register.0.secret_key.is_empty(),
+            unauthenticated_ping: None,
+            counted_bytes: 0,
+            updates: None,
+            out_buf: Vec::new(),
         }
     }
 
     /// Until it ends: `Some` tells the bound that ended it.
-    async fn converse(mut self, mut stream: TcpStream, stop: &CancellationToken) -> io::Result<Option<&'static str>> {
+    async fn run(mut self, mut stream: TcpStream, stop: &CancellationToken) -> io::Result<Option<&'static str>> {
         let (mut reads, mut writes) = stream.split();
-        let (mut said, said_by) = (false, Instant::now() + SAID_WITHIN);
+        let (mut has_sent, first_line_by) = (false, Instant::now() + FIRST_LINE_TIMEOUT);
         loop {
-            self.arrived.reserve(READ_BYTES);
+            self.in_buf.reserve(READ_BYTES);
             let ended = tokio::select! {
-                read = reads.read_buf(&mut self.arrived) => read? == 0,
-                list = told(&mut self.told) => {
+                read = reads.read_buf(&mut self.in_buf) => read? == 0,
+                list = next_update(&mut self.updates) => {
                     match list {
-                        Some(list) => self.to_say.extend_from_slice(list.as_bytes()),
-                        None => return Ok(Some("unread_lists")),
+                        Some(list) => self.out_buf.extend_from_slice(list.as_bytes()),
+                        None => return Ok(Some("register_limit")),
                     }
                     false
                 }
-                () = tokio::time::sleep_until(said_by), if !said => return Ok(Some("silent")),
-                () = stopped(stop, said) => return Ok(None),
+                () = tokio::time::sleep_until(first_line_by), if !has_sent => return Ok(Some("register_timeout")),
+                () = shutdown_deadline(stop, has_sent) => return Ok(None),
             };
-            let goes_on = self.take_lines(&mut said) && !ended;
-            if !self.to_say.is_empty() {
+            let goes_on = self.take_lines(&mut has_sent) && !ended;
+            if !self.out_buf.is_empty() {
                 tokio::select! {
-                    written = tokio::time::timeout(WRITTEN_WITHIN, writes.write_all(&self.to_say)) => {
+                    written = tokio::time::timeout(WRITE_TIMEOUT, writes.write_all(&self.out_buf)) => {
                         written.map_err(|_| io::ErrorKind::TimedOut)??;
                     }
                     () = async {
                         stop.cancelled().await;
-                        tokio::time::sleep(FINISHED_WITHIN).await;
+                        tokio::time::sleep(DRAIN_TIMEOUT).await;
                     } => return Ok(None),
                 }
-                self.to_say = Vec::new();
+                self.out_buf = Vec::new();
             }
             if !goes_on {
                 return Ok(None);
             }
-            if !self.is_bounded() {
-                return Ok(Some("line_bytes"));
+            if !self.is_within_limits() {
+                return Ok(Some("register_limit"));
             }
         }
     }
 
     /// Whether it may go on.
-    fn take_lines(&mut self, said: &mut bool) -> bool {
-        while let Some(end) = self.arrived[self.looked..].iter().position(|byte| *byte == b'\n') {
-            let line = self.arrived.split_to(self.looked + end + 1);
-            self.looked = 0;
+    fn take_lines(&mut self, has_sent: &mut bool) -> bool {
+        while let Some(end) = self.in_buf[self.scan_from..].iter().position(|byte| *byte == b'\n') {
+            let line = self.in_buf.split_to(self.scan_from + end + 1);
+            self.scan_from = 0;
             let length = line.iter().rposition(|byte| !b"\r\n".contains(byte)).map_or(0, |last| last + 1);
-            *said = true;
-            if !self.answer(&line[..length]) {
+            *has_sent = true;
+            if !self.handle_line(&line[..length]) {
                 return false;
             }
         }
-        self.looked = self.arrived.len();
+        self.scan_from = self.in_buf.len();
         true
     }
 
-    fn answer(&mut self, line: &[u8]) -> bool {
-        match Request::read(line, |key| self.register.0.secret.is(key)) {
+    fn handle_line(&mut self, line: &[u8]) -> bool {
+        match Request::read(line, |key| self.register.0.secret_key.matches(key)) {
             Request::Gateway { address } => {
                 tracing::info!(address, "another gateway came to Register");
-                let mut known = self.register.known();
-                (self.has_key, self.unknown) = (true, None);
-                known.workers.shift_remove(&self.number);
-                known.gateways.insert(self.number, address);
-                self.told = None;
-                self.register.announce(&mut known);
+                let mut registrations = self.register.registrations();
+                (self.is_authenticated, self.unauthenticated_ping) = (true, None);
+                registrations.workers.shift_remove(&self.number);
+                registrations.gateways.insert(self.number, address);
+                self.updates = None;
+                self.register.announce(&mut registrations);
             }
             Request::Worker => {
-                let mut known = self.register.known();
-                (self.has_key, self.unknown) = (true, None);
-                let (to, from) = mpsc::channel(UNREAD_LISTS);
-                self.to_say.extend_from_slice(self.register.list(&known).as_bytes());
-                known.workers.insert(self.number, to);
-                self.told = Some(from);
+                let mut registrations = self.register.registrations();
+                (self.is_authenticated, self.unauthenticated_ping) = (true, None);
+                let (to, from) = mpsc::channel(MAX_UNREAD_UPDATES);
+                self.out_buf.extend_from_slice(self.register.list(&registrations).as_bytes());
+                registrations.workers.insert(self.number, to);
+                self.updates = Some(from);
             }
-            Request::Ping if self.has_key || self.unknown.is_some() => {}
+            Request::Ping if self.is_authenticated || self.unauthenticated_ping.is_some() => {}
             Request::Ping => {
-                self.unknown = self.register.0.unknown.clone().try_acquire_owned().ok();
-                if self.unknown.is_none() {
-                    metrics::refused("strangers");
+                self.unauthenticated_ping = self.register.0.unauthenticated_ping.clone().try_acquire_owned().ok();
+                if self.unauthenticated_ping.is_none() {
+                    metrics::connection_rejected("unauthenticated_pings");
                     return false;
                 }
             }
-            Request::Refused => {
-                metrics::refused("register");
-                if metrics::may_say() {
+            Request::Rejected => {
+                metrics::connection_rejected("register_request_rejected");
+                if metrics::within_log_rate_limit() {
                     tracing::warn!(peer = %self.address, "Register refused a line: another secret key, or a request it does not know");
                 }
                 return false;
             }
-            Request::Nonsense => {
-                metrics::refused("register");
+            Request::Malformed => {
+                metrics::connection_rejected("register_request_rejected");
                 let echo = String::from_utf8_lossy(&line[..line.len().min(ECHO_BYTES)]);
                 // The original's own words, which programs may look for.
                 let words = format!(
@@ -231,7 +231,7 @@ impl<'a> Guest<'a> {
                      http://doc2.workerman.net/register-auth-timeout.html\n",
                     self.address,
                 );
-                self.to_say.extend_from_slice(words.as_bytes());
+                self.out_buf.extend_from_slice(words.as_bytes());
                 return false;
             }
         }
@@ -239,28 +239,28 @@ impl<'a> Guest<'a> {
     }
 
     /// Is the unfinished line within its bounds?
-    fn is_bounded(&mut self) -> bool {
+    fn is_within_limits(&mut self) -> bool {
         let all = &self.register.0.unfinished_bytes;
-        let (before, now) = (std::mem::replace(&mut self.counted, self.arrived.len()), self.arrived.len());
+        let (before, now) = (std::mem::replace(&mut self.counted_bytes, self.in_buf.len()), self.in_buf.len());
         all.fetch_sub(before, Ordering::Relaxed);
-        all.fetch_add(now, Ordering::Relaxed) + now <= UNFINISHED_BYTES
-            && now <= if self.has_key { MAX_PACKET } else { STRANGER_LINE_BYTES }
+        all.fetch_add(now, Ordering::Relaxed) + now <= MAX_UNFINISHED_BYTES
+            && now <= if self.is_authenticated { MAX_PACKET_BYTES } else { UNAUTHENTICATED_LINE_BYTES }
     }
 }
 
-impl Drop for Guest<'_> {
+impl Drop for RegisterConn<'_> {
     fn drop(&mut self) {
-        self.register.0.unfinished_bytes.fetch_sub(self.counted, Ordering::Relaxed);
-        let mut known = self.register.known();
-        known.workers.shift_remove(&self.number);
-        if known.gateways.shift_remove(&self.number).is_some() {
-            self.register.announce(&mut known);
+        self.register.0.unfinished_bytes.fetch_sub(self.counted_bytes, Ordering::Relaxed);
+        let mut registrations = self.register.registrations();
+        registrations.workers.shift_remove(&self.number);
+        if registrations.gateways.shift_remove(&self.number).is_some() {
+            self.register.announce(&mut registrations);
         }
     }
 }
 
 /// Never, for who did not ask.
-async fn told(lists: &mut Option<mpsc::Receiver<Arc<str>>>) -> Option<Arc<str>> {
+async fn next_update(lists: &mut Option<mpsc::Receiver<Arc<str>>>) -> Option<Arc<str>> {
     match lists {
         Some(lists) => lists.recv().await,
         None => std::future::pending().await,

@@ -3,30 +3,30 @@
 use super::query_string;
 use crate::server::gateway::{ClientSession, ConnectionEvent, EventKind, Handshake};
 use crate::server::gatewayworker::protocol::opcode::{ON_CLOSE, ON_CONNECT, ON_MESSAGE, ON_WEBSOCKET_CONNECT};
-use crate::server::gatewayworker::protocol::packet::{Event, PLAIN};
+use crate::server::gatewayworker::protocol::packet::{PLAIN, WorkerPacket};
 use crate::server::php::{Key, Writer};
 use bytes::BytesMut;
 use indexmap::IndexMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
-pub fn write(
-    happened: &ConnectionEvent,
+pub fn write_event(
+    event: &ConnectionEvent,
     session: Option<&ClientSession>,
-    here: SocketAddrV4,
+    lan_addr: SocketAddrV4,
     gateway_port: u16,
     out: &mut BytesMut,
 ) {
-    let client = match happened.address.to_canonical() {
+    let client = match event.address.to_canonical() {
         IpAddr::V4(address) => address,
         IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
     };
     let session = session.map(ClientSession::to_php).unwrap_or_default();
-    let mut tell = |command, flag, body: &[u8]| {
-        Event {
+    let mut send = |command, flag, body: &[u8]| {
+        WorkerPacket {
             command,
-            local: here,
-            client: SocketAddrV4::new(client, happened.port),
-            connection: happened.client.connection,
+            local: lan_addr,
+            client: SocketAddrV4::new(client, event.port),
+            connection: event.client.connection,
             flag,
             gateway_port,
             ext: &session,
@@ -34,20 +34,20 @@ pub fn write(
         }
         .write(out);
     };
-    match &happened.kind {
+    match &event.kind {
         EventKind::Connected(handshake) => {
-            tell(ON_CONNECT, PLAIN, b"");
+            send(ON_CONNECT, PLAIN, b"");
             if let Some(handshake) = handshake {
-                tell(ON_WEBSOCKET_CONNECT, 0, &described(handshake, happened.address, happened.port, gateway_port));
+                send(ON_WEBSOCKET_CONNECT, 0, &handshake_array(handshake, event.address, event.port, gateway_port));
             }
         }
-        EventKind::Message(message) => tell(ON_MESSAGE, PLAIN, message),
-        EventKind::Disconnected => tell(ON_CLOSE, PLAIN, b""),
+        EventKind::Message(message) => send(ON_MESSAGE, PLAIN, message),
+        EventKind::Disconnected => send(ON_CLOSE, PLAIN, b""),
     }
 }
 
 /// `['get' => …, 'server' => …, 'cookie' => …]`
-fn described(handshake: &Handshake, address: IpAddr, port: u16, gateway_port: u16) -> Vec<u8> {
+fn handshake_array(handshake: &Handshake, address: IpAddr, port: u16, gateway_port: u16) -> Vec<u8> {
     let query = handshake.path_and_query.split_once('?').map_or("", |(_, query)| query);
     // Of a header that came twice PHP sees one.
     let mut headers: IndexMap<&str, Vec<u8>> = IndexMap::new();
@@ -123,7 +123,7 @@ mod tests {
             path_and_query: "/ws?token=abc&x=1".into(),
             headers: headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).into(),
         };
-        let text = described(&handshake, [127, 0, 0, 1].into(), 38032, 28282);
+        let text = handshake_array(&handshake, [127, 0, 0, 1].into(), 38032, 28282);
         assert_eq!(
             String::from_utf8(text).unwrap(),
             concat!(

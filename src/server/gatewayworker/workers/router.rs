@@ -13,7 +13,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
 /// Bytes that may wait for a worker; what does not fit is dropped and counted (GatewayWorker's sendToWorkerBufferSize).
-const MAX_UNSENT: usize = 10_240_000;
+const MAX_UNREAD_BYTES: usize = 10_240_000;
 
 #[derive(Clone)]
 pub struct Workers(Arc<Shared>);
@@ -55,11 +55,11 @@ pub struct Worker {
 impl Workers {
     pub fn new(subscription: Subscription) -> Self {
         let workers = Self(Arc::new(Shared { table: Mutex::default(), subscription }));
-        workers.note(&workers.table());
+        workers.record(&workers.table());
         workers
     }
 
-    pub fn join(&self, name: String) -> Worker {
+    pub fn connect(&self, name: String) -> Worker {
         let name: Arc<str> = name.into();
         let (to, from) = unbounded_channel();
         let unsent = Arc::<AtomicUsize>::default();
@@ -71,18 +71,18 @@ impl Workers {
         if let Some(before) = table.links.insert(name.clone(), link) {
             before.replaced.cancel();
         }
-        self.note(&table);
+        self.record(&table);
         drop(table);
         Worker { workers: self.clone(), name, number, from, unsent, replaced }
     }
 
     /// Passes on what happens, until nothing does any more.
-    pub async fn pass_on(&self, happens: &mut EventReceiver, here: SocketAddrV4, gateway_port: u16) {
-        while let Some(event) = happens.next().await {
+    pub async fn forward(&self, events: &mut EventReceiver, lan_addr: SocketAddrV4, gateway_port: u16) {
+        while let Some(event) = events.next().await {
             let (connection, is_last) = (event.client.connection, matches!(event.kind, EventKind::Disconnected));
             self.route(connection, is_last, |with_session| {
                 let session = event.session.as_ref().filter(|_| with_session);
-                encoded(&event, session, here, gateway_port)
+                encoded(&event, session, lan_addr, gateway_port)
             });
         }
     }
@@ -91,11 +91,11 @@ impl Workers {
     fn route(&self, connection: u32, is_last: bool, event: impl Fn(bool) -> Bytes) {
         let mut table = self.table();
         let Some(link) = table.link(connection, is_last) else {
-            metrics::counter!("roomcast_worker_events_dropped_total").increment(1);
+            metrics::counter!("roomcast_php_worker_events_dropped_total").increment(1);
             return;
         };
         let mut whole = event(true);
-        let mut fits = link.unsent.load(Ordering::Relaxed) + whole.len() <= MAX_UNSENT;
+        let mut fits = link.unsent.load(Ordering::Relaxed) + whole.len() <= MAX_UNREAD_BYTES;
         if !fits && is_last {
             // That a client left comes once, and is what a worker forgets it by: it is always told, if need be without more.
             (whole, fits) = (event(false), true);
@@ -105,11 +105,11 @@ impl Workers {
         link.unsent.fetch_add(bytes, Ordering::Relaxed);
         if !fits || link.to.send(whole).is_err() {
             link.unsent.fetch_sub(bytes, Ordering::Relaxed);
-            metrics::counter!("roomcast_worker_events_dropped_total").increment(1);
+            metrics::counter!("roomcast_php_worker_events_dropped_total").increment(1);
         }
     }
 
-    fn note(&self, table: &Table) {
+    fn record(&self, table: &Table) {
         metrics::gauge!("roomcast_php_workers").set(table.links.len() as f64);
         self.0.subscription.set_enabled(!table.links.is_empty());
     }
@@ -119,9 +119,9 @@ impl Workers {
     }
 }
 
-fn encoded(event: &ConnectionEvent, session: Option<&ClientSession>, here: SocketAddrV4, gateway_port: u16) -> Bytes {
+fn encoded(event: &ConnectionEvent, session: Option<&ClientSession>, lan_addr: SocketAddrV4, gateway_port: u16) -> Bytes {
     let mut out = BytesMut::new();
-    encode::write(event, session, here, gateway_port, &mut out);
+    encode::write_event(event, session, lan_addr, gateway_port, &mut out);
     out.freeze()
 }
 
@@ -168,7 +168,7 @@ impl Table {
 
 impl Worker {
     /// The next thing it is told.
-    pub async fn next(&mut self) -> Bytes {
+    pub async fn next_event(&mut self) -> Bytes {
         match self.from.recv().await {
             Some(event) => {
                 self.unsent.fetch_sub(event.len(), Ordering::Relaxed);
@@ -185,7 +185,7 @@ impl Worker {
     }
 
     /// Nothing waits to be told.
-    pub fn was_told(&self) -> bool {
+    pub fn is_drained(&self) -> bool {
         self.from.is_empty()
     }
 }
@@ -194,52 +194,52 @@ impl Drop for Worker {
     fn drop(&mut self) {
         let mut table = self.workers.table();
         table.leave(&self.name, self.number);
-        self.workers.note(&table);
+        self.workers.record(&table);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::server::config::GatewaySettings as Settings;
+    use crate::server::config::GatewaySettings;
     use crate::server::gateway::Gateway;
     use futures_util::FutureExt;
 
-    fn nobody() -> Workers {
-        let gateway = Gateway::start(Settings { shards: 1, ..Settings::default() }).unwrap();
+    fn no_workers() -> Workers {
+        let gateway = Gateway::start(GatewaySettings { shards: 1, ..GatewaySettings::default() }).unwrap();
         Workers::new(gateway.listen().unwrap().subscription())
     }
 
-    fn tell(workers: &Workers, connection: u32, is_last: bool) {
+    fn send(workers: &Workers, connection: u32, is_last: bool) {
         workers.route(connection, is_last, |_| Bytes::from(connection.to_string()));
     }
 
-    fn heard(worker: &mut Worker) -> Vec<String> {
-        let told = std::iter::from_fn(|| worker.next().now_or_never());
+    fn received(worker: &mut Worker) -> Vec<String> {
+        let told = std::iter::from_fn(|| worker.next_event().now_or_never());
         told.map(|event| String::from_utf8(event.to_vec()).unwrap()).collect()
     }
 
     #[test]
     fn a_client_stays_with_its_worker_and_moves_when_that_goes() {
-        let workers = nobody();
-        tell(&workers, 9, false);
-        let (mut one, mut two) = (workers.join("one".into()), workers.join("two".into()));
+        let workers = no_workers();
+        send(&workers, 9, false);
+        let (mut one, mut two) = (workers.connect("one".into()), workers.connect("two".into()));
         for connection in [1, 2, 3, 1, 2, 1] {
-            tell(&workers, connection, false);
+            send(&workers, connection, false);
         }
         assert_eq!(
-            (heard(&mut one), heard(&mut two)),
+            (received(&mut one), received(&mut two)),
             (vec!["1".into(), "3".into(), "1".into(), "1".into()], vec!["2".into(), "2".into()])
         );
         // 1 and 3 leave: the next one goes to where fewer are.
-        tell(&workers, 1, true);
-        tell(&workers, 3, true);
-        tell(&workers, 4, false);
-        assert_eq!(heard(&mut one), ["1", "3", "4"]);
+        send(&workers, 1, true);
+        send(&workers, 3, true);
+        send(&workers, 4, false);
+        assert_eq!(received(&mut one), ["1", "3", "4"]);
         drop(one);
-        tell(&workers, 4, false);
-        tell(&workers, 2, false);
-        assert_eq!(heard(&mut two), ["4", "2"]);
+        send(&workers, 4, false);
+        send(&workers, 2, false);
+        assert_eq!(received(&mut two), ["4", "2"]);
         assert_eq!(workers.table().links.len(), 1);
         drop(two);
         assert!(workers.table().pins.is_empty());
@@ -247,46 +247,46 @@ mod tests {
 
     #[tokio::test]
     async fn the_newest_of_a_name_takes_its_place() {
-        let workers = nobody();
-        let mut old = workers.join("php:0".into());
-        let mut new = workers.join("php:0".into());
+        let workers = no_workers();
+        let mut old = workers.connect("php:0".into());
+        let mut new = workers.connect("php:0".into());
         assert!(old.replaced().is_cancelled() && !new.replaced().is_cancelled());
-        assert!(heard(&mut old).is_empty());
+        assert!(received(&mut old).is_empty());
         drop(old);
-        tell(&workers, 1, false);
-        assert_eq!((heard(&mut new).len(), workers.table().links.len()), (1, 1));
+        send(&workers, 1, false);
+        assert_eq!((received(&mut new).len(), workers.table().links.len()), (1, 1));
         // And finds its clients again, but for those who were heard elsewhere meanwhile.
-        let mut other = workers.join("php:1".into());
+        let mut other = workers.connect("php:1".into());
         for connection in [2, 3, 4] {
-            tell(&workers, connection, false);
+            send(&workers, connection, false);
         }
-        assert_eq!((heard(&mut new).join(" "), heard(&mut other).join(" ")), ("3".into(), "2 4".into()));
+        assert_eq!((received(&mut new).join(" "), received(&mut other).join(" ")), ("3".into(), "2 4".into()));
         drop(new);
-        tell(&workers, 3, false);
-        let mut back = workers.join("php:0".into());
+        send(&workers, 3, false);
+        let mut back = workers.connect("php:0".into());
         for connection in [1, 2, 3, 4, 5] {
-            tell(&workers, connection, connection == 1);
+            send(&workers, connection, connection == 1);
         }
-        assert_eq!((heard(&mut back).join(" "), heard(&mut other).join(" ")), ("1 5".into(), "3 2 3 4".into()));
+        assert_eq!((received(&mut back).join(" "), received(&mut other).join(" ")), ("1 5".into(), "3 2 3 4".into()));
         for connection in [2, 3, 4, 5] {
-            tell(&workers, connection, true);
+            send(&workers, connection, true);
         }
         assert!(workers.table().pins.is_empty() && workers.table().clients.is_empty());
     }
 
     #[test]
     fn a_worker_that_takes_nothing_is_told_no_more() {
-        let workers = nobody();
-        let mut worker = workers.join("php:0".into());
+        let workers = no_workers();
+        let mut worker = workers.connect("php:0".into());
         let large = |with_session: bool| Bytes::from(vec![0; if with_session { 1_000_000 } else { 1 }]);
         for _ in 0..20 {
             workers.route(1, false, large);
         }
         // But that it left.
         workers.route(1, true, large);
-        let lengths: Vec<_> = heard(&mut worker).iter().map(String::len).collect();
+        let lengths: Vec<_> = received(&mut worker).iter().map(String::len).collect();
         assert_eq!(lengths, [vec![1_000_000; 10], vec![1]].concat());
-        tell(&workers, 1, false);
-        assert_eq!(heard(&mut worker).len(), 1);
+        send(&workers, 1, false);
+        assert_eq!(received(&mut worker).len(), 1);
     }
 }
