@@ -90,7 +90,7 @@ async fn nobody_stays_who_does_not_show_the_key() {
     for wire in known.iter_mut().chain([&mut waits]) {
         command(wire, vec![]).await;
     }
-    is_counted(&server, &["key", "connections"]).await;
+    is_counted(&server, &["unauthorized", "max_connections"]).await;
     // A few mistakes are no errors of ours.
     assert_eq!(server.errors(), [""; 0]);
 }
@@ -115,8 +115,8 @@ async fn what_php_does_is_counted() {
     let figures = server.visitor().get("/metrics").await.text().await.unwrap();
     for line in [
         "roomcast_php_commands_total{command=\"send_to_one\"} 1",
-        "roomcast_php_stale_total 1",
-        "roomcast_php_odd_packets_total 1",
+        "roomcast_php_client_not_found_total 1",
+        "roomcast_php_packets_rejected_total 1",
         "roomcast_php_connections{port=\"inner\"} 1",
         "roomcast_php_workers 0",
     ] {
@@ -162,13 +162,16 @@ async fn strangers_at_register_are_bounded() {
     assert_eq!(shown(&told), shown(&list));
     later.send(&worker_line("another")).await;
     assert_eq!(later.rest_of("another key").await, b"");
-    is_counted(&server, &["line_bytes", "connections", "register"]).await;
+    is_counted(&server, &["register_limit", "max_connections", "register_request_rejected"]).await;
 }
 
 async fn is_counted(server: &Server, refused: &[&str]) {
     let figures = server.visitor().get("/metrics").await.text().await.unwrap();
     for why in refused {
-        assert!(figures.contains(&format!("roomcast_php_refused_total{{why=\"{why}\"}}")), "{why} is not in\n{figures}");
+        assert!(
+            figures.contains(&format!("roomcast_php_connections_rejected_total{{reason=\"{why}\"}}")),
+            "{why} is not in\n{figures}"
+        );
     }
 }
 
@@ -274,7 +277,7 @@ async fn a_large_packet_that_does_not_come_gives_its_room_back() {
     }
     assert!(since.elapsed() > Duration::from_secs(10), "{:?}", since.elapsed());
     command(&mut php, vec![]).await;
-    is_counted(&server, &["large_packets", "half_packets"]).await;
+    is_counted(&server, &["large_packet_budget", "incomplete_packet"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
