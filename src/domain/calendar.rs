@@ -1,27 +1,28 @@
-//! Times as text, in UTC, without a library: both targets must render the same characters.
+//! Times as text, in UTC. Written by hand: a library would add to the wasm, and both targets must render the same
+//! characters. Times are unix milliseconds.
 
 use crate::domain::lang::Lang;
 
 const DAY_MS: u64 = 24 * 3600 * 1000;
 
-/// Days since 1970-01-01.
+/// Returns the day number of a time: days since 1970-01-01.
 pub fn day_of(at_ms: u64) -> i64 {
     (at_ms / DAY_MS) as i64
 }
 
-/// `21:04`.
+/// Returns the time of day: `21:04`.
 pub fn clock(at_ms: u64) -> String {
     let minutes = at_ms % DAY_MS / 60_000;
     format!("{:02}:{:02}", minutes / 60, minutes % 60)
 }
 
-/// `2026-11-23T21:04:05Z`, for `<time datetime>`.
+/// Returns the time for `<time datetime>`: `2026-11-23T21:04:05Z`.
 pub fn iso(at_ms: u64) -> String {
     let (year, month, day) = civil_date(day_of(at_ms));
     format!("{year:04}-{month:02}-{day:02}T{}:{:02}Z", clock(at_ms), at_ms % 60_000 / 1000)
 }
 
-/// `11月23日`, `23 Nov`.
+/// Returns the date of a day number: `11月23日` or `23 Nov`.
 pub fn day_name(day: i64, lang: Lang) -> String {
     const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let (_, month, day) = civil_date(day);
@@ -31,7 +32,7 @@ pub fn day_name(day: i64, lang: Lang) -> String {
     }
 }
 
-/// Year, month 1-12, day 1-31 of the proleptic Gregorian calendar (Hinnant, "chrono-compatible low-level date algorithms").
+/// Returns year, month (1-12) and day (1-31) of the proleptic Gregorian calendar (Hinnant, "chrono-compatible low-level date algorithms").
 fn civil_date(days: i64) -> (i64, u32, u32) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
@@ -49,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn known_days() {
+    fn times_and_days_have_their_known_texts() {
         for (at, text) in [
             (0, "1970-01-01T00:00:00Z"),
             (951_782_399_000, "2000-02-28T23:59:59Z"),

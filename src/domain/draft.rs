@@ -1,15 +1,17 @@
-//! What a person has typed and not yet said, and the rules it must keep. Page and server ask the
-//! same code, so what the page lets through the server takes.
+//! A message before it is sent, and the rules it must keep. Page and server run the same code, so the server accepts every
+//! text that the page accepts.
 
 use crate::domain::{refusal::Refusal, text};
 use serde::{Deserialize, Serialize};
 
-/// A room's rules for speaking.
+/// A room's limits on messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Rules {
+    /// Most graphemes of a message.
     pub max_graphemes: u32,
+    /// Most bytes of a message, as UTF-8.
     pub max_bytes: u32,
-    /// Between two accepted messages of one person in one room.
+    /// Milliseconds between two accepted messages of one person in one room.
     pub cooldown_ms: u64,
 }
 
@@ -20,9 +22,10 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// May one who last spoke at `last` speak at `now` (both unix ms)?
+    /// Checks the cooldown of a person whose last message was accepted at `last`; both times are unix ms. Returns
+    /// [`Refusal::TooFast`] with the remaining milliseconds while it runs.
     pub fn check_cooldown(&self, last: Option<u64>, now: u64) -> Result<(), Refusal> {
-        // A clock that was set back must silence nobody: what lies ahead of it is no last time.
+        // If the clock was set back, `last` is in the future. It is ignored, so that the cooldown cannot last for hours.
         let Some(since) = last.and_then(|last| now.checked_sub(last)) else { return Ok(()) };
         match self.cooldown_ms.saturating_sub(since) {
             0 => Ok(()),
@@ -31,34 +34,40 @@ impl Rules {
     }
 }
 
-/// A cleaned text. Its length is of the cleaned text: what would be said.
+/// A cleaned text. Its length is counted after cleaning.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Draft(String);
 
 impl Draft {
+    /// Cleans `raw` with [`text::clean_lines`].
     pub fn new(raw: &str) -> Self {
         Self(text::clean_lines(raw))
     }
 
+    /// Returns the cleaned text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
+    /// Returns the length in graphemes.
     pub fn graphemes(&self) -> usize {
         text::graphemes(&self.0)
     }
 
+    /// Checks the text against the rules. Returns [`Refusal::Blank`] if it would show nothing, [`Refusal::TooLong`] if it
+    /// exceeds the graphemes or the bytes.
     pub fn check(&self, rules: &Rules) -> Result<(), Refusal> {
         if text::is_blank(&self.0) {
             return Err(Refusal::blank("message"));
         }
-        // Bytes first: they bound the work of counting.
+        // Bytes first, because they limit the work of counting graphemes.
         if self.0.len() > rules.max_bytes as usize || self.graphemes() > rules.max_graphemes as usize {
             return Err(Refusal::TooLong { max: rules.max_graphemes });
         }
         Ok(())
     }
 
+    /// Returns the cleaned text, without a copy.
     pub fn into_text(self) -> String {
         self.0
     }
@@ -74,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hundred_and_forty_pass_and_one_more_does_not() {
+    fn drafts_of_140_graphemes_pass_and_longer_ones_do_not() {
         let too_long = Err(Refusal::TooLong { max: 140 });
         check(&"字".repeat(140), Ok(()));
         check(&"字".repeat(141), too_long.clone());
@@ -85,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn pace_is_one_message_a_cooldown() {
+    fn cooldown_allows_one_message_and_ignores_a_last_time_in_the_future() {
         let rules = Rules::default();
         assert_eq!(rules.check_cooldown(None, 5), Ok(()));
         assert_eq!(rules.check_cooldown(Some(1000), 3999), Err(Refusal::TooFast { retry_after_ms: 1 }));
@@ -95,7 +104,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn cleaning_is_done_once_and_leaves_no_control(raw in "\\PC*|(.|\n|\r|\t|\u{202e}|\u{200d}){0,60}") {
+        fn cleaning_is_idempotent_and_leaves_no_control_characters(raw in "\\PC*|(.|\n|\r|\t|\u{202e}|\u{200d}){0,60}") {
             let once = Draft::new(&raw);
             prop_assert_eq!(&Draft::new(once.as_str()), &once);
             prop_assert!(!once.as_str().chars().any(|c| c != '\n' && c.is_control()));

@@ -1,5 +1,5 @@
-//! The names of things: one connection, one person, one room, one position in a room, one attempt to send.
-//! Every one is checked where it is made, so that a value of the type is a valid one.
+//! Identifiers: connection, person, room, attempt to send, epoch and seq. Each is checked when it is created, so every value
+//! of these types is valid.
 
 use crate::domain::refusal::Refusal;
 use serde::{Deserialize, Serialize};
@@ -7,12 +7,15 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// One connection: GatewayWorker's `client_id`, 20 hex digits made of 4 bytes inner IPv4 address, 2 bytes inner port and
-/// 4 bytes connection id, big endian. Foreign back ends route by the address inside it.
+/// A connection: GatewayWorker's `client_id`. As text it is 20 hexadecimal digits: 4 bytes of IPv4 address, 2 bytes of port
+/// and 4 bytes of connection number, big endian. GatewayClient sends its commands to the address inside.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ClientId {
+    /// IPv4 address at which the node that owns the connection accepts GatewayClient.
     pub address: [u8; 4],
+    /// Port of that address.
     pub port: u16,
+    /// Number of the connection on its node.
     pub connection: u32,
 }
 
@@ -49,8 +52,8 @@ impl<'de> Deserialize<'de> for ClientId {
     }
 }
 
-/// A text that names something, valid by construction, free on the wire, and shared by whoever keeps it.
-macro_rules! name {
+/// Defines an identifier that is a text: checked on creation, a plain string in JSON, cheap to clone (one shared allocation).
+macro_rules! identifier {
     ($(#[$doc:meta])* $name:ident, $field:literal, $valid:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Deserialize)]
@@ -58,14 +61,9 @@ macro_rules! name {
         pub struct $name(Arc<str>);
 
         impl $name {
+            /// Returns the identifier as text.
             pub fn as_str(&self) -> &str {
                 &self.0
-            }
-
-            /// The same name in memory of the thread that asks: what is kept for long beside what is not would hold whole
-            /// pages of it.
-            pub fn apart(&self) -> Self {
-                Self(self.as_str().into())
             }
         }
 
@@ -100,44 +98,46 @@ macro_rules! name {
     };
 }
 
-name!(
-    /// One person, who may hold many connections: a uuid v7 of ours, or a foreign site's text of 1-64 bytes.
+identifier!(
+    /// A person, with any number of connections: a uuid v7 that Roomcast made, or 1-64 bytes of text from a back end.
     Uid,
     "uid",
     |text| (1..=64).contains(&text.len()) && !text.chars().any(char::is_control)
 );
 
-name!(
-    /// A chat room: 1-64 of letters, digits, `_`, `-`. Its audience is the gateway group of the same name.
+identifier!(
+    /// A chat room: 1-64 letters, digits, `_` or `-`. Its connections form the gateway group of the same name.
     RoomId,
     "room",
     |text| (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 );
 
-name!(
-    /// A page's name for one attempt to send, 1-64 printable ASCII: the same nonce again is the same message.
+identifier!(
+    /// Idempotency key of a send, 1-64 printable ASCII characters: a repeated nonce returns the message stored first.
     Nonce,
     "nonce",
     |text| (1..=64).contains(&text.len()) && text.bytes().all(|b| (0x20..0x7f).contains(&b))
 );
 
-name!(
-    /// One life of a room's numbering. Positions of different epochs cannot be compared.
+identifier!(
+    /// Name of one numbering of a room, 1-64 visible ASCII characters. Seqs of different epochs cannot be compared.
     Epoch,
     "epoch",
     |text| (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 );
 
-/// A position in a room. A room's messages are numbered 1, 2, 3 … without holes; 0 is before the first.
+/// A message's number in its room. A room's messages are numbered 1, 2, 3 … without holes; 0 is before the first.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Seq(pub u64);
 
 impl Seq {
+    /// Returns the seq after this one.
     pub fn next(self) -> Self {
         Self(self.0 + 1)
     }
 
+    /// Returns the seq before this one; 0 for 0.
     pub fn previous(self) -> Self {
         Self(self.0.saturating_sub(1))
     }
@@ -154,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_id_is_address_port_and_connection_in_hex() {
+    fn client_ids_are_address_port_and_connection_in_hex() {
         let id = ClientId { address: [127, 0, 0, 1], port: 2900, connection: 0x0000_00ff };
         assert_eq!(id.to_string(), "7f0000010b54000000ff");
         assert_eq!("7F0000010B54000000FF".parse(), Ok(id));
@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn names_keep_their_alphabets() {
+    fn identifiers_reject_characters_and_lengths_outside_their_alphabets() {
         assert!("1".parse::<RoomId>().is_ok() && "a_B-9".parse::<RoomId>().is_ok());
         for bad in ["", "a b", "房间", "a/b", &"x".repeat(65)] {
             assert!(bad.parse::<RoomId>().is_err(), "{bad}");

@@ -1,17 +1,20 @@
-//! The two languages, and which one a reader gets.
+//! The two languages of the pages, and the choice between them.
 
 use serde::{Deserialize, Serialize};
 
+/// A language of the pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Lang {
+    /// Simplified Chinese.
     #[default]
     Zh,
+    /// English.
     En,
 }
 
 impl Lang {
-    /// As in `<html lang>`: zh-CN, not zh, so that browsers take the simplified glyphs.
+    /// Returns the tag for `<html lang>`. It is zh-CN and not zh, so that browsers choose the simplified glyphs.
     pub fn tag(self) -> &'static str {
         match self {
             Self::Zh => "zh-CN",
@@ -19,7 +22,7 @@ impl Lang {
         }
     }
 
-    /// As in the cookie.
+    /// Returns the value in the cookie.
     pub fn code(self) -> &'static str {
         match self {
             Self::Zh => "zh",
@@ -27,6 +30,7 @@ impl Lang {
         }
     }
 
+    /// Returns the other language, for the switch.
     pub fn other(self) -> Self {
         match self {
             Self::Zh => Self::En,
@@ -34,6 +38,7 @@ impl Lang {
         }
     }
 
+    /// Parses the value in the cookie.
     pub fn from_code(code: &str) -> Option<Self> {
         match code {
             "zh" => Some(Self::Zh),
@@ -42,7 +47,8 @@ impl Lang {
         }
     }
 
-    /// The best of ours for an `Accept-Language` header (RFC 9110, 12.5.4). Readers of neither get English; no header, Chinese.
+    /// Chooses a language by an `Accept-Language` header (RFC 9110, 12.5.4): the one with the higher weight, English if the
+    /// header names neither, Chinese if it is empty.
     pub fn from_accept_language(header: &str) -> Self {
         let weight = |range: &str| {
             let (tag, quality) = range.split_once(';').unwrap_or((range, "q=1"));
@@ -70,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_browsers_first_known_language_wins() {
+    fn the_known_language_of_the_highest_weight_wins() {
         for (header, lang) in [
             ("zh-CN,zh;q=0.9,en;q=0.8", Lang::Zh),
             ("en-US,en;q=0.9", Lang::En),

@@ -1,5 +1,5 @@
-//! The ground floor: the words of the chat and the rules that hold in page and server alike.
-//! Pure: no input or output, no clock, no async; compiled for both targets.
+//! The types and rules of the chat that page and server share. Pure: no input or output, no clock, no random source, no
+//! async. Compiled for both targets.
 
 pub mod backoff;
 pub mod calendar;

@@ -5,7 +5,7 @@ use crate::domain::id::RoomId;
 
 /// The sign-in page.
 pub const SIGN_IN_PAGE: &str = "/sign-in";
-/// Signs in a guest by nickname, or changes the nickname of the person who is signed in.
+/// Signs in a guest by nickname; changes the nickname of a person with a session.
 pub const GUEST: &str = "/session/guest";
 /// Registers an account.
 pub const REGISTER: &str = "/session/register";

@@ -1,23 +1,28 @@
-//! How a reader wants the page: language and theme. Kept in cookies, so that the first byte of HTML is already right.
+//! A reader's language and theme. They are in cookies, so that the server renders the first HTML with them.
 
 use crate::domain::lang::Lang;
 use serde::{Deserialize, Serialize};
 
+/// Name of the cookie with [`Lang::code`].
 pub const LANG_COOKIE: &str = "lang";
+/// Name of the cookie with [`Theme::code`].
 pub const THEME_COOKIE: &str = "theme";
 
+/// A colour theme of the pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Theme {
-    /// As the system says.
+    /// Follows the operating system.
     #[default]
     System,
+    /// Always light.
     Light,
+    /// Always dark.
     Dark,
 }
 
 impl Theme {
-    /// As in the cookie and in `<html data-theme>`.
+    /// Returns the value in the cookie and in `<html data-theme>`.
     pub fn code(self) -> &'static str {
         match self {
             Self::System => "system",
@@ -26,11 +31,12 @@ impl Theme {
         }
     }
 
+    /// Parses the value in the cookie.
     pub fn from_code(code: &str) -> Option<Self> {
         [Self::System, Self::Light, Self::Dark].into_iter().find(|theme| theme.code() == code)
     }
 
-    /// The switch goes round.
+    /// Returns the theme that the switch chooses next: system, light, dark, system.
     pub fn next(self) -> Self {
         match self {
             Self::System => Self::Light,
@@ -40,8 +46,11 @@ impl Theme {
     }
 }
 
+/// A reader's preferences.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Preferences {
+    /// Language of the page.
     pub lang: Lang,
+    /// Theme of the page.
     pub theme: Theme,
 }

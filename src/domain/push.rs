@@ -1,4 +1,5 @@
-//! What goes down the socket, and with which code it closes (README, “The socket”).
+//! The messages that the server pushes through the socket, and the codes it closes with (docs/protocol-pages.md).
+//! `domain/message.rs` lists every place that a new field of a message touches.
 
 use crate::domain::{
     id::{ClientId, RoomId, Seq, Uid},
@@ -7,44 +8,64 @@ use crate::domain::{
 use serde::{Deserialize, Serialize, Serializer};
 use uuid::Uuid;
 
-/// The subprotocol in which every push is one JSON object with a `type`.
+/// The WebSocket subprotocol in which every push is a JSON object with a `type`.
 pub const SUBPROTOCOL: &str = "roomcast.v1";
 
+/// A push in the dialect [`SUBPROTOCOL`].
+///
+/// ```
+/// use roomcast::domain::push::Push;
+///
+/// let push: Push = serde_json::from_str(r#"{"type":"bye","reconnect_after_ms":1730}"#)?;
+/// assert_eq!(push, Push::Bye { reconnect_after_ms: 1730 });
+/// assert_eq!(push.to_json(), r#"{"type":"bye","reconnect_after_ms":1730}"#);
+/// # Ok::<(), serde_json::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case", try_from = "FlatPush")]
 pub enum Push {
-    /// Always the first: which connection this is, to be posted to `bind`.
+    /// The first push of every connection. The page posts the id to `bind`.
     Init {
+        /// Id of this connection.
         client_id: ClientId,
     },
+    /// A chat message.
     Message(Message),
-    /// This connection was too slow and skipped these: fetch them.
+    /// Messages that this connection skipped because it read too slowly. The page fetches them from the history.
     Gap {
+        /// The room of the messages.
         room: RoomId,
+        /// First skipped seq.
         from: Seq,
+        /// Last skipped seq.
         to: Seq,
     },
-    /// At most one a second a room, and only when it changed.
+    /// The number of people in a room, at most once per second and room, and only if it changed.
     Online {
+        /// The room.
         room: RoomId,
+        /// People online.
         count: u32,
     },
-    /// The node drains: come back after this, already jittered.
+    /// The node drains and will close the connection.
     Bye {
+        /// Milliseconds to wait before reconnecting, jitter included.
         reconnect_after_ms: u64,
     },
-    /// What a foreign back end pushed: not the chat's to read.
+    /// A push of a back end, or of a type that this version does not know. The chat page ignores it.
     Data,
 }
 
 impl Push {
+    /// Returns the push as JSON.
     pub fn to_json(&self) -> String {
-        // Only maps with keys that are no strings can fail, and there are none.
+        // Serialization fails only for maps whose keys are not strings; a push has none.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
 
-/// A push as it arrives: flat, because a page is a third smaller without serde's machinery for tagged enums.
+/// A push as a page parses it, with the fields of all types. Serde's code for tagged enums would make the wasm half as large
+/// again.
 #[derive(Deserialize)]
 struct FlatPush {
     r#type: PushType,
@@ -71,7 +92,7 @@ enum PushType {
     Gap,
     Online,
     Bye,
-    /// What a back end of the site pushed, or a type of tomorrow: nothing for this page.
+    /// Any other type.
     #[serde(other)]
     Data,
 }
@@ -85,6 +106,7 @@ impl TryFrom<FlatPush> for Push {
 }
 
 impl FlatPush {
+    /// Returns `None` if a field of the type is missing.
     fn into_push(self) -> Option<Push> {
         Some(match self.r#type {
             PushType::Init => Push::Init { client_id: self.client_id? },
@@ -106,35 +128,41 @@ impl FlatPush {
     }
 }
 
-/// Messages in a reply, in the very form they are pushed in.
+/// Serializes the messages of a reply in the form in which they are pushed.
 pub fn as_pushes<S: Serializer>(messages: &[Message], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_seq(messages.iter().cloned().map(Push::Message))
 }
 
-/// Why a socket was closed: 4000-4499 come back, 4500-4999 do not; below 4000 RFC 6455's own.
+/// A WebSocket close code. After 4500-4999 a page does not reconnect, after all others it does. Codes below 4000 are RFC
+/// 6455's.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CloseCode(pub u16);
 
 impl CloseCode {
+    /// The node shuts down, or the page was left.
     pub const GOING_AWAY: Self = Self(1001);
+    /// The client sent bytes that violate RFC 6455.
     pub const PROTOCOL_ERROR: Self = Self(1002);
+    /// The client sent a text message that is not UTF-8.
     pub const NOT_UTF8: Self = Self(1007);
-    /// The socket is one way, and this client talked up it: a frame over 1 KiB, or over 10 a second.
+    /// The client exceeded the limits of the inbound direction: 1 KiB per message and 10 frames per second, or those of the
+    /// configuration with `gateway.workers = "on"`.
     pub const INBOUND_LIMIT: Self = Self(4408);
-    /// Nothing could be written for too long.
+    /// The client's send queue made no progress for too long.
     pub const SLOW: Self = Self(4409);
-    /// No answer to a ping.
+    /// The client did not answer a ping in time.
     pub const PING_TIMEOUT: Self = Self(4410);
-    /// The site closed it, and says nothing of coming back.
+    /// A back end closed the connection without a code of its own.
     pub const KICKED: Self = Self(4500);
-    /// The session ended: a page that came back by itself would be refused.
+    /// The session ended; a reconnect would be refused.
     pub const SIGNED_OUT: Self = Self(4501);
 
+    /// Returns true if a page reconnects after this code.
     pub fn allows_reconnect(self) -> bool {
         !(4500..5000).contains(&self.0)
     }
 
-    /// The word that goes along in the close frame.
+    /// Returns the reason in the close frame; empty for codes that are not listed here.
     pub fn reason(self) -> &'static str {
         match self {
             Self::GOING_AWAY => "going away",
@@ -156,7 +184,7 @@ mod tests {
     use crate::domain::message::Role;
 
     #[test]
-    fn the_wire_form_of_every_push() {
+    fn every_push_has_its_wire_form() {
         let room: RoomId = "1".parse().unwrap();
         let message = Message {
             room: room.clone(),
@@ -183,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn who_may_come_back() {
+    fn codes_from_4500_forbid_reconnecting() {
         assert!(CloseCode::SLOW.allows_reconnect() && CloseCode(1006).allows_reconnect());
         assert!(!CloseCode::SIGNED_OUT.allows_reconnect() && !CloseCode(4999).allows_reconnect());
     }

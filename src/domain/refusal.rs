@@ -1,45 +1,62 @@
-//! Why a person's request was not done: the codes, their statuses and their words. Never carries an internal text; the
-//! cause of [`Refusal::Internal`] stands in the log under its incident.
+//! Refusals: the reasons for which a person's request is not done, with code, HTTP status and text. They never carry an
+//! internal error text; the log has the cause of [`Refusal::Internal`] under its incident.
 
 use crate::domain::lang::Lang;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// On the wire `{"status":false,"code":"too_long","message":"…","max":140}`; `status` and `message` are added by the door.
+/// A refusal. On the wire it is `{"status":false,"code":"too_long","message":"…","max":140}`; `server/web` adds `status` and
+/// `message`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(from = "FlatRefusal", into = "FlatRefusal")]
 pub enum Refusal {
+    /// The request has no valid session, or name or password is wrong.
     NotSignedIn,
     /// The client_id belongs to another session.
     NotYours,
+    /// The person, the origin or the API key lacks the right.
     NotAllowed,
+    /// The room does not exist.
     NoSuchRoom,
+    /// The connection does not exist on this node, or is closed.
     NoSuchClient,
-    /// No such call of the gateway's API, or the API is off.
+    /// The HTTP API has no such method, or is off.
     NoSuchMethod,
+    /// Another account has the name.
     NameTaken,
+    /// A text is too long.
     TooLong {
+        /// The limit, in characters; in bytes for a request body.
         max: u32,
     },
+    /// A required text shows nothing.
     Blank {
+        /// Name of the form's field.
         field: Cow<'static, str>,
     },
+    /// A field cannot be parsed or breaks its rules.
     Malformed {
+        /// Name of the form's field.
         field: Cow<'static, str>,
     },
+    /// A cooldown or a rate limit is exceeded.
     TooFast {
+        /// Milliseconds until the request may succeed.
         retry_after_ms: u64,
     },
-    /// The disk is full or the database locked: nothing was stored, the same request may work soon.
+    /// The disk is full or the database is locked. Nothing was stored; the same request may succeed soon.
     Busy,
+    /// An internal error.
     Internal {
+        /// Number under which the log has the cause.
         incident: String,
     },
-    /// The page's own, never sent: no answer arrived, so the outcome is unknown. The nonce makes a repeat safe.
+    /// Made in the page, never sent by the server: no response arrived, so the outcome is unknown. The nonce makes a
+    /// repetition safe.
     Unreachable,
 }
 
-/// A refusal as it travels: flat, because a page is smaller without serde's machinery for tagged enums.
+/// A refusal on the wire, with the fields of all codes. Serde's code for tagged enums would make the wasm larger.
 #[derive(Serialize, Deserialize)]
 struct FlatRefusal {
     code: Cow<'static, str>,
@@ -90,15 +107,17 @@ impl From<FlatRefusal> for Refusal {
 }
 
 impl Refusal {
+    /// Returns [`Refusal::Malformed`] for a field.
     pub fn malformed(field: impl Into<Cow<'static, str>>) -> Self {
         Self::Malformed { field: field.into() }
     }
 
+    /// Returns [`Refusal::Blank`] for a field.
     pub fn blank(field: impl Into<Cow<'static, str>>) -> Self {
         Self::Blank { field: field.into() }
     }
 
-    /// The HTTP status that says this outcome.
+    /// Returns the HTTP status.
     pub fn status(&self) -> u16 {
         match self {
             Self::NotSignedIn => 401,
@@ -113,7 +132,7 @@ impl Refusal {
         }
     }
 
-    /// The word on the wire, in logs and in metrics.
+    /// Returns the code on the wire, in logs and in metric labels.
     pub fn code(&self) -> &'static str {
         match self {
             Self::NotSignedIn => "not_signed_in",
@@ -133,7 +152,7 @@ impl Refusal {
         }
     }
 
-    /// The sentence a person reads.
+    /// Returns the sentence that the person reads.
     pub fn message(&self, lang: Lang) -> String {
         match (lang, self) {
             (Lang::Zh, Self::NotSignedIn) => "请先登录".into(),
@@ -180,7 +199,7 @@ impl std::fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// Whole seconds to wait, never fewer than asked for.
+/// Returns milliseconds as whole seconds, rounded up.
 pub fn whole_seconds(ms: u64) -> u64 {
     ms.div_ceil(1000)
 }
@@ -203,7 +222,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_refusal_travels_and_comes_back() {
+    fn every_refusal_has_its_wire_form() {
         let field = || Cow::Borrowed("room");
         let refusals = [
             Refusal::NotSignedIn,

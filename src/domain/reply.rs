@@ -1,4 +1,4 @@
-//! What the pages' requests answer when they are done (README, “The requests”).
+//! Successful replies to the requests of the pages (docs/protocol-pages.md). Their field names are a contract.
 
 use crate::domain::{
     id::{Epoch, RoomId, Seq, Uid},
@@ -9,63 +9,75 @@ use crate::domain::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// `bind`: the socket now gets the room's pushes, and this is what it may have missed.
+/// Reply of `bind`: the socket receives the room's pushes from now on; `messages` fills the time before.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct BindReply {
-    /// The uid, under the name that pages written for GatewayWorker read.
+    /// The person's uid, under the name that pages written for GatewayWorker read.
     pub code: Uid,
+    /// Always true.
     pub status: bool,
+    /// Always `Group Success`, for pages written for GatewayWorker.
     pub message: String,
+    /// Epoch of the room's seqs.
     pub epoch: Epoch,
-    /// Position of the newest message.
+    /// Seq of the room's newest message.
     pub seq: Seq,
-    /// What came after `since`, or the newest; newest last.
+    /// The messages after `since`; without a usable `since`, the newest messages. Newest last.
     #[serde(serialize_with = "as_pushes")]
     pub messages: Vec<Message>,
-    /// Between `since` and the first of `messages` some are left out.
+    /// True if messages between `since` and the first of `messages` are missing.
     pub gap: bool,
 }
 
-/// `send`: the message is stored under this number.
+/// Reply of `send`: the message is stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SendReply {
+    /// Always true.
     pub status: bool,
+    /// Id of the message.
     pub id: Uuid,
+    /// Seq of the message in its room.
     pub seq: Seq,
 }
 
-/// `history`: older ones, newest last.
+/// Reply of `history`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct HistoryReply {
+    /// Older messages, newest last.
     #[serde(serialize_with = "as_pushes")]
     pub messages: Vec<Message>,
 }
 
-/// `rooms`: the room that was opened.
+/// Reply of `rooms`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OpenRoomReply {
+    /// The room that was opened.
     pub room: RoomId,
 }
 
-/// `guest`, `register`, `login`: who the session cookie now stands for.
+/// Reply of `guest`, `register` and `login`: the person that the session cookie names.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SignInReply {
+    /// The person's uid.
     pub uid: Uid,
+    /// The person's nickname.
     pub nickname: String,
 }
 
-/// Where there is nothing more to say.
+/// Reply of requests that return nothing else.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Done {
+    /// Always true.
     pub status: bool,
 }
 
-/// A form that was refused without JavaScript: what the page shows when it is loaded again, once.
+/// A refused form of a page without JavaScript. The page that is loaded next shows it, once.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ReturnedForm {
-    /// The path it was posted to.
+    /// The path that the form was posted to, one of [`paths`](crate::domain::paths).
     pub form: String,
+    /// Why it was refused.
     pub refusal: Refusal,
-    /// What stood in its one text field, so that nothing is lost.
+    /// Content of its main text field, so that the person does not type it again.
     pub text: String,
 }

@@ -1,4 +1,4 @@
-//! A room as people see it.
+//! Rooms and people as pages show them, and the data that pages are rendered from.
 
 use crate::domain::{
     draft::Rules,
@@ -8,45 +8,55 @@ use crate::domain::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The room a new installation has.
+/// The room that a new installation starts with.
 pub const FIRST_ROOM: &str = "1";
 
-/// A line of the lobby.
+/// A room in the lobby and in the head of its page.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RoomCard {
+    /// Id of the room.
     pub room: RoomId,
+    /// Title of the room.
     pub title: String,
-    /// Nickname of the host; none until the installation has an owner.
+    /// Nickname of the host; `None` until the installation has an owner.
     pub host: Option<String>,
+    /// People online.
     pub online: u32,
 }
 
-/// Who is looking at a page.
+/// A person with a session.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Person {
+    /// The person's uid.
     pub uid: Uid,
+    /// The person's nickname.
     pub nickname: String,
-    /// The account's name; a guest has none.
+    /// Name of the account; `None` for a guest.
     pub account: Option<String>,
 }
 
-/// A room as it was at one moment: what a page is rendered from, and where its socket goes on.
+/// A room at one moment. The page is rendered from it, and its socket continues after `seq`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Snapshot {
+    /// Title, host and number of people.
     pub card: RoomCard,
+    /// Limits on messages.
     pub rules: Rules,
+    /// Epoch of the room's seqs.
     pub epoch: Epoch,
-    /// Position of the newest message.
+    /// Seq of the newest message.
     pub seq: Seq,
-    /// The newest ones, newest last.
+    /// The newest messages, newest last.
     pub messages: Vec<Message>,
 }
 
-/// What a page is rendered from: one request, one answer.
+/// The data that a page is rendered from, in one request.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Page<T> {
+    /// Data of the page itself.
     pub content: T,
+    /// The person that the session names; `None` without a session.
     pub you: Option<Person>,
-    /// A form that was refused on the last load, without JavaScript.
+    /// The form that was refused before this load, on a page without JavaScript.
     pub returned: Option<ReturnedForm>,
 }

@@ -1,10 +1,9 @@
-//! Text from people: what is stripped from it, how long it is, when it is blank. It is only ever text; nothing here or
-//! above reads markup or addresses out of it.
+//! Cleaning and measuring text from people. It stays plain text: no part of Roomcast parses markup or links in it.
 
 use unicode_segmentation::UnicodeSegmentation;
 
-/// What people may put on one line or several: control characters and bidirectional overrides stripped, line ends made
-/// `\n`, blank lines kept to one in a row, outer white space trimmed.
+/// Cleans a text of one or several lines: removes control characters and bidirectional overrides, turns line ends into
+/// `\n`, leaves at most one blank line in a row, trims white space at both ends.
 pub fn clean_lines(raw: &str) -> String {
     let mut text = String::with_capacity(raw.len());
     let mut line_ends = 0;
@@ -29,7 +28,7 @@ pub fn clean_lines(raw: &str) -> String {
     text.trim().to_owned()
 }
 
-/// As [`clean_lines`], on one line: every run of white space is one space.
+/// Cleans like [`clean_lines`], and turns every run of white space into one space.
 pub fn clean_line(raw: &str) -> String {
     let text = clean_lines(raw);
     let mut line = String::with_capacity(text.len());
@@ -42,24 +41,24 @@ pub fn clean_line(raw: &str) -> String {
     line
 }
 
-/// Length as a reader sees it: extended grapheme clusters (Unicode annex 29).
+/// Returns the length in extended grapheme clusters (Unicode annex 29), which is the length that a reader sees.
 pub fn graphemes(text: &str) -> usize {
     text.graphemes(true).count()
 }
 
-/// Nothing of it would be seen.
+/// Returns true if the text has no visible character.
 pub fn is_blank(text: &str) -> bool {
     text.chars().all(|c| c.is_whitespace() || is_invisible(c))
 }
 
-/// Controls, and the characters that reorder or cut their surroundings (Unicode annex 9, "Trojan Source").
+/// Control characters, and characters that reorder or cut the text around them (Unicode annex 9, "Trojan Source").
 fn is_stripped(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
         || matches!(c, '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
-/// Joiners, fillers and selectors: needed within words and emoji, nothing by themselves.
+/// Joiners, fillers and selectors: needed within words and emoji, invisible alone.
 fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{00ad}' | '\u{034f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180e}'
@@ -72,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn controls_and_overrides_go_and_markup_stays() {
+    fn controls_and_overrides_are_removed_and_markup_stays() {
         assert_eq!(clean_lines("a\u{0}b\u{7f}c\u{85}"), "abc");
         assert_eq!(clean_lines("safe\u{202e}txt.exe\u{2066}x\u{2069}"), "safetxt.exex");
         assert_eq!(clean_lines("<script>alert(1)</script> javascript:x"), "<script>alert(1)</script> javascript:x");
@@ -82,14 +81,14 @@ mod tests {
     }
 
     #[test]
-    fn length_is_what_a_reader_sees() {
+    fn length_counts_visible_characters() {
         assert_eq!(graphemes("大家好"), 3);
         assert_eq!(graphemes("👨‍👩‍👧‍👦👍🏽🇨🇳é"), 4);
         assert_eq!(graphemes(&"👨‍👩‍👧‍👦".repeat(140)), 140);
     }
 
     #[test]
-    fn what_cannot_be_seen_is_blank() {
+    fn invisible_text_is_blank() {
         for blank in ["", " ", "\u{3000}\n", "\u{200b}", "\u{200d}\u{fe0f}", "\u{3164}", "\u{2800}"] {
             assert!(is_blank(&clean_lines(blank)), "{blank:?}");
         }

@@ -1,8 +1,17 @@
-//! The page's ordered, gap-free view of a room: a bounded window onto its messages, fed by snapshots, pushes and history
-//! in any order and any number of times.
+//! A page's ordered view of a room: a bounded window of its messages, fed by snapshots, pushes and history in any order.
+//! Duplicates are ignored.
 //!
-//! A room's seq has no holes, so what is missing shows by itself: wherever two neighbours' numbers are not neighbours, or
-//! the window ends before the newest known one, there is a gap. Nothing about gaps is stored.
+//! A room's seq has no holes, so gaps are derived and never stored: there is a gap between two messages whose seqs are not
+//! consecutive, and after the last message if a newer seq is known.
+//!
+//! ```
+//! use roomcast::domain::{id::Seq, timeline::{Timeline, TimelineItem}};
+//!
+//! let mut timeline = Timeline::new("epoch-1".parse()?, Seq(0), vec![]);
+//! timeline.note_skipped(Seq(3));
+//! assert_eq!(timeline.items(|_| 0), [TimelineItem::Gap { from: Seq(1), to: Seq(3) }]);
+//! # Ok::<(), roomcast::domain::refusal::Refusal>(())
+//! ```
 
 use crate::domain::{
     id::{Epoch, Seq},
@@ -11,82 +20,96 @@ use crate::domain::{
 };
 use std::collections::VecDeque;
 
-/// Messages held at rest.
+/// Messages that a trim leaves in the window.
 pub const TRIM_TO: usize = 200;
-/// The window may grow to this before it is cut back to [`TRIM_TO`]: cutting on every append would move every row.
+/// Messages at which the window is trimmed to [`TRIM_TO`]. Trimming on every append would move every row of the list.
 pub const TRIM_AT: usize = 250;
 
+/// A bounded window of a room's messages. See the [module](self).
 #[derive(Clone, PartialEq, Debug)]
 pub struct Timeline {
     epoch: Epoch,
-    /// By seq, ascending, no two alike.
+    /// Ascending by seq, without duplicates.
     window: VecDeque<Message>,
-    /// The newest that is known to exist, held or not.
+    /// Newest seq known to exist, whether or not the window holds it.
     newest: Seq,
-    /// The reader went back so far that the newest were let go; pushes only raise `newest` until [`Timeline::add_newer`]
-    /// reaches it again.
+    /// The reader scrolled up so far that the newest messages left the window. Pushes then raise `newest` only, until
+    /// [`Timeline::add_newer`] reaches it.
     detached: bool,
 }
 
-/// What the list shows, top down.
+/// An item of the list that the page shows, from the top.
 #[derive(Clone, PartialEq, Debug)]
 pub enum TimelineItem {
-    /// Day number of the messages below, since 1970 in the reader's zone.
+    /// A date above the messages of a day: days since 1970-01-01 in the reader's time zone.
     Day(i64),
+    /// A message.
     Message(Message),
-    /// Positions that exist and are not here.
+    /// Messages that exist and are not in the window.
     Gap {
+        /// First missing seq.
         from: Seq,
+        /// Last missing seq.
         to: Seq,
     },
 }
 
 impl Timeline {
+    /// Creates a timeline from a snapshot: the room's newest `seq` and its newest messages.
     pub fn new(epoch: Epoch, seq: Seq, messages: Vec<Message>) -> Self {
         let mut timeline = Self { epoch, window: VecDeque::with_capacity(TRIM_AT), newest: seq, detached: false };
         timeline.merge(messages);
         timeline
     }
 
+    /// Returns the epoch that the seqs belong to.
     pub fn epoch(&self) -> &Epoch {
         &self.epoch
     }
 
-    /// Where to go on from: everything up to here was pushed, answered, or is shown as a gap.
+    /// Returns the newest known seq, the `since` of the next `bind`. Everything up to it is in the window, or older than the
+    /// window, or shown as a gap.
     pub fn newest(&self) -> Seq {
         self.newest
     }
 
+    /// Returns the first seq in the window; `None` if the window is empty.
     pub fn oldest_held(&self) -> Option<Seq> {
         self.window.front().map(|message| message.seq)
     }
 
+    /// Returns the last seq in the window; `None` if the window is empty.
     pub fn newest_held(&self) -> Option<Seq> {
         self.window.back().map(|message| message.seq)
     }
 
+    /// Returns the last message in the window.
     pub fn newest_message(&self) -> Option<&Message> {
         self.window.back()
     }
 
+    /// Returns the number of messages in the window.
     pub fn len(&self) -> usize {
         self.window.len()
     }
 
+    /// Returns true if the window holds no message.
     pub fn is_empty(&self) -> bool {
         self.window.is_empty()
     }
 
+    /// Returns true if the window ends before the newest messages because the reader scrolled up.
     pub fn is_detached(&self) -> bool {
         self.detached
     }
 
+    /// Returns true if the window holds message `seq`.
     pub fn contains(&self, seq: Seq) -> bool {
         self.position_of(seq).is_ok()
     }
 
-    /// `bind` answered to `since`. Another epoch is another history, and so is one that ends before what was seen of it (an
-    /// old copy of the database): what was held is not part of it.
+    /// Adds the reply of a `bind` that was sent with `since`. Starts over if the reply is of another epoch, or if its newest
+    /// seq is before `since` (the database is an older copy): then the window holds messages of another history.
     pub fn apply_bind(&mut self, since: Seq, bound: BindReply) {
         if bound.epoch != self.epoch || bound.seq < since {
             *self = Self::new(bound.epoch, bound.seq, bound.messages);
@@ -96,7 +119,7 @@ impl Timeline {
         self.apply_pushed(bound.messages);
     }
 
-    /// Messages came down the socket.
+    /// Adds messages from the socket. A detached window only notes that they exist.
     pub fn apply_pushed(&mut self, messages: Vec<Message>) {
         let Some(last) = messages.iter().map(|message| message.seq).max() else { return };
         self.newest = self.newest.max(last);
@@ -105,12 +128,13 @@ impl Timeline {
         }
     }
 
-    /// The gateway skipped these for this connection.
+    /// Notes messages up to `to` that the gateway skipped for this connection. They show as a gap.
     pub fn note_skipped(&mut self, to: Seq) {
         self.newest = self.newest.max(to);
     }
 
-    /// History above the window, for a reader who scrolls up. Makes room at the other end.
+    /// Adds history before the window, when the reader scrolls up. Above [`TRIM_AT`] messages the newest leave the window,
+    /// which is then detached.
     pub fn add_older(&mut self, messages: Vec<Message>) {
         self.merge(messages);
         if self.window.len() > TRIM_AT {
@@ -119,63 +143,65 @@ impl Timeline {
         }
     }
 
-    /// History below a detached window, for a reader who scrolls down again.
+    /// Adds history after a detached window, when the reader scrolls down again; the oldest leave the window.
     pub fn add_newer(&mut self, messages: Vec<Message>) {
         self.merge(messages);
         self.detached = self.detached && self.newest_held() < Some(self.newest);
         self.trim();
     }
 
-    /// History inside a gap.
+    /// Adds history inside a gap.
     pub fn fill_gap(&mut self, messages: Vec<Message>) {
         self.merge(messages);
     }
 
-    /// Begin anew at the newest, for a reader who jumps down from far above.
+    /// Replaces the window by the newest messages, when the reader jumps down from far above.
     pub fn reset_to_latest(&mut self, messages: Vec<Message>) {
         self.window.clear();
         self.detached = false;
         self.merge(messages);
     }
 
-    /// Above what was grown to, the oldest go. To be called when the reader is at the bottom, alone in its flush.
+    /// Returns true if the window holds [`TRIM_AT`] messages or more. Call [`Timeline::trim`] when the reader is at the
+    /// bottom, in a flush that adds no messages.
     pub fn needs_trim(&self) -> bool {
         self.window.len() >= TRIM_AT
     }
 
+    /// Removes the oldest messages until [`TRIM_TO`] are left.
     pub fn trim(&mut self) {
         let surplus = self.window.len().saturating_sub(TRIM_TO);
         self.window.drain(..surplus);
     }
 
-    /// A reader above the bottom keeps what they read: what would overgrow the window is let go at its end instead.
+    /// Detaches the window: a reader above the bottom keeps the messages on the screen, and new ones do not enter.
     pub fn detach(&mut self) {
         self.window.truncate(TRIM_AT);
         self.detached = true;
     }
 
-    /// The list, with a separator wherever `day_of` (unix ms to day number) changes.
+    /// Returns the list to show, with a [`TimelineItem::Day`] wherever `day_of` (unix ms to day number) increases.
     pub fn items(&self, day_of: impl Fn(u64) -> i64) -> Vec<TimelineItem> {
-        let mut rows = Vec::with_capacity(self.window.len() + 4);
+        let mut items = Vec::with_capacity(self.window.len() + 4);
         let mut day = None;
         let mut expected = self.oldest_held();
         for message in &self.window {
             if let Some(from) = expected.filter(|from| *from < message.seq) {
-                rows.push(TimelineItem::Gap { from, to: message.seq.previous() });
+                items.push(TimelineItem::Gap { from, to: message.seq.previous() });
             }
-            let its = day_of(message.at);
-            if day.is_none_or(|day| day < its) {
-                rows.push(TimelineItem::Day(its));
-                day = Some(its);
+            let message_day = day_of(message.at);
+            if day.is_none_or(|day| day < message_day) {
+                items.push(TimelineItem::Day(message_day));
+                day = Some(message_day);
             }
             expected = Some(message.seq.next());
-            rows.push(TimelineItem::Message(message.clone()));
+            items.push(TimelineItem::Message(message.clone()));
         }
         let after = expected.unwrap_or(Seq(1));
         if !self.detached && after <= self.newest {
-            rows.push(TimelineItem::Gap { from: after, to: self.newest });
+            items.push(TimelineItem::Gap { from: after, to: self.newest });
         }
-        rows
+        items
     }
 
     fn merge(&mut self, messages: Vec<Message>) {
@@ -183,12 +209,13 @@ impl Timeline {
             self.newest = self.newest.max(message.seq);
             if self.window.back().is_none_or(|last| last.seq < message.seq) {
                 self.window.push_back(message);
-            } else if let Err(place) = self.position_of(message.seq) {
-                self.window.insert(place, message);
+            } else if let Err(index) = self.position_of(message.seq) {
+                self.window.insert(index, message);
             }
         }
     }
 
+    /// The message's index, or as an error the index to insert it at.
     fn position_of(&self, seq: Seq) -> Result<usize, usize> {
         self.window.binary_search_by_key(&seq, |message| message.seq)
     }

@@ -1,4 +1,4 @@
-//! Tests of [`Timeline`]: single cases, then any interleaving of what may reach a page.
+//! Tests of [`Timeline`]: single cases, then any interleaving of events.
 
 use crate::domain::{
     id::{Epoch, Seq},
@@ -29,7 +29,7 @@ fn epoch(name: &str) -> Epoch {
     name.parse().unwrap()
 }
 
-fn bound(name: &str, seq: u64, messages: Vec<Message>, gap: bool) -> BindReply {
+fn bind_reply(name: &str, seq: u64, messages: Vec<Message>, gap: bool) -> BindReply {
     let code = "u".parse().unwrap();
     BindReply { code, status: true, message: String::new(), epoch: epoch(name), seq: Seq(seq), messages, gap }
 }
@@ -40,12 +40,12 @@ fn held(timeline: &Timeline) -> Vec<u64> {
 }
 
 fn gaps(timeline: &Timeline) -> Vec<(u64, u64)> {
-    let gap = |row| if let TimelineItem::Gap { from, to } = row { Some((from.0, to.0)) } else { None };
+    let gap = |item| if let TimelineItem::Gap { from, to } = row { Some((from.0, to.0)) } else { None };
     timeline.items(|_| 0).into_iter().filter_map(gap).collect()
 }
 
 #[test]
-fn what_is_missing_shows_by_itself() {
+fn missing_seqs_are_gaps_until_they_are_filled() {
     let mut timeline = Timeline::new(epoch("a"), Seq(3), messages(2..=3));
     assert_eq!(gaps(&timeline), []);
     timeline.apply_pushed(vec![message(6)]);
@@ -56,16 +56,16 @@ fn what_is_missing_shows_by_itself() {
 }
 
 #[test]
-fn another_epoch_is_another_history() {
+fn another_epoch_or_a_shorter_history_replaces_the_window() {
     let mut timeline = Timeline::new(epoch("a"), Seq(9), messages(1..=9));
-    timeline.apply_bind(Seq(9), bound("b", 2, messages(1..=2), true));
+    timeline.apply_bind(Seq(9), bind_reply("b", 2, messages(1..=2), true));
     assert_eq!((held(&timeline), timeline.newest()), (vec![1, 2], Seq(2)));
-    timeline.apply_bind(Seq(2), bound("b", 1, messages(1..=1), true));
+    timeline.apply_bind(Seq(2), bind_reply("b", 1, messages(1..=1), true));
     assert_eq!((held(&timeline), timeline.newest()), (vec![1], Seq(1)));
 }
 
 #[test]
-fn days_are_parted_once_and_in_order() {
+fn each_day_has_one_separator_in_order() {
     let timeline = Timeline::new(epoch("a"), Seq(4), messages(1..=4));
     let rows = timeline.items(|at| (at / 2000) as i64);
     let days: Vec<_> = rows.iter().filter_map(|row| if let TimelineItem::Day(day) = row { Some(*day) } else { None }).collect();
@@ -74,7 +74,7 @@ fn days_are_parted_once_and_in_order() {
 }
 
 #[test]
-fn a_reader_far_above_comes_down_page_by_page_or_at_once() {
+fn a_detached_window_catches_up_page_by_page_or_at_once() {
     let mut timeline = Timeline::new(epoch("a"), Seq(600), messages(401..=600));
     timeline.add_older(messages(351..=400));
     assert!(!timeline.is_detached());
@@ -91,7 +91,7 @@ fn a_reader_far_above_comes_down_page_by_page_or_at_once() {
     assert_eq!((timeline.is_detached(), timeline.len(), timeline.newest_held()), (false, 200, Some(Seq(602))));
 }
 
-/// What may reach a page, by the room's true history 1..=N.
+/// An event that changes a page's timeline, in a room whose history is 1..=N.
 #[derive(Clone, Debug)]
 enum Event {
     Pushed(u64),
@@ -111,16 +111,16 @@ fn events(total: u64) -> impl Strategy<Value = Vec<Event>> {
 }
 
 proptest! {
-    /// The model is the room itself: whatever order things come in, what is held is ordered and true, every hole is
-    /// said, and after the said holes were fetched the list is the room's history.
+    /// After every event the window is ordered, and window and gaps together are the room's history up to the newest known
+    /// seq. When the gaps are filled, the list is the whole history.
     #[test]
-    fn any_interleaving_ends_in_the_same_list((total, start, events) in (1u64..150).prop_flat_map(|total| (Just(total), 0..=total, events(total)))) {
+    fn any_interleaving_of_events_ends_in_the_same_list((total, start, events) in (1u64..150).prop_flat_map(|total| (Just(total), 0..=total, events(total)))) {
         let mut timeline = Timeline::new(epoch("a"), Seq(start), messages(start.saturating_sub(49).max(1)..=start));
         for event in events {
             match event {
                 Event::Pushed(seq) => timeline.apply_pushed(vec![message(seq)]),
                 Event::Skipped(to) => timeline.note_skipped(Seq(to)),
-                Event::BoundSince(since) => timeline.apply_bind(Seq(since), bound("a", total, messages(since + 1..=total), false)),
+                Event::BoundSince(since) => timeline.apply_bind(Seq(since), bind_reply("a", total, messages(since + 1..=total), false)),
                 Event::History { before, limit } => timeline.fill_gap(messages(before.saturating_sub(limit).max(1)..=before - 1)),
             }
             let held = held(&timeline);
@@ -132,7 +132,7 @@ proptest! {
             prop_assert_eq!(said, (first..=timeline.newest().0).collect::<Vec<_>>());
         }
         let since = timeline.newest();
-        timeline.apply_bind(since, bound("a", total, messages(since.0 + 1..=total), false));
+        timeline.apply_bind(since, bind_reply("a", total, messages(since.0 + 1..=total), false));
         for (from, to) in gaps(&timeline) {
             timeline.fill_gap(messages(from..=to));
         }
@@ -141,9 +141,9 @@ proptest! {
         prop_assert_eq!(gaps(&timeline), vec![]);
     }
 
-    /// However long it goes on, the window is bounded, and at the bottom it ends with the newest.
+    /// The window stays bounded after any number of steps; unless it is detached, it ends with the newest message.
     #[test]
-    fn the_window_is_bounded(steps in prop::collection::vec((0..3u8, 1..60u64), 1..80)) {
+    fn the_window_stays_bounded(steps in prop::collection::vec((0..3u8, 1..60u64), 1..80)) {
         let (mut timeline, mut newest) = (Timeline::new(epoch("a"), Seq(0), vec![]), 0);
         for (step, count) in steps {
             match step {
