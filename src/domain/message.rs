@@ -7,7 +7,7 @@
 //! 3. `domain/snapshots/`: the accepted wire form of every push;
 //! 4. `server/storage/`: a migration; `NewMessage`, `InsertRow`, `MessageRow` and their queries; then `make queries`;
 //! 5. `server/chat/`: `Chat::send`, which fills `NewMessage`;
-//! 6. `app/chat/list.rs`, if pages show it;
+//! 6. `app/chat/line.rs`, if pages show it;
 //! 7. `docs/protocol-pages.md`, `docs/integrate.md` and CHANGELOG.md.
 //!
 //! The compiler finds 1, 2 and 5, and most of 4: no pattern there uses `..`.

@@ -1,12 +1,15 @@
-//! The chat panel: takes serialisable props and nothing from the router, so it can stand on any page.
+//! The chat panel: an island with serialisable props that takes nothing from the router, so any page can embed it.
 
 mod composer;
 mod connection;
 mod conversation;
 mod cooldown;
 mod draft_box;
+mod history;
+mod line;
 mod list;
 mod panel;
+mod scroll;
 mod submit;
 
 pub use panel::ChatPanel;

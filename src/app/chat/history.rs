@@ -1,0 +1,66 @@
+//! Fetching older, newer and missing messages into the timeline.
+
+use super::conversation::Conversation;
+use crate::app::api::{history, with_timeout};
+use crate::domain::{
+    id::Seq,
+    paging::{MAX_PAGE_MESSAGES, PAGE_MESSAGES},
+};
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+
+/// The part of the history to fetch.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum HistoryTarget {
+    /// The page before the window.
+    Older,
+    /// The page after a detached window.
+    Newer,
+    /// The newest messages; they replace the window.
+    Latest,
+    /// The missing messages `from`..=`to`.
+    Gap { from: Seq, to: Seq },
+}
+
+/// Fetches history and adds it to the timeline, one request at a time (`loading`). As seqs have no holes, `before` and
+/// `limit` select exactly the missing messages. A refusal becomes the notice.
+pub fn fetch_history(conversation: Conversation, loading: RwSignal<bool>, target: HistoryTarget) {
+    let (oldest, newest_held, newest) =
+        conversation.timeline.with_untracked(|timeline| (timeline.oldest_held(), timeline.newest_held(), timeline.newest()));
+    let page = u64::from(PAGE_MESSAGES);
+    let (before, limit) = match target {
+        HistoryTarget::Older => match oldest {
+            Some(oldest) if oldest > Seq(1) => (oldest, page),
+            _ => return,
+        },
+        HistoryTarget::Newer => (Seq(newest_held.unwrap_or_default().0 + page + 1), page),
+        HistoryTarget::Latest => (newest.next(), u64::from(MAX_PAGE_MESSAGES)),
+        HistoryTarget::Gap { from, to } => (to.next(), (to.0 - from.0 + 1).min(u64::from(MAX_PAGE_MESSAGES))),
+    };
+    // A jump to the newest messages does not wait for the request of an older page.
+    if loading.get_untracked() && target != HistoryTarget::Latest {
+        return;
+    }
+    loading.set(true);
+    spawn_local(async move {
+        let answer = with_timeout(history(conversation.room().to_string(), before.to_string(), Some(limit.to_string()))).await;
+        if loading.try_set(false).is_some() {
+            return;
+        }
+        match answer {
+            Ok(history) => {
+                conversation.timeline.update(|timeline| match target {
+                    // If the window moved during the request, the page does not fit its edge.
+                    HistoryTarget::Older if timeline.oldest_held() != oldest => {}
+                    HistoryTarget::Newer if timeline.newest_held() != newest_held => {}
+                    HistoryTarget::Older => timeline.add_older(history.messages),
+                    HistoryTarget::Newer => timeline.add_newer(history.messages),
+                    HistoryTarget::Latest => timeline.reset_to_latest(history.messages),
+                    HistoryTarget::Gap { .. } => timeline.fill_gap(history.messages),
+                });
+                conversation.clear_delivered_outgoing();
+            }
+            Err(refusal) => conversation.notice.set(Some(refusal)),
+        }
+    });
+}
