@@ -1,14 +1,15 @@
-//! After a panic the wasm is dead and the page only looks alive: a bar offers to load it again.
+//! A bar that offers to reload the page after a panic, because the wasm instance does not run any more.
 
 use crate::app::i18n::texts;
 use crate::domain::lang::Lang;
 use leptos::prelude::*;
 use std::panic;
 
+/// Installs a panic hook that logs the panic to the console and shows the bar.
 pub fn install() {
     panic::set_hook(Box::new(|panic| {
         console_error_panic_hook::hook(panic);
-        // By hand: nothing of the framework can be trusted any more.
+        // Built with DOM calls, because the framework's state is undefined after a panic.
         let _ = show_bar();
     }));
 }
@@ -22,7 +23,7 @@ fn show_bar() -> Option<()> {
     bar.set_attribute("role", "alert").ok()?;
     bar.set_text_content(Some(&format!("{} ", texts::crashed(lang))));
     let link = document.create_element("a").ok()?;
-    // The page's own address: loading it again is all there is to do.
+    // A link to the page's own address works without any code.
     link.set_attribute("href", &window().location().href().ok()?).ok()?;
     link.set_text_content(Some(texts::reload(lang)));
     bar.append_child(&link).ok()?;

@@ -1,15 +1,17 @@
-//! Every string of the pages in both languages: a typed table, so that a missing one does not compile.
+//! Every text of the pages in both languages. The table is typed, so a missing text does not compile.
 
 use crate::domain::lang::Lang;
 use crate::domain::preferences::{Preferences, Theme};
 use leptos::prelude::use_context;
 
-/// Each text is a function of its own, so that a page carries only what it shows.
+/// Defines one function per text, so that the linker drops the texts that the wasm does not use.
 macro_rules! texts {
     ($($name:ident: $zh:literal, $en:literal;)*) => {
+        /// One function per text; each returns the text in a language.
         pub mod texts {
             use crate::domain::lang::Lang;
             $(
+                #[doc = concat!("Returns `", $en, "` or its Chinese form.")]
                 pub fn $name(lang: Lang) -> &'static str {
                     match lang {
                         Lang::Zh => $zh,
@@ -70,6 +72,7 @@ texts! {
     reload: "刷新", "Reload";
 }
 
+/// Returns the number of people online: `3 online`.
 pub fn online(lang: Lang, count: u32) -> String {
     match lang {
         Lang::Zh => format!("{count} 人在线"),
@@ -77,6 +80,7 @@ pub fn online(lang: Lang, count: u32) -> String {
     }
 }
 
+/// Returns the text of the pill: `2 new messages`.
 pub fn new_messages(lang: Lang, count: u32) -> String {
     match (lang, count) {
         (Lang::Zh, count) => format!("{count} 条新消息"),
@@ -85,6 +89,7 @@ pub fn new_messages(lang: Lang, count: u32) -> String {
     }
 }
 
+/// Returns the text of a gap: `2 messages are missing`.
 pub fn missing(lang: Lang, count: u64) -> String {
     match (lang, count) {
         (Lang::Zh, count) => format!("缺少 {count} 条消息"),
@@ -93,6 +98,7 @@ pub fn missing(lang: Lang, count: u64) -> String {
     }
 }
 
+/// Returns the name of a theme.
 pub fn theme_name(lang: Lang, theme: Theme) -> &'static str {
     match (lang, theme) {
         (Lang::Zh, Theme::System) => "跟随系统",
@@ -104,12 +110,12 @@ pub fn theme_name(lang: Lang, theme: Theme) -> &'static str {
     }
 }
 
-/// The language of the page under way. It does not change under a page: the switch loads it again.
+/// Returns the language of the page that is being rendered. It never changes within a page: the switch loads the page again.
 pub fn lang() -> Lang {
     use_context::<Preferences>().unwrap_or_default().lang
 }
 
-/// `t!(send)`: one text of the catalogue, in the page's language.
+/// Returns a text in the language of the page: `t!(send)`.
 #[macro_export]
 macro_rules! t {
     ($text:ident) => {

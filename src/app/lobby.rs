@@ -1,4 +1,4 @@
-//! `/`: the rooms, newest first, and a way to open one.
+//! `/`: the rooms, newest first, and a form that opens a room.
 
 use crate::app::api::lobby_page;
 use crate::app::i18n::{lang, online};
@@ -12,6 +12,7 @@ use crate::t;
 use leptos::prelude::*;
 use leptos_meta::Title;
 
+/// Renders the lobby.
 #[component]
 pub fn LobbyPage() -> impl IntoView {
     let page = Resource::new_blocking(|| (), |()| lobby_page());
@@ -63,6 +64,7 @@ fn RoomLine(card: RoomCard) -> impl IntoView {
     .into_any()
 }
 
+/// Renders the form that opens a room, or for guests a link to the sign-in page.
 #[component]
 fn OpenRoom(you: Option<Person>, returned: Option<ReturnedForm>) -> impl IntoView {
     if you.is_none_or(|you| you.account.is_none()) {

@@ -1,5 +1,11 @@
-//! The top floor: pages, rendered on the server; what moves on them (the chat panel, the theme switch) is an island, taken
-//! over in the browser. Sees the domain and its own `api`, nothing else of the server.
+//! The pages. The server renders them; the chat panel and the theme switch are islands, which the browser hydrates. The
+//! module uses `domain` and, in the bodies of its [`api`], the actions of `server::web`; nothing else of the server.
+//!
+//! ```
+//! use roomcast::{app::i18n::online, domain::lang::Lang};
+//!
+//! assert_eq!(online(Lang::En, 3), "3 online");
+//! ```
 
 pub mod api;
 pub mod chat;
@@ -22,7 +28,7 @@ use not_found::NotFound;
 use room::RoomPage;
 use sign_in::SignInPage;
 
-/// The document. `root` stands before `/pkg/…`: it holds the version of the files.
+/// Renders the HTML document. `root` is the prefix of `/pkg/…` and contains the version of the files.
 pub fn shell(options: LeptosOptions, root: String) -> impl IntoView {
     let preferences = use_context::<Preferences>().unwrap_or_default();
     let style = format!("{root}/{}/{}.css", options.site_pkg_dir, options.output_name);
@@ -47,13 +53,14 @@ pub fn shell(options: LeptosOptions, root: String) -> impl IntoView {
     .into_any()
 }
 
+/// Renders the page of the path.
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
     view! {
         <Router>
             <Routes fallback=NotFound>
-                // The whole page before its first byte: what has no JavaScript must not wait for any.
+                // `Async`: the whole page is rendered before its first byte, so it needs no JavaScript to be complete.
                 <Route path=path!("/") view=LobbyPage ssr=SsrMode::Async/>
                 <Route path=path!("/rooms/:room") view=RoomPage ssr=SsrMode::Async/>
                 <Route path=path!("/sign-in") view=SignInPage ssr=SsrMode::Async/>

@@ -1,10 +1,11 @@
-//! Where nothing is.
+//! The page of a path or room that does not exist.
 
 use crate::app::top_bar::TopBar;
 use crate::t;
 use leptos::prelude::*;
 use leptos_meta::Title;
 
+/// Renders the page. The caller sets the status 404.
 #[component]
 pub fn NotFound() -> impl IntoView {
     view! {

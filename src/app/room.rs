@@ -1,4 +1,4 @@
-//! `/rooms/{id}`: a room's head and its chat.
+//! `/rooms/{id}`: a room with its chat.
 
 use crate::app::api::room_page;
 use crate::app::chat::ChatPanel;
@@ -10,6 +10,7 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;
 
+/// Renders the page of the room in the path; for an unknown room, [`NotFound`].
 #[component]
 pub fn RoomPage() -> impl IntoView {
     let params = use_params_map();

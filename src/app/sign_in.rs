@@ -1,4 +1,4 @@
-//! `/sign-in`: guest, log in, register. Plain forms: they work before the wasm is there and without it.
+//! `/sign-in`: forms to enter as a guest, log in and register. They work without JavaScript.
 
 use crate::app::api::sign_in_page;
 use crate::app::i18n::lang;
@@ -14,6 +14,7 @@ use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 
+/// Renders the page. `?next=` is the path to go to afterwards; `?owner=` is the token of the owner's link.
 #[component]
 pub fn SignInPage() -> impl IntoView {
     let page = Resource::new_blocking(|| (), |()| sign_in_page());
@@ -112,22 +113,24 @@ fn RegisterForm(
     .into_any()
 }
 
-/// Where to go afterwards: back to the room one came from.
+/// Renders the hidden field with the path to go to after signing in, usually the room that the person came from.
 #[component]
 fn NextField(next: Option<String>) -> impl IntoView {
     next.map(|next| view! { <input type="hidden" name="next" value=next/> })
 }
 
+/// Renders the refusal of a form.
 #[component]
 fn RefusalText(refusal: Option<Refusal>) -> impl IntoView {
     let words = |refusal: Refusal| match refusal {
-        // On this page the one who is not signed in is the one who mistyped.
+        // On this page the code means a wrong name or password.
         Refusal::NotSignedIn => t!(wrong_login).to_owned(),
         refusal => refusal.message(lang()),
     };
     refusal.map(|refusal| view! { <p class="refusal" role="alert">{words(refusal)}</p> })
 }
 
+/// Returns text and refusal of a form, if it is the one that was refused.
 fn returned_from(form: &str, returned: Option<ReturnedForm>) -> (Option<String>, Option<Refusal>) {
     returned.filter(|returned| returned.form == form).map(|returned| (returned.text, returned.refusal)).unzip()
 }

@@ -1,4 +1,4 @@
-//! The bar above every page: where one is, who one is, language and theme.
+//! The bar above every page: link to the lobby, language, theme, and the person's nickname.
 
 use crate::app::i18n::{lang, texts, theme_name};
 use crate::domain::paths;
@@ -8,6 +8,7 @@ use crate::t;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
+/// Renders the bar.
 #[component]
 pub fn TopBar(you: Option<Person>) -> impl IntoView {
     view! {
@@ -37,7 +38,7 @@ fn SignInState(you: Option<Person>) -> impl IntoView {
     }
 }
 
-/// An ordinary form: another language is another page.
+/// Renders a form without JavaScript, because another language needs the page again.
 #[component]
 fn LanguageSwitch() -> impl IntoView {
     let other = lang().other();
@@ -50,7 +51,7 @@ fn LanguageSwitch() -> impl IntoView {
     .into_any()
 }
 
-/// A form for pages without JavaScript; with it, the page changes in place and remembers in a cookie.
+/// Renders a form that works without JavaScript. With it, the theme changes at once and is stored in the cookie.
 #[island]
 fn ThemeSwitch(preferences: Preferences) -> impl IntoView {
     let theme = RwSignal::new(preferences.theme);

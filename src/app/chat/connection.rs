@@ -1,5 +1,5 @@
-//! The panel's socket: opened after hydration, bound, read, and opened again for as long as the page lives. One-way: what
-//! the page has to say goes by ordinary requests.
+//! The panel's socket: opened after hydration, bound, read, and opened again after a disconnect until the panel is gone. The
+//! page only receives through it; it sends by ordinary requests.
 
 use super::conversation::{ConnectionState, Conversation};
 use crate::app::api::{bind, with_timeout};
@@ -20,12 +20,12 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-/// Nobody is told about a loss that is over sooner.
+/// Milliseconds before the page shows that the connection is lost; shorter interruptions are not shown.
 const LOST_NOTICE_DELAY_MS: u32 = 2_000;
-/// What is hidden is not painted, so no frame comes: what arrived is shown this often.
+/// Milliseconds between two flushes in a hidden tab, which gets no animation frames.
 const HIDDEN_FLUSH_MS: u64 = 500;
 
-/// Keeps the conversation connected from hydration until the panel is gone.
+/// Starts the connection of a conversation. It ends when the panel is removed.
 pub fn start(conversation: Conversation) {
     // An effect: the server renders and never runs it.
     Effect::new(move || {
@@ -34,20 +34,20 @@ pub fn start(conversation: Conversation) {
             let lifetime = lifetime.clone();
             move || lifetime.wake()
         };
-        let came_online = window_event_listener(ev::online, {
+        let online = window_event_listener(ev::online, {
             let wake = wake.clone();
             move |_| wake()
         });
-        let came_back = on_visible(wake);
-        // A socket does not notice that the network went; the browser does.
-        let went_offline = window_event_listener(ev::offline, {
+        let visible = on_visible(wake);
+        // The browser reports a lost network at once, the socket only after a timeout.
+        let offline = window_event_listener(ev::offline, {
             let lifetime = lifetime.clone();
             move |_| show_lost_after_delay(conversation, &lifetime)
         });
         spawn_local(reconnect_loop(conversation, lifetime.clone()));
-        let ended = StoredValue::new_local(Some((lifetime, [came_online, came_back, went_offline])));
+        let owned = StoredValue::new_local(Some((lifetime, [online, visible, offline])));
         on_cleanup(move || {
-            if let Some((lifetime, listeners)) = ended.try_update_value(Option::take).flatten() {
+            if let Some((lifetime, listeners)) = owned.try_update_value(Option::take).flatten() {
                 lifetime.end();
                 listeners.into_iter().for_each(WindowListenerHandle::remove);
             }
@@ -63,7 +63,7 @@ fn on_visible(wake: impl Fn() + 'static) -> WindowListenerHandle {
     })
 }
 
-/// The page's side of the loop: it ends with the panel, and is woken by what makes waiting pointless.
+/// Ends the reconnect loop with the panel, and wakes it when it should not wait any longer: the network or the tab is back.
 #[derive(Clone, Default)]
 struct Lifetime(Rc<LifetimeState>);
 
@@ -91,7 +91,7 @@ impl Lifetime {
         self.0.ended.get()
     }
 
-    /// Resolves at the next wake, or at once if one came since the last.
+    /// Resolves at the next [`Lifetime::wake`], or at once if there was one since the last resolution.
     fn woken(&self) -> impl Future<Output = ()> + Unpin + '_ {
         futures_util::future::poll_fn(|context| {
             if self.0.woken.take() {
@@ -103,13 +103,15 @@ impl Lifetime {
     }
 }
 
-/// How one connection ended.
+/// The end of one connection.
 enum Disconnect {
-    /// Come back after this, or after the back-off.
+    /// Reconnect after these milliseconds; `None`: after the back-off.
     Retry(Option<u32>),
+    /// Do not reconnect.
     Final,
 }
 
+/// Reconnects until the panel is gone or the server ends the connection for good.
 async fn reconnect_loop(conversation: Conversation, lifetime: Lifetime) {
     let mut backoff = Backoff::default();
     while !lifetime.has_ended() {
@@ -127,7 +129,7 @@ async fn reconnect_loop(conversation: Conversation, lifetime: Lifetime) {
     }
 }
 
-/// One connection, from its opening to its end.
+/// Runs one connection from its opening to its end.
 async fn run_socket(conversation: Conversation, lifetime: &Lifetime, backoff: &mut Backoff) -> Disconnect {
     let Ok(socket) = WebSocket::open_with_protocol(&socket_url(), SUBPROTOCOL) else { return Disconnect::Retry(None) };
     let mut socket = socket.fuse();
@@ -162,8 +164,8 @@ async fn run_socket(conversation: Conversation, lifetime: &Lifetime, backoff: &m
                 if lifetime.has_ended() {
                     return Disconnect::Final;
                 }
-                // The tab came back or the network did: ask whether we are still there, and for what we missed. A socket
-                // that died in its sleep does not say so by itself.
+                // The network or the tab is back. Bind again: it fails if the socket died without an event while the device
+                // slept, and it returns the missed messages.
                 let Some(client) = client else { return Disconnect::Retry(Some(0)) };
                 if rebind(conversation, client).await.is_err() {
                     return Disconnect::Retry(Some(0));
@@ -173,6 +175,7 @@ async fn run_socket(conversation: Conversation, lifetime: &Lifetime, backoff: &m
     }
 }
 
+/// Binds the socket and adds the messages since the newest known one to the timeline.
 async fn rebind(conversation: Conversation, client: ClientId) -> Result<(), Disconnect> {
     let (since, epoch) = conversation.timeline.with_untracked(|timeline| (timeline.newest(), timeline.epoch().to_string()));
     let room = conversation.room().to_string();
@@ -180,7 +183,7 @@ async fn rebind(conversation: Conversation, client: ClientId) -> Result<(), Disc
         Ok(bound) => {
             conversation.flush();
             conversation.apply_bind(since, bound);
-            // An answer that was on its way when the network went says nothing of now.
+            // The response may have arrived just before the network was lost.
             if window().navigator().on_line() {
                 conversation.connection.set(ConnectionState::Connected);
             }
@@ -194,6 +197,7 @@ async fn rebind(conversation: Conversation, client: ClientId) -> Result<(), Disc
     }
 }
 
+/// Shows the connection as lost, unless it is back within [`LOST_NOTICE_DELAY_MS`].
 fn show_lost_after_delay(conversation: Conversation, lifetime: &Lifetime) {
     if matches!(conversation.connection.get_untracked(), ConnectionState::Lost | ConnectionState::Ended) {
         return;
@@ -207,7 +211,7 @@ fn show_lost_after_delay(conversation: Conversation, lifetime: &Lifetime) {
     }));
 }
 
-/// Once a frame, however many came.
+/// Shows the received messages in the next animation frame, all in one update.
 fn schedule_flush(conversation: Conversation) {
     thread_local!(static SCHEDULED: Cell<bool> = const { Cell::new(false) });
     if SCHEDULED.replace(true) {
@@ -229,6 +233,7 @@ fn schedule_flush(conversation: Conversation) {
     }
 }
 
+/// Returns the address of the socket: `/ws` of the page's own host.
 fn socket_url() -> String {
     let location = window().location();
     let scheme = if location.protocol().is_ok_and(|protocol| protocol == "https:") { "wss" } else { "ws" };

@@ -1,5 +1,5 @@
-//! What the panel knows: the timeline, one's own line on its way, the connection's state. Signals, and the few moves that
-//! change them; no socket and no markup here.
+//! State of the panel as signals: the timeline, the outgoing message, the connection. Also the changes of that state; the
+//! socket and the markup are elsewhere.
 
 use crate::domain::{
     draft::Rules,
@@ -13,42 +13,51 @@ use crate::domain::{
 };
 use leptos::prelude::*;
 
+/// State of the socket, as the page shows it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ConnectionState {
-    /// The page has just come: nothing to say yet.
+    /// Not connected, for so short a time that the page does not show it.
     Connecting,
+    /// Open and bound.
     Connected,
-    /// Gone for longer than a moment, being mended.
+    /// Lost; the page is reconnecting and shows that.
     Lost,
-    /// The server said not to come back.
+    /// Closed by the server with a code that forbids reconnecting.
     Ended,
 }
 
-/// One's own message between the send button and the list.
+/// The person's own message between the send button and the list.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Outgoing {
+    /// The cleaned text.
     pub text: String,
-    /// Its number, once accepted; it leaves here when the timeline holds it.
+    /// Its seq once it is accepted. The message is removed from here when the timeline holds that seq.
     pub seq: Option<Seq>,
 }
 
+/// State of one panel. Cheap to copy; all copies are one state.
 #[derive(Clone, Copy)]
 pub struct Conversation {
+    /// The room's messages.
     pub timeline: RwSignal<Timeline>,
+    /// People online.
     pub online: RwSignal<u32>,
+    /// State of the socket.
     pub connection: RwSignal<ConnectionState>,
+    /// The message that is being sent.
     pub outgoing: RwSignal<Option<Outgoing>>,
-    /// What the system says about the last attempt.
+    /// The refusal of the last attempt.
     pub notice: RwSignal<Option<Refusal>>,
-    /// The reader is at the bottom and wants to stay there.
+    /// True while the reader is at the bottom, so that the list shows new messages.
     pub following: RwSignal<bool>,
-    /// Messages that came while the reader was not.
+    /// Messages that arrived while `following` was false.
     pub unseen: RwSignal<u32>,
     context: StoredValue<RoomContext>,
-    /// Pushed and not yet shown: shown together, once a frame.
+    /// Pushed messages that are not shown yet; one flush per animation frame shows them all.
     pending: StoredValue<Vec<Message>>,
 }
 
+/// Values that do not change during the life of the panel.
 struct RoomContext {
     room: RoomId,
     you: Option<Person>,
@@ -56,6 +65,7 @@ struct RoomContext {
 }
 
 impl Conversation {
+    /// Creates the state from the data of the page.
     pub fn new(snapshot: Snapshot, you: Option<Person>) -> Self {
         let Snapshot { card, rules, epoch, seq, messages, .. } = snapshot;
         Self {
@@ -71,28 +81,32 @@ impl Conversation {
         }
     }
 
+    /// Returns the room's id.
     pub fn room(self) -> RoomId {
         self.context.with_value(|context| context.room.clone())
     }
 
+    /// Returns the room's limits on messages.
     pub fn rules(self) -> Rules {
         self.context.with_value(|context| context.rules)
     }
 
+    /// Returns the person's nickname; empty without a session.
     pub fn nickname(self) -> String {
         self.context.with_value(|context| context.you.as_ref().map(|you| you.nickname.clone())).unwrap_or_default()
     }
 
+    /// Returns true if `user` is the person.
     pub fn is_mine(self, user: &Uid) -> bool {
         self.context.with_value(|context| context.you.as_ref().is_some_and(|you| you.uid == *user))
     }
 
-    /// True: something waits to be shown in the next frame.
+    /// Applies a push. Returns true if a message waits for the next flush.
     pub fn receive(self, push: Push) -> bool {
         match push {
             Push::Message(message) => {
                 self.pending.update_value(|pending| {
-                    // A tab asleep keeps what it could show; the rest is a gap until it is fetched.
+                    // A hidden tab keeps as many messages as the window can hold; older ones become a gap.
                     if pending.len() >= TRIM_AT {
                         pending.remove(0);
                     }
@@ -112,11 +126,11 @@ impl Conversation {
         }
     }
 
-    /// Shows what arrived. True: there is more to do in the next frame.
+    /// Adds the pushed messages to the timeline. Returns true if another flush is needed in the next frame.
     pub fn flush(self) -> bool {
         let following = self.following.get_untracked();
         let mut trimmed = false;
-        // Cutting and adding in one flush would move every row of the list.
+        // Trimming and adding in one flush would move every row of the list.
         if following && self.timeline.with_untracked(Timeline::needs_trim) {
             self.timeline.update(Timeline::trim);
             trimmed = true;
@@ -143,7 +157,7 @@ impl Conversation {
         false
     }
 
-    /// `bind` answered to `since`.
+    /// Applies the reply of a `bind` that was sent with `since`.
     pub fn apply_bind(self, since: Seq, bound: BindReply) {
         let before = self.timeline.with_untracked(Timeline::newest);
         let newest = bound.seq;
@@ -155,7 +169,7 @@ impl Conversation {
         self.clear_delivered_outgoing();
     }
 
-    /// A push may be quicker than the answer to the send that caused it: then the line on its way has come already.
+    /// Assigns the seq to the outgoing message if its push arrives before the response to `send`.
     fn match_outgoing(self, messages: &[Message]) {
         let Some(text) = self.outgoing.with_untracked(|outgoing| {
             outgoing.as_ref().filter(|outgoing| outgoing.seq.is_none()).map(|outgoing| outgoing.text.clone())
@@ -167,7 +181,7 @@ impl Conversation {
         }
     }
 
-    /// One's own line is in the list: the one on its way is no longer.
+    /// Removes the outgoing message once the timeline holds it.
     pub fn clear_delivered_outgoing(self) {
         let seq = self.outgoing.with_untracked(|outgoing| outgoing.as_ref().and_then(|outgoing| outgoing.seq));
         if seq.is_some_and(|seq| self.timeline.with_untracked(|timeline| timeline.contains(seq))) {
@@ -175,14 +189,14 @@ impl Conversation {
         }
     }
 
-    /// The reader went up to read.
+    /// Stops following: the reader scrolled up.
     pub fn stop_following(self) {
         if self.following.get_untracked() {
             self.following.set(false);
         }
     }
 
-    /// The reader is at the bottom again.
+    /// Follows again: the reader is at the bottom.
     pub fn follow(self) {
         if !self.following.get_untracked() {
             self.following.set(true);

@@ -122,7 +122,10 @@ fn Announcer(conversation: Conversation) -> impl IntoView {
             waiting.set_value(true);
             set_timeout(
                 move || {
-                    let Some(()) = waiting.try_set_value(false).map_or(Some(()), |_| None) else { return };
+                    // The panel is gone.
+                    if waiting.try_set_value(false).is_some() {
+                        return;
+                    }
                     let newest =
                         conversation.timeline.try_with_untracked(|timeline| timeline.newest_message().cloned()).flatten();
                     if let Some(message) = newest.filter(|message| !conversation.is_mine(&message.user)) {

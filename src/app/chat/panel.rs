@@ -1,4 +1,4 @@
-//! The panel's frame: the room's head, the list, the line about the connection, the text box.
+//! The panel's frame: head of the room, list, state of the connection, text box.
 
 use super::composer::{Composer, JoinForm};
 use super::connection;
@@ -15,6 +15,7 @@ use crate::t;
 use leptos::either::Either;
 use leptos::prelude::*;
 
+/// The chat of a room. Connects its socket if the person has a session; otherwise it shows the snapshot and [`JoinForm`].
 #[island]
 pub fn ChatPanel(lang: Lang, snapshot: Snapshot, you: Option<Person>, returned: Option<ReturnedForm>) -> impl IntoView {
     provide_context(Preferences { lang, ..Preferences::default() });
@@ -46,7 +47,7 @@ pub fn ChatPanel(lang: Lang, snapshot: Snapshot, you: Option<Person>, returned: 
     }
 }
 
-/// Says calmly that the connection is gone; nothing while all is well.
+/// Renders one line while the connection is lost or ended, and nothing otherwise.
 #[component]
 fn ConnectionLine(conversation: Conversation) -> impl IntoView {
     let (reconnecting, ended) = (t!(reconnecting), t!(ended));
