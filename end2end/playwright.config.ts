@@ -1,10 +1,10 @@
-// How the end-to-end tests run: Chromium, one worker, no server here (each test raises its own, see tests/server.ts).
-// Every spec runs twice, hydrated and with JavaScript off, except what says otherwise in its name.
+// Configuration of the end-to-end tests: Chromium, one worker, no common server (each test starts its own, tests/server.ts).
+// Every spec runs twice, hydrated and with JavaScript off, unless its name says otherwise.
 import { defineConfig, devices } from '@playwright/test';
 import { accessSync, constants } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** A Chromium that is there already; undefined is Playwright's own. */
+/** Returns the path of an installed Chromium; undefined selects Playwright's own. */
 function installedChromium(): string | undefined {
   if (process.env.CHROMIUM) return process.env.CHROMIUM;
   const folders = (process.env.PATH ?? '').split(delimiter).filter(Boolean);

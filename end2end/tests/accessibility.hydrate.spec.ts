@@ -1,15 +1,15 @@
-// axe finds nothing serious on any page, in either theme. (It is a script itself, so it runs in the hydrated pages only.)
+// axe finds no serious violation on any page, in either theme. axe is a script, so it runs in hydrated pages only.
 import AxeBuilder from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
 import { expect, test } from './fixtures';
 import { line, notice, pill, scroller, numbers } from './person';
 
-async function expectNothingSerious(page: Page): Promise<void> {
+async function expectNoViolations(page: Page): Promise<void> {
   const { violations, passes } = await new AxeBuilder({ page }).analyze();
   expect(passes.length).toBeGreaterThan(10);
   const serious = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
-  const said = serious.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html.slice(0, 160)} ${node.failureSummary}`));
-  expect(said, page.url()).toEqual([]);
+  const summaries = serious.flatMap(({ id, nodes }) => nodes.map((node) => `${id}: ${node.html.slice(0, 160)} ${node.failureSummary}`));
+  expect(summaries, page.url()).toEqual([]);
 }
 
 for (const colorScheme of ['light', 'dark'] as const) {
@@ -18,7 +18,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
     const { page } = await visitor({ colorScheme });
     for (const path of ['/', '/rooms/1', '/sign-in', '/nowhere']) {
       await page.goto(path);
-      await expectNothingSerious(page);
+      await expectNoViolations(page);
     }
   });
 
@@ -32,19 +32,19 @@ for (const colorScheme of ['light', 'dark'] as const) {
     await ming.say('字'.repeat(141));
     await expect(notice(page)).toBeVisible();
     await expect(page.locator('.composer__left')).toHaveText('-1');
-    await expectNothingSerious(page);
+    await expectNoViolations(page);
     await scroller(page).evaluate((element) => (element.scrollTop = -element.scrollHeight));
     await expect(pill(page)).toBeVisible();
     await expect(line(page, '开播了')).toBeInViewport();
-    await expectNothingSerious(page);
+    await expectNoViolations(page);
     for (const path of ['/', '/sign-in']) {
       await page.goto(path);
-      await expectNothingSerious(page);
+      await expectNoViolations(page);
     }
   });
 }
 
-test('keyboard alone: to the box, said, and on to the button', async ({ guest }) => {
+test('the keyboard alone reaches the box and the button, and sends', async ({ guest }) => {
   const ming = await guest('阿明');
   const page = await ming.open();
   await page.locator('.list__scroller').focus();

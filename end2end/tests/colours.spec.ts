@@ -1,10 +1,10 @@
-// Whose line it is, by colour and badge, as the browser computes them: own, the host's, others'.
+// Colour and badge of own, host's and others' messages, as the browser computes them.
 import { expect, test } from './fixtures';
 import { line } from './person';
 import { contrast, HOST, OTHERS, OWN } from './style';
 
 for (const [locale, badge] of [['zh-CN', '[主播]'], ['en-US', '[Host]']] as const) {
-  test(`own, host and others in ${locale}`, async ({ host, guest }) => {
+  test(`own, host's and others' messages have their colours in ${locale}`, async ({ host, guest }) => {
     const [star, ming, anna] = [await host('小星'), await guest('阿明', { locale }), await guest('Anna', { locale })];
     await star.tell('开播了');
     await ming.tell('[主播] 是我');
@@ -18,7 +18,7 @@ for (const [locale, badge] of [['zh-CN', '[主播]'], ['en-US', '[Host]']] as co
     await expect(line(page, 'hello').locator('.line__text')).toHaveCSS('color', OTHERS);
     await expect(page.locator('.line__badge')).toHaveCount(1);
 
-    // The host's own line is to the host their own; a badge cannot be written.
+    // The host sees their own message in the own colour; a badge cannot be typed.
     const hosts = await star.open();
     await expect(line(hosts, '开播了').locator('.line__text')).toHaveCSS('color', OWN);
     await expect(line(hosts, '[主播] 是我').locator('.line__text')).toHaveCSS('color', OTHERS);
@@ -27,15 +27,15 @@ for (const [locale, badge] of [['zh-CN', '[主播]'], ['en-US', '[Host]']] as co
 }
 
 for (const colorScheme of ['light', 'dark'] as const) {
-  test(`every role can be read in the ${colorScheme} theme`, async ({ host, guest }) => {
+  test(`every role has enough contrast in the ${colorScheme} theme`, async ({ host, guest }) => {
     const [star, ming, anna] = [await host('小星'), await guest('阿明', { colorScheme }), await guest('Anna')];
     await star.tell('主播说');
     await ming.tell('自己说');
     await anna.tell('别人说');
     const page = await ming.open();
-    for (const said of ['主播说', '自己说', '别人说']) {
+    for (const text of ['主播说', '自己说', '别人说']) {
       for (const part of ['.line__nickname', '.line__text', '.line__time']) {
-        expect(await contrast(line(page, said).locator(part)), `${said} ${part}`).toBeGreaterThanOrEqual(4.5);
+        expect(await contrast(line(page, text).locator(part)), `${text} ${part}`).toBeGreaterThanOrEqual(4.5);
       }
     }
     expect(await contrast(page.locator('.line__badge')), 'badge').toBeGreaterThanOrEqual(4.5);

@@ -1,8 +1,8 @@
-// Two people in two browsers talk: each sees both, once, and one's own line at once.
+// Two people in two browsers: each sees every message once, and their own at once.
 import { expect, test } from './fixtures';
 import { box, button, line, lines, texts } from './person';
 
-test('two people talk', async ({ guest }) => {
+test('two people see each other\'s messages', async ({ guest }) => {
   const [ming, anna] = [await guest('阿明'), await guest('Anna')];
   await ming.open();
   await anna.open();
@@ -22,7 +22,7 @@ test('two people talk', async ({ guest }) => {
   await expect(texts(anna.page)).toHaveText(['大家好', 'hello 阿明']);
 });
 
-test('one\'s own line is there before the server has answered, and is one line afterwards', async ({ guest }) => {
+test('an own message shows as pending before the response, and once afterwards', async ({ guest }) => {
   const ming = await guest('阿明');
   const page = await ming.open();
   let answer = () => {};
@@ -40,7 +40,7 @@ test('one\'s own line is there before the server has answered, and is one line a
   await expect(texts(page)).toHaveText(['在路上']);
 });
 
-test('one\'s own line pushed before the answer came is one line all the same', async ({ guest }) => {
+test('an own message pushed before the response shows once', async ({ guest }) => {
   const [ming, anna] = [await guest('阿明'), await guest('Anna')];
   const page = await ming.open();
   await anna.open();
@@ -61,7 +61,7 @@ test('one\'s own line pushed before the answer came is one line all the same', a
   await expect(texts(page)).toHaveText(['推送先到', '然后是我']);
 });
 
-test('what was not sent after all goes back into the box', async ({ guest }) => {
+test('a text that the server did not store returns to the box', async ({ guest }) => {
   const ming = await guest('阿明');
   const page = await ming.open();
   await page.route('**/gateway/send', (route) =>
@@ -73,7 +73,7 @@ test('what was not sent after all goes back into the box', async ({ guest }) => 
   await expect(lines(page)).toHaveCount(0);
 });
 
-test('a lost answer is asked for again, and the line stands once', async ({ guest }) => {
+test('a lost response is requested again, and the message shows once', async ({ guest }) => {
   const [ming, anna] = [await guest('阿明'), await guest('Anna')];
   const page = await ming.open();
   await anna.open();
@@ -90,7 +90,7 @@ test('a lost answer is asked for again, and the line stands once', async ({ gues
   for (const person of [ming, anna]) await expect(texts(person.page)).toHaveText(['只说一次']);
 });
 
-test('markup and addresses are shown as they were typed', async ({ guest }) => {
+test('markup and links are shown as plain text', async ({ guest }) => {
   const [ming, anna] = [await guest('阿明'), await guest('Anna')];
   await anna.open();
   const typed = '<script>document.title="x"</script><img src=x onerror=alert(1)> javascript:alert(1)';
@@ -99,7 +99,7 @@ test('markup and addresses are shown as they were typed', async ({ guest }) => {
   await expect(anna.page.locator('.line script, .line img, .line a')).toHaveCount(0);
 });
 
-test('how many are here is said as people come and go', async ({ guest }) => {
+test('the number of people online follows arrivals and departures', async ({ guest }) => {
   const [ming, anna] = [await guest('阿明'), await guest('Anna')];
   await ming.open();
   const online = ming.page.locator('.chat__online');

@@ -1,7 +1,7 @@
-// What is typed and not yet said stays in the box, whatever else happens to the page.
+// Text that is typed and not sent stays in the box when the page is loaded again.
 import { expect, test } from './fixtures';
 
-test('a draft outlives another language and a reload, and is gone once it is said', async ({ guest }) => {
+test('a draft survives a switch of language and a reload, and is deleted when it is sent', async ({ guest }) => {
   const ming = await guest('阿明');
   const page = await ming.open();
   const box = page.locator('.composer__text');

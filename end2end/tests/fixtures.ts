@@ -1,18 +1,19 @@
-// What every spec imports instead of Playwright's own `test`: a server of its own for each test, and people to come to it.
+// Every spec imports `test` from here instead of from Playwright: each test gets its own server, and people with browsers.
 import { test as base, expect, type BrowserContextOptions } from '@playwright/test';
 import { Person } from './person';
 import { Server, type Settings } from './server';
 
-type Come = (options?: BrowserContextOptions) => Promise<Person>;
+type NewVisitor = (options?: BrowserContextOptions) => Promise<Person>;
 
 type Fixtures = {
-  /** The server's environment: `test.use({ settings: { ROOMCAST_CHAT_COOLDOWN_MS: '0' } })`. */
+  /** Environment variables of the server: `test.use({ settings: { ROOMCAST_CHAT_COOLDOWN_MS: '0' } })`. */
   settings: Settings;
   server: Server;
-  /** Somebody with a browser of their own and no session. */
-  visitor: Come;
+  /** Makes a person with their own browser and no session. */
+  visitor: NewVisitor;
+  /** Makes a person who entered as a guest. */
   guest: (nickname: string, options?: BrowserContextOptions) => Promise<Person>;
-  /** The owner, who hosts room 1: registered through the console's one-time link. */
+  /** Makes the owner, who hosts room 1, through the one-time link that the server prints. */
   host: (nickname: string, options?: BrowserContextOptions) => Promise<Person>;
 };
 
@@ -51,7 +52,7 @@ export const test = base.extend<Fixtures>({
     }),
 });
 
-/** For specs that need many messages at once. */
+/** Settings without cooldown and rate limits, for specs that send many messages. */
 export const NO_LIMITS: Settings = { ROOMCAST_CHAT_COOLDOWN_MS: '0', ROOMCAST_LIMITS_PER_IP: 'off' };
 
 export { expect };

@@ -1,8 +1,8 @@
-// Without JavaScript: history is in the HTML, the forms post, a refusal is shown and nothing typed is lost.
+// Without JavaScript: the HTML contains the history, the forms work, a refusal is shown and the typed text is kept.
 import { expect, test } from './fixtures';
 import { box, button, lines, notice, texts } from './person';
 
-test('history is there before anything runs', async ({ guest, visitor }) => {
+test('the HTML contains the history', async ({ guest, visitor }) => {
   const ming = await guest('阿明');
   await ming.tell('写在页面里');
   const { page } = await visitor();
@@ -10,7 +10,7 @@ test('history is there before anything runs', async ({ guest, visitor }) => {
   await expect(lines(page)).toContainText(['阿明 : 写在页面里']);
 });
 
-test('a visitor joins by nickname, talks, and reads the line after the redirect', async ({ visitor }) => {
+test('a visitor joins by nickname, sends, and sees the message after the redirect', async ({ visitor }) => {
   const { page } = await visitor();
   await page.goto('/rooms/1');
   await page.getByLabel('昵称').fill('阿明');
@@ -26,7 +26,7 @@ test('a visitor joins by nickname, talks, and reads the line after the redirect'
   await expect(box(page)).toHaveValue('');
 });
 
-test('what is refused comes back into the box, with its reason', async ({ guest }) => {
+test('a refused text returns to the box, with the reason', async ({ guest }) => {
   const ming = await guest('阿明');
   const page = await ming.open();
   const post = async (text: string) => {
@@ -41,7 +41,7 @@ test('what is refused comes back into the box, with its reason', async ({ guest 
   await post('  ');
   await expect(notice(page)).toHaveText('系统提示: 不能发送空消息');
 
-  // A refusal is said once, and starts no cooldown.
+  // A refusal is shown once and starts no cooldown.
   await page.reload();
   await expect(notice(page)).toHaveCount(0);
   await post('第一句');
@@ -54,7 +54,7 @@ test('what is refused comes back into the box, with its reason', async ({ guest 
   await expect(texts(page)).toHaveText(['第一句']);
 });
 
-test('a nickname that is none is refused at the form', async ({ visitor }) => {
+test('an invalid nickname is refused at its form', async ({ visitor }) => {
   const { page } = await visitor();
   await page.goto('/rooms/1');
   await page.getByLabel('昵称').fill('[主播]');

@@ -1,4 +1,4 @@
-// A page of another site, written for GatewayWorker, works as it is: plain socket, `init`, bind, send, verbatim lines.
+// An unchanged page of another site, written for GatewayWorker: plain socket, `init`, bind, send, verbatim lines.
 import { createServer, type Server } from 'node:http';
 import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
@@ -8,7 +8,7 @@ import { texts } from './person';
 
 const PAGE = readFileSync(join(import.meta.dirname, 'gateway-worker.html'));
 
-/** The other site: the same page whatever is asked, from a port of its own. */
+/** Starts the other site: it serves the same page for every path, on its own port. */
 async function otherSite(): Promise<{ site: Server; origin: string }> {
   const site = createServer((_, response) => response.setHeader('Content-Type', 'text/html').end(PAGE));
   await new Promise<void>((done) => site.listen(0, '127.0.0.1', done));
@@ -29,12 +29,12 @@ const test = base.extend<{ allowed: string; stranger: string }>({
   settings: async ({ allowed }, use) => use({ ROOMCAST_WEB_ALLOWED_ORIGINS: allowed }),
 });
 
-test('it shows its own line and another\'s, and gets nothing it does not know', async ({ server, allowed, guest }) => {
+test('the page shows its own and others\' messages, and receives no pushes it does not know', async ({ server, allowed, guest }) => {
   const [old, anna] = [await guest('老页面'), await guest('Anna')];
   await old.page.goto(`${allowed}/?site=${encodeURIComponent(server.url)}`);
   await expect(old.page).toHaveTitle('Group Success');
 
-  // A page of ours comes: ours is told how many are here, the old one must not be.
+  // A page of Roomcast connects: it receives `online`, the old page must not.
   await anna.open();
   await expect(anna.page.locator('.chat__online')).toHaveText('2 人在线');
 
@@ -46,7 +46,7 @@ test('it shows its own line and another\'s, and gets nothing it does not know', 
   expect(await old.page.evaluate('types')).toEqual(['init', 'message', 'message']);
 });
 
-test('the same page of a site nobody allowed gets no socket', async ({ server, stranger, guest }) => {
+test('the same page of a site that is not allowed gets no socket', async ({ server, stranger, guest }) => {
   const old = await guest('老页面');
   const failed = old.page.waitForEvent('console', (message) => message.text().includes('WebSocket') && message.text().includes('403'));
   await old.page.goto(`${stranger}/?site=${encodeURIComponent(server.url)}`);

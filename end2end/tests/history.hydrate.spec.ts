@@ -1,4 +1,4 @@
-// Reading back: the newest first, older ones by scrolling, what is read stands still, and the way back to the newest.
+// History: the newest messages first, older ones by scrolling, a fixed reading position, and the way back to the newest.
 import type { Locator, Page } from '@playwright/test';
 import { expect, NO_LIMITS, test } from './fixtures';
 import { box, line, lines, numbers, pill, scroller, texts } from './person';
@@ -7,7 +7,7 @@ const FEW_PIXELS = 4;
 
 test.use({ settings: NO_LIMITS });
 
-/** How far a line moves, looked at in every frame until `settled`. */
+/** Returns how many pixels a line moves, measured in every frame until `settled`. */
 async function drift(watched: Locator, settled: () => Promise<void>): Promise<number> {
   await watched.evaluate((element) => {
     const places: number[] = [];
@@ -25,12 +25,12 @@ async function drift(watched: Locator, settled: () => Promise<void>): Promise<nu
   return Math.max(...places) - Math.min(...places);
 }
 
-/** The scroller counts from the bottom, so this is how far above it the reader is. */
+/** The scroll position is 0 at the bottom and negative above; `below` returns the pixels below the reader. */
 const scrollAbove = (page: Page, pixels: number) => scroller(page).evaluate((element, pixels) => (element.scrollTop = -pixels), pixels);
 const below = (page: Page) => scroller(page).evaluate((element) => Math.abs(element.scrollTop));
 const atTop = (page: Page) => scroller(page).evaluate((element) => (element.scrollTop = -element.scrollHeight));
 
-test('starts at the newest fifty and fetches older ones on the way up, without a jump', async ({ guest }) => {
+test('the list starts with the newest 50 messages and fetches older ones on scrolling up, without a jump', async ({ guest }) => {
   const [ming, anna] = [await guest('阿明'), await guest('Anna')];
   await anna.tell(...numbers(1, 130));
   const page = await ming.open();
@@ -50,9 +50,9 @@ test('starts at the newest fifty and fetches older ones on the way up, without a
       await held;
       await route.continue();
     });
-    const asked = page.waitForRequest('**/gateway/history');
+    const requested = page.waitForRequest('**/gateway/history');
     await atTop(page);
-    await asked;
+    await requested;
     await expect(line(page, String(top))).toBeInViewport();
     const moved = await drift(line(page, read), async () => {
       answer();
@@ -65,7 +65,7 @@ test('starts at the newest fifty and fetches older ones on the way up, without a
   await expect(page.locator('.list__edge')).toHaveText('没有更早的消息了');
 });
 
-test('the page holds a bounded list, however far one reads back, and comes down again', async ({ guest }) => {
+test('the list stays bounded while the reader scrolls far up and down again', async ({ guest }) => {
   const [ming, anna] = [await guest('阿明'), await guest('Anna')];
   await anna.tell(...numbers(1, 420));
   const page = await ming.open();
@@ -83,7 +83,7 @@ test('the page holds a bounded list, however far one reads back, and comes down 
   expect(last).toBeLessThan(420);
   expect(await texts(page).allTextContents()).toEqual(numbers(first, last));
 
-  // Down again page by page: everything in between comes back, in order.
+  // Down again page by page: every message in between is fetched, in order.
   await expect(async () => {
     await scrollAbove(page, 60);
     await expect(line(page, '420')).toHaveCount(1, { timeout: 50 });
@@ -93,7 +93,7 @@ test('the page holds a bounded list, however far one reads back, and comes down 
   expect(await texts(page).allTextContents()).toEqual(numbers(Number(top), 420));
 });
 
-test('what is read stands still while others talk; the pill counts them and leads back', async ({ guest }) => {
+test('new messages do not move the line that is read; the pill counts them and jumps to the newest', async ({ guest }) => {
   const [ming, anna] = [await guest('阿明'), await guest('Anna')];
   await anna.tell(...numbers(1, 60));
   const page = await ming.open();
@@ -121,7 +121,7 @@ test('what is read stands still while others talk; the pill counts them and lead
   expect(await below(page)).toBe(0);
 });
 
-test('from far above, the pill leads to the newest at once', async ({ guest }) => {
+test('from far above, the pill jumps to the newest message', async ({ guest }) => {
   const [ming, anna] = [await guest('阿明'), await guest('Anna')];
   await anna.tell(...numbers(1, 320));
   const page = await ming.open();
@@ -129,7 +129,7 @@ test('from far above, the pill leads to the newest at once', async ({ guest }) =
     await atTop(page);
     await expect(line(page, '1')).toBeInViewport({ timeout: 50 });
   }).toPass({ intervals: [50] });
-  await expect(line(page, '320'), 'the newest were let go').toHaveCount(0);
+  await expect(line(page, '320'), 'the newest messages left the window').toHaveCount(0);
   await anna.tell('321');
   await pill(page).click();
   await expect(line(page, '321')).toBeInViewport();
@@ -139,7 +139,7 @@ test('from far above, the pill leads to the newest at once', async ({ guest }) =
   await expect(page.locator('.list__gap')).toHaveCount(0);
 });
 
-test('who speaks while reading above is taken to what they said', async ({ guest }) => {
+test('sending while scrolled up jumps to the sent message', async ({ guest }) => {
   const [ming, anna] = [await guest('阿明'), await guest('Anna')];
   await anna.tell(...numbers(1, 60));
   const page = await ming.open();
@@ -151,7 +151,7 @@ test('who speaks while reading above is taken to what they said', async ({ guest
   await expect(pill(page)).toHaveCount(0);
 });
 
-test('a busy room stays bounded while one follows', async ({ guest }) => {
+test('the list stays bounded while the reader follows a busy room', async ({ guest }) => {
   const [ming, anna] = [await guest('阿明'), await guest('Anna')];
   await anna.tell(...numbers(1, 50));
   const page = await ming.open();

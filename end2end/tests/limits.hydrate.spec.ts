@@ -1,4 +1,4 @@
-// What may be said: 140 characters as a reader counts them, and something; how Enter is read.
+// Limits of a message: 140 visible characters, not blank; the Enter key.
 import { expect, test } from './fixtures';
 import { box, button, lines, notice, texts } from './person';
 import { SYSTEM } from './style';
@@ -7,7 +7,7 @@ const FAMILY = '👨‍👩‍👧‍👦';
 
 test.use({ settings: { ROOMCAST_CHAT_COOLDOWN_MS: '0' } });
 
-test('140 pass, 141 do not and stay in the box', async ({ guest }) => {
+test('140 characters are sent; 141 are refused and stay in the box', async ({ guest }) => {
   const ming = await guest('阿明');
   const page = await ming.open();
   await ming.say('字'.repeat(141));
@@ -22,7 +22,7 @@ test('140 pass, 141 do not and stay in the box', async ({ guest }) => {
   await expect(box(page)).toHaveValue('');
 });
 
-test('a family of four is one character', async ({ guest }) => {
+test('an emoji of several code points is one character', async ({ guest }) => {
   const ming = await guest('阿明');
   const page = await ming.open();
   await ming.say(FAMILY.repeat(141));
@@ -31,13 +31,13 @@ test('a family of four is one character', async ({ guest }) => {
   await expect(texts(page)).toHaveText([FAMILY.repeat(140)]);
 });
 
-test('blank is nothing to send', async ({ guest }) => {
+test('blank texts are refused', async ({ guest }) => {
   const ming = await guest('阿明');
   const page = await ming.open();
   for (const blank of ['', '  \n ', '\u3000', '\u200b']) {
     await ming.say('说了话');
     await expect(notice(page)).toHaveCount(0);
-    // While it is under way, Enter does nothing.
+    // Enter does nothing while a message is pending.
     await expect(page.locator('.line--pending')).toHaveCount(0);
     await ming.say(blank);
     await expect(notice(page)).toHaveText('系统提示: 不能发送空消息');
@@ -47,7 +47,7 @@ test('blank is nothing to send', async ({ guest }) => {
   await expect(lines(page)).toHaveCount(4);
 });
 
-test('the counter comes when the limit nears', async ({ guest }) => {
+test('the counter shows near the limit', async ({ guest }) => {
   const ming = await guest('阿明');
   const page = await ming.open();
   const left = page.locator('.composer__left');
@@ -67,7 +67,7 @@ test('the counter comes when the limit nears', async ({ guest }) => {
   await expect(left).toHaveCount(0);
 });
 
-test('Shift+Enter is a new line, Enter sends', async ({ guest }) => {
+test('Shift+Enter inserts a new line, Enter sends', async ({ guest }) => {
   const ming = await guest('阿明');
   const page = await ming.open();
   await box(page).pressSequentially('上');
@@ -95,15 +95,15 @@ test('Enter while an input method composes belongs to the input method', async (
   await box(page).fill('nihao');
   expect(await keyTaken({ isComposing: true, keyCode: 229 })).toBe(false);
   expect(await keyTaken({ isComposing: true })).toBe(false);
-  // Safari says it only by the key code.
+  // Safari reports it by the key code alone.
   expect(await keyTaken({ keyCode: 229 })).toBe(false);
   await expect(box(page)).toHaveValue('nihao');
 
-  // An input method of Chromium's own, from composing to the chosen word.
+  // Chromium's own input method, from composing to the chosen word.
   await box(page).fill('');
   const browser = await page.context().newCDPSession(page);
   await browser.send('Input.imeSetComposition', { text: 'nihao', selectionStart: 5, selectionEnd: 5 });
-  // As an input method takes it: the key goes down and no character comes of it.
+  // An input method consumes the key: keydown without a character.
   await browser.send('Input.dispatchKeyEvent', { type: 'rawKeyDown', key: 'Enter', code: 'Enter', windowsVirtualKeyCode: 13 });
   await browser.send('Input.dispatchKeyEvent', { type: 'keyUp', key: 'Enter', code: 'Enter', windowsVirtualKeyCode: 13 });
   await expect(box(page)).toHaveValue('nihao');

@@ -1,4 +1,4 @@
-// A person: a browser of their own, signed in or not, and what they do in a room, on the page or by plain HTTP.
+// A person with their own browser, with or without a session, and their actions in a room: on the page or by plain HTTP.
 import { expect, type BrowserContext, type Locator, type Page } from '@playwright/test';
 
 export type Form = Record<string, string>;
@@ -24,7 +24,7 @@ export class Person {
     return this;
   }
 
-  /** A request of the page's own API; what is refused fails the test. */
+  /** Posts a form as the page does; a refusal fails the test. */
   async post(path: string, form: Form) {
     const response = await this.context.request.post(path, { form });
     const text = await response.text();
@@ -32,12 +32,12 @@ export class Person {
     return JSON.parse(text);
   }
 
-  /** Says something without a page, as another browser somewhere would. */
+  /** Sends messages without a page, by plain HTTP. */
   async tell(...texts: string[]): Promise<void> {
     for (const message of texts) await this.post('/gateway/send', { room: '1', message });
   }
 
-  /** Opens a room, and where there is JavaScript and a session, waits until the panel is alive: its socket is bound. */
+  /** Opens a room. With JavaScript and a session it waits until the panel's socket is bound. */
   async open(room = '1', page = this.page): Promise<Page> {
     const bound = this.hydrates && this.uid ? page.waitForResponse((response) => response.url().endsWith('/gateway/bind')) : undefined;
     await page.goto(`/rooms/${room}`);
@@ -61,9 +61,9 @@ export const link = (page: Page): Locator => page.locator('.chat__link');
 export const pill = (page: Page): Locator => page.locator('.list__pill');
 export const scroller = (page: Page): Locator => page.locator('.list__scroller');
 
-/** The line with this text and no other. */
+/** The line with exactly this text. */
 export const line = (page: Page, text: string): Locator =>
   lines(page).filter({ has: page.locator('.line__text').getByText(text, { exact: true }) });
 
-/** `count` texts: 1, 2, 3 … */
+/** The numbers `from` to `to` as texts. */
 export const numbers = (from: number, to: number): string[] => Array.from({ length: to - from + 1 }, (_, index) => String(from + index));

@@ -1,4 +1,4 @@
-// Language and theme: the browser decides, the reader may switch, and the choice stays.
+// Language and theme: the browser's preference first, then the reader's choice, which is remembered.
 import { expect, test } from './fixtures';
 import { box, button } from './person';
 
@@ -34,7 +34,7 @@ test('the language switch stays on the page and is remembered', async ({ guest }
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('直播间');
 });
 
-test('a refusal speaks the reader\'s language', async ({ guest }) => {
+test('refusals are in the reader\'s language', async ({ guest }) => {
   const anna = await guest('Anna', { locale: 'en-US' });
   const page = await anna.open();
   await box(page).fill('x'.repeat(141));

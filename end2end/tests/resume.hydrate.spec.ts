@@ -1,22 +1,22 @@
-// The connection goes and comes back: the page says so calmly, returns by itself, and nothing is lost, doubled or moved.
+// A lost connection: the page shows it after 2 s, reconnects, and no message is lost, doubled or out of order.
 import { expect, NO_LIMITS, test } from './fixtures';
 import { line, link, lines, numbers, texts } from './person';
 
 test.use({ settings: NO_LIMITS });
 
-test('the server is killed and started again', async ({ server, guest }) => {
+test('after a crash of the server the page reconnects and sends the waiting message', async ({ server, guest }) => {
   const [ming, anna] = [await guest('阿明'), await guest('Anna')];
   const page = await ming.open();
   await ming.say('之前');
   await expect(texts(page)).toHaveText(['之前']);
-  // Said, and known to be: a line that is still on its way would hold the next one up.
+  // The response has arrived: a pending message would block the next one.
   await expect(page.locator('.line--pending')).toHaveCount(0);
 
   await server.kill();
   const killed = Date.now();
   await expect(link(page)).toHaveText('连接断开，正在重新连接…');
-  expect(Date.now() - killed, 'a loss that is over in a moment is not worth a word').toBeGreaterThan(1_500);
-  // What is said into the void is not lost either: it is sent when there is a server again.
+  expect(Date.now() - killed, 'a short interruption is not shown').toBeGreaterThan(1_500);
+  // A message sent without a server is repeated until the server is back.
   await ming.say('断线时说的');
   await expect(lines(page).last()).toContainText('断线时说的');
 
@@ -24,19 +24,19 @@ test('the server is killed and started again', async ({ server, guest }) => {
   await anna.tell('一', '二', '三');
   await expect(link(page)).toHaveCount(0, { timeout: 25_000 });
   await expect(texts(page)).toHaveCount(5);
-  const said = await texts(page).allTextContents();
-  expect(said.filter((text) => text !== '断线时说的')).toEqual(['之前', '一', '二', '三']);
-  expect(said).toContain('断线时说的');
-  // It may still be on its way: the next one waits its turn.
+  const shown = await texts(page).allTextContents();
+  expect(shown.filter((text) => text !== '断线时说的')).toEqual(['之前', '一', '二', '三']);
+  expect(shown).toContain('断线时说的');
+  // It may still be pending, which would block the next one.
   await expect(page.locator('.line--pending')).toHaveCount(0);
 
   await ming.say('之后');
-  await expect(texts(page)).toHaveText([...said, '之后']);
+  await expect(texts(page)).toHaveText([...shown, '之后']);
   await page.reload();
-  await expect(texts(page)).toHaveText([...said, '之后']);
+  await expect(texts(page)).toHaveText([...shown, '之后']);
 });
 
-test('the server is stopped politely: it ends well, and the page returns', async ({ server, guest }) => {
+test('after a clean shutdown of the server the page reconnects', async ({ server, guest }) => {
   const [ming, anna] = [await guest('阿明'), await guest('Anna')];
   const page = await ming.open();
   const began = Date.now();
@@ -49,7 +49,7 @@ test('the server is stopped politely: it ends well, and the page returns', async
   await expect(texts(page)).toHaveText(['又见面了', '活的']);
 });
 
-test('offline while five things are said', async ({ guest }) => {
+test('messages sent while the browser is offline arrive afterwards', async ({ guest }) => {
   const [ming, anna] = [await guest('阿明'), await guest('Anna')];
   const page = await ming.open();
   await anna.tell('0');
@@ -62,7 +62,7 @@ test('offline while five things are said', async ({ guest }) => {
   await expect(texts(page)).toHaveText(numbers(0, 6));
 });
 
-test('being offline is said after a moment, and over at once', async ({ guest }) => {
+test('being offline is shown after a delay; coming back shows at once', async ({ guest }) => {
   const [ming, anna] = [await guest('阿明'), await guest('Anna')];
   const page = await ming.open();
   await ming.context.setOffline(true);
@@ -73,12 +73,12 @@ test('being offline is said after a moment, and over at once', async ({ guest })
   await expect(link(page)).toHaveCount(0);
 });
 
-test('more missed than is sent at once: a line says how many, and fetches them', async ({ guest, server }) => {
+test('more missed messages than one bind returns become a gap, which is fetched on a tap', async ({ guest, server }) => {
   const [ming, anna] = [await guest('阿明'), await guest('Anna')];
   await anna.tell('0');
   const page = await ming.open();
   await expect(texts(page)).toHaveText(['0']);
-  // Away: the page cannot bind while others go on talking.
+  // The page cannot bind while others send messages.
   let away = true;
   await page.route('**/gateway/bind', (route) => (away ? route.abort() : route.continue()));
   await server.kill();
@@ -96,7 +96,7 @@ test('more missed than is sent at once: a line says how many, and fetches them',
   expect(await texts(page).allTextContents()).toEqual(numbers(0, 230));
 });
 
-test('whoever signs out elsewhere is told that this is the end', async ({ guest }) => {
+test('signing out elsewhere ends the connection for good', async ({ guest }) => {
   const ming = await guest('阿明');
   const page = await ming.open();
   await ming.post('/session/logout', {});

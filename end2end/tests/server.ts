@@ -1,21 +1,22 @@
-// The real binary as a test sees it: started on a free port with its own data folder, stopped, killed, started again on
-// the same port with the same data. Nothing outlives the test: processes end by their pid, the folder is removed.
+// The real binary: started on a free port with its own data folder, stopped, killed, started again on the same port with the
+// same data. After the test its process is ended by pid and its folder removed.
 import { spawn, type ChildProcess } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 
-/** `ROOMCAST_CHAT_COOLDOWN_MS` and the like. */
+/** Environment variables such as `ROOMCAST_CHAT_COOLDOWN_MS`. */
 export type Settings = Record<string, string>;
 
-const START_WITHIN_MS = 15_000;
+/** Milliseconds until a line that is waited for counts as missing. */
+const LINE_TIMEOUT_MS = 15_000;
 
 function binary(): string {
   if (process.env.ROOMCAST_BINARY) return resolve(process.env.ROOMCAST_BINARY);
   const target = join(import.meta.dirname, '../../target');
   const built = [join(target, 'release/roomcast'), join(target, 'debug/roomcast')].find(existsSync);
-  if (!built) throw new Error('no roomcast binary: build it, or say where it is in ROOMCAST_BINARY');
+  if (!built) throw new Error('no roomcast binary: build it, or set ROOMCAST_BINARY to its path');
   return built;
 }
 
@@ -25,7 +26,7 @@ export class Server {
   private lines: string[] = [];
   private waiting: (() => void)[] = [];
   private port = 0;
-  /** What the server logged, for the report of a test that failed. */
+  /** The server's log, attached to the report of a failed test. */
   log = '';
 
   constructor(private readonly settings: Settings) {}
@@ -37,7 +38,7 @@ export class Server {
   async start(): Promise<void> {
     this.lines = [];
     const inherited = Object.entries(process.env).filter(([name]) => !/^(ROOMCAST|LEPTOS)_/.test(name));
-    // Its working folder is empty, so that no Leptos.toml of the checkout is read.
+    // The working folder has no Leptos.toml, so the server does not read the one of the checkout.
     const child = spawn(binary(), ['--addr', `127.0.0.1:${this.port}`, '--data-dir', this.dataDir], {
       cwd: this.dataDir,
       env: { ...Object.fromEntries(inherited), ...this.settings },
@@ -54,18 +55,18 @@ export class Server {
     this.port = Number(port);
   }
 
-  /** The token of the one-time link that makes the owner's account. */
+  /** Returns the token of the one-time link for the owner's account. */
   async ownerToken(): Promise<string> {
     const [, token] = await this.line(/\/sign-in\?owner=([0-9a-f]{64})$/);
     return token!;
   }
 
-  /** SIGTERM, as an operator's `systemctl stop`. The exit code. */
+  /** Sends SIGTERM, as `systemctl stop` does. Returns the exit code. */
   stop(): Promise<number | null> {
     return this.end('SIGTERM');
   }
 
-  /** SIGKILL, as a power cut. */
+  /** Sends SIGKILL, as after a power cut. */
   async kill(): Promise<void> {
     await this.end('SIGKILL');
   }
@@ -84,12 +85,12 @@ export class Server {
   }
 
   private async line(wanted: RegExp): Promise<RegExpMatchArray> {
-    const until = Date.now() + START_WITHIN_MS;
+    const until = Date.now() + LINE_TIMEOUT_MS;
     for (;;) {
       const found = this.lines.map((line) => line.match(wanted)).find(Boolean);
       if (found) return found;
       if (this.child?.exitCode != null) throw new Error(`roomcast ended with ${this.child.exitCode}:\n${this.log}`);
-      if (Date.now() > until) throw new Error(`roomcast did not say ${wanted}:\n${this.lines.join('\n')}\n${this.log}`);
+      if (Date.now() > until) throw new Error(`roomcast did not print ${wanted}:\n${this.lines.join('\n')}\n${this.log}`);
       await new Promise<void>((look) => {
         this.waiting.push(look);
         setTimeout(look, until - Date.now() + 1).unref();

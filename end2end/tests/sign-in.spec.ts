@@ -1,4 +1,4 @@
-// Who one is: guest, account, owner; what is refused and how it is said; rooms of one's own.
+// Guest, account and owner; refusals of the forms; opening a room.
 import type { Page } from '@playwright/test';
 import { expect, test } from './fixtures';
 
@@ -10,7 +10,7 @@ async function fillIn(page: Page, action: string, fields: Record<string, string>
   await form(page, action).locator('button').click();
 }
 
-test('as a guest, back to the room one came from', async ({ visitor }) => {
+test('entering as a guest returns to the room the visitor came from', async ({ visitor }) => {
   const { page } = await visitor();
   await page.goto('/rooms/1');
   await page.getByRole('link', { name: '已有账号？登录' }).click();
@@ -19,7 +19,7 @@ test('as a guest, back to the room one came from', async ({ visitor }) => {
   await expect(you(page)).toHaveText('阿明');
 });
 
-test('a guest who registers stays who they are, and their lines stay theirs', async ({ guest }) => {
+test('a guest who registers keeps the uid, the nickname and their messages', async ({ guest }) => {
   const ming = await guest('阿明');
   await ming.tell('我还是游客');
   await ming.page.goto('/sign-in');
@@ -34,7 +34,7 @@ test('a guest who registers stays who they are, and their lines stay theirs', as
   expect((await login.json()).uid).toBe(ming.uid);
 });
 
-test('register, log out, log in again', async ({ visitor }) => {
+test('an account can register, log out and log in again', async ({ visitor }) => {
   const { page } = await visitor();
   await page.goto('/sign-in');
   await fillIn(page, 'register', { name: 'Anna', password: 'a long password', nickname: '安娜' });
@@ -51,7 +51,7 @@ test('register, log out, log in again', async ({ visitor }) => {
   await expect(you(page)).toHaveText('安娜');
 });
 
-test('a wrong password and an unknown name are told alike', async ({ visitor }) => {
+test('a wrong password and an unknown name get the same refusal', async ({ visitor }) => {
   const { page, context } = await visitor();
   await context.request.post('/session/register', { form: { name: 'anna', password: 'a long password', nickname: '安娜' } });
   await context.clearCookies();
@@ -65,7 +65,7 @@ test('a wrong password and an unknown name are told alike', async ({ visitor }) 
   }
 });
 
-test('a name is taken whatever its case', async ({ visitor }) => {
+test('account names are unique regardless of case', async ({ visitor }) => {
   const [first, second] = [await visitor(), await visitor()];
   await first.post('/session/register', { name: 'Ming', password: 'a long password', nickname: '阿明' });
   await second.page.goto('/sign-in');
@@ -74,7 +74,7 @@ test('a name is taken whatever its case', async ({ visitor }) => {
   await expect(form(second.page, 'register').locator('[name="name"]')).toHaveValue('mING');
 });
 
-test('the console\'s link makes the owner once, who hosts the first room', async ({ server, visitor }) => {
+test('the one-time link registers one owner, who hosts the first room', async ({ server, visitor }) => {
   const { page } = await visitor();
   const link = `/sign-in?owner=${await server.ownerToken()}`;
   await page.goto(link);
@@ -88,7 +88,7 @@ test('the console\'s link makes the owner once, who hosts the first room', async
   await expect(late.page.locator('.refusal')).toBeVisible();
 });
 
-test('an account opens a room and is its host; a guest is asked to register', async ({ visitor, guest }) => {
+test('an account opens a room and hosts it; a guest sees a link to register', async ({ visitor, guest }) => {
   const anna = await visitor();
   await anna.signIn('/session/register', { name: 'anna', password: 'a long password', nickname: '安娜' });
   await anna.page.goto('/');
@@ -104,7 +104,7 @@ test('an account opens a room and is its host; a guest is asked to register', as
   await expect(ming.page.locator('.room-card__title')).toHaveText(['安娜的 <i>房间</i>', '直播间 1 · Room 1']);
 });
 
-test('a room that is not there is a 404, and there is a way back', async ({ visitor }) => {
+test('unknown rooms and paths are a 404 with a link to the lobby', async ({ visitor }) => {
   const { page } = await visitor();
   for (const path of ['/rooms/999', '/rooms/%3Cb%3E', '/nowhere']) {
     expect((await page.goto(path))?.status()).toBe(404);

@@ -1,4 +1,4 @@
-// What a reader's eye gets: computed colours and their contrast (WCAG 2.2, 1.4.3).
+// Computed colours and their contrast (WCAG 2.2, 1.4.3).
 import type { Locator } from '@playwright/test';
 
 export const OWN = 'rgb(243, 123, 29)';
@@ -6,7 +6,7 @@ export const HOST = 'rgb(14, 144, 210)';
 export const OTHERS = 'rgb(51, 51, 51)';
 export const SYSTEM = 'rgb(139, 0, 0)';
 
-/** Of an element's text against the nearest background that is painted behind it. */
+/** Returns the contrast of an element's text with the nearest background painted behind it. */
 export async function contrast(text: Locator): Promise<number> {
   const [ink, paper] = await text.evaluate((element) => {
     let behind: Element | null = element;
