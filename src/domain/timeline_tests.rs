@@ -40,7 +40,7 @@ fn held(timeline: &Timeline) -> Vec<u64> {
 }
 
 fn gaps(timeline: &Timeline) -> Vec<(u64, u64)> {
-    let gap = |item| if let TimelineItem::Gap { from, to } = row { Some((from.0, to.0)) } else { None };
+    let gap = |item| if let TimelineItem::Gap { from, to } = item { Some((from.0, to.0)) } else { None };
     timeline.items(|_| 0).into_iter().filter_map(gap).collect()
 }
 
@@ -67,10 +67,11 @@ fn another_epoch_or_a_shorter_history_replaces_the_window() {
 #[test]
 fn each_day_has_one_separator_in_order() {
     let timeline = Timeline::new(epoch("a"), Seq(4), messages(1..=4));
-    let rows = timeline.items(|at| (at / 2000) as i64);
-    let days: Vec<_> = rows.iter().filter_map(|row| if let TimelineItem::Day(day) = row { Some(*day) } else { None }).collect();
+    let items = timeline.items(|at| (at / 2000) as i64);
+    let days: Vec<_> =
+        items.iter().filter_map(|item| if let TimelineItem::Day(day) = item { Some(*day) } else { None }).collect();
     assert_eq!(days, [0, 1, 2]);
-    assert_eq!(rows[0], TimelineItem::Day(0));
+    assert_eq!(items[0], TimelineItem::Day(0));
 }
 
 #[test]
