@@ -31,18 +31,18 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// Orders that may wait; each is about the whole node.
-const ORDERS: usize = 4;
+const MAX_QUEUED_COMMANDS: usize = 4;
 /// Connections that may wait to be accepted; the system's own bound (net.core.somaxconn) is often lower.
-const BACKLOG: i32 = 16_384;
+const LISTEN_BACKLOG: i32 = 16_384;
 
 type Outcome = Result<(), Box<dyn Error>>;
 
 /// What the first room of a new installation is called.
-const FIRST_TITLE: &str = "直播间 1 · Room 1";
+const FIRST_ROOM_TITLE: &str = "直播间 1 · Room 1";
 /// The floors below the door close within this after it; together under the 8 s that an operator waits.
-const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 /// PHP's door closes when everyone was seen off, since its workers are told of that.
-const DOOR_CLOSES_WITHIN: Duration = Duration::from_secs(3);
+const PHP_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -64,7 +64,7 @@ fn main() -> ExitCode {
                 Command::Room { command } => command.run(&config).await,
             }
         });
-        runtime.shutdown_timeout(CLOSE_WITHIN);
+        runtime.shutdown_timeout(RUNTIME_SHUTDOWN_TIMEOUT);
         outcome
     });
     match outcome {
@@ -87,11 +87,11 @@ async fn serve(mut config: Config) -> Outcome {
     }
     let metrics = web::init_metrics()?;
     let clock = Clock::system();
-    let encryption = web::Encryption::new(&config.web)?;
+    let tls = web::Tls::new(&config.web)?;
     let InheritedListeners { site, inner, register } = InheritedListeners::from_env()?;
     let listener = listener(config.leptos.site_addr, site)?;
-    let for_php = listeners_for_php(&config.gateway, [inner, register])?;
-    if let Some(Listeners { inner, .. }) = &for_php
+    let php_listeners = open_php_listeners(&config.gateway, [inner, register])?;
+    if let Some(Listeners { inner, .. }) = &php_listeners
         && config.gateway.lan_addr.port() == 0
     {
         config.gateway.lan_addr.set_port(inner.local_addr()?.port());
@@ -103,38 +103,39 @@ async fn serve(mut config: Config) -> Outcome {
     let takeover = Takeover::request(&config.storage.data_dir).await?;
     let store = Store::open(&config.storage).await?;
     if store.rooms(1).await?.is_empty() {
-        store.add_room(&FIRST_ROOM.parse()?, FIRST_TITLE, None, clock.now_ms()).await?;
+        store.add_room(&FIRST_ROOM.parse()?, FIRST_ROOM_TITLE, None, clock.now_ms()).await?;
     }
     let accounts = Accounts::new(store.clone(), clock.clone());
     let chat = Chat::start(config.chat.clone(), store.clone(), gateway.clone(), clock.clone()).await?;
     let api_keys = ApiKeys::new(store.clone(), clock, &config.gateway.api_key);
 
     let address = listener.local_addr()?;
-    let scheme = if encryption.is_some() { "https" } else { "http" };
+    let scheme = if tls.is_some() { "https" } else { "http" };
     let url = if config.web.public_url.is_empty() { format!("{scheme}://{address}") } else { config.web.public_url.clone() };
-    say(format_args!("Roomcast serves {url}  (listening on {address}, data in {})", config.storage.data_dir.display()));
+    print_line(format_args!("Roomcast serves {url}  (listening on {address}, data in {})", config.storage.data_dir.display()));
     if let Some(link) = accounts.owner_link().await? {
-        say(format_args!("No owner yet: make the owner's account, once, at {url}/sign-in?owner={}", link.reveal()));
+        print_line(format_args!("No owner yet: make the owner's account, once, at {url}/sign-in?owner={}", link.reveal()));
     }
-    if let Some(Listeners { register, .. }) = &for_php {
+    if let Some(Listeners { register, .. }) = &php_listeners {
         let (register, inner) = (register.local_addr()?, config.gateway.lan_addr);
-        say(format_args!("PHP finds this node at {register}  (inner address {inner})"));
+        print_line(format_args!("PHP finds this node at {register}  (inner address {inner})"));
     }
-    say(format_args!("Open it in a browser; Ctrl+C stops it."));
+    print_line(format_args!("Open it in a browser; Ctrl+C stops it."));
 
-    let (leaving, closed) = (CancellationToken::new(), CancellationToken::new());
-    let (orders, to_do) = mpsc::channel(ORDERS);
-    let mut handed_on = vec![&listener];
-    handed_on.extend(for_php.iter().flat_map(|Listeners { inner, register }| [inner, register]));
-    let reloader = Reloader::new(&handed_on)?;
+    let (shutdown, closed) = (CancellationToken::new(), CancellationToken::new());
+    let (command_sender, commands) = mpsc::channel(MAX_QUEUED_COMMANDS);
+    let mut reload_listeners = vec![&listener];
+    reload_listeners.extend(php_listeners.iter().flat_map(|Listeners { inner, register }| [inner, register]));
+    let reloader = Reloader::new(&reload_listeners)?;
     let data_dir = config.storage.data_dir.clone();
-    let control = Control::new(gateway.clone(), orders.clone(), reloader, address.to_string(), &data_dir, leaving.clone());
+    let control =
+        Control::new(gateway.clone(), command_sender.clone(), reloader, address.to_string(), &data_dir, shutdown.clone());
     let control = tokio::spawn(control.serve(closed.clone()));
-    tokio::spawn(leave_on_signal(orders)?);
+    tokio::spawn(shutdown_on_signal(command_sender)?);
 
-    let (open, is_open) = watch::channel(true);
+    let (accepting, is_accepting) = watch::channel(true);
     let options = config.leptos.clone();
-    let floors = web::Floors {
+    let services = web::Services {
         config,
         store: store.clone(),
         gateway,
@@ -142,23 +143,23 @@ async fn serve(mut config: Config) -> Outcome {
         api_keys,
         chat: chat.clone(),
         metrics,
-        encryption,
-        open,
-        leaving,
+        tls,
+        accepting,
+        shutdown,
     };
-    let site = web::Site::new(floors);
-    let router = web::router(site.clone(), App, move |root| shell(options.clone(), root));
+    let state = web::AppState::new(services);
+    let router = web::router(state.clone(), App, move |root| shell(options.clone(), root));
     if let Some(takeover) = takeover {
-        takeover.confirm(&site.gateway).await?;
+        takeover.confirm(&state.gateway).await?;
     }
     // From here on what is pushed is handed on to those who are still with the process before this one.
-    let door = for_php.and_then(|listeners| {
-        let (door, happens) = GatewayWorkerServer::new(&site.config.gateway, site.gateway.clone(), address.port())?;
-        let served = door.serve(happens, listeners, is_open, closed.clone());
+    let door = php_listeners.and_then(|listeners| {
+        let (door, happens) = GatewayWorkerServer::new(&state.config.gateway, state.gateway.clone(), address.port())?;
+        let served = door.serve(happens, listeners, is_accepting, closed.clone());
         Some(tokio::spawn(served.inspect_err(|error| tracing::error!(%error, "PHP's door could not open"))))
     });
-    let served = web::serve(TcpListener::from_std(listener)?, site, router, to_do).await;
-    if served.unfinished {
+    let outcome = web::serve(TcpListener::from_std(listener)?, state, router, commands).await;
+    if outcome.requests_cut_off {
         tracing::warn!("some requests were cut off: they took longer than web.drain_within_ms");
     }
     chat.close().await;
@@ -166,7 +167,7 @@ async fn serve(mut config: Config) -> Outcome {
     closed.cancel();
     let _ = control.await;
     if let Some(door) = door
-        && tokio::time::timeout(DOOR_CLOSES_WITHIN, door).await.is_err()
+        && tokio::time::timeout(PHP_SHUTDOWN_TIMEOUT, door).await.is_err()
     {
         tracing::warn!("some of PHP's connections were cut off: they took what they had asked for too slowly");
     }
@@ -175,12 +176,12 @@ async fn serve(mut config: Config) -> Outcome {
 }
 
 /// Whoever started us may have stopped listening: that is no reason not to serve.
-fn say(words: std::fmt::Arguments<'_>) {
-    let _ = writeln!(std::io::stdout(), "{words}");
+fn print_line(line: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stdout(), "{line}");
 }
 
 /// Where PHP comes in. A second node on a machine, which was not told other addresses, goes without.
-fn listeners_for_php(
+fn open_php_listeners(
     settings: &GatewaySettings,
     inherited: [Option<std::net::TcpListener>; 2],
 ) -> Result<Option<Listeners>, Box<dyn Error>> {
@@ -222,7 +223,7 @@ fn listener(address: SocketAddr, inherited: Option<std::net::TcpListener>) -> Re
                 let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
                 socket.set_reuse_address(true)?;
                 socket.bind(&address.into())?;
-                socket.listen(BACKLOG)?;
+                socket.listen(LISTEN_BACKLOG)?;
                 Ok(socket.into())
             };
             bind().map_err(|error: std::io::Error| format!("{address}: {error}"))?
@@ -241,7 +242,7 @@ fn listener_at(address: SocketAddr, inherited: Option<std::net::TcpListener>) ->
 }
 
 /// SIGTERM or SIGINT; caught from here on, not only when it is awaited.
-fn leave_on_signal(orders: mpsc::Sender<ServerCommand>) -> std::io::Result<impl Future<Output = ()>> {
+fn shutdown_on_signal(commands: mpsc::Sender<ServerCommand>) -> std::io::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
         loop {
@@ -249,7 +250,7 @@ fn leave_on_signal(orders: mpsc::Sender<ServerCommand>) -> std::io::Result<impl 
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            if orders.send(ServerCommand::Shutdown { gracefully: false }).await.is_err() {
+            if commands.send(ServerCommand::Shutdown { gracefully: false }).await.is_err() {
                 return;
             }
         }

@@ -1,7 +1,7 @@
 //! The site's files, carried in the binary (in development read from `target/site`): compressed once at build time,
 //! with ETags, and immutable under an address that holds their version.
 
-use super::middleware::headers::text_of;
+use super::middleware::headers::header_str;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -26,13 +26,13 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// Before `/pkg/…` in every address a page asks for.
-pub fn root() -> String {
+pub fn versioned_root() -> String {
     // While developing, files change under a running server.
     if cfg!(debug_assertions) { String::new() } else { format!("/v/{}", *VERSION) }
 }
 
 /// Is anything there? A binary built without its site says so instead of serving blank pages.
-pub fn are_there() -> bool {
+pub fn is_embedded() -> bool {
     Files::iter().next().is_some()
 }
 
@@ -57,14 +57,14 @@ pub fn find(request: &Request) -> Option<Response> {
 }
 
 fn respond(path: &str, plain: EmbeddedFile, immutable: bool, headers: &HeaderMap) -> Response {
-    let accepted = text_of(headers, &header::ACCEPT_ENCODING).unwrap_or_default();
+    let accepted = header_str(headers, &header::ACCEPT_ENCODING).unwrap_or_default();
     let accepts = |name: &str| accepted.split(',').any(|coding| coding.trim().split(';').next() == Some(name));
     let compressed =
         |name, ending| Files::get(&format!("{path}.{ending}")).filter(|_| accepts(name)).map(|file| (Some(name), file));
     let (encoding, file) = compressed("br", "br").or_else(|| compressed("gzip", "gz")).unwrap_or((None, plain));
     let etag = format!("\"{}\"", hex(&file.metadata.sha256_hash()[..12]));
 
-    let mut response = if text_of(headers, &header::IF_NONE_MATCH).is_some_and(|known| known.contains(&etag)) {
+    let mut response = if header_str(headers, &header::IF_NONE_MATCH).is_some_and(|known| known.contains(&etag)) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         Response::new(Body::from(file.data))

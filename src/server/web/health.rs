@@ -1,8 +1,8 @@
 //! Alive, ready, and the figures.
 
 use super::middleware::error_response::Refused;
-use super::request_context::Asked;
-use super::state::Site;
+use super::request_context::RequestContext;
+use super::state::AppState;
 use crate::domain::refusal::Refusal;
 use axum::Extension;
 use axum::extract::State;
@@ -14,11 +14,11 @@ pub async fn healthz() -> &'static str {
 }
 
 /// May this node get traffic?
-pub async fn readyz(State(site): State<Site>) -> Response {
-    if site.leaving.is_cancelled() {
+pub async fn readyz(State(state): State<AppState>) -> Response {
+    if state.shutdown.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining").into_response();
     }
-    match site.store.ping().await {
+    match state.store.ping().await {
         Ok(()) => "ready".into_response(),
         Err(error) => {
             tracing::warn!(%error, "not ready");
@@ -27,10 +27,12 @@ pub async fn readyz(State(site): State<Site>) -> Response {
     }
 }
 
-pub async fn figures(State(site): State<Site>, Extension(asked): Extension<Asked>) -> Response {
-    if asked.hidden || !site.config.web.metrics_from.iter().any(|network| network.contains(&asked.address)) {
+pub async fn metrics(State(state): State<AppState>, Extension(context): Extension<RequestContext>) -> Response {
+    if context.behind_untrusted_proxy
+        || !state.config.web.metrics_from.iter().any(|network| network.contains(&context.client_addr))
+    {
         return Refused(Refusal::NotAllowed).into_response();
     }
-    site.gateway.record_metrics();
-    site.metrics.render().into_response()
+    state.gateway.record_metrics();
+    state.metrics.render().into_response()
 }

@@ -16,9 +16,9 @@ mod telemetry;
 mod tls;
 mod ws_upgrade;
 
-pub use assets::are_there as has_site;
-pub use listener::lifecycle::{Served, serve};
+pub use assets::is_embedded as has_site;
+pub use listener::lifecycle::{ServeOutcome, serve};
 pub use router::router;
-pub use state::{Floors, Site};
+pub use state::{AppState, Services};
 pub use telemetry::{init_metrics, init_tracing};
-pub use tls::{Encryption, EncryptionError};
+pub use tls::{Tls, TlsError};

@@ -1,8 +1,8 @@
 //! How often one address and one session may ask (governor's GCRA). What is over the limit is refused with the time to wait.
 
-use super::request_context::Asked;
+use super::request_context::RequestContext;
 use crate::domain::{name::account_key, refusal::Refusal};
-use crate::server::config::{LimitsSettings as Settings, Switch};
+use crate::server::config::{LimitsSettings, Switch};
 use crate::server::gateway::rate_limit_prefix;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
@@ -13,11 +13,11 @@ use std::time::Duration;
 
 /// Guesses at one account's password: from one address, and from all together. The second is far higher, or anyone could
 /// keep an owner out by guessing.
-const GUESSES: (u32, u32) = (10, 10);
-const GUESSES_OF_ALL: (u32, u32) = (300, 60);
+const GUESSES_PER_ACCOUNT_AND_ADDRESS: (u32, u32) = (10, 10);
+const GUESSES_PER_ACCOUNT: (u32, u32) = (300, 60);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
+pub enum RequestKind {
     SignIn,
     Guest,
     Socket,
@@ -26,90 +26,90 @@ pub enum Kind {
     Send,
 }
 
-pub struct Limits {
+pub struct RateLimits {
     by_address: Option<ByAddress>,
-    by_session: Bucket<[u8; 32]>,
-    by_account: Bucket<String>,
-    by_account_and_address: Bucket<(String, IpAddr)>,
+    by_session: KeyedLimiter<[u8; 32]>,
+    by_account: KeyedLimiter<String>,
+    by_account_and_address: KeyedLimiter<(String, IpAddr)>,
     sends_unlimited: bool,
 }
 
 struct ByAddress {
-    sign_in: Bucket<IpAddr>,
-    guest: Bucket<IpAddr>,
-    socket: Bucket<IpAddr>,
-    request: Bucket<IpAddr>,
+    sign_in: KeyedLimiter<IpAddr>,
+    guest: KeyedLimiter<IpAddr>,
+    socket: KeyedLimiter<IpAddr>,
+    request: KeyedLimiter<IpAddr>,
 }
 
-impl Limits {
-    pub fn new(settings: &Settings, sends_unlimited: bool) -> Self {
+impl RateLimits {
+    pub fn new(settings: &LimitsSettings, sends_unlimited: bool) -> Self {
         let by_address = || ByAddress {
-            sign_in: Bucket::new(settings.sign_in_burst, settings.sign_in_a_minute),
-            guest: Bucket::new(settings.guest_burst, settings.guest_a_minute),
-            socket: Bucket::new(settings.socket_burst, settings.socket_a_minute),
-            request: Bucket::new(settings.request_burst, settings.request_a_minute),
+            sign_in: KeyedLimiter::new(settings.sign_in_burst, settings.sign_in_a_minute),
+            guest: KeyedLimiter::new(settings.guest_burst, settings.guest_a_minute),
+            socket: KeyedLimiter::new(settings.socket_burst, settings.socket_a_minute),
+            request: KeyedLimiter::new(settings.request_burst, settings.request_a_minute),
         };
         Self {
             by_address: (settings.per_ip == Switch::On).then(by_address),
-            by_session: Bucket::new(settings.session_burst, settings.session_a_minute),
-            by_account: Bucket::new(GUESSES_OF_ALL.0, GUESSES_OF_ALL.1),
-            by_account_and_address: Bucket::new(GUESSES.0, GUESSES.1),
+            by_session: KeyedLimiter::new(settings.session_burst, settings.session_a_minute),
+            by_account: KeyedLimiter::new(GUESSES_PER_ACCOUNT.0, GUESSES_PER_ACCOUNT.1),
+            by_account_and_address: KeyedLimiter::new(GUESSES_PER_ACCOUNT_AND_ADDRESS.0, GUESSES_PER_ACCOUNT_AND_ADDRESS.1),
             sends_unlimited,
         }
     }
 
-    pub fn check(&self, kind: Kind, asked: &Asked) -> Result<(), Refusal> {
+    pub fn check(&self, kind: RequestKind, context: &RequestContext) -> Result<(), Refusal> {
         if let Some(by_address) = &self.by_address {
-            let bucket = match kind {
-                Kind::SignIn => &by_address.sign_in,
-                Kind::Guest => &by_address.guest,
-                Kind::Socket => &by_address.socket,
-                Kind::Request | Kind::Send => &by_address.request,
+            let limiter = match kind {
+                RequestKind::SignIn => &by_address.sign_in,
+                RequestKind::Guest => &by_address.guest,
+                RequestKind::Socket => &by_address.socket,
+                RequestKind::Request | RequestKind::Send => &by_address.request,
             };
-            bucket.take(&rate_limit_prefix(asked.address))?;
+            limiter.check(&rate_limit_prefix(context.client_addr))?;
         }
-        match &asked.session {
-            Some(session) if self.by_address.is_some() && !(kind == Kind::Send && self.sends_unlimited) => {
-                self.by_session.take(&session.token_hash)
+        match &context.session {
+            Some(session) if self.by_address.is_some() && !(kind == RequestKind::Send && self.sends_unlimited) => {
+                self.by_session.check(&session.token_hash)
             }
             _ => Ok(()),
         }
     }
 
-    pub fn check_guess(&self, account: &str, asked: &Asked) -> Result<(), Refusal> {
+    pub fn check_password_guess(&self, account: &str, context: &RequestContext) -> Result<(), Refusal> {
         let account = account_key(account);
-        self.by_account_and_address.take(&(account.clone(), rate_limit_prefix(asked.address)))?;
-        self.by_account.take(&account)
+        self.by_account_and_address.check(&(account.clone(), rate_limit_prefix(context.client_addr)))?;
+        self.by_account.check(&account)
     }
 
-    pub fn sweep(&self) {
+    pub fn remove_idle(&self) {
         if let Some(by_address) = &self.by_address {
             let ByAddress { sign_in, guest, socket, request } = by_address;
-            [sign_in, guest, socket, request].into_iter().for_each(Bucket::sweep);
+            [sign_in, guest, socket, request].into_iter().for_each(KeyedLimiter::remove_idle);
         }
-        self.by_session.sweep();
-        self.by_account.sweep();
-        self.by_account_and_address.sweep();
+        self.by_session.remove_idle();
+        self.by_account.remove_idle();
+        self.by_account_and_address.remove_idle();
     }
 }
 
-struct Bucket<K: Hash + Eq + Clone>(DefaultKeyedRateLimiter<K>);
+struct KeyedLimiter<K: Hash + Eq + Clone>(DefaultKeyedRateLimiter<K>);
 
-impl<K: Hash + Eq + Clone> Bucket<K> {
+impl<K: Hash + Eq + Clone> KeyedLimiter<K> {
     /// Zero would be a limit nobody passes; the least is one.
-    fn new(burst: u32, a_minute: u32) -> Self {
+    fn new(burst: u32, per_minute: u32) -> Self {
         let at_least_one = |count: u32| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
-        Self(RateLimiter::keyed(Quota::per_minute(at_least_one(a_minute)).allow_burst(at_least_one(burst))))
+        Self(RateLimiter::keyed(Quota::per_minute(at_least_one(per_minute)).allow_burst(at_least_one(burst))))
     }
 
-    fn take(&self, key: &K) -> Result<(), Refusal> {
-        self.0.check_key(key).map_err(|not_yet| {
-            let wait: Duration = not_yet.wait_time_from(DefaultClock::default().now());
+    fn check(&self, key: &K) -> Result<(), Refusal> {
+        self.0.check_key(key).map_err(|denied| {
+            let wait: Duration = denied.wait_time_from(DefaultClock::default().now());
             Refusal::TooFast { retry_after_ms: wait.as_millis().max(1) as u64 }
         })
     }
 
-    fn sweep(&self) {
+    fn remove_idle(&self) {
         self.0.retain_recent();
         self.0.shrink_to_fit();
     }

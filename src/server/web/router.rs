@@ -1,7 +1,7 @@
 //! Every address of the site on one screen, grouped by who calls it.
 
 use super::middleware::{context_layer, error_response, form_guard, security_headers};
-use super::state::Site;
+use super::state::AppState;
 use super::{api, assets, health, telemetry, ws_upgrade};
 use axum::Router;
 use axum::extract::Request;
@@ -16,54 +16,54 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 
 /// `app` and `shell` are values from above: this floor renders them and knows nothing of what they show.
-pub fn router<A, AV, S, SV>(site: Site, app: A, shell: S) -> Router
+pub fn router<A, AV, S, SV>(state: AppState, app: A, shell: S) -> Router
 where
     A: Fn() -> AV + Clone + Send + 'static,
     AV: IntoView + 'static,
     S: Fn(String) -> SV + Clone + Send + Sync + 'static,
     SV: IntoView + 'static,
 {
-    let shell = move || shell(assets::root());
+    let shell = move || shell(assets::versioned_root());
     let context = {
-        let site = site.clone();
-        move || security_headers::provide(&site)
+        let state = state.clone();
+        move || security_headers::provide_page_context(&state)
     };
     let not_found = {
         let (context, shell) = (context.clone(), shell.clone());
         move |request| not_found(request, context.clone(), shell.clone())
     };
 
-    let people = Router::new()
+    let pages = Router::new()
         // Pages and the server functions of app/api.rs: /session/*, /gateway/*, /page/*.
-        .leptos_routes_with_context(&site, generate_route_list(app), context, shell)
+        .leptos_routes_with_context(&state, generate_route_list(app), context, shell)
         .fallback(not_found)
-        .layer(from_fn_with_state(site.clone(), form_guard::admit));
-    let operators = Router::new().route("/readyz", get(health::readyz)).route("/metrics", get(health::figures));
+        .layer(from_fn_with_state(state.clone(), form_guard::check_form));
+    let operators = Router::new().route("/readyz", get(health::readyz)).route("/metrics", get(health::metrics));
 
     // The push channel: a crowd comes back at once, so what only pages need is not in its way.
     let sockets = Router::new()
-        .route("/ws", get(ws_upgrade::open))
-        .layer(from_fn(error_response::say))
-        .layer(from_fn_with_state(site.clone(), context_layer::find_out));
+        .route("/ws", get(ws_upgrade::upgrade))
+        .layer(from_fn(error_response::render_errors))
+        .layer(from_fn_with_state(state.clone(), context_layer::context_layer));
 
-    people
+    pages
         // Back ends: the gateway's API, by key.
         .merge(api::routes())
         .merge(operators)
-        .layer(from_fn(error_response::say))
-        .layer(from_fn_with_state(site.clone(), context_layer::find_out))
-        .layer(cors(&site))
-        .layer(from_fn(files))
+        .layer(from_fn(error_response::render_errors))
+        .layer(from_fn_with_state(state.clone(), context_layer::context_layer))
+        .layer(cors(&state))
+        .layer(from_fn(serve_asset))
         .merge(sockets)
         .route("/healthz", get(health::healthz))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn(security_headers::secure))
-        .layer(from_fn(telemetry::log))
-        .with_state(site)
+        .layer(CatchPanicLayer::custom(panic_response))
+        .layer(from_fn(security_headers::add_security_headers))
+        .layer(from_fn(telemetry::log_request))
+        .with_state(state)
 }
 
 /// Files come before everything that costs a look at the person.
-async fn files(request: Request, next: axum::middleware::Next) -> Response {
+async fn serve_asset(request: Request, next: axum::middleware::Next) -> Response {
     match assets::find(&request) {
         Some(file) => file,
         None => next.run(request).await,
@@ -91,9 +91,9 @@ async fn not_found<SV: IntoView + 'static>(
 }
 
 /// Pages of allowed origins may read our answers, with their cookies.
-fn cors(site: &Site) -> CorsLayer {
+fn cors(state: &AppState) -> CorsLayer {
     let allowed =
-        site.config.web.allowed_origins.iter().filter_map(|origin| HeaderValue::from_str(origin.trim_end_matches('/')).ok());
+        state.config.web.allowed_origins.iter().filter_map(|origin| HeaderValue::from_str(origin.trim_end_matches('/')).ok());
     CorsLayer::new()
         .allow_origin(allowed.collect::<Vec<_>>())
         .allow_methods([Method::GET, Method::POST])
@@ -101,8 +101,8 @@ fn cors(site: &Site) -> CorsLayer {
         .allow_credentials(true)
 }
 
-fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
-    let words = panic.downcast_ref::<&str>().map(|words| words.to_string()).or_else(|| panic.downcast_ref::<String>().cloned());
-    let refusal = crate::server::incident::incident(&words.unwrap_or_default(), "panic");
-    error_response::in_words(&refusal, Default::default())
+fn panic_response(panic: Box<dyn std::any::Any + Send>) -> Response {
+    let message = panic.downcast_ref::<&str>().map(|text| text.to_string()).or_else(|| panic.downcast_ref::<String>().cloned());
+    let refusal = crate::server::incident::incident(&message.unwrap_or_default(), "panic");
+    error_response::refusal_response(&refusal, Default::default())
 }

@@ -1,8 +1,8 @@
 //! What every request may need.
 
-use super::rate_limit::Limits;
+use super::rate_limit::RateLimits;
 use super::returned_forms::ReturnedForms;
-use super::tls::Encryption;
+use super::tls::Tls;
 use crate::server::{
     accounts::{Accounts, ApiKeys},
     chat::Chat,
@@ -18,12 +18,18 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// What every request may need. Cheap to clone; all clones are one site.
+/// What every request may need. Cheap to clone: all clones share the same services.
 #[derive(Clone)]
-pub struct Site(pub Arc<Inner>);
+pub struct AppState {
+    services: Arc<Services>,
+    pub rate_limits: Arc<RateLimits>,
+    pub returned_forms: ReturnedForms,
+    /// Sockets whose handshake was answered, on their way to the gateway.
+    pub handshakes: TaskTracker,
+}
 
 /// What the door stands on.
-pub struct Floors {
+pub struct Services {
     pub config: Config,
     pub store: Store,
     pub gateway: Gateway,
@@ -32,49 +38,45 @@ pub struct Floors {
     pub chat: Chat,
     pub metrics: PrometheusHandle,
     /// `None`: plain.
-    pub encryption: Option<Encryption>,
+    pub tls: Option<Tls>,
     /// False while another process takes over: the doors beside this one see whoever is there off.
-    pub open: watch::Sender<bool>,
+    pub accepting: watch::Sender<bool>,
     /// Cancelled when the node begins to leave.
-    pub leaving: CancellationToken,
+    pub shutdown: CancellationToken,
 }
 
-pub struct Inner {
-    floors: Floors,
-    pub limits: Limits,
-    pub returned: ReturnedForms,
-    /// Sockets whose handshake was answered, on their way to the gateway.
-    pub handshakes: TaskTracker,
-}
-
-impl Site {
-    pub fn new(floors: Floors) -> Self {
-        let limits = Limits::new(&floors.config.limits, floors.config.chat.cooldown_ms == 0);
-        let (returned, handshakes) = (ReturnedForms::default(), TaskTracker::new());
-        Self(Arc::new(Inner { floors, limits, returned, handshakes }))
+impl AppState {
+    pub fn new(services: Services) -> Self {
+        let rate_limits = RateLimits::new(&services.config.limits, services.config.chat.cooldown_ms == 0);
+        Self {
+            services: Arc::new(services),
+            rate_limits: Arc::new(rate_limits),
+            returned_forms: ReturnedForms::default(),
+            handshakes: TaskTracker::new(),
+        }
     }
 
     /// Forgets addresses and sessions that no limit remembers, folds the samples of the figures together, and looks whether
     /// there is a new certificate.
     pub fn sweep(&self) {
-        self.0.limits.sweep();
+        self.rate_limits.remove_idle();
         self.metrics.run_upkeep();
-        if let Some(encryption) = &self.encryption {
-            encryption.refresh();
+        if let Some(tls) = &self.tls {
+            tls.reload_if_changed();
         }
     }
 }
 
-impl std::ops::Deref for Site {
-    type Target = Floors;
+impl std::ops::Deref for AppState {
+    type Target = Services;
 
-    fn deref(&self) -> &Floors {
-        &self.0.floors
+    fn deref(&self) -> &Services {
+        &self.services
     }
 }
 
-impl FromRef<Site> for LeptosOptions {
-    fn from_ref(site: &Site) -> Self {
-        site.config.leptos.clone()
+impl FromRef<AppState> for LeptosOptions {
+    fn from_ref(state: &AppState) -> Self {
+        state.config.leptos.clone()
     }
 }

@@ -9,8 +9,8 @@ use std::io::IsTerminal;
 use std::time::Instant;
 use tracing_subscriber::EnvFilter;
 
-const SECONDS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0];
-const MESSAGES: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 500.0];
+const DURATION_BUCKETS_SECONDS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0];
+const COMMIT_BUCKETS_MESSAGES: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 500.0];
 
 /// Text on a terminal, JSON otherwise; `RUST_LOG` chooses.
 pub fn init_tracing() {
@@ -23,18 +23,18 @@ pub fn init_tracing() {
 
 pub fn init_metrics() -> Result<PrometheusHandle, BuildError> {
     PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &SECONDS)?
-        .set_buckets_for_metric(Matcher::Full("roomcast_commit_messages".into()), &MESSAGES)?
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &DURATION_BUCKETS_SECONDS)?
+        .set_buckets_for_metric(Matcher::Full("roomcast_commit_messages".into()), &COMMIT_BUCKETS_MESSAGES)?
         .install_recorder()
 }
 
 /// One line a request with its outcome. The path without its query: what people type never reaches a log.
-pub async fn log(request: Request, next: Next) -> Response {
-    let (method, path, began) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
+pub async fn log_request(request: Request, next: Next) -> Response {
+    let (method, path, started) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
     let response = next.run(request).await;
     let status = response.status().as_u16();
     let code = response.extensions().get::<Refusal>().map_or("", Refusal::code);
-    let ms = began.elapsed().as_secs_f64() * 1000.0;
+    let ms = started.elapsed().as_secs_f64() * 1000.0;
     if path.starts_with("/v/") || path.starts_with("/pkg/") || path == "/healthz" || path == "/readyz" || path == "/metrics" {
         tracing::debug!(%method, path, status, ms, "request");
     } else {

@@ -13,11 +13,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
-pub type Arriving = Either<TcpStream, TlsStream<TcpStream>>;
+pub type ClientStream = Either<TcpStream, TlsStream<TcpStream>>;
 
 /// Out of this runtime, for a shard's own.
-pub fn raw(arriving: Arriving) -> std::io::Result<RawStream> {
-    Ok(match arriving {
+pub fn into_raw_stream(stream: ClientStream) -> std::io::Result<RawStream> {
+    Ok(match stream {
         Either::Left(tcp) => RawStream::Plain(tcp.into_std()?),
         Either::Right(encrypted) => {
             let (tcp, tls) = encrypted.into_inner();
@@ -27,20 +27,20 @@ pub fn raw(arriving: Arriving) -> std::io::Result<RawStream> {
 }
 
 #[derive(Debug, thiserror::Error)]
-pub enum EncryptionError {
+pub enum TlsError {
     #[error("{path}: {source}")]
     Pem { path: PathBuf, source: rustls::pki_types::pem::Error },
     #[error("{0} holds no certificate")]
     NoCertificate(PathBuf),
     #[error("certificate and key do not belong together, or are of no kind that is known: {0}")]
-    Unusable(#[from] rustls::Error),
+    Invalid(#[from] rustls::Error),
 }
 
 /// TLS with the certificate of two files, which are read again when they change.
 #[derive(Clone)]
-pub struct Encryption(Arc<Files>);
+pub struct Tls(Arc<Certificate>);
 
-struct Files {
+struct Certificate {
     cert: PathBuf,
     key: PathBuf,
     current: Mutex<Current>,
@@ -48,18 +48,19 @@ struct Files {
 
 struct Current {
     config: Arc<ServerConfig>,
-    read_of: [Option<SystemTime>; 2],
+    modified: [Option<SystemTime>; 2],
 }
 
-impl Encryption {
+impl Tls {
     /// `None`: no certificate is configured.
-    pub fn new(web: &WebSettings) -> Result<Option<Self>, EncryptionError> {
+    pub fn new(web: &WebSettings) -> Result<Option<Self>, TlsError> {
         if web.tls_cert.as_os_str().is_empty() {
             return Ok(None);
         }
         let (cert, key) = (web.tls_cert.clone(), web.tls_key.clone());
-        let current = Mutex::new(Current { read_of: [&cert, &key].map(|path| changed_at(path)), config: read(&cert, &key)? });
-        Ok(Some(Self(Arc::new(Files { cert, key, current }))))
+        let current =
+            Mutex::new(Current { modified: [&cert, &key].map(|path| modified_at(path)), config: load_config(&cert, &key)? });
+        Ok(Some(Self(Arc::new(Certificate { cert, key, current }))))
     }
 
     pub async fn accept(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
@@ -68,15 +69,15 @@ impl Encryption {
     }
 
     /// Reads the files again if they are others than before. What cannot be used changes nothing.
-    pub fn refresh(&self) {
-        let Files { cert, key, current } = &*self.0;
+    pub fn reload_if_changed(&self) {
+        let Certificate { cert, key, current } = &*self.0;
         let mut current = current.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = [cert, key].map(|path| changed_at(path));
-        if now == current.read_of {
+        let now = [cert, key].map(|path| modified_at(path));
+        if now == current.modified {
             return;
         }
-        current.read_of = now;
-        match read(cert, key) {
+        current.modified = now;
+        match load_config(cert, key) {
             Ok(config) => {
                 current.config = config;
                 tracing::info!("the certificate was read again");
@@ -86,20 +87,21 @@ impl Encryption {
     }
 }
 
-fn changed_at(path: &Path) -> Option<SystemTime> {
+fn modified_at(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path).and_then(|file| file.modified()).ok()
 }
 
-fn read(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, EncryptionError> {
-    let pem = |path: &Path| {
+fn load_config(cert: &Path, key: &Path) -> Result<Arc<ServerConfig>, TlsError> {
+    let pem_error = |path: &Path| {
         let path = path.to_owned();
-        move |source| EncryptionError::Pem { path, source }
+        move |source| TlsError::Pem { path, source }
     };
-    let chain: Vec<_> = CertificateDer::pem_file_iter(cert).map_err(pem(cert))?.collect::<Result<_, _>>().map_err(pem(cert))?;
+    let chain: Vec<_> =
+        CertificateDer::pem_file_iter(cert).map_err(pem_error(cert))?.collect::<Result<_, _>>().map_err(pem_error(cert))?;
     if chain.is_empty() {
-        return Err(EncryptionError::NoCertificate(cert.into()));
+        return Err(TlsError::NoCertificate(cert.into()));
     }
-    let key = PrivateKeyDer::from_pem_file(key).map_err(pem(key))?;
+    let key = PrivateKeyDer::from_pem_file(key).map_err(pem_error(key))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?

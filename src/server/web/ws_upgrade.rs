@@ -1,10 +1,10 @@
 //! `GET /ws`: the handshake (RFC 6455, 4.2), by hand because what follows is ours: the raw stream goes to the gateway.
 
-use super::middleware::{error_response::Refused, headers::text_of, origin};
-use super::rate_limit::Kind;
-use super::request_context::Asked;
-use super::state::Site;
-use super::tls::{Arriving, raw};
+use super::middleware::{error_response::Refused, headers::header_str, origin};
+use super::rate_limit::RequestKind;
+use super::request_context::RequestContext;
+use super::state::AppState;
+use super::tls::{ClientStream, into_raw_stream};
 use crate::domain::{push::SUBPROTOCOL, refusal::Refusal};
 use crate::server::gateway::{Dialect, Handshake, LimitReached, NewConnection, SocketOwner};
 use axum::Extension;
@@ -17,53 +17,57 @@ use std::net::SocketAddr;
 use tungstenite::handshake::derive_accept_key;
 
 /// What our cookies' names begin with.
-const OUR_COOKIES: &[u8] = b"roomcast_";
+const COOKIE_PREFIX: &[u8] = b"roomcast_";
 /// When whoever holds as many sockets as it may is asked to try again.
-const CROWDED_MS: u64 = 5_000;
+const CONNECTION_LIMIT_RETRY_MS: u64 = 5_000;
 
-pub async fn open(State(site): State<Site>, Extension(asked): Extension<Asked>, mut request: Request) -> Response {
+pub async fn upgrade(
+    State(state): State<AppState>,
+    Extension(context): Extension<RequestContext>,
+    mut request: Request,
+) -> Response {
     let headers = request.headers();
-    if !origin::is_allowed(headers, &site.config.web) {
+    if !origin::is_allowed(headers, &state.config.web) {
         return Refused(Refusal::NotAllowed).into_response();
     }
-    if let Err(refusal) = site.0.limits.check(Kind::Socket, &asked) {
+    if let Err(refusal) = state.rate_limits.check(RequestKind::Socket, &context) {
         return Refused(refusal).into_response();
     }
-    let Some(key) = key(headers).filter(|_| request.method() == Method::GET) else {
+    let Some(key) = websocket_key(headers).filter(|_| request.method() == Method::GET) else {
         return (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_VERSION, "13")])
             .into_response();
     };
-    let owner = asked.session.as_ref().map(|session| SocketOwner(session.token_hash));
-    let permit = match site.gateway.reserve_connection(asked.address, owner) {
+    let owner = context.session.as_ref().map(|session| SocketOwner(session.token_hash));
+    let permit = match state.gateway.reserve_connection(context.client_addr, owner) {
         Ok(permit) => permit,
         Err(LimitReached::Session | LimitReached::Address) => {
-            return Refused(Refusal::TooFast { retry_after_ms: CROWDED_MS }).into_response();
+            return Refused(Refusal::TooFast { retry_after_ms: CONNECTION_LIMIT_RETRY_MS }).into_response();
         }
         Err(LimitReached::Leaving | LimitReached::Node | LimitReached::Handshakes) => {
             return Refused(Refusal::Busy).into_response();
         }
     };
-    let dialect = if words(headers, &header::SEC_WEBSOCKET_PROTOCOL).any(|offered| offered == SUBPROTOCOL) {
+    let dialect = if header_values(headers, &header::SEC_WEBSOCKET_PROTOCOL).any(|offered| offered == SUBPROTOCOL) {
         Dialect::V1
     } else {
         Dialect::Plain
     };
     let accept = derive_accept_key(key.as_bytes());
-    let Some(upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
+    let Some(on_upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
         return StatusCode::UPGRADE_REQUIRED.into_response();
     };
 
     let port = request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(0, |ConnectInfo(peer)| peer.port());
-    let handshake = site.gateway.has_subscriber().then(|| Box::new(handshake(&request)));
-    let gateway = site.gateway.clone();
-    site.0.handshakes.spawn(async move {
+    let handshake = state.gateway.has_subscriber().then(|| Box::new(handshake_for_workers(&request)));
+    let gateway = state.gateway.clone();
+    state.handshakes.spawn(async move {
         // Hyper resolves this when the answer is written, or fails it when the client is gone.
-        let Ok(upgraded) = upgrade.await else { return };
-        let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<Arriving>>() else {
+        let Ok(upgraded) = on_upgrade.await else { return };
+        let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<ClientStream>>() else {
             tracing::error!("a socket came up another stream than the one that is served");
             return;
         };
-        match raw(io.into_inner()) {
+        match into_raw_stream(io.into_inner()) {
             Ok(raw) => gateway.connect(raw, NewConnection { dialect, permit, early: read_buf, port, handshake }).await,
             Err(error) => tracing::warn!(%error, "a socket could not be handed over"),
         }
@@ -83,44 +87,44 @@ pub async fn open(State(site): State<Site>, Extension(asked): Extension<Asked>, 
 }
 
 /// What PHP's workers are told of it: everything but our own cookie, which is the session's secret.
-fn handshake(request: &Request) -> Handshake {
+fn handshake_for_workers(request: &Request) -> Handshake {
     let path_and_query = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
     let headers = request.headers().iter().filter_map(|(name, value)| {
-        let value = if name == header::COOKIE { others_cookies(value.as_bytes())? } else { value.as_bytes().to_vec() };
+        let value = if name == header::COOKIE { without_own_cookies(value.as_bytes())? } else { value.as_bytes().to_vec() };
         Some((name.as_str().to_owned(), value))
     });
     Handshake { path_and_query, headers: headers.collect() }
 }
 
 /// `None`: there are no others.
-fn others_cookies(line: &[u8]) -> Option<Vec<u8>> {
-    let is_ours = |cookie: &&[u8]| {
+fn without_own_cookies(line: &[u8]) -> Option<Vec<u8>> {
+    let is_own = |cookie: &&[u8]| {
         let name = cookie.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
-        name.starts_with(OUR_COOKIES)
+        name.starts_with(COOKIE_PREFIX)
     };
     let cookies: Vec<_> = line.split(|byte| *byte == b';').collect();
-    if !cookies.iter().any(is_ours) {
+    if !cookies.iter().any(is_own) {
         return Some(line.to_vec());
     }
-    let others = cookies.into_iter().filter(|cookie| !is_ours(cookie)).collect::<Vec<_>>().join(&b';').trim_ascii().to_vec();
+    let others = cookies.into_iter().filter(|cookie| !is_own(cookie)).collect::<Vec<_>>().join(&b';').trim_ascii().to_vec();
     (!others.is_empty()).then_some(others)
 }
 
 /// The client's key, if this is a WebSocket handshake of version 13.
-fn key(headers: &HeaderMap) -> Option<&str> {
-    let asks = |name: &HeaderName, word: &str| words(headers, name).any(|said| said.eq_ignore_ascii_case(word));
-    let handshake = asks(&header::UPGRADE, "websocket") && asks(&header::CONNECTION, "upgrade");
-    let version = text_of(headers, &header::SEC_WEBSOCKET_VERSION) == Some("13");
+fn websocket_key(headers: &HeaderMap) -> Option<&str> {
+    let has = |name: &HeaderName, word: &str| header_values(headers, name).any(|value| value.eq_ignore_ascii_case(word));
+    let handshake = has(&header::UPGRADE, "websocket") && has(&header::CONNECTION, "upgrade");
+    let version = header_str(headers, &header::SEC_WEBSOCKET_VERSION) == Some("13");
     // 16 bytes in base64.
     let base64 = |key: &&str| {
         let letters = key.strip_suffix("==").unwrap_or_default();
         letters.len() == 22 && letters.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
     };
-    text_of(headers, &header::SEC_WEBSOCKET_KEY).filter(|_| handshake && version).filter(base64)
+    header_str(headers, &header::SEC_WEBSOCKET_KEY).filter(|_| handshake && version).filter(base64)
 }
 
 /// A header's comma-separated words.
-fn words<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+fn header_values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).map(str::trim)
 }

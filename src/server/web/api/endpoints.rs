@@ -1,14 +1,14 @@
 //! The addresses of the API: one for each method, one for several calls, one for the description.
 
-use super::method::{self, NotDone};
-use super::method_table::Api;
+use super::method::{self, ApiError};
+use super::method_table::MethodTable;
 use super::openapi;
-use super::request::{Batch, MAX_CALLS, OneCall, key, read};
+use super::request::{Batch, MAX_CALLS, OneCall, authenticate, read_body};
 use crate::domain::{lang::Lang, refusal::Refusal};
 use crate::server::accounts::ApiKey;
 use crate::server::web::middleware::error_response;
-use crate::server::web::request_context::Asked;
-use crate::server::web::state::Site;
+use crate::server::web::request_context::RequestContext;
+use crate::server::web::state::AppState;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -21,102 +21,105 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A call that waits for the shards longer than this is refused as busy. It may still be done.
-const DONE_WITHIN: Duration = Duration::from_secs(10);
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub fn routes() -> Router<Site> {
+pub fn routes() -> Router<AppState> {
     Router::new()
         .route("/gateway/api/openapi.json", get(describe))
         .route("/gateway/api/batch", post(batch))
         .route("/gateway/api/{method}", post(call))
-        .layer(Extension(Arc::new(Api::default())))
+        .layer(Extension(Arc::new(MethodTable::default())))
 }
 
-async fn describe(State(site): State<Site>, Extension(api): Extension<Arc<Api>>, Extension(asked): Extension<Asked>) -> Response {
-    match site.api_keys.any_exists().await {
-        Ok(true) => Json(openapi::document(api.0.values())).into_response(),
-        Ok(false) => said(Refusal::NoSuchMethod.into(), &asked),
-        Err(refusal) => said(refusal.into(), &asked),
+async fn describe(
+    State(state): State<AppState>,
+    Extension(methods): Extension<Arc<MethodTable>>,
+    Extension(context): Extension<RequestContext>,
+) -> Response {
+    match state.api_keys.any_exists().await {
+        Ok(true) => Json(openapi::openapi_document(methods.0.values())).into_response(),
+        Ok(false) => error_response(Refusal::NoSuchMethod.into(), &context),
+        Err(refusal) => error_response(refusal.into(), &context),
     }
 }
 
 async fn call(
-    State(site): State<Site>,
-    Extension(api): Extension<Arc<Api>>,
-    Extension(asked): Extension<Asked>,
+    State(state): State<AppState>,
+    Extension(methods): Extension<Arc<MethodTable>>,
+    Extension(context): Extension<RequestContext>,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let outcome = async {
-        let key = key(&site, &asked, &headers).await?;
-        let input = read(&site, body).await?;
-        done(&site, &api, &key, &name, input).await
+        let key = authenticate(&state, &context, &headers).await?;
+        let input = read_body(&state, body).await?;
+        execute(&state, &methods, &key, &name, input).await
     };
     match outcome.await {
         Ok(result) => Json(json!({"status": true, "result": result})).into_response(),
-        Err(not_done) => said(not_done, &asked),
+        Err(error) => error_response(error, &context),
     }
 }
 
 /// Begun in their order, so that what goes to one shard is done in it; answered when all are done.
 async fn batch(
-    State(site): State<Site>,
-    Extension(api): Extension<Arc<Api>>,
-    Extension(asked): Extension<Asked>,
+    State(state): State<AppState>,
+    Extension(methods): Extension<Arc<MethodTable>>,
+    Extension(context): Extension<RequestContext>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let outcome = async {
-        let key = key(&site, &asked, &headers).await?;
-        let Batch { calls } = method::read(read(&site, body).await?)?;
+        let key = authenticate(&state, &context, &headers).await?;
+        let Batch { calls } = method::parse_input(read_body(&state, body).await?)?;
         if calls.len() > MAX_CALLS {
-            return Err(NotDone::malformed("calls", format!("at most {MAX_CALLS} calls")));
+            return Err(ApiError::malformed("calls", format!("at most {MAX_CALLS} calls")));
         }
-        let calls = calls.into_iter().map(|call| method::read(call.into()));
-        let calls: Vec<OneCall> =
-            calls.collect::<Result<_, _>>().map_err(|not_done| NotDone::malformed("calls", not_done.detail))?;
+        let calls = calls.into_iter().map(|call| method::parse_input(call.into()));
+        let calls: Vec<OneCall> = calls.collect::<Result<_, _>>().map_err(|error| ApiError::malformed("calls", error.detail))?;
         let results = calls.into_iter().map(|OneCall { method, params }| {
-            let (site, api, key) = (&site, &api, &key);
-            async move { done(site, api, key, &method, params).await }
+            let (state, methods, key) = (&state, &methods, &key);
+            async move { execute(state, methods, key, &method, params).await }
         });
         Ok(join_all(results).await)
     };
     match outcome.await {
         Ok(results) => {
-            let lang = asked.preferences.lang;
-            let results: Vec<_> = results.into_iter().map(|result| in_batch(result, lang)).collect();
+            let lang = context.preferences.lang;
+            let results: Vec<_> = results.into_iter().map(|result| batch_result(result, lang)).collect();
             Json(json!({"status": true, "results": results})).into_response()
         }
-        Err(not_done) => said(not_done, &asked),
+        Err(error) => error_response(error, &context),
     }
 }
 
-async fn done(site: &Site, api: &Api, key: &ApiKey, name: &str, input: Value) -> Result<Value, NotDone> {
-    let method = api.0.get(name).ok_or(Refusal::NoSuchMethod)?;
+async fn execute(state: &AppState, methods: &MethodTable, key: &ApiKey, name: &str, input: Value) -> Result<Value, ApiError> {
+    let method = methods.0.get(name).ok_or(Refusal::NoSuchMethod)?;
     let outcome = if key.has_scope(method.scope) {
-        let called = method.call(site.gateway.clone(), input);
-        tokio::time::timeout(DONE_WITHIN, called).await.unwrap_or(Err(Refusal::Busy.into()))
+        let called = method.call(state.gateway.clone(), input);
+        tokio::time::timeout(CALL_TIMEOUT, called).await.unwrap_or(Err(Refusal::Busy.into()))
     } else {
-        Err(NotDone { refusal: Refusal::NotAllowed, detail: format!("the key {} lacks the scope {}", key.name, method.scope) })
+        Err(ApiError { refusal: Refusal::NotAllowed, detail: format!("the key {} lacks the scope {}", key.name, method.scope) })
     };
-    let code = outcome.as_ref().map_or_else(|not_done| not_done.refusal.code(), |_| "done");
+    let code = outcome.as_ref().map_or_else(|error| error.refusal.code(), |_| "done");
     metrics::counter!("roomcast_api_calls_total", "method" => method.name, "outcome" => code).increment(1);
     outcome
 }
 
 /// A refusal in words, with what exactly was wrong.
-fn said(not_done: NotDone, asked: &Asked) -> Response {
-    let NotDone { refusal, detail } = not_done;
-    let mut response = error_response::in_words_with(&refusal, asked.preferences.lang, &detail);
+fn error_response(error: ApiError, context: &RequestContext) -> Response {
+    let ApiError { refusal, detail } = error;
+    let mut response = error_response::refusal_response_with_detail(&refusal, context.preferences.lang, &detail);
     if response.status() == StatusCode::UNAUTHORIZED {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     response
 }
 
-fn in_batch(result: Result<Value, NotDone>, lang: Lang) -> Value {
+fn batch_result(result: Result<Value, ApiError>, lang: Lang) -> Value {
     match result {
         Ok(result) => json!({"status": true, "result": result}),
-        Err(NotDone { refusal, detail }) => error_response::body(&refusal, lang, &detail),
+        Err(ApiError { refusal, detail }) => error_response::refusal_body(&refusal, lang, &detail),
     }
 }

@@ -10,38 +10,38 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-type Call = Box<dyn Fn(Gateway, Value) -> BoxFuture<'static, Result<Value, NotDone>> + Send + Sync>;
+type Call = Box<dyn Fn(Gateway, Value) -> BoxFuture<'static, Result<Value, ApiError>> + Send + Sync>;
 
 pub struct Method {
     pub name: &'static str,
     pub scope: Scope,
     /// One sentence for the description.
-    pub says: &'static str,
-    pub takes: Schema,
-    pub answers: Schema,
+    pub summary: &'static str,
+    pub input_schema: Schema,
+    pub output_schema: Schema,
     call: Call,
 }
 
 /// A refusal, and what exactly was wrong with the caller's own input.
-pub struct NotDone {
+pub struct ApiError {
     pub refusal: Refusal,
     pub detail: String,
 }
 
-impl From<Refusal> for NotDone {
+impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         Self { refusal, detail: String::new() }
     }
 }
 
-impl NotDone {
+impl ApiError {
     pub fn malformed(field: &str, detail: impl Into<String>) -> Self {
         Self { refusal: Refusal::malformed(field.to_owned()), detail: detail.into() }
     }
 }
 
 impl Method {
-    pub async fn call(&self, gateway: Gateway, input: Value) -> Result<Value, NotDone> {
+    pub async fn call(&self, gateway: Gateway, input: Value) -> Result<Value, ApiError> {
         (self.call)(gateway, input).await
     }
 }
@@ -50,36 +50,36 @@ impl Method {
 pub fn method<I, O, F>(
     name: &'static str,
     scope: Scope,
-    says: &'static str,
-    act: impl Fn(Gateway, I) -> F + Clone + Send + Sync + 'static,
+    summary: &'static str,
+    handler: impl Fn(Gateway, I) -> F + Clone + Send + Sync + 'static,
 ) -> Method
 where
     I: DeserializeOwned + JsonSchema + Send + 'static,
     O: Serialize + JsonSchema,
-    F: Future<Output = Result<O, NotDone>> + Send + 'static,
+    F: Future<Output = Result<O, ApiError>> + Send + 'static,
 {
     let call = move |gateway: Gateway, input: Value| {
-        let act = act.clone();
+        let handler = handler.clone();
         async move {
-            let output = act(gateway, read(input)?).await?;
+            let output = handler(gateway, parse_input(input)?).await?;
             serde_json::to_value(output).map_err(|error| crate::server::incident::incident(&error, "api").into())
         }
         .boxed()
     };
-    Method { name, scope, says, takes: schema::<I>(), answers: schema::<O>(), call: Box::new(call) }
+    Method { name, scope, summary, input_schema: schema::<I>(), output_schema: schema::<O>(), call: Box::new(call) }
 }
 
 /// Serde would take a list for a struct, field by field.
-pub fn read<I: DeserializeOwned>(input: Value) -> Result<I, NotDone> {
+pub fn parse_input<I: DeserializeOwned>(input: Value) -> Result<I, ApiError> {
     if !input.is_object() {
-        return Err(NotDone::malformed("body", "a JSON object is wanted"));
+        return Err(ApiError::malformed("body", "a JSON object is wanted"));
     }
     serde_path_to_error::deserialize(input).map_err(|error| {
         let detail = error.inner().to_string();
         let path = error.path().to_string();
         // Of a field that is missing or unknown only the message knows the name.
         let field = if path == "." { detail.split('`').nth(1).unwrap_or("body").to_owned() } else { path };
-        NotDone::malformed(&field, detail)
+        ApiError::malformed(&field, detail)
     })
 }
 

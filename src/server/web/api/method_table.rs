@@ -5,9 +5,9 @@ use super::methods;
 use std::collections::BTreeMap;
 
 /// Every method by its name.
-pub struct Api(pub BTreeMap<&'static str, Method>);
+pub struct MethodTable(pub BTreeMap<&'static str, Method>);
 
-impl Default for Api {
+impl Default for MethodTable {
     fn default() -> Self {
         Self(methods::all().into_iter().map(|method| (method.name, method)).collect())
     }

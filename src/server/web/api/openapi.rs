@@ -4,15 +4,15 @@ use super::method::Method;
 use super::request::{MAX_BODY_BYTES, MAX_CALLS};
 use serde_json::{Map, Value, json};
 
-pub fn document<'a>(methods: impl Iterator<Item = &'a Method>) -> Value {
+pub fn openapi_document<'a>(methods: impl Iterator<Item = &'a Method>) -> Value {
     let mut paths = Map::new();
     for method in methods {
-        let done = json!({
+        let success = json!({
             "type": "object",
-            "properties": {"status": {"const": true}, "result": method.answers},
+            "properties": {"status": {"const": true}, "result": method.output_schema},
             "required": ["status", "result"],
         });
-        let mut post = operation(method.name, method.says, &json!(method.takes), &done);
+        let mut post = operation(method.name, method.summary, &json!(method.input_schema), &success);
         post["x-scope"] = json!(method.scope.as_str());
         paths.insert(format!("/gateway/api/{}", method.name), json!({"post": post}));
     }
@@ -43,8 +43,8 @@ pub fn document<'a>(methods: impl Iterator<Item = &'a Method>) -> Value {
         },
         "required": ["status", "results"],
     });
-    let says = "Several calls in one request, begun in their order; each has its own outcome, in the same order.";
-    paths.insert("/gateway/api/batch".into(), json!({"post": operation("batch", says, &batch, &results)}));
+    let summary = "Several calls in one request, begun in their order; each has its own outcome, in the same order.";
+    paths.insert("/gateway/api/batch".into(), json!({"post": operation("batch", summary, &batch, &results)}));
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -58,33 +58,34 @@ pub fn document<'a>(methods: impl Iterator<Item = &'a Method>) -> Value {
         "security": [{"key": []}],
         "components": {
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
-            "schemas": {"Refusal": refusal()},
+            "schemas": {"Refusal": refusal_schema()},
         },
     })
 }
 
-fn operation(name: &str, says: &str, takes: &Value, answers: &Value) -> Value {
+fn operation(name: &str, summary: &str, input: &Value, output: &Value) -> Value {
     let json_of = |schema: &Value| json!({"application/json": {"schema": schema}});
-    let refused = |says: &str| json!({"description": says, "content": json_of(&json!({"$ref": "#/components/schemas/Refusal"}))});
+    let refusal_response =
+        |summary: &str| json!({"description": summary, "content": json_of(&json!({"$ref": "#/components/schemas/Refusal"}))});
     json!({
         "operationId": name,
-        "summary": says,
-        "requestBody": {"required": true, "content": json_of(takes)},
+        "summary": summary,
+        "requestBody": {"required": true, "content": json_of(input)},
         "responses": {
-            "200": {"description": "Done", "content": json_of(answers)},
-            "401": refused("No key, or one that is unknown, removed or expired (`not_signed_in`)"),
-            "403": refused("The key lacks the scope (`not_allowed`)"),
-            "404": refused("No such method, or the API is off (`no_such_method`)"),
-            "413": refused("Longer than `max` bytes (`too_long`)"),
-            "422": refused("`field` is not what it should be; `detail` says why (`malformed`)"),
-            "429": refused("Too many wrong keys: come back after `retry_after_ms` (`too_fast`)"),
-            "500": refused("Our fault; its cause is in the log under `incident` (`internal`)"),
-            "503": refused("Too busy just now: the same call may work soon (`busy`)"),
+            "200": {"description": "Done", "content": json_of(output)},
+            "401": refusal_response("No key, or one that is unknown, removed or expired (`not_signed_in`)"),
+            "403": refusal_response("The key lacks the scope (`not_allowed`)"),
+            "404": refusal_response("No such method, or the API is off (`no_such_method`)"),
+            "413": refusal_response("Longer than `max` bytes (`too_long`)"),
+            "422": refusal_response("`field` is not what it should be; `detail` says why (`malformed`)"),
+            "429": refusal_response("Too many wrong keys: come back after `retry_after_ms` (`too_fast`)"),
+            "500": refusal_response("Our fault; its cause is in the log under `incident` (`internal`)"),
+            "503": refusal_response("Too busy just now: the same call may work soon (`busy`)"),
         },
     })
 }
 
-fn refusal() -> Value {
+fn refusal_schema() -> Value {
     json!({
         "type": "object",
         "properties": {

@@ -10,23 +10,23 @@ use serde_json::{Number, Value};
 use std::borrow::Cow;
 
 /// Characters of a group's name.
-const MAX_GROUP: usize = 128;
+const MAX_GROUP_CHARS: usize = 128;
 
 #[derive(Clone)]
-pub struct Who(pub ClientId);
+pub struct ClientIdParam(pub ClientId);
 
 #[derive(Clone)]
-pub struct UidName(pub Uid);
+pub struct UidParam(pub Uid);
 
 #[derive(Clone)]
-pub struct GroupName(pub Group);
+pub struct GroupParam(pub Group);
 
 /// A group, or `""` or null for everyone.
 #[derive(Default)]
-pub struct MaybeGroupName(pub Option<Group>);
+pub struct OptionalGroupParam(pub Option<Group>);
 
 #[derive(Clone, Copy)]
-pub struct Code(pub CloseCode);
+pub struct CloseCodeParam(pub CloseCode);
 
 /// One, or a list of them.
 #[derive(Clone, Deserialize)]
@@ -46,59 +46,59 @@ impl<T> OneOrMany<T> {
 }
 
 /// PHP knows no difference between 7 and "7" as a name.
-fn text_or_number(value: Value) -> Option<String> {
+fn name_of(value: Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text),
-        Value::Number(number) => whole(&number).map(|number| number.to_string()),
+        Value::Number(number) => whole_number(&number).map(|number| number.to_string()),
         _ => None,
     }
 }
 
 /// JSON knows no difference between 7 and 7.0; past 2^53 such a one may have been another number before it was rounded.
-fn whole(number: &Number) -> Option<i64> {
+fn whole_number(number: &Number) -> Option<i64> {
     let is_exact = |number: &f64| number.fract() == 0.0 && number.abs() <= (1_i64 << f64::MANTISSA_DIGITS) as f64;
     number.as_i64().or_else(|| number.as_f64().filter(is_exact).map(|number| number as i64))
 }
 
-impl<'de> Deserialize<'de> for Who {
+impl<'de> Deserialize<'de> for ClientIdParam {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         ClientId::deserialize(deserializer).map(Self)
     }
 }
 
-impl<'de> Deserialize<'de> for UidName {
+impl<'de> Deserialize<'de> for UidParam {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = text_or_number(Value::deserialize(deserializer)?);
+        let text = name_of(Value::deserialize(deserializer)?);
         let text = text.ok_or_else(|| D::Error::custom("a uid is a text or a whole number"))?;
         let uid = text.parse::<id::Uid>();
         uid.map(|uid| Self((&uid).into())).map_err(|_| D::Error::custom("a uid has 1 to 64 bytes and no control characters"))
     }
 }
 
-impl<'de> Deserialize<'de> for GroupName {
+impl<'de> Deserialize<'de> for GroupParam {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = text_or_number(Value::deserialize(deserializer)?);
+        let text = name_of(Value::deserialize(deserializer)?);
         let text = text.ok_or_else(|| D::Error::custom("a group is a text or a whole number"))?;
-        if text.is_empty() || text.chars().count() > MAX_GROUP {
+        if text.is_empty() || text.chars().count() > MAX_GROUP_CHARS {
             return Err(D::Error::custom("a group's name has 1 to 128 characters"));
         }
         Ok(Self(Group::new(text)))
     }
 }
 
-impl<'de> Deserialize<'de> for MaybeGroupName {
+impl<'de> Deserialize<'de> for OptionalGroupParam {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
         if value.is_null() || value == "" {
             return Ok(Self(None));
         }
-        GroupName::deserialize(value).map(|GroupName(group)| Self(Some(group))).map_err(D::Error::custom)
+        GroupParam::deserialize(value).map(|GroupParam(group)| Self(Some(group))).map_err(D::Error::custom)
     }
 }
 
-impl<'de> Deserialize<'de> for Code {
+impl<'de> Deserialize<'de> for CloseCodeParam {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let code = whole(&Number::deserialize(deserializer)?).and_then(|code| u16::try_from(code).ok());
+        let code = whole_number(&Number::deserialize(deserializer)?).and_then(|code| u16::try_from(code).ok());
         let code = code.filter(|code| *code == 1000 || (3000..5000).contains(code));
         code.map(|code| Self(CloseCode(code))).ok_or_else(|| D::Error::custom("a close code is 1000 or 3000 to 4999"))
     }
@@ -122,12 +122,12 @@ macro_rules! schema {
     };
 }
 
-schema!(Who, {
+schema!(ClientIdParam, {
     "type": "string",
     "pattern": "^[0-9a-fA-F]{20}$",
     "description": "A client_id: the 20 hex digits that `init` tells the page",
 });
-schema!(UidName, {
+schema!(UidParam, {
     "description": "A person's name at the site: 1 to 64 bytes of text without control characters, or a whole number",
     // JSON Schema counts characters, not bytes: the rest is left to the words above.
     "anyOf": [
@@ -135,22 +135,22 @@ schema!(UidName, {
         {"type": "integer", "minimum": i64::MIN, "maximum": i64::MAX},
     ],
 });
-schema!(GroupName, {
+schema!(GroupParam, {
     "description": "A group's name: 1 to 128 characters, or a whole number",
     "anyOf": [
-        {"type": "string", "minLength": 1, "maxLength": MAX_GROUP},
+        {"type": "string", "minLength": 1, "maxLength": MAX_GROUP_CHARS},
         {"type": "integer", "minimum": i64::MIN, "maximum": i64::MAX},
     ],
 });
-schema!(MaybeGroupName, {
+schema!(OptionalGroupParam, {
     "description": "A group's name; an empty text or null is everyone",
     "anyOf": [
-        {"type": "string", "maxLength": MAX_GROUP},
+        {"type": "string", "maxLength": MAX_GROUP_CHARS},
         {"type": "integer", "minimum": i64::MIN, "maximum": i64::MAX},
         {"type": "null"},
     ],
 });
-schema!(Code, {
+schema!(CloseCodeParam, {
     "type": "integer",
     "anyOf": [{"const": 1000}, {"minimum": 3000, "maximum": 4999}],
     "description": "RFC 6455's code: 4000-4499 come back, 4500-4999 do not",

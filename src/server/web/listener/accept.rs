@@ -1,8 +1,8 @@
 //! Accepts connections and serves HTTP/1.1 on them.
 
-use super::overload::{Spare, refuse};
-use crate::server::web::state::Site;
-use crate::server::web::tls::Arriving;
+use super::overload::{ReservedFd, refuse};
+use crate::server::web::state::AppState;
+use crate::server::web::tls::ClientStream;
 use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use hyper::body::Incoming;
@@ -21,24 +21,24 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 /// Largest request header, in bytes.
-const MAX_HEADER: usize = 16 * 1024;
+const MAX_HEADER_BYTES: usize = 16 * 1024;
 /// After the system refused a connection (out of file descriptors), the next try waits this long.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(20);
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(20);
 /// What was sent and is not taken for this long ends a connection: the longest an answer nobody reads is kept.
-const TAKEN_WITHIN: Duration = Duration::from_secs(60);
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Who is told at once that there is no room; others are hung up on.
-const REFUSALS: usize = 256;
+const MAX_CONCURRENT_REFUSALS: usize = 256;
 /// A connection that was accepted before the door closed has this long to ask for something.
-const BEGUN_WITHIN: Duration = Duration::from_millis(500);
+const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(500);
 
 /// HTTP connections that may be told to finish together.
 #[derive(Default)]
-pub struct Open {
+pub struct OpenConnections {
     connections: TaskTracker,
     finish: CancellationToken,
 }
 
-impl Open {
+impl OpenConnections {
     /// Whether all were finished in time. Those that come after are counted anew.
     pub async fn finish(&mut self, within: Duration) -> bool {
         let Self { connections, finish } = std::mem::take(self);
@@ -48,94 +48,94 @@ impl Open {
     }
 }
 
-pub struct Door {
+pub struct Acceptor {
     pub listener: TcpListener,
     router: Router,
-    pub open: Open,
-    spare: Spare,
+    pub open_connections: OpenConnections,
+    reserved_fd: ReservedFd,
     /// HTTP connections there may be at once; one that became a socket is none any more.
-    room: Arc<Semaphore>,
+    connection_permits: Arc<Semaphore>,
     /// Connections that are being told there is no room.
-    refusals: Arc<Semaphore>,
-    site: Site,
+    refusal_permits: Arc<Semaphore>,
+    state: AppState,
 }
 
-impl Door {
-    pub fn new(listener: TcpListener, site: Site, router: Router) -> Self {
+impl Acceptor {
+    pub fn new(listener: TcpListener, state: AppState, router: Router) -> Self {
         Self {
             listener,
             router,
-            open: Open::default(),
-            spare: Spare::new(),
-            room: Arc::new(Semaphore::new(site.config.web.max_http_connections)),
-            refusals: Arc::new(Semaphore::new(REFUSALS)),
-            site,
+            open_connections: OpenConnections::default(),
+            reserved_fd: ReservedFd::new(),
+            connection_permits: Arc::new(Semaphore::new(state.config.web.max_http_connections)),
+            refusal_permits: Arc::new(Semaphore::new(MAX_CONCURRENT_REFUSALS)),
+            state,
         }
     }
 
     pub async fn finish(&mut self, within: Duration) {
-        if !self.open.finish(within).await {
+        if !self.open_connections.finish(within).await {
             tracing::warn!("some requests were cut off: they took longer than the handing over may");
         }
     }
 
     /// Beside the accepting, or whoever reads slowly would be in everyone's way; and not without end.
     fn refuse(&self, stream: TcpStream) {
-        if self.site.encryption.is_none()
-            && let Ok(place) = self.refusals.clone().try_acquire_owned()
+        if self.state.tls.is_none()
+            && let Ok(permit) = self.refusal_permits.clone().try_acquire_owned()
         {
-            self.open.connections.spawn(async move {
+            self.open_connections.connections.spawn(async move {
                 refuse(stream).await;
-                drop(place);
+                drop(permit);
             });
         }
     }
 
-    pub async fn admit(&mut self, accepted: std::io::Result<(TcpStream, SocketAddr)>) {
+    pub async fn handle_accepted(&mut self, accepted: std::io::Result<(TcpStream, SocketAddr)>) {
         match accepted {
-            Ok((stream, peer)) => match self.room.clone().try_acquire_owned() {
-                Ok(room) => {
-                    if let Err(error) = prepare(&stream, &self.site) {
+            Ok((stream, peer)) => match self.connection_permits.clone().try_acquire_owned() {
+                Ok(permit) => {
+                    if let Err(error) = set_socket_options(&stream, &self.state) {
                         tracing::debug!(%error, "a new connection");
                     }
-                    let (site, router, finish) = (self.site.clone(), self.router.clone(), self.open.finish.clone());
-                    self.open.connections.spawn(async move {
-                        converse(stream, peer, &site, router, finish).await;
-                        drop(room);
+                    let (state, router, finish) = (self.state.clone(), self.router.clone(), self.open_connections.finish.clone());
+                    self.open_connections.connections.spawn(async move {
+                        serve_connection(stream, peer, &state, router, finish).await;
+                        drop(permit);
                     });
                 }
                 Err(_) => self.refuse(stream),
             },
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
-                self.spare.refuse_one(&self.listener).await;
-                tokio::time::sleep(ACCEPT_AGAIN).await;
+                self.reserved_fd.refuse_next(&self.listener).await;
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
 }
 
-fn prepare(stream: &TcpStream, site: &Site) -> std::io::Result<()> {
+fn set_socket_options(stream: &TcpStream, state: &AppState) -> std::io::Result<()> {
     // A push is small and wanted now.
     stream.set_nodelay(true)?;
-    let slow_after = Duration::from_millis(site.config.gateway.slow_after_ms);
-    SockRef::from(stream).set_tcp_user_timeout(Some(TAKEN_WITHIN.max(slow_after * 2)))
+    let slow_after = Duration::from_millis(state.config.gateway.slow_after_ms);
+    SockRef::from(stream).set_tcp_user_timeout(Some(TCP_USER_TIMEOUT.max(slow_after * 2)))
 }
 
-async fn converse(stream: TcpStream, peer: SocketAddr, site: &Site, router: Router, finish: CancellationToken) {
-    let read_within = Duration::from_millis(site.config.web.read_within_ms);
-    let arriving: Arriving = match &site.encryption {
+async fn serve_connection(stream: TcpStream, peer: SocketAddr, state: &AppState, router: Router, finish: CancellationToken) {
+    let read_within = Duration::from_millis(state.config.web.read_within_ms);
+    let client_stream: ClientStream = match &state.tls {
         None => Either::Left(stream),
-        Some(encryption) => match tokio::time::timeout(read_within, encryption.accept(stream)).await {
+        Some(tls) => match tokio::time::timeout(read_within, tls.accept(stream)).await {
             Ok(Ok(encrypted)) => Either::Right(encrypted),
             Ok(Err(error)) => return tracing::debug!(%error, "no TLS"),
             Err(_) => return,
         },
     };
-    let begun = Arc::new(Notify::new());
-    let begins = begun.clone();
+    let first_request = Arc::new(Notify::new());
+    let notify_first_request = first_request.clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        begins.notify_one();
+        notify_first_request.notify_one();
         let mut request = request.map(axum::body::Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));
         router.clone().oneshot(request)
@@ -143,8 +143,8 @@ async fn converse(stream: TcpStream, peer: SocketAddr, site: &Site, router: Rout
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(read_within)
-        .max_buf_size(MAX_HEADER)
-        .serve_connection(TokioIo::new(arriving), service)
+        .max_buf_size(MAX_HEADER_BYTES)
+        .serve_connection(TokioIo::new(client_stream), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let served = tokio::select! {
@@ -153,7 +153,7 @@ async fn converse(stream: TcpStream, peer: SocketAddr, site: &Site, router: Rout
             // Who has only just connected is not cut off: hyper would close what has not said a word yet.
             tokio::select! {
                 served = &mut connection => served,
-                () = async { _ = tokio::time::timeout(BEGUN_WITHIN, begun.notified()).await } => {
+                () = async { _ = tokio::time::timeout(FIRST_REQUEST_GRACE, first_request.notified()).await } => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 }

@@ -1,9 +1,9 @@
 //! Serves until an order to leave, and leaves politely: stop accepting, say `bye`, finish what is in flight.
 
-use super::accept::Door;
+use super::accept::Acceptor;
 use crate::server::allocator;
 use crate::server::control::ServerCommand;
-use crate::server::web::state::Site;
+use crate::server::web::state::AppState;
 use axum::Router;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -11,95 +11,100 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 /// How long a data folder that the successor still holds is waited for before the next try.
-const HOLD_AGAIN: Duration = Duration::from_millis(20);
-const SWEEP_EVERY: Duration = Duration::from_secs(10);
+const DATA_DIR_RETRY_DELAY: Duration = Duration::from_millis(20);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
 /// What is in flight when another process takes over has this long.
-const PAUSED_WITHIN: Duration = Duration::from_secs(5);
+const HANDOVER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What was left undone when the time was over.
 #[derive(Debug)]
-pub struct Served {
-    pub unfinished: bool,
+pub struct ServeOutcome {
+    pub requests_cut_off: bool,
 }
 
 /// Serves until an order to leave, and until everyone was seen off.
-pub async fn serve(listener: TcpListener, site: Site, router: Router, mut orders: mpsc::Receiver<ServerCommand>) -> Served {
+pub async fn serve(
+    listener: TcpListener,
+    state: AppState,
+    router: Router,
+    mut commands: mpsc::Receiver<ServerCommand>,
+) -> ServeOutcome {
     let sweeping = TaskTracker::new();
-    sweeping.spawn(sweep(site.clone()));
-    let mut door = Door::new(listener, site.clone(), router);
-    let slowly = loop {
-        let order = tokio::select! {
-            accepted = door.listener.accept() => {
-                door.admit(accepted).await;
+    sweeping.spawn(sweep(state.clone()));
+    let mut acceptor = Acceptor::new(listener, state.clone(), router);
+    let gracefully = loop {
+        let command = tokio::select! {
+            accepted = acceptor.listener.accept() => {
+                acceptor.handle_accepted(accepted).await;
                 continue;
             }
-            order = orders.recv() => order,
+            command = commands.recv() => command,
         };
-        match order {
+        match command {
             // Nobody is left to give orders: nobody is left to serve for.
             None => break false,
             Some(ServerCommand::Shutdown { gracefully }) => break gracefully,
             Some(ServerCommand::Pause { paused, taken_over }) => {
-                site.open.send_replace(false);
-                door.finish(PAUSED_WITHIN).await;
-                site.store.release_lock();
+                state.accepting.send_replace(false);
+                acceptor.finish(HANDOVER_TIMEOUT).await;
+                state.store.release_lock();
                 let _ = paused.send(());
                 if taken_over.await.is_ok() {
                     break true;
                 }
                 tracing::error!("the successor did not serve: this process serves on");
-                if let Err(error) = reacquire_lock(&site).await {
+                if let Err(error) = reacquire_lock(&state).await {
                     tracing::error!(%error, "the data folder is somebody else's: leaving");
                     break false;
                 }
-                site.open.send_replace(true);
+                state.accepting.send_replace(true);
             }
         }
     };
 
-    site.leaving.cancel();
-    let web = &site.config.web;
-    let quickly = Duration::from_millis(web.drain_within_ms);
-    let within = if slowly { Duration::from_millis(web.drain_slowly_ms) } else { quickly };
-    tracing::info!(sockets = site.gateway.connection_count(), within_ms = within.as_millis(), "leaving");
-    let Door { listener, mut open, .. } = door;
+    state.shutdown.cancel();
+    let web = &state.config.web;
+    let drain_within = Duration::from_millis(web.drain_within_ms);
+    let socket_drain = if gracefully { Duration::from_millis(web.drain_slowly_ms) } else { drain_within };
+    tracing::info!(sockets = state.gateway.connection_count(), within_ms = socket_drain.as_millis(), "leaving");
+    let Acceptor { listener, mut open_connections, .. } = acceptor;
     // Attempts to connect are refused from here on, or another process's.
     drop(listener);
-    let see_off = async {
+    let drain_sockets = async {
         tokio::select! {
-            () = site.gateway.drain(within) => {}
+            () = state.gateway.drain(socket_drain) => {}
             // Whoever asks a second time is in a hurry.
-            Some(ServerCommand::Shutdown { .. }) = orders.recv() => site.gateway.drain(quickly).await,
+            Some(ServerCommand::Shutdown { .. }) = commands.recv() => state.gateway.drain(drain_within).await,
         }
     };
-    let ((), finished) = tokio::join!(see_off, open.finish(quickly));
-    site.0.handshakes.close();
-    site.0.handshakes.wait().await;
-    Served { unfinished: !finished }
+    let ((), finished) = tokio::join!(drain_sockets, open_connections.finish(drain_within));
+    state.handshakes.close();
+    state.handshakes.wait().await;
+    ServeOutcome { requests_cut_off: !finished }
 }
 
 /// A successor that failed may take a moment to end.
-async fn reacquire_lock(site: &Site) -> Result<(), std::fs::TryLockError> {
+async fn reacquire_lock(state: &AppState) -> Result<(), std::fs::TryLockError> {
     for _ in 0..50 {
-        if site.store.reacquire_lock().is_ok() {
+        if state.store.reacquire_lock().is_ok() {
             return Ok(());
         }
-        tokio::time::sleep(HOLD_AGAIN).await;
+        tokio::time::sleep(DATA_DIR_RETRY_DELAY).await;
     }
-    site.store.reacquire_lock()
+    state.store.reacquire_lock()
 }
 
 /// Forgets what time has made worthless, beside the accepting of connections and never in its way.
-async fn sweep(site: Site) {
-    let mut tick = tokio::time::interval(SWEEP_EVERY);
+async fn sweep(state: AppState) {
+    let mut tick = tokio::time::interval(SWEEP_INTERVAL);
     loop {
         tokio::select! {
             _ = tick.tick() => {}
-            () = site.leaving.cancelled() => return,
+            () = state.shutdown.cancelled() => return,
         }
-        site.sweep();
+        state.sweep();
         allocator::trim();
-        if let Err(error) = site.accounts.sweep().await {
+        if let Err(error) = state.accounts.sweep().await {
             tracing::warn!(%error, "expired sessions were not removed");
         }
     }

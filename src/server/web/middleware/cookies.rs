@@ -13,13 +13,13 @@ pub fn session_cookie(token: &str, secure: bool) -> String {
     set_cookie(SESSION_COOKIE, token, seconds, secure, true)
 }
 
-pub fn no_session_cookie(secure: bool) -> String {
+pub fn expired_session_cookie(secure: bool) -> String {
     set_cookie(SESSION_COOKIE, "", 0, secure, true)
 }
 
 /// The token as it came, to be sent back with a longer life.
-pub fn session_token(headers: &HeaderMap) -> Option<String> {
-    cookie_of(headers, SESSION_COOKIE)
+pub fn session_cookie_value(headers: &HeaderMap) -> Option<String> {
+    cookie_value(headers, SESSION_COOKIE)
 }
 
 pub fn set_cookie(name: &str, value: &str, seconds: i64, secure: bool, http_only: bool) -> String {
@@ -33,7 +33,7 @@ pub fn set_cookie(name: &str, value: &str, seconds: i64, secure: bool, http_only
         .to_string()
 }
 
-pub fn cookie_of(headers: &HeaderMap, name: &str) -> Option<String> {
+pub fn cookie_value(headers: &HeaderMap, name: &str) -> Option<String> {
     let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|line| line.to_str().ok());
     lines
         .flat_map(Cookie::split_parse)

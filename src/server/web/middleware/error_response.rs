@@ -4,7 +4,7 @@ use crate::domain::{
     lang::Lang,
     refusal::{Refusal, whole_seconds},
 };
-use crate::server::web::request_context::Asked;
+use crate::server::web::request_context::RequestContext;
 use axum::Json;
 use axum::body::to_bytes;
 use axum::extract::Request;
@@ -15,70 +15,70 @@ use leptos::server_fn::error::SERVER_FN_ERROR_HEADER;
 use serde_json::Value;
 
 /// A refusal is small.
-const MAX_BYTES: usize = 16 * 1024;
+const MAX_REFUSAL_BYTES: usize = 16 * 1024;
 
-/// A refusal on its way out of a handler; [`say`] gives it its words.
+/// A refusal on its way out of a handler; [`render_errors`] gives it its words.
 pub struct Refused(pub Refusal);
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
-        let mut response = status(&self.0).into_response();
+        let mut response = status_code(&self.0).into_response();
         response.extensions_mut().insert(self.0);
         response
     }
 }
 
-fn status(refusal: &Refusal) -> StatusCode {
+fn status_code(refusal: &Refusal) -> StatusCode {
     StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// Outermost but for the log: whatever was refused below, by a handler, a server function or the router, leaves in one form.
-pub async fn say(request: Request, next: Next) -> Response {
-    let lang = request.extensions().get::<Asked>().map_or(Lang::default(), |asked| asked.preferences.lang);
+pub async fn render_errors(request: Request, next: Next) -> Response {
+    let lang = request.extensions().get::<RequestContext>().map_or(Lang::default(), |context| context.preferences.lang);
     let response = next.run(request).await;
-    if response.extensions().get::<Said>().is_some() {
+    if response.extensions().get::<Rendered>().is_some() {
         return response;
     }
     let refusal = match response.extensions().get::<Refusal>() {
         Some(refusal) => refusal.clone(),
         None if response.headers().contains_key(SERVER_FN_ERROR_HEADER) => {
-            match to_bytes(response.into_body(), MAX_BYTES).await {
+            match to_bytes(response.into_body(), MAX_REFUSAL_BYTES).await {
                 Ok(bytes) => serde_json::from_slice(&bytes).unwrap_or(Refusal::Busy),
                 Err(_) => Refusal::Busy,
             }
         }
         None if response.status() == StatusCode::METHOD_NOT_ALLOWED => {
-            let mut said = in_words(&Refusal::malformed("method"), lang);
-            *said.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-            said.headers_mut().extend(response.headers().get(header::ALLOW).cloned().map(|allow| (header::ALLOW, allow)));
-            return said;
+            let mut rendered = refusal_response(&Refusal::malformed("method"), lang);
+            *rendered.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+            rendered.headers_mut().extend(response.headers().get(header::ALLOW).cloned().map(|allow| (header::ALLOW, allow)));
+            return rendered;
         }
         None => return response,
     };
-    in_words(&refusal, lang)
+    refusal_response(&refusal, lang)
 }
 
-pub fn in_words(refusal: &Refusal, lang: Lang) -> Response {
-    in_words_with(refusal, lang, "")
+pub fn refusal_response(refusal: &Refusal, lang: Lang) -> Response {
+    refusal_response_with_detail(refusal, lang, "")
 }
 
 /// `detail` tells a program what exactly was wrong with its own input. Empty: nothing to add.
-pub fn in_words_with(refusal: &Refusal, lang: Lang, detail: &str) -> Response {
-    let mut response = (status(refusal), Json(body(refusal, lang, detail))).into_response();
+pub fn refusal_response_with_detail(refusal: &Refusal, lang: Lang, detail: &str) -> Response {
+    let mut response = (status_code(refusal), Json(refusal_body(refusal, lang, detail))).into_response();
     if let Refusal::TooFast { retry_after_ms } = refusal {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(*retry_after_ms)));
     }
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.extensions_mut().insert(refusal.clone());
-    response.extensions_mut().insert(Said);
+    response.extensions_mut().insert(Rendered);
     response
 }
 
 /// It has its words already.
 #[derive(Clone)]
-struct Said;
+struct Rendered;
 
-pub fn body(refusal: &Refusal, lang: Lang, detail: &str) -> Value {
+pub fn refusal_body(refusal: &Refusal, lang: Lang, detail: &str) -> Value {
     let mut body = serde_json::to_value(refusal).unwrap_or_default();
     body["status"] = false.into();
     body["message"] = refusal.message(lang).into();

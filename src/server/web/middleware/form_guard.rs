@@ -1,12 +1,12 @@
 //! Every POST comes through here: from an allowed origin, form-encoded, small, each field once.
 
 use super::error_response::Refused;
-use super::form_redirect::go_on;
-use super::headers::text_of;
+use super::form_redirect::redirect_after_post;
+use super::headers::header_str;
 use super::origin;
 use crate::domain::{paths, refusal::Refusal};
-use crate::server::web::request_context::Asked;
-use crate::server::web::state::Site;
+use crate::server::web::request_context::RequestContext;
+use crate::server::web::state::AppState;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
@@ -16,24 +16,24 @@ use percent_encoding::percent_decode;
 use std::collections::HashMap;
 use std::time::Duration;
 
-const FORM: &str = "application/x-www-form-urlencoded";
+const FORM_CONTENT_TYPE: &str = "application/x-www-form-urlencoded";
 
-pub async fn admit(State(site): State<Site>, request: Request, next: Next) -> Response {
+pub async fn check_form(State(state): State<AppState>, request: Request, next: Next) -> Response {
     // The API for back ends speaks JSON, and knows its callers by key.
     if request.method() != Method::POST || request.uri().path().starts_with("/gateway/api/") {
         return next.run(request).await;
     }
     let (mut parts, body) = request.into_parts();
     let (path, headers) = (parts.uri.path().to_owned(), parts.headers.clone());
-    let secure = parts.extensions.get::<Asked>().is_some_and(|asked| asked.secure);
-    let from_a_page = text_of(&headers, &header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
+    let is_https = parts.extensions.get::<RequestContext>().is_some_and(|context| context.is_https);
+    let wants_html = header_str(&headers, &header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
     // Leptos has an answer of its own for those who accept HTML; the one here keeps what was typed.
     parts.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    let (fields, response) = match read(&site, &path, &headers, body).await {
+    let (fields, response) = match read_form(&state, &path, &headers, body).await {
         Ok(Form { bytes, fields }) => (fields, next.run(Request::from_parts(parts, Body::from(bytes))).await),
         Err(refusal) => (HashMap::new(), Refused(refusal).into_response()),
     };
-    if from_a_page { go_on(&site, &path, &headers, fields, response, secure).await } else { response }
+    if wants_html { redirect_after_post(&state, &path, &headers, fields, response, is_https).await } else { response }
 }
 
 struct Form {
@@ -41,20 +41,20 @@ struct Form {
     fields: HashMap<String, String>,
 }
 
-async fn read(site: &Site, path: &str, headers: &HeaderMap, body: Body) -> Result<Form, Refusal> {
-    let web = &site.config.web;
+async fn read_form(state: &AppState, path: &str, headers: &HeaderMap, body: Body) -> Result<Form, Refusal> {
+    let web = &state.config.web;
     if !origin::is_allowed(headers, web) {
         return Err(Refusal::NotAllowed);
     }
-    let content_type = text_of(headers, &header::CONTENT_TYPE).unwrap_or_default();
-    if !content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(FORM) {
+    let content_type = header_str(headers, &header::CONTENT_TYPE).unwrap_or_default();
+    if !content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(FORM_CONTENT_TYPE) {
         return Err(Refusal::malformed("content-type"));
     }
     let read = tokio::time::timeout(Duration::from_millis(web.read_within_ms), to_bytes(body, web.body_bytes));
     let bytes = match read.await {
         Err(_) => return Err(Refusal::malformed("body")),
         // What does not even fit the request is too long a message, to a person.
-        Ok(Err(_)) if path == paths::SEND => return Err(Refusal::TooLong { max: site.chat.rules().max_graphemes }),
+        Ok(Err(_)) if path == paths::SEND => return Err(Refusal::TooLong { max: state.chat.rules().max_graphemes }),
         Ok(Err(_)) => return Err(Refusal::TooLong { max: u32::try_from(web.body_bytes).unwrap_or(u32::MAX) }),
         Ok(Ok(bytes)) => bytes,
     };

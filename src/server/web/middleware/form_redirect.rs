@@ -1,14 +1,14 @@
 //! A form posted without JavaScript is answered with a page to go to; if it was refused, what was typed waits there.
 
 use super::cookies::{RETURNED_COOKIE, set_cookie};
-use super::headers::text_of;
+use super::headers::header_str;
 use crate::domain::{
     paths,
     refusal::Refusal,
     reply::{OpenRoomReply, ReturnedForm},
 };
-use crate::server::web::returned_forms::RETURNED_FOR;
-use crate::server::web::state::Site;
+use crate::server::web::returned_forms::RETURNED_FORM_TTL;
+use crate::server::web::state::AppState;
 use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
@@ -16,17 +16,17 @@ use leptos::server_fn::error::SERVER_FN_ERROR_HEADER;
 use std::collections::HashMap;
 
 /// Where a page without JavaScript goes after its form was posted.
-pub async fn go_on(
-    site: &Site,
+pub async fn redirect_after_post(
+    state: &AppState,
     path: &str,
     headers: &HeaderMap,
     mut fields: HashMap<String, String>,
     response: Response,
-    secure: bool,
+    is_https: bool,
 ) -> Response {
-    let came_from = || text_of(headers, &header::REFERER).and_then(local_path).unwrap_or("/").to_owned();
+    let referer_path = || header_str(headers, &header::REFERER).and_then(local_path).unwrap_or("/").to_owned();
     let (mut parts, body) = response.into_parts();
-    let body = to_bytes(body, site.config.web.body_bytes * 4).await.unwrap_or_default();
+    let body = to_bytes(body, state.config.web.body_bytes * 4).await.unwrap_or_default();
     if parts.status.is_success() {
         let next = fields.get("next").and_then(|next| local_path(next)).map(str::to_owned);
         let to = match path {
@@ -34,11 +34,11 @@ pub async fn go_on(
             paths::GUEST | paths::REGISTER | paths::LOGIN => Some(next.unwrap_or_else(|| "/".into())),
             _ => next,
         };
-        redirect(&mut parts.headers, &to.unwrap_or_else(came_from));
+        redirect(&mut parts.headers, &to.unwrap_or_else(referer_path));
     } else {
-        let said = parts.extensions.remove::<Refusal>().or_else(|| serde_json::from_slice(&body).ok());
+        let refusal = parts.extensions.remove::<Refusal>().or_else(|| serde_json::from_slice(&body).ok());
         // Not a form of ours: no such address, or not by this method.
-        let Some(refusal) = said else { return Response::from_parts(parts, Body::from(body)) };
+        let Some(refusal) = refusal else { return Response::from_parts(parts, Body::from(body)) };
         let field = match path {
             paths::SEND => "message",
             paths::OPEN_ROOM => "title",
@@ -46,12 +46,12 @@ pub async fn go_on(
             _ => "name",
         };
         let text = fields.remove(field).unwrap_or_default();
-        let name = site.0.returned.keep(ReturnedForm { form: path.into(), refusal, text });
-        let seconds = i64::try_from(RETURNED_FOR.as_secs()).unwrap_or(i64::MAX);
-        if let Ok(cookie) = HeaderValue::from_str(&set_cookie(RETURNED_COOKIE, &name, seconds, secure, true)) {
+        let name = state.returned_forms.insert(ReturnedForm { form: path.into(), refusal, text });
+        let seconds = i64::try_from(RETURNED_FORM_TTL.as_secs()).unwrap_or(i64::MAX);
+        if let Ok(cookie) = HeaderValue::from_str(&set_cookie(RETURNED_COOKIE, &name, seconds, is_https, true)) {
             parts.headers.append(header::SET_COOKIE, cookie);
         }
-        redirect(&mut parts.headers, &came_from());
+        redirect(&mut parts.headers, &referer_path());
     }
     parts.status = StatusCode::SEE_OTHER;
     Response::from_parts(parts, Body::empty())

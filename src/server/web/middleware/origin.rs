@@ -1,7 +1,7 @@
 //! Whose pages may post and connect: the site's own and those that are allowed by name. Browsers always say where a POST
 //! or a socket comes from, so a request that says nothing comes from no page and cannot ride on anyone's cookie.
 
-use super::headers::text_of;
+use super::headers::header_str;
 use crate::server::config::WebSettings;
 use axum::http::{HeaderMap, HeaderName, header};
 
@@ -9,7 +9,7 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 pub fn is_allowed(headers: &HeaderMap, web: &WebSettings) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else {
-        return text_of(headers, &SEC_FETCH_SITE).is_none_or(|site| matches!(site, "same-origin" | "none"));
+        return header_str(headers, &SEC_FETCH_SITE).is_none_or(|site| matches!(site, "same-origin" | "none"));
     };
     let Ok(origin) = origin.to_str() else { return false };
     if web.allowed_origins.iter().any(|allowed| allowed.trim_end_matches('/').eq_ignore_ascii_case(origin)) {
@@ -20,7 +20,7 @@ pub fn is_allowed(headers: &HeaderMap, web: &WebSettings) -> bool {
     }
     // Without a public_url the Host header says who we are; the scheme is the proxy's affair.
     let authority = origin.strip_prefix("https://").or(origin.strip_prefix("http://"));
-    authority.is_some_and(|authority| text_of(headers, &header::HOST).is_some_and(|host| host.eq_ignore_ascii_case(authority)))
+    authority.is_some_and(|authority| header_str(headers, &header::HOST).is_some_and(|host| host.eq_ignore_ascii_case(authority)))
 }
 
 #[cfg(test)]

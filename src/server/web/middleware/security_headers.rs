@@ -1,8 +1,8 @@
 //! What every rendered page gets along: its reader's preferences, and the policy of what it may load and who may frame it.
 
-use super::cookies::{session_cookie, session_token};
-use crate::server::web::request_context::Asked;
-use crate::server::web::state::Site;
+use super::cookies::{session_cookie, session_cookie_value};
+use crate::server::web::request_context::RequestContext;
+use crate::server::web::state::AppState;
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, header, request::Parts};
 use axum::middleware::Next;
@@ -12,29 +12,29 @@ use leptos::prelude::{provide_context, use_context};
 use leptos_axum::ResponseOptions;
 
 /// Runs before each render and each server function, with the request's own context.
-pub fn provide(site: &Site) {
-    provide_context(site.clone());
+pub fn provide_page_context(state: &AppState) {
+    provide_context(state.clone());
     let (Some(parts), Some(response)) = (use_context::<Parts>(), use_context::<ResponseOptions>()) else { return };
-    let Some(asked) = parts.extensions.get::<Asked>() else { return };
-    provide_context(asked.preferences);
+    let Some(context) = parts.extensions.get::<RequestContext>() else { return };
+    provide_context(context.preferences);
     // A server function has no nonce: it answers data.
     let Some(nonce) = use_nonce() else { return };
-    if let Ok(policy) = HeaderValue::from_str(&policy(site, &nonce)) {
+    if let Ok(policy) = HeaderValue::from_str(&content_security_policy(state, &nonce)) {
         response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
     }
     response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let (Some(_), Some(token)) = (&asked.session, session_token(&parts.headers))
-        && let Ok(cookie) = HeaderValue::from_str(&session_cookie(&token, asked.secure))
+    if let (Some(_), Some(token)) = (&context.session, session_cookie_value(&parts.headers))
+        && let Ok(cookie) = HeaderValue::from_str(&session_cookie(&token, context.is_https))
     {
         // Sliding: whoever comes back within 30 days stays.
         response.append_header(header::SET_COOKIE, cookie);
     }
 }
 
-fn policy(site: &Site, nonce: &str) -> String {
+fn content_security_policy(state: &AppState, nonce: &str) -> String {
     let reload =
-        if cfg!(debug_assertions) { format!(" ws://127.0.0.1:{}", site.config.leptos.reload_port) } else { String::new() };
-    let frames = site.config.web.frame_ancestors.iter().fold("'self'".to_owned(), |all, origin| format!("{all} {origin}"));
+        if cfg!(debug_assertions) { format!(" ws://127.0.0.1:{}", state.config.leptos.reload_port) } else { String::new() };
+    let frames = state.config.web.frame_ancestors.iter().fold("'self'".to_owned(), |all, origin| format!("{all} {origin}"));
     format!(
         "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; img-src 'self' data:; \
          font-src 'self'; connect-src 'self'{reload}; form-action 'self'; base-uri 'none'; frame-ancestors {frames}"
@@ -42,7 +42,7 @@ fn policy(site: &Site, nonce: &str) -> String {
 }
 
 /// Headers that every answer carries, page or not.
-pub async fn secure(request: Request, next: Next) -> Response {
+pub async fn add_security_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

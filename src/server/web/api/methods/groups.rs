@@ -3,12 +3,14 @@
 use crate::server::accounts::Scope::{Admin, Query};
 use crate::server::gateway::{Gateway, Member, Selection, Uid};
 use crate::server::web::api::method::{Method, method};
-use crate::server::web::api::params::{Client, Groups, MaybeGroup, Membership, Nothing, OfGroup, OfGroups, names, of};
-use crate::server::web::api::results::{clients, texts};
+use crate::server::web::api::params::{
+    ClientParams, GroupListParams, GroupParams, GroupsParams, Membership, NoParams, OptionalGroupParams, selection, to_groups,
+};
+use crate::server::web::api::results::{client_id_strings, to_strings};
 use std::collections::{BTreeMap, BTreeSet};
 
 pub fn all() -> Vec<Method> {
-    let count = async |gateway: Gateway, p: MaybeGroup| Ok(gateway.client_count(of(p.group)).await);
+    let count = async |gateway: Gateway, p: OptionalGroupParams| Ok(gateway.client_count(selection(p.group)).await);
     vec![
         method(
             "joinGroup",
@@ -26,13 +28,15 @@ pub fn all() -> Vec<Method> {
             "ungroup",
             Admin,
             "Everyone leaves the group; connections stay. How many were in it.",
-            async |gateway: Gateway, p: OfGroup| Ok(gateway.ungroup(p.group.0).await),
+            async |gateway: Gateway, p: GroupParams| Ok(gateway.ungroup(p.group.0).await),
         ),
         method(
             "getClientIdListByGroup",
             Query,
             "The connections in these groups, each once.",
-            async |gateway: Gateway, p: OfGroups| clients(gateway.client_ids(Selection::Groups(names(p.group.into_vec()))).await),
+            async |gateway: Gateway, p: GroupsParams| {
+                client_id_strings(gateway.client_ids(Selection::Groups(to_groups(p.group.into_vec()))).await)
+            },
         ),
         method("getClientIdCountByGroup", Query, "How many connections a group has; without one, how many there are.", count),
         method("getClientCountByGroup", Query, "The same, by its old name.", count),
@@ -40,26 +44,26 @@ pub fn all() -> Vec<Method> {
             "batchGetClientIdCountByGroup",
             Query,
             "How many connections each of these groups has.",
-            async |gateway: Gateway, p: Groups| {
-                let counts = gateway.client_count_by_group(names(p.groups)).await;
+            async |gateway: Gateway, p: GroupListParams| {
+                let counts = gateway.client_count_by_group(to_groups(p.groups)).await;
                 Ok(counts.into_iter().map(|(group, count)| (group.to_string(), count)).collect::<BTreeMap<_, _>>())
             },
         ),
-        method("getAllGroupIdList", Query, "Every group that has a member.", async |gateway: Gateway, _: Nothing| {
+        method("getAllGroupIdList", Query, "Every group that has a member.", async |gateway: Gateway, _: NoParams| {
             Ok(gateway.groups().await.keys().map(|group| group.to_string()).collect::<Vec<_>>())
         }),
-        method("getAllGroupUidList", Query, "Every group with its people.", async |gateway: Gateway, _: Nothing| {
+        method("getAllGroupUidList", Query, "Every group with its people.", async |gateway: Gateway, _: NoParams| {
             Ok(uids_by_group(&gateway).await)
         }),
         method(
             "getAllGroupUidCount",
             Query,
             "Every group with how many people are in it.",
-            async |gateway: Gateway, _: Nothing| {
+            async |gateway: Gateway, _: NoParams| {
                 Ok(uids_by_group(&gateway).await.into_iter().map(|(group, uids)| (group, uids.len())).collect::<BTreeMap<_, _>>())
             },
         ),
-        method("getAllGroupClientIdList", Query, "Every group with its connections.", async |gateway: Gateway, _: Nothing| {
+        method("getAllGroupClientIdList", Query, "Every group with its connections.", async |gateway: Gateway, _: NoParams| {
             let mut all = BTreeMap::<String, Vec<String>>::new();
             for (id, groups) in
                 gateway.select(Selection::All, |id, member| (id, member.groups().cloned().collect::<Vec<_>>())).await
@@ -74,7 +78,7 @@ pub fn all() -> Vec<Method> {
             "getAllGroupClientIdCount",
             Query,
             "Every group with how many connections it has.",
-            async |gateway: Gateway, _: Nothing| {
+            async |gateway: Gateway, _: NoParams| {
                 let groups = gateway.groups().await;
                 Ok(groups.into_iter().map(|(group, count)| (group.to_string(), count)).collect::<BTreeMap<_, _>>())
             },
@@ -83,7 +87,7 @@ pub fn all() -> Vec<Method> {
             "getGroupByClientId",
             Query,
             "The groups a connection is in; null if it is offline.",
-            async |gateway: Gateway, p: Client| {
+            async |gateway: Gateway, p: ClientParams| {
                 let groups = gateway.groups_of(p.client_id.0).await;
                 Ok(groups.map(|groups| groups.iter().map(|group| group.to_string()).collect::<Vec<_>>()))
             },
@@ -100,5 +104,5 @@ async fn uids_by_group(gateway: &Gateway) -> BTreeMap<String, Vec<String>> {
             all.entry(group.to_string()).or_default().extend(uid.clone());
         }
     }
-    all.into_iter().map(|(group, uids)| (group, texts(uids))).collect()
+    all.into_iter().map(|(group, uids)| (group, to_strings(uids))).collect()
 }
