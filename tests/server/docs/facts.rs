@@ -86,3 +86,18 @@ fn docs_links_lead_somewhere() {
         }
     }
 }
+
+#[test]
+fn docs_name_files_that_exist() {
+    let is_path = |quoted: &&str| {
+        let ending = quoted.rsplit_once('.').map_or("", |(_, ending)| ending);
+        let is_file = ["rs", "ts", "md", "sh", "json", "css", "toml"].contains(&ending) || quoted.ends_with('/');
+        is_file && quoted.contains('/') && !quoted.starts_with('/') && !quoted.contains([' ', '<', '*', ':', '~', '\\'])
+    };
+    let more = ["CONTRIBUTING.md", "SECURITY.md"].map(|name| (name.to_owned(), read(name)));
+    for (name, text) in documents().into_iter().chain(more) {
+        for path in text.lines().flat_map(|line| line.split('`').skip(1).step_by(2)).filter(is_path) {
+            assert!(root().join(path).exists() || root().join("src").join(path).exists(), "{name}: {path} does not exist");
+        }
+    }
+}
