@@ -1,0 +1,148 @@
+//! The default command: opens the listeners, starts the services from the bottom floor up, serves until shutdown, and
+//! closes everything in the opposite order. It knows both the pages (`app`) and the server, as `main.rs` does.
+
+mod announce;
+mod listeners;
+mod signals;
+
+use crate::Outcome;
+use announce::announce;
+use futures_util::TryFutureExt;
+use listeners::NodeListeners;
+use roomcast::app::{App, shell};
+use roomcast::domain::room::FIRST_ROOM;
+use roomcast::server::{
+    accounts::{Accounts, ApiKeys},
+    chat::Chat,
+    clock::Clock,
+    config::Config,
+    control::{Control, Reloader, ServerCommand, Takeover},
+    gateway::Gateway,
+    gatewayworker::{GatewayWorkerServer, Listeners as PhpListeners},
+    storage::Store,
+    web::{self, AppState, Services, Tls},
+};
+use signals::shutdown_on_signal;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// Commands that may wait for the server; each concerns the whole process.
+const MAX_QUEUED_COMMANDS: usize = 4;
+/// Title of the room that a new installation starts with.
+const FIRST_ROOM_TITLE: &str = "直播间 1 · Room 1";
+/// Longest wait for the PHP gateway protocol's connections at shutdown. They close after all client connections, because
+/// BusinessWorkers receive the disconnects of those.
+const PHP_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Runs the server until SIGTERM, SIGINT, `roomcast stop` or a completed reload.
+///
+/// Returns an error if a port, the data folder, the certificate or the configuration cannot be used.
+pub async fn serve(mut config: Config) -> Outcome {
+    web::init_tracing();
+    check_process();
+    let metrics = web::init_metrics()?;
+    let tls = Tls::new(&config.web)?;
+    let listeners = NodeListeners::open(&mut config)?;
+    let gateway = Gateway::start(config.gateway.clone())?;
+    let address = listeners.site.local_addr()?;
+    // An inherited listener may have another address than the configured one.
+    config.check_address(address)?;
+    // In a reload, this returns when the running process has paused and released the data folder.
+    let takeover = Takeover::request(&config.storage.data_dir).await?;
+
+    let (store, clock) = (Store::open(&config.storage).await?, Clock::system());
+    ensure_first_room(&store, &clock).await?;
+    let chat = Chat::start(config.chat.clone(), store.clone(), gateway.clone(), clock.clone()).await?;
+    let (accepting, is_accepting) = watch::channel(true);
+    let services = Services {
+        accounts: Accounts::new(store.clone(), clock.clone()),
+        api_keys: ApiKeys::new(store.clone(), clock, &config.gateway.api_key),
+        config,
+        store: store.clone(),
+        gateway,
+        chat: chat.clone(),
+        metrics,
+        tls,
+        accepting,
+        shutdown: CancellationToken::new(),
+    };
+    announce(&services, address, listeners.php.as_ref()).await?;
+
+    let closed = CancellationToken::new();
+    let (command_sender, commands) = mpsc::channel(MAX_QUEUED_COMMANDS);
+    let control = tokio::spawn(control(&services, &listeners, address, &command_sender)?.serve(closed.clone()));
+    tokio::spawn(shutdown_on_signal(command_sender)?);
+    let state = AppState::new(services);
+    let options = state.config.leptos.clone();
+    let router = web::router(state.clone(), App, move |root| shell(options.clone(), root));
+    if let Some(takeover) = takeover {
+        // From here on, publishes are also relayed to the connections that the old process still holds.
+        takeover.confirm(&state.gateway).await?;
+    }
+    let php = listeners.php.and_then(|php| spawn_php_server(&state, php, address.port(), is_accepting, closed.clone()));
+
+    let outcome = web::serve(TcpListener::from_std(listeners.site)?, state, router, commands).await;
+    if outcome.requests_cut_off {
+        tracing::warn!("requests aborted at shutdown: they took longer than web.drain_within_ms");
+    }
+    chat.close().await;
+    store.close().await;
+    closed.cancel();
+    let _ = control.await;
+    if let Some(php) = php
+        && tokio::time::timeout(PHP_SHUTDOWN_TIMEOUT, php).await.is_err()
+    {
+        tracing::warn!(timeout = ?PHP_SHUTDOWN_TIMEOUT, "PHP connections aborted at shutdown: they did not read their replies in time");
+    }
+    tracing::info!("closed");
+    Ok(())
+}
+
+/// Raises the limit of open files, and logs a warning for each condition under which the server works badly.
+fn check_process() {
+    // Every connection is a file descriptor.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::warn!(%error, "could not raise the limit of open files");
+    }
+    if !web::has_site() {
+        tracing::warn!("no site files in this binary: pages come without style and script; build it with `make build`");
+    }
+}
+
+async fn ensure_first_room(store: &Store, clock: &Clock) -> Outcome {
+    if store.rooms(1).await?.is_empty() {
+        store.add_room(&FIRST_ROOM.parse()?, FIRST_ROOM_TITLE, None, clock.now_ms()).await?;
+    }
+    Ok(())
+}
+
+/// The control socket's server, with copies of the listeners for the process that a reload starts.
+fn control(
+    services: &Services,
+    listeners: &NodeListeners,
+    address: SocketAddr,
+    commands: &mpsc::Sender<ServerCommand>,
+) -> io::Result<Control> {
+    let reloader = Reloader::new(&listeners.all())?;
+    let data_dir = &services.config.storage.data_dir;
+    let (gateway, shutdown) = (services.gateway.clone(), services.shutdown.clone());
+    Ok(Control::new(gateway, commands.clone(), reloader, address.to_string(), data_dir, shutdown))
+}
+
+/// Starts the PHP gateway protocol in a task that ends after `closed`. `None`: the gateway has a subscriber already.
+fn spawn_php_server(
+    state: &AppState,
+    listeners: PhpListeners,
+    gateway_port: u16,
+    is_accepting: watch::Receiver<bool>,
+    closed: CancellationToken,
+) -> Option<JoinHandle<io::Result<()>>> {
+    let (server, events) = GatewayWorkerServer::new(&state.config.gateway, state.gateway.clone(), gateway_port)?;
+    let served = server.serve(events, listeners, is_accepting, closed);
+    Some(tokio::spawn(served.inspect_err(|error| tracing::error!(%error, "could not serve the PHP gateway protocol"))))
+}
