@@ -1,0 +1,81 @@
+//! The use cases that server functions call, on behalf of the request under way. Each body in `app/api/` is one call of a
+//! method of [`Actions`]: `session` holds those of a sign-in, `room` those of the chat.
+
+mod room;
+mod session;
+
+use super::middleware::cookies::{RETURNED_COOKIE, cookie_value};
+use super::rate_limit::RequestKind;
+use super::request_context::RequestContext;
+use super::state::AppState;
+use crate::domain::{
+    refusal::{Refusal, whole_seconds},
+    reply::ReturnedForm,
+    room::Person,
+};
+use crate::server::{accounts::Session, incident::incident};
+use axum::http::{HeaderValue, StatusCode, header, request::Parts};
+use leptos::prelude::use_context;
+use leptos_axum::ResponseOptions;
+
+/// The request under way, with the services that may act for it. Methods check the rate limit of their kind first.
+pub struct Actions {
+    state: AppState,
+    context: RequestContext,
+    parts: Parts,
+    response: ResponseOptions,
+}
+
+impl Actions {
+    /// Returns the actions of the current request, or [`Refusal::Internal`] outside of one.
+    pub fn current() -> Result<Self, Refusal> {
+        let build = || {
+            let parts = use_context::<Parts>()?;
+            let context = parts.extensions.get::<RequestContext>()?.clone();
+            Some(Self { state: use_context()?, context, parts, response: use_context()? })
+        };
+        build().ok_or_else(|| incident(&"a server function was called outside of a request", "actions"))
+    }
+
+    /// The signed-in person.
+    pub fn person(&self) -> Option<Person> {
+        self.context.session.as_ref().map(|session| session.person.clone())
+    }
+
+    /// Removes and returns the form that was refused before this page load.
+    pub fn returned_form(&self) -> Option<ReturnedForm> {
+        self.state.returned_forms.take(&cookie_value(&self.parts.headers, RETURNED_COOKIE)?)
+    }
+
+    /// Gives the page's own response the status of a refusal, and `Retry-After` where it has one.
+    fn with_status<T>(&self, content: Result<T, Refusal>) -> Result<T, Refusal> {
+        if let Err(refusal) = &content
+            && let Ok(status) = StatusCode::from_u16(refusal.status())
+        {
+            self.response.set_status(status);
+            if let Refusal::TooFast { retry_after_ms } = refusal {
+                self.response.insert_header(header::RETRY_AFTER, HeaderValue::from(whole_seconds(*retry_after_ms)));
+            }
+        }
+        content
+    }
+
+    fn session(&self) -> Result<&Session, Refusal> {
+        self.context.session.as_ref().ok_or(Refusal::NotSignedIn)
+    }
+
+    fn check_rate_limit(&self, kind: RequestKind) -> Result<(), Refusal> {
+        self.state.rate_limits.check(kind, &self.context)
+    }
+
+    fn set_cookie(&self, cookie: String) {
+        if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+            self.response.append_header(header::SET_COOKIE, cookie);
+        }
+    }
+}
+
+/// A browser sends an empty field for one that was not filled in.
+fn non_empty(field: Option<&str>) -> Option<&str> {
+    field.filter(|text| !text.is_empty())
+}

@@ -1,0 +1,89 @@
+//! Actions of a sign-in: guests, accounts, sign-out, preferences.
+
+use super::{Actions, non_empty};
+use crate::domain::{
+    lang::Lang,
+    preferences::{LANG_COOKIE, THEME_COOKIE, Theme},
+    push::CloseCode,
+    refusal::Refusal,
+    reply::{Done, SignInReply},
+};
+use crate::server::accounts::{GuestSignIn, NewSession, Registration};
+use crate::server::gateway::SocketOwner;
+use crate::server::web::middleware::cookies::{expired_session_cookie, session_cookie, set_cookie};
+use crate::server::web::rate_limit::RequestKind;
+
+/// Lifetime of the language and theme cookies: a year, in seconds.
+const PREFERENCE_COOKIE_SECONDS: i64 = 365 * 24 * 3600;
+
+impl Actions {
+    /// Signs a guest in under `nickname`, or renames the guest who is signed in.
+    pub async fn enter_as_guest(&self, nickname: &str) -> Result<SignInReply, Refusal> {
+        self.check_rate_limit(RequestKind::Guest)?;
+        match self.state.accounts.sign_in_as_guest(nickname, self.context.session.as_ref()).await? {
+            GuestSignIn::Created(session) => Ok(self.signed_in(session)),
+            GuestSignIn::Renamed(person) => Ok(SignInReply { uid: person.uid, nickname: person.nickname }),
+        }
+    }
+
+    /// Creates an account and signs it in. With the token of the one-time link in `owner_link` it becomes the owner's.
+    pub async fn register(
+        &self,
+        account: &str,
+        password: &str,
+        nickname: &str,
+        owner_link: Option<&str>,
+    ) -> Result<SignInReply, Refusal> {
+        self.check_rate_limit(RequestKind::SignIn)?;
+        let form = Registration { account, password, nickname, owner_link: non_empty(owner_link) };
+        let session = self.state.accounts.register(form, self.context.session.as_ref()).await?;
+        self.close_sockets_of_old_session().await;
+        Ok(self.signed_in(session))
+    }
+
+    /// Signs an account in. Guesses are also limited per account.
+    pub async fn log_in(&self, account: &str, password: &str) -> Result<SignInReply, Refusal> {
+        self.check_rate_limit(RequestKind::SignIn)?;
+        self.state.rate_limits.check_password_guess(account, &self.context)?;
+        let session = self.state.accounts.log_in(account, password, self.context.session.as_ref()).await?;
+        self.close_sockets_of_old_session().await;
+        Ok(self.signed_in(session))
+    }
+
+    /// Ends the session and closes its sockets. Without a session it only removes the cookie.
+    pub async fn log_out(&self) -> Result<Done, Refusal> {
+        self.check_rate_limit(RequestKind::Request)?;
+        if let Some(session) = &self.context.session {
+            self.state.accounts.end_session(session).await?;
+            self.close_sockets_of_old_session().await;
+        }
+        self.set_cookie(expired_session_cookie(self.context.is_https));
+        Ok(Done { status: true })
+    }
+
+    /// Sets the cookies of language and theme, for pages without JavaScript; scripts set these cookies themselves.
+    pub fn set_preferences(&self, lang: Option<&str>, theme: Option<&str>) -> Result<Done, Refusal> {
+        let (lang, theme) = (non_empty(lang), non_empty(theme));
+        if let Some(code) = lang {
+            Lang::from_code(code).ok_or(Refusal::malformed("lang"))?;
+            self.set_cookie(set_cookie(LANG_COOKIE, code, PREFERENCE_COOKIE_SECONDS, self.context.is_https, false));
+        }
+        if let Some(code) = theme {
+            Theme::from_code(code).ok_or(Refusal::malformed("theme"))?;
+            self.set_cookie(set_cookie(THEME_COOKIE, code, PREFERENCE_COOKIE_SECONDS, self.context.is_https, false));
+        }
+        Ok(Done { status: true })
+    }
+
+    /// Closes the sockets of the session that this request came with, because it ended or was replaced.
+    async fn close_sockets_of_old_session(&self) {
+        if let Some(session) = &self.context.session {
+            self.state.gateway.close_owner(SocketOwner(session.token_hash), CloseCode::SIGNED_OUT).await;
+        }
+    }
+
+    fn signed_in(&self, NewSession { person, token }: NewSession) -> SignInReply {
+        self.set_cookie(session_cookie(&token.reveal(), self.context.is_https));
+        SignInReply { uid: person.uid, nickname: person.nickname }
+    }
+}
