@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Prints the figures that benches/RESULTS.md keeps. Nothing here is asserted: machines differ. Three minutes, and then the
-# gateway beside its peers, 40 minutes a round: BENCH="--quick" takes five, BENCH="--rounds 3 --only idle,room" what it names.
+# Prints the measurements that benches/RESULTS.md records. Nothing is asserted, since machines differ. Takes three minutes, then 40
+# minutes per round of the gateway benchmark. BENCH holds its options: BENCH="--quick" (five minutes),
+# BENCH="--rounds 3 --only idle,room" (the named scenarios).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools/setup.sh test >/dev/null
@@ -19,10 +20,10 @@ echo "# sends"
 rustc --edition 2024 -O -o target/bench-send benches/send.rs
 for _ in 1 2 3; do
     folder=$(mktemp -d)
-    $binary --addr 127.0.0.1:0 --data-dir "$folder" --set chat.cooldown_ms=0 --set limits.per_ip=off >"$folder/said" 2>/dev/null &
+    $binary --addr 127.0.0.1:0 --data-dir "$folder" --set chat.cooldown_ms=0 --set limits.per_ip=off >"$folder/stdout" 2>/dev/null &
     server=$!
-    until grep -q 'Open it' "$folder/said"; do sleep 0.05; done
-    target/bench-send "$(sed -n 's/.*listening on \([0-9.:]*\),.*/\1/p' "$folder/said")" 10
+    until grep -q 'Open it' "$folder/stdout"; do sleep 0.05; done
+    target/bench-send "$(sed -n 's/.*listening on \([0-9.:]*\),.*/\1/p' "$folder/stdout")" 10
     kill "$server" && wait "$server" || true
     rm -rf "$folder"
 done
@@ -31,5 +32,5 @@ echo "# page"
 node benches/page.mjs $binary
 
 echo "# gateway"
-# shellcheck disable=SC2086 # words
+# shellcheck disable=SC2086 # BENCH is split into words on purpose
 node benches/gateway/run.mjs ${BENCH:---rounds 1}

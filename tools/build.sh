@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The release binary with the site in it: target/release/roomcast. Does nothing twice.
+# Builds the release binary with the site embedded: target/release/roomcast. A step without changes does nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tools=$(tools/setup.sh build)

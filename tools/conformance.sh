@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Our wire against other people's tests of it: Autobahn's WebSocket cases (driven by kosoku) against an echo over the gateway's
-# own reading and writing, and schemathesis' requests, made from the API's description, against the API. About two minutes.
+# Runs third-party conformance tests: Autobahn's WebSocket cases (with kosoku) against an echo server on the gateway's decoder and
+# encoder, and schemathesis, which generates requests from the OpenAPI description, against the API. Takes about two minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 
-# ensurepip is what Debian leaves out of venv.
+# Debian packages ensurepip separately from venv.
 if ! python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
-    say "SKIPPED: conformance of the socket and of the API. It wants Python 3.10 with venv: apt-get install python3-venv"
+    say "SKIPPED: conformance tests. They need Python 3.10 with venv: apt-get install python3-venv"
     exit 0
 fi
 python=${XDG_CACHE_HOME:-$HOME/.cache}/roomcast/tools/python-$(cksum <tools/python/requirements.txt | cut -d' ' -f1)
 if [ ! -e "$python/whole" ]; then
-    say "fetching kosoku and schemathesis (half a minute, once for this user)"
+    say "installing kosoku and schemathesis (half a minute, once per user)"
     python3 -m venv --clear "$python"
     "$python/bin/pip" install --quiet --disable-pip-version-check --requirement tools/python/requirements.txt
     touch "$python/whole"
@@ -21,29 +21,29 @@ cargo build --no-default-features --features ssr,echo --bin roomcast --example e
 
 work=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -rf "$work"' EXIT
-# Where it listens, as it says itself.
+# Prints the listen address that the server wrote to its output.
 address() {
     local waited
     for waited in {1..200}; do
         sed -n 's/.*listening on \([0-9.:]*\).*/\1/p' "$1" | grep . && return
         sleep 0.05
     done
-    echo "roomcast: nothing listens after ${waited} looks:" >&2
+    echo "roomcast: no listen address after 10 s:" >&2
     cat "$1" >&2
     return 1
 }
 
-say "the socket: Autobahn's cases without compression, which we do not negotiate (10 seconds)"
+say "WebSocket: Autobahn's cases except compression, which Roomcast does not negotiate (10 seconds)"
 target/debug/examples/echo >"$work/echo" 2>&1 &
 at=$(address "$work/echo")
 "$python/bin/python" -B tools/python/autobahn.py "$at"
 
-say "the API: schemathesis, all its checks (a minute)"
+say "API: schemathesis with all checks (a minute)"
 ROOMCAST_API_KEY=conformance target/debug/roomcast --addr 127.0.0.1:0 --data-dir "$work/data" --set limits.per_ip=off \
     >"$work/server" 2>&1 &
 at=$(address "$work/server")
 export SCHEMATHESIS_HOOKS=$PWD/tools/python/hooks.py
-# In its own folder: it keeps what it found where it runs.
+# schemathesis writes its findings to the working directory.
 cd "$work"
 if ! "$python/bin/schemathesis" --no-color run --header "Authorization: Bearer conformance" --max-examples 200 --seed 1 \
     --generation-database none "http://$at/gateway/api/openapi.json"; then

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Odd bytes at the decoders of PHP's door, a minute for each: the inner protocol's packets, Register's lines, unserialize.
-# What it finds is kept in fuzz/artifacts; put it into fuzz/corpus, which `make test` replays, once it is mended.
+# Fuzzes the decoders of the PHP gateway protocol, one minute each: packets of the inner protocol, lines of Register, unserialize.
+# Crashing inputs are written to fuzz/artifacts. Once fixed, add them to fuzz/corpus, which `make test` replays.
 #
 #   tools/fuzz.sh [seconds]
 set -euo pipefail
@@ -11,8 +11,8 @@ if ! cargo fuzz --version >/dev/null 2>&1; then
     exit 1
 fi
 for target in packet register_line unserialize; do
-    # Inputs it comes up with stay out of the repository: the corpus is chosen by hand. No sanitizer: those want a nightly Rust,
-    # and there is no unsafe code here for them to watch.
+    # Generated inputs stay out of the repository; the corpus is selected by hand. No sanitizer: sanitizers need a nightly Rust,
+    # and these decoders have no unsafe code.
     found=$(mktemp -d)
     cargo fuzz run --sanitizer none "$target" "$found" "corpus/$target" -- -max_total_time="${1:-60}" -max_len=4096 -rss_limit_mb=1024
     rm -rf "$found"

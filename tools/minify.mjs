@@ -1,4 +1,5 @@
-// Makes a JavaScript module smaller in place, with the terser of the tools' cache.  node tools/minify.mjs FILE
+// Minifies a JavaScript module in place, with terser from the tools' cache.
+//   node tools/minify.mjs FILE
 import { createRequire } from "node:module";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Renews .sqlx, the checked form of every query, from the migrations. Needs no sqlx-cli: the macros write it themselves.
+# Regenerates .sqlx, the checked form of every query, from the migrations. Needs no sqlx-cli: the macros write the files.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v sqlite3 >/dev/null || { echo "roomcast: sqlite3 is missing. Install it with: apt-get install sqlite3" >&2; exit 1; }

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# tools/site.mjs and cargo-leptos must make the same site from the same settings: same files, same bytes.
-# Wants cargo-leptos, wasm-bindgen and wasm-opt on PATH (`make same-site`).
+# Checks that tools/site.mjs and cargo-leptos build the same site from the same settings, byte for byte.
+# Needs cargo-leptos, wasm-bindgen and wasm-opt on PATH (`make same-site`).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 node tools/site.mjs
@@ -9,12 +9,12 @@ theirs=$(mktemp -d)
 trap 'rm -rf "$theirs"' EXIT
 
 LEPTOS_SITE_ROOT=$theirs cargo leptos build --release --frontend-only --js-minify=false
-# swc, which cargo-leptos would minify with, is not ours: the same terser for both.
+# cargo-leptos would minify with swc; use the same terser for both.
 node tools/minify.mjs "$theirs/pkg/roomcast.js"
-# Declarations for editors are cargo-leptos' alone, and reach no browser.
+# Only cargo-leptos writes declarations for editors; browsers never load them.
 list() { (cd "$1" && find . -type f ! -name '*.br' ! -name '*.gz' ! -name '*.d.ts' | sort); }
 if ! diff <(list $ours) <(list "$theirs"); then
-    echo "roomcast: the two sites hold different files" >&2
+    echo "roomcast: the two sites have different files" >&2
     exit 1
 fi
 list $ours | while read -r file; do

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Puts what the build needs beside cargo into a per-user cache, keyed by version: nothing installed by the user is touched,
-# and a second clone builds none of it again. Prints the folders for PATH.
+# Installs the build's tools into a per-user cache, keyed by version. The user's own tools are left alone, and a second clone uses
+# the same cache. Prints the folders for PATH.
 #
 #   tools/setup.sh build   wasm target, wasm-bindgen, wasm-opt, lightningcss    (first time about 2 minutes on two cores)
-#   tools/setup.sh watch   the same and cargo-leptos                            (first time about 8 minutes more)
-#   tools/setup.sh test    build, and the end-to-end tests' packages and a Chromium
+#   tools/setup.sh watch   build, and cargo-leptos                              (first time about 8 minutes more)
+#   tools/setup.sh test    build, and the npm packages and the Chromium of the end-to-end tests
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-wasm_bindgen=0.2.126 # the crate in Cargo.toml is pinned to the same
-cargo_leptos=0.3.10  # 0.3.11's lock file wants a newer rustc
+wasm_bindgen=0.2.126 # must equal the version of the crate in Cargo.toml
+cargo_leptos=0.3.10  # the lock file of 0.3.11 needs a newer rustc
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/roomcast/tools
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
@@ -33,7 +33,7 @@ prerequisites() {
 }
 
 toolchain() {
-    # The names are those of rust-toolchain.toml.
+    # The channel is the one of rust-toolchain.toml.
     local channel
     channel=$(sed -n 's/^channel = "\(.*\)"/\1/p' rust-toolchain.toml)
     if ! rustup run "$channel" rustc --version >/dev/null 2>&1; then
@@ -46,11 +46,11 @@ toolchain() {
     fi
 }
 
-# Tools are run a few times a build: optimised lightly they cost half the minutes.
+# Lightly optimised, a tool builds in half the time; it runs only a few times per build.
 cargo_tool() {
     local name=$1 version=$2 minutes=$3 home=$cache/$1-$2
     [ -x "$home/bin/$4" ] && return
-    say "building $name $version (about $minutes minutes on two cores, once for this user)"
+    say "building $name $version (about $minutes minutes on two cores, once per user)"
     mkdir -p "$cache"
     local building
     building=$(mktemp -d "$cache/building.XXXXXX")
@@ -66,7 +66,7 @@ node_tools() {
     key=$(cat tools/node/package.json tools/node/package-lock.json | cksum | cut -d' ' -f1)
     home=$cache/node-$key
     if [ ! -d "$home/node_modules" ]; then
-        say "fetching wasm-opt and lightningcss (half a minute, once for this user)"
+        say "installing wasm-opt and lightningcss (half a minute, once per user)"
         mkdir -p "$cache"
         local building
         building=$(mktemp -d "$cache/building.XXXXXX")
@@ -80,8 +80,8 @@ node_tools() {
 end_to_end() {
     local key=end2end/node_modules/.roomcast-$(cksum <end2end/package-lock.json | cut -d' ' -f1)
     if [ ! -e "$key" ]; then
-        say "fetching the end-to-end tests' packages (half a minute)"
-        # The browser is found or installed below: Playwright's own is the last choice.
+        say "installing the npm packages of the end-to-end tests (half a minute)"
+        # The browser is found or installed below; Playwright's own is the last choice.
         PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --prefix end2end --no-audit --no-fund --loglevel=error >&2
         touch "$key"
     fi
@@ -92,7 +92,7 @@ end_to_end() {
         say "installing Debian's Chromium and its fonts (a minute)"
         { apt-get update -q && apt-get install -qy chromium fonts-noto-cjk fonts-noto-color-emoji; } >&2 && return
     fi
-    say "fetching Playwright's Chromium (a minute)"
+    say "installing Playwright's Chromium (a minute)"
     npx --prefix end2end playwright install chromium >&2
 }
 

@@ -1,5 +1,6 @@
-// Builds the browser's half into target/site, from the settings cargo-leptos reads too ([package.metadata.leptos]), with the
-// same steps and tools: `tools/same-site.sh` holds the two together. Here because cargo-leptos itself takes minutes to build.
+// Builds the site (wasm, JavaScript, style sheet, static files) into target/site, from the settings and with the steps and tools of
+// cargo-leptos ([package.metadata.leptos]); tools/same-site.sh compares the results. It exists because building cargo-leptos takes
+// minutes.
 // Run by tools/build.sh, which puts wasm-bindgen, wasm-opt and lightningcss on PATH.
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -43,23 +44,23 @@ if (existsSync(site) && existsSync(stamp) && readFileSync(stamp, "utf8") === inp
 rmSync(staging, { recursive: true, force: true });
 mkdirSync(pkg, { recursive: true });
 
-// 2. Its JavaScript, under the name the pages ask for; then smaller.
+// 2. wasm-bindgen's JavaScript, under the names that the pages load; then wasm-opt and terser.
 run("wasm-bindgen", "--target=web", `--out-name=${name}`, `--out-dir=${pkg}`, wasm);
 renameSync(join(pkg, `${name}_bg.wasm`), join(pkg, `${name}.wasm`));
-// Declarations are for editors, not for browsers.
+// Declarations are for editors; browsers never load them.
 for (const file of readdirSync(pkg)) if (file.endsWith(".d.ts")) rmSync(join(pkg, file));
 const shrunk = join(pkg, `${name}.wasm`);
 run("wasm-opt", "-Oz", "--enable-bulk-memory", "--enable-nontrapping-float-to-int", shrunk, "-o", shrunk);
 
 run("node", "tools/minify.mjs", join(pkg, `${name}.js`));
 
-// 3. One style sheet.
+// 3. All style sheets bundled into one.
 const bin = process.env.PATH.split(":").find((folder) => existsSync(join(folder, "../lightningcss")));
 const { bundle } = createRequire(join(bin, "../lightningcss/package.json"))("lightningcss");
 const { code } = bundle({ filename: settings["style-file"], minify: true, targets: targets(settings["browserquery"]) });
 writeFileSync(join(pkg, `${name}.css`), code);
 
-// 4. Files as they are, and everything once more compressed.
+// 4. Static files, and a gzip and a brotli copy of every file.
 cpSync(settings["assets-dir"], staging, { recursive: true });
 for (const path of files(staging)) {
   const plain = readFileSync(path);
@@ -80,7 +81,7 @@ for (const path of files(staging)) {
 rmSync(staging, { recursive: true });
 writeFileSync(stamp, inputs);
 
-/** `chrome >= 111, safari >= 16.4` as lightningcss wants it: a byte each for major, minor and patch. */
+/** `chrome >= 111, safari >= 16.4` in the form of lightningcss: one byte each for major, minor and patch. */
 function targets(query) {
   const version = (text) => text.split(".").reduce((sum, part, place) => sum | (Number(part) << (16 - 8 * place)), 0);
   return Object.fromEntries(

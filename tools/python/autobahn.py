@@ -1,4 +1,4 @@
-"""Autobahn's cases against the WebSocket echo at an address: tells every case that is not OK, and counts the verdicts."""
+"""Runs Autobahn's cases against a WebSocket echo server; prints each failed case and the number of cases per verdict."""
 
 import asyncio
 import sys
@@ -6,15 +6,15 @@ from collections import Counter
 
 from kosoku import FailureError, run_fuzzingclient
 
-# 12 and 13 are compression (RFC 7692), which we do not negotiate: a frame is encoded once for everybody.
-LEFT_OUT = ["12.*", "13.*"]
+# 12 and 13 test compression (RFC 7692). Roomcast does not negotiate it: a frame is encoded once for all receivers.
+EXCLUDED = ["12.*", "13.*"]
 
 try:
-    results = asyncio.run(run_fuzzingclient(f"ws://{sys.argv[1]}/", exclude_cases=LEFT_OUT))
+    results = asyncio.run(run_fuzzingclient(f"ws://{sys.argv[1]}/", exclude_cases=EXCLUDED))
 except FailureError as failure:
     results = failure.results
 
-# Passed are OK, NON-STRICT and INFORMATIONAL, of what was said as of how it was closed.
+# OK, NON-STRICT and INFORMATIONAL pass, for the messages and for the closing handshake.
 failed = [result for result in results if not result.passed]
 for result in failed:
     print(f"{result.case_id}: {result.behavior.value}, closed {result.behavior_close.value}: {result.description}")
