@@ -1,4 +1,4 @@
-// The page in Chromium: from navigation to hydrated, and a busy room for a minute. Run by `make bench`.
+// Measures the page in Chromium: time from navigation to hydration; frame times and heap in a busy room. Run by `make bench`.
 //   node benches/page.mjs BINARY
 import { spawn, execSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -7,8 +7,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chromium } from "../end2end/node_modules/@playwright/test/index.mjs";
 
+// Page loads per median.
 const LOADS = 15;
-const A_SECOND = 200;
+// Messages per second in the busy room.
+const RATE = 200;
+// Duration of the busy room, in seconds.
 const SECONDS = 60;
 
 const which = (name) => { try { return execSync(`command -v ${name}`).toString().trim(); } catch { return ""; } };
@@ -36,7 +39,7 @@ try {
   const browser = await chromium.launch({ executablePath, args });
   const [name, value] = people[0].cookie.split("=");
 
-  // Hydrated: the panel's effects have run, and the first of them opens the socket.
+  // Hydration is complete when the panel's effects run; the first of them opens the socket.
   const hydrated = async (context) => {
     const page = await context.newPage();
     await page.addInitScript(() => {
@@ -58,7 +61,7 @@ try {
     }
     await context.close();
   }
-  console.log(`navigation to hydrated, median of ${LOADS}: ${median(cold).toFixed(0)} ms with an empty cache, ${median(warm).toFixed(0)} ms with a full one`);
+  console.log(`navigation to hydration, median of ${LOADS}: ${median(cold).toFixed(0)} ms with an empty cache, ${median(warm).toFixed(0)} ms with a warm one`);
 
   const context = await browser.newContext({ viewport: { width: 390, height: 800 } });
   await context.addCookies([{ name, value, url: base }]);
@@ -70,16 +73,16 @@ try {
     const look = (now) => { window.frames_.push(now - last); last = now; requestAnimationFrame(look); };
     requestAnimationFrame(look);
   });
-  // The window of messages is full before the first look at the heap, or its filling would count as growth.
+  // Fill the message window before measuring the heap, so that filling it does not count as growth.
   const flood = async (seconds) => {
     const began = performance.now();
-    for (let sent = 0; sent < A_SECOND * seconds; ) {
-      const due = Math.min(((performance.now() - began) / 1000) * A_SECOND, A_SECOND * seconds);
+    for (let sent = 0; sent < RATE * seconds; ) {
+      const due = Math.min(((performance.now() - began) / 1000) * RATE, RATE * seconds);
       const batch = [];
       for (; sent < due; sent++) batch.push(post("/gateway/send", { room: "1", message: `message ${sent} of a busy room` }, people[sent % 40].cookie));
       await Promise.all([...batch, new Promise((next) => setTimeout(next, 5))]);
     }
-    return (A_SECOND * seconds) / ((performance.now() - began) / 1000);
+    return (RATE * seconds) / ((performance.now() - began) / 1000);
   };
   await flood(5);
   const before = await heap();
@@ -88,7 +91,7 @@ try {
   const frames = (await page.evaluate(() => window.frames_)).sort((a, b) => a - b);
   const grown = (await heap()) - before;
   const rows = await page.locator(".line").count();
-  console.log(`${rate.toFixed(0)} messages a second for ${SECONDS} s: longest frame ${frames.at(-1).toFixed(0)} ms, p99 ${frames[Math.floor(frames.length * 0.99)].toFixed(0)} ms, median ${median(frames).toFixed(0)} ms; heap grew ${(grown / 1024).toFixed(0)} KiB; ${rows} rows`);
+  console.log(`${rate.toFixed(0)} messages per second for ${SECONDS} s: longest frame ${frames.at(-1).toFixed(0)} ms, p99 ${frames[Math.floor(frames.length * 0.99)].toFixed(0)} ms, median ${median(frames).toFixed(0)} ms; heap grew ${(grown / 1024).toFixed(0)} KiB; ${rows} rows`);
   await browser.close();
 } finally {
   server.kill("SIGTERM");

@@ -1,5 +1,5 @@
-//! Accepted sends a second through HTTP, and how long one takes. 64 people, a thread and a kept-alive connection each, one
-//! request after the other. Only the standard library: `rustc -O benches/send.rs`, run by `make bench`.
+//! Measures accepted sends per second over HTTP, and their latency: 64 people, each with a thread and a kept-alive connection,
+//! one request at a time. Uses only the standard library: `rustc -O benches/send.rs`, run by `make bench`.
 //!
 //! send ADDRESS SECONDS
 
@@ -18,7 +18,7 @@ struct Person {
 }
 
 impl Person {
-    fn enter(address: &str, nickname: &str) -> Self {
+    fn sign_in(address: &str, nickname: &str) -> Self {
         let stream = TcpStream::connect(address).expect("the server listens");
         stream.set_nodelay(true).expect("nodelay");
         let mut person = Self { reader: BufReader::new(stream), address: address.into(), cookie: String::new() };
@@ -64,7 +64,7 @@ fn main() {
             .map(|n| {
                 let (address, ready, stop) = (&address, &ready, &stop);
                 scope.spawn(move || {
-                    let mut person = Person::enter(address, &format!("p{n}"));
+                    let mut person = Person::sign_in(address, &format!("p{n}"));
                     let mut took = Vec::new();
                     ready.wait();
                     while !stop.load(Ordering::Relaxed) {
@@ -85,7 +85,7 @@ fn main() {
     took.sort_unstable();
     let at = |share: f64| f64::from(took[((took.len() - 1) as f64 * share) as usize]) / 1000.0;
     println!(
-        "accepted sends a second, {PEOPLE} people: {:.0}   p50 {:.1} ms   p99 {:.1} ms   max {:.1} ms",
+        "accepted sends per second, {PEOPLE} people: {:.0}   p50 {:.1} ms   p99 {:.1} ms   max {:.1} ms",
         took.len() as f64 / seconds as f64,
         at(0.5),
         at(0.99),
