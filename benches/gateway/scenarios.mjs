@@ -1,58 +1,57 @@
-// What is measured, and how its results are shown. `load` is what the load client is told; `columns` name what is read from
-// its answer: title, path, digits, and "x" for a column that is also shown in relation to the raw limit. `env`: what the server
-// is told besides.
+// The scenarios and the columns of their tables. `load`: arguments of the load client. `columns`: title, path in the client's JSON,
+// digits, and "x" for a column that is also shown in relation to the raw limit. `env`: additional environment of the server.
 const load = (scenario, flags) => [scenario, ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)])];
 const count = (n) => n.toLocaleString("en");
 
-const COST = ["CPU us a delivery", "cpu_us", 1, "x"];
+const COST = ["CPU us per delivery", "cpu_us", 1, "x"];
 const LATE = [["p50 ms", "p50_ms", 1], ["p99 ms", "p99_ms", 1], ["longest ms", "max_ms", 0]];
 const FAULTS = ["lost, doubled, swapped, failed", ["lost", "doubled", "swapped", "failed"], 0];
-const RATE = [["deliveries a second", "deliveries_s", 0], COST, ...LATE, ["client's CPU us", "client_cpu_us", 1], FAULTS];
+const RATE = [["deliveries per second", "deliveries_s", 0], COST, ...LATE, ["client's CPU us", "client_cpu_us", 1], FAULTS];
 
 const rate = (group, viewers, flags) => ({
   group,
-  title: `${count(viewers)} viewers, ${flags.rooms ? `${flags.rooms} rooms` : "one room"}, ${flags.deliveries ? `${count(flags.deliveries)} deliveries a second` : `${flags.rate} messages a second`}`,
+  title: `${count(viewers)} viewers, ${flags.rooms ? `${flags.rooms} rooms` : "one room"}, ${flags.deliveries ? `${count(flags.deliveries)} deliveries per second` : `${flags.rate} messages per second`}`,
   load: load("rate", { viewers, ...flags }),
   columns: RATE,
 });
 const saturate = (viewers, flags = {}) => ({
   group: "saturate",
-  title: `One room of ${count(viewers)}: where it falls behind (p99 or drain over 500 ms, or loss), and half of that`,
+  title: `One room of ${count(viewers)}: highest sustained rate (p99 and drain up to 500 ms, no loss), and latency at half of it`,
   load: load("saturate", { viewers, seconds: 4, publishers: 64, ...flags }),
   columns: [
-    ["deliveries a second", "deliveries_s", 0, "x"], COST, ["client's CPU us", "client_cpu_us", 1],
+    ["deliveries per second", "deliveries_s", 0, "x"], COST, ["client's CPU us", "client_cpu_us", 1],
     ["at half: p50 ms", "half.p50_ms", 1], ["p99 ms", "half.p99_ms", 1], ["longest ms", "half.max_ms", 0], ["CPU us", "half.cpu_us", 1],
   ],
 });
 
-// The chat's own way: HTTP, a commit in SQLite, a push. Only roomcast has one.
-const chat = (scenario) => ({ ...scenario, group: "chat", title: `Through the chat: ${scenario.title}`, servers: ["roomcast"], speaks: "chat" });
+// The chat: HTTP, a commit in SQLite, a push. Roomcast only.
+const chat = (scenario) => ({ ...scenario, group: "chat", title: `Through the chat: ${scenario.title}`, servers: ["roomcast"], protocol: "chat" });
 
-// By GatewayWorker's inner protocol, as PHP speaks it. Only roomcast has that door, and only when told to open it.
-const DOOR = { ROOMCAST_LAN_ADDR: "127.0.0.1:0", ROOMCAST_REGISTER_ADDR: "127.0.0.1:0" };
-const php = (scenario) => ({ ...scenario, group: "php", title: `By PHP's inner protocol: ${scenario.title}`, servers: ["roomcast"], speaks: "php", env: DOOR });
+// GatewayWorker's inner protocol, as PHP uses it. Roomcast only, with these listen addresses.
+const PHP_LISTENERS = { ROOMCAST_LAN_ADDR: "127.0.0.1:0", ROOMCAST_REGISTER_ADDR: "127.0.0.1:0" };
+const php = (scenario) => ({ ...scenario, group: "php", title: `PHP's inner protocol: ${scenario.title}`, servers: ["roomcast"], protocol: "php", env: PHP_LISTENERS });
 const phpCommands = (commands) => php({
-  title: `${count(commands)} commands on one kept connection, as fast as it takes them, about one client`,
+  title: `${count(commands)} commands on one persistent connection, as fast as possible, for one client`,
   load: load("php-commands", { viewers: 1, commands }),
   columns: [
-    ["SEND_TO_GROUP a second", "send.a_second", 0], ["CPU us", "send.cpu_us", 2], ["client's CPU us", "send.client_cpu_us", 2],
+    ["SEND_TO_GROUP per second", "send.a_second", 0], ["CPU us", "send.cpu_us", 2], ["client's CPU us", "send.client_cpu_us", 2],
     ["not delivered, doubled, swapped", ["send.lost", "send.doubled", "send.swapped"], 0],
-    ["JOIN_GROUP, LEAVE_GROUP a second", "join.a_second", 0], ["CPU us", "join.cpu_us", 2], ["client's CPU us", "join.client_cpu_us", 2],
+    ["JOIN_GROUP, LEAVE_GROUP per second", "join.a_second", 0], ["CPU us", "join.cpu_us", 2], ["client's CPU us", "join.client_cpu_us", 2],
   ],
 });
 const phpConnections = (viewers, commands) => php({
-  title: `${count(commands)} times JOIN_GROUP on a connection each, until all ${count(viewers)} clients' groups show them`,
+  title: `${count(commands)} JOIN_GROUP commands on one connection each, until the groups of all ${count(viewers)} clients are complete`,
   load: load("php-connections", { viewers, commands }),
   columns: [["one worker", "one"], ["8 workers", "eight"]].flatMap(([workers, path]) => [
-    [`${workers}: commands a second`, `${path}.a_second`, 0], ["CPU us", `${path}.cpu_us`, 1], ["client's CPU us", `${path}.client_cpu_us`, 1],
-    ["p99 ms of a call", `${path}.p99_ms`, 2], ["longest ms", `${path}.max_ms`, 1], ["lost", [`${path}.lost`], 0],
+    [`${workers}: commands per second`, `${path}.a_second`, 0], ["CPU us", `${path}.cpu_us`, 1], ["client's CPU us", `${path}.client_cpu_us`, 1],
+    ["p99 ms per call", `${path}.p99_ms`, 2], ["longest ms", `${path}.max_ms`, 1], ["lost", [`${path}.lost`], 0],
   ]),
 });
 const phpQueries = (seconds) => php({
-  title: "IS_ONLINE one after the other, 32 in flight, and on a connection each",
+  title: "IS_ONLINE sequentially, with 32 in flight, and on one connection each",
   load: load("php-queries", { viewers: 1, seconds }),
-  columns: [["one after the other", "kept"], ["32 in flight", "deep"], ["a connection each", "each"]].flatMap(([way, path]) => [
-    [`${way}: queries a second`, `${path}.a_second`, 0], ["CPU us", `${path}.cpu_us`, 2], ["client's CPU us", `${path}.client_cpu_us`, 2],
+  columns: [["sequential", "kept"], ["32 in flight", "deep"], ["one connection each", "each"]].flatMap(([way, path]) => [
+    [`${way}: queries per second`, `${path}.a_second`, 0], ["CPU us", `${path}.cpu_us`, 2], ["client's CPU us", `${path}.client_cpu_us`, 2],
   ]),
 });
 const phpSessions = (viewers) => php({
@@ -65,7 +64,7 @@ export const full = [
   {
     group: "idle", title: "Idle, 10,000 connections (roomcast: each with a uid, a session, two groups)",
     load: load("idle", { viewers: 10_000, seconds: 3 }),
-    columns: [["PSS bytes a connection", "bytes", 0], ["beside base MB", "base_mb", 1], ["CPU ms a second", "cpu_ms_s", 1]],
+    columns: [["PSS bytes per connection", "bytes", 0], ["base MB", "base_mb", 1], ["CPU ms per second", "cpu_ms_s", 1]],
   },
   rate("room", 5_000, { deliveries: 20_000, seconds: 8 }),
   ...[1_000, 10_000].map((viewers) => rate("viewers", viewers, { deliveries: 20_000, seconds: 8 })),
@@ -75,15 +74,15 @@ export const full = [
   {
     group: "cycles", title: "Connect, join, leave: 1,000 clients in a loop",
     load: load("cycles", { viewers: 1_000, seconds: 5 }),
-    columns: [["cycles a second", "cycles_s", 0, "x"], ["CPU us a cycle", "cpu_us", 0, "x"], ["client's CPU us", "client_cpu_us", 0], ["failures", "failures", 0]],
+    columns: [["cycles per second", "cycles_s", 0, "x"], ["CPU us per cycle", "cpu_us", 0, "x"], ["client's CPU us", "client_cpu_us", 0], ["failures", "failures", 0]],
   },
   {
-    group: "storm", title: "10,000 viewers drop at once and return at once",
+    group: "storm", title: "10,000 viewers disconnect at once and reconnect at once",
     load: load("storm", { viewers: 10_000 }),
     columns: [["seconds until all are joined", "seconds", 2, "x"], ["CPU seconds", "cpu_s", 2, "x"], ["failures", "failures", 0]],
   },
   {
-    group: "stuck", title: "1,000 viewers, 20 messages of 2,000 bytes a second, without and with one in 100 that never reads",
+    group: "stuck", title: "1,000 viewers, 20 messages of 2,000 bytes per second, without and with one in 100 that never reads",
     load: load("stuck", { viewers: 1_000, rate: 20, size: 2_000, seconds: 10 }),
     columns: [
       ["p99 ms without", "without.p99_ms", 1], ["p99 ms with", "with.p99_ms", 1], ["longest ms without", "without.max_ms", 0],
@@ -94,7 +93,7 @@ export const full = [
   ...[1_000, 5_000, 10_000].map((viewers) => ({
     group: "burst", title: `A hundred messages in one second to ${count(viewers)} viewers`,
     load: load("burst", { viewers }),
-    columns: [["seconds until all have all", "took_s", 2, "x"], COST, ...LATE, FAULTS],
+    columns: [["seconds until all are delivered", "took_s", 2, "x"], COST, ...LATE, FAULTS],
   })),
   chat(rate("chat", 1_000, { deliveries: 20_000, seconds: 8 })),
   chat(rate("chat", 5_000, { deliveries: 20_000, seconds: 8 })),
@@ -102,15 +101,15 @@ export const full = [
   phpCommands(500_000), phpConnections(1_000, 20_000), phpQueries(3), phpSessions(10_000),
 ];
 
-// Fewer viewers and less of the time: to see that all works, not to be quoted.
+// Fewer viewers and shorter: checks that everything works; the numbers mean little.
 export const quick = [
   { ...full.find((one) => one.group === "idle"), title: "Idle, 2,000 connections", load: load("idle", { viewers: 2_000, seconds: 1 }) },
   rate("room", 2_000, { deliveries: 20_000, seconds: 3 }),
   rate("rooms", 2_000, { rooms: 40, deliveries: 10_000, seconds: 3 }),
   saturate(1_000, { seconds: 2, start: 40_000, bisect: 1 }),
   { ...full.find((one) => one.group === "cycles"), load: load("cycles", { viewers: 500, seconds: 2 }), title: "Connect, join, leave: 500 clients in a loop" },
-  { ...full.find((one) => one.group === "storm"), title: "2,000 viewers drop at once and return at once", load: load("storm", { viewers: 2_000 }) },
-  { ...full.find((one) => one.group === "stuck"), load: load("stuck", { viewers: 500, rate: 20, size: 2_000, seconds: 3 }), title: "500 viewers, 20 messages of 2,000 bytes a second, without and with one in 100 that never reads" },
+  { ...full.find((one) => one.group === "storm"), title: "2,000 viewers disconnect at once and reconnect at once", load: load("storm", { viewers: 2_000 }) },
+  { ...full.find((one) => one.group === "stuck"), load: load("stuck", { viewers: 500, rate: 20, size: 2_000, seconds: 3 }), title: "500 viewers, 20 messages of 2,000 bytes per second, without and with one in 100 that never reads" },
   { ...full.find((one) => one.group === "burst"), load: load("burst", { viewers: 1_000 }), title: "A hundred messages in one second to 1,000 viewers" },
   chat(rate("chat", 500, { deliveries: 10_000, seconds: 3 })),
   phpCommands(50_000), phpConnections(500, 5_000), phpQueries(1), phpSessions(1_000),

@@ -1,4 +1,4 @@
-// How each server is started and stopped. A server that cannot be had here is said so by name and left out.
+// Starts and stops each server. A server that is not installed here is reported and skipped.
 import { execFileSync, spawn } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -21,7 +21,7 @@ const freePort = () =>
     });
   });
 
-// Once a run, before the first start. Returns why it is not to be had, or nothing.
+// Runs once, before the first start. Returns the reason if the server is unavailable.
 const prepareSocketIo = () => {
   mkdirSync(socketio, { recursive: true });
   for (const file of ["package.json", "package-lock.json", "server.mjs"]) cpSync(join(here, "socketio", file), join(socketio, file));
@@ -37,7 +37,7 @@ const prepareRoomcast = () => (existsSync(roomcast) ? undefined : `${roomcast} i
 const startRoomcast = (folder) => ({
   command: [roomcast, "--addr", "127.0.0.1:0", "--data-dir", folder, "--set", "chat.cooldown_ms=0", "--set", "limits.per_ip=off", "--set", "gateway.max_connections=60000"],
   env: { ROOMCAST_API_KEY: key, RUST_LOG: "warn" },
-  // After every address it has.
+  // The last line of start-up, after all addresses.
   ready: /^Open it/m,
 });
 const startNchan = async (folder) => {
@@ -48,14 +48,14 @@ const startNchan = async (folder) => {
   return { command: ["nginx", "-p", folder, "-c", join(folder, "nginx.conf")], address: `127.0.0.1:${port}` };
 };
 
-// `speaks`: what the load client calls its way of being asked.
+// `protocol`: the value of --server of the load client.
 export const servers = {
-  raw: { speaks: "plain", start: () => ({ command: [join(built, "raw")] }) },
-  roomcast: { speaks: "roomcast", prepare: prepareRoomcast, start: startRoomcast },
-  "axum-tuned": { speaks: "plain", start: () => ({ command: [join(built, "axum-peer"), "--tuned"] }) },
-  "axum-default": { speaks: "plain", start: () => ({ command: [join(built, "axum-peer")] }) },
-  nchan: { speaks: "nchan", prepare: prepareNchan, start: startNchan },
-  socketio: { speaks: "socketio", prepare: prepareSocketIo, start: () => ({ command: ["node", join(socketio, "server.mjs")] }) },
+  raw: { protocol: "plain", start: () => ({ command: [join(built, "raw")] }) },
+  roomcast: { protocol: "roomcast", prepare: prepareRoomcast, start: startRoomcast },
+  "axum-tuned": { protocol: "plain", start: () => ({ command: [join(built, "axum-peer"), "--tuned"] }) },
+  "axum-default": { protocol: "plain", start: () => ({ command: [join(built, "axum-peer")] }) },
+  nchan: { protocol: "nchan", prepare: prepareNchan, start: startNchan },
+  socketio: { protocol: "socketio", prepare: prepareSocketIo, start: () => ({ command: ["node", join(socketio, "server.mjs")] }) },
 };
 
 const accepts = async (address) => {
@@ -70,7 +70,7 @@ const accepts = async (address) => {
   throw new Error(`nothing listens on ${address}`);
 };
 
-// What is to be stopped however this ends.
+// Servers to stop when this process ends for any reason.
 const running = new Set();
 process.on("exit", () => { for (const server of running) server.end(); });
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(130));
@@ -78,7 +78,7 @@ for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exi
 const LISTENS = /listening on (\d+\.\d+\.\d+\.\d+:\d+)/;
 const INNER = /inner address (\d+\.\d+\.\d+\.\d+:\d+)/;
 
-// A fresh one on a free port. Resolves when it listens. `more`: of its environment.
+// Starts a server on a free port and resolves when it listens. `more`: additional environment.
 export const start = async (name, more = {}) => {
   const folder = mkdtempSync(join(tmpdir(), "gateway-bench-"));
   const { command, env, address, ready = LISTENS } = await servers[name].start(folder);
@@ -88,14 +88,14 @@ export const start = async (name, more = {}) => {
     pid: child.pid,
     key,
     end: () => {
-      // nginx's workers outlive a master that had no time to end them.
+      // nginx's workers outlive a master that is killed.
       child.kill(name === "nchan" ? "SIGTERM" : "SIGKILL");
       rmSync(folder, { recursive: true, force: true });
       running.delete(server);
     },
     stop: async () => {
       child.kill("SIGTERM");
-      // Thousands of viewers may take their time to be seen off.
+      // Draining thousands of viewers may take a while.
       const late = setTimeout(() => child.kill("SIGKILL"), 10_000);
       await gone;
       clearTimeout(late);
@@ -103,12 +103,12 @@ export const start = async (name, more = {}) => {
     },
   };
   running.add(server);
-  let said = "";
-  child.stderr.on("data", (part) => { said = (said + part).slice(-2000); });
+  let stderr = "";
+  child.stderr.on("data", (part) => { stderr = (stderr + part).slice(-2000); });
   const out = address ? "" : await new Promise((found, failed) => {
     let out = "";
     child.stdout.on("data", (part) => { if (ready.test((out += part))) found(out); });
-    child.on("error", failed).on("exit", () => failed(new Error(`${name} ended: ${said}`)));
+    child.on("error", failed).on("exit", () => failed(new Error(`${name} exited: ${stderr}`)));
   });
   server.address = address ?? LISTENS.exec(out)[1];
   server.inner = INNER.exec(out)?.[1];

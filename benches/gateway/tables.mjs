@@ -1,14 +1,14 @@
-// Rounds become medians, medians a Markdown table; what is marked so is also shown in relation to the raw limit.
+// Builds a Markdown table from the medians of all rounds; columns marked "x" are also shown in relation to the raw limit.
 const read = (result, path) => path.split(".").reduce((value, part) => value?.[part], result);
 const median = (numbers) => {
   const sorted = numbers.filter((number) => number !== undefined).sort((a, b) => a - b);
   const middle = sorted.length >> 1;
   return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 };
-const say = (number, digits) =>
+const format = (number, digits) =>
   Number.isFinite(number) ? number.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }) : "-";
 
-// `rounds`: by server, what the load client said each time, or why it said nothing.
+// `rounds`: for each server, the results of the load client, or { error }.
 export const table = (scenario, rounds) => {
   const of = (server, path) => median((rounds[server] ?? []).filter((result) => !result.error).map((result) => read(result, path)));
   const titles = scenario.columns.flatMap(([title, , , relative]) => (relative ? [title, "to raw limit"] : [title]));
@@ -20,12 +20,12 @@ export const table = (scenario, rounds) => {
       continue;
     }
     const cells = scenario.columns.flatMap(([, path, digits, relative]) => {
-      // Faults are not for the median: one is one too many.
+      // Of faults the maximum is shown, not the median.
       if (Array.isArray(path)) return [path.map((one) => Math.max(...rounds[server].map((result) => read(result, one) ?? 0))).join(", ")];
       const value = of(server, path);
-      return relative ? [say(value, digits), say(value / of("raw", path), 2)] : [say(value, digits)];
+      return relative ? [format(value, digits), format(value / of("raw", path), 2)] : [format(value, digits)];
     });
-    // Lateness makes the figures mean something else: a server that did not keep up had less to do.
+    // A server that did not sustain the rate did less work, so its numbers are not comparable.
     const behind = rounds[server].some((result) => result.kept_up === false) ? " (behind)" : "";
     const failed = errors.length ? ` (${errors.length} of ${rounds[server].length} rounds failed)` : "";
     lines.push(`| ${server}${behind}${failed} | ${cells.join(" | ")} |`);

@@ -1,5 +1,5 @@
-// Socket.IO as its manual has it, the WebSocket transport only. Same surface as the other peers: `POST /publish?room=R`
-// pushes its body, a viewer names its room when it connects.
+// Socket.IO as in its manual, with the WebSocket transport only. Same interface as the other peers: `POST /publish?room=R`
+// pushes its body; a viewer names its room in the connect URL.
 import { createServer } from "node:http";
 import { Server } from "socket.io";
 
@@ -11,9 +11,9 @@ const http = createServer((request, response) => {
     response.end("ok");
   });
 });
-// The publisher's connections stay open between two measurements.
+// Keep the publisher's connections open between measurements.
 http.keepAliveTimeout = 120_000;
 const io = new Server(http, { transports: ["websocket"], serveClient: false });
 io.on("connection", (socket) => socket.join(socket.handshake.query.room));
-// As long as Linux grants: all viewers may come at once.
+// The longest backlog that Linux grants by default: all viewers may connect at once.
 http.listen({ port: 0, host: "127.0.0.1", backlog: 4096 }, () => console.log(`listening on 127.0.0.1:${http.address().port}`));

@@ -1,11 +1,11 @@
-//! WebSocket frames (RFC 6455, 5.2) as bytes: what a server sends is read, what a client sends is written.
+//! WebSocket frames (RFC 6455, 5.2): decodes frames of a server, encodes frames of both sides.
 
 pub const TEXT: u8 = 1;
 pub const CLOSE: u8 = 8;
 pub const PING: u8 = 9;
 pub const PONG: u8 = 10;
 
-/// The key of the RFC's own example: every handshake here uses it, so its answer is known, too.
+/// Sec-WebSocket-Key of every handshake: the RFC's example, whose Sec-WebSocket-Accept is known.
 pub const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 pub const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
@@ -16,7 +16,7 @@ pub struct Frame<'a> {
     pub length: usize,
 }
 
-/// The first frame of a server, when all of it is there. Servers do not mask and none here sends in parts.
+/// Returns the first frame, or `None` if it is incomplete. Server frames are unmasked, and none of these servers fragments.
 pub fn read(bytes: &[u8]) -> Option<Frame<'_>> {
     let [first, second, rest @ ..] = bytes else { return None };
     let (header, length) = match second & 0x7f {
@@ -28,7 +28,7 @@ pub fn read(bytes: &[u8]) -> Option<Frame<'_>> {
     Some(Frame { opcode: first & 0x0f, payload, length: header + length })
 }
 
-/// A server's frame: not masked.
+/// Returns an unmasked frame.
 pub fn from_server(opcode: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![0x80 | opcode];
     match payload.len() {
@@ -46,9 +46,9 @@ pub fn from_server(opcode: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A client's frame, under 126 bytes. The mask is zero: lawful, and the payload stays as it is.
+/// Returns a client's frame; the payload has less than 126 bytes. The masking key is zero, so the payload stays as it is.
 pub fn from_client(opcode: u8, payload: &[u8]) -> Vec<u8> {
-    assert!(payload.len() < 126, "a client here says short things");
+    assert!(payload.len() < 126, "payload under 126 bytes");
     let mut frame = vec![0x80 | opcode, 0x80 | payload.len() as u8, 0, 0, 0, 0];
     frame.extend_from_slice(payload);
     frame
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read() {
+    fn written_frames_are_read_back() {
         for length in [0, 1, 125, 126, 127, 65_535, 65_536] {
             let payload = vec![b'x'; length];
             let bytes = from_server(TEXT, &payload);

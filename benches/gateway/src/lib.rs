@@ -1,4 +1,4 @@
-//! What the load client and the peers share: bytes of HTTP and of WebSocket frames, and room for many sockets.
+//! Shared by the load client and the peers: HTTP, WebSocket frames, the limit of open files.
 
 pub mod files;
 pub mod frame;

@@ -1,4 +1,4 @@
-//! `load SCENARIO --name value …`; every flag with its default and its unit.
+//! The command line, `load SCENARIO --name value …`: every flag with its default and its unit.
 
 use crate::target::Kind;
 use std::collections::HashMap;
@@ -8,46 +8,46 @@ use std::str::FromStr;
 #[derive(Clone, Debug)]
 pub struct Arguments {
     pub scenario: String,
-    /// Which server answers, and so how it is asked: plain, roomcast, chat, php, socketio, nchan.
+    /// The server's protocol: plain, roomcast, chat, php, socketio, nchan.
     pub server: Kind,
     pub addr: SocketAddr,
-    /// Where PHP finds Roomcast's clients.
+    /// Address of Roomcast's inner port.
     pub inner: SocketAddr,
-    /// The server's processes, with commas; their children are found.
+    /// Process ids of the server, comma-separated; their children are added.
     pub pids: Vec<u32>,
     /// Roomcast's API key.
     pub key: String,
     pub viewers: usize,
     pub rooms: usize,
-    /// Messages a second, all rooms together.
+    /// Messages per second, in all rooms together.
     pub rate: f64,
-    /// Of a measurement.
+    /// Duration of a measurement.
     pub seconds: f64,
-    /// Before it, at the same rate and not counted.
+    /// Duration of the warm-up before it, at the same rate and not counted. In seconds.
     pub warm_up: f64,
     /// Bytes of a message.
     pub size: usize,
-    /// Publishes in flight at most; by chat the number of guests who write, too.
+    /// Publishes in flight, at most; in the chat scenarios also the number of guests that write.
     pub publishers: usize,
-    /// Handshakes in flight at most while the viewers come.
+    /// Handshakes in flight, at most, while the viewers connect.
     pub connecting: usize,
-    /// API calls in one batch at most.
+    /// API calls per batch, at most.
     pub batch: usize,
-    /// Of PHP's, in one measurement.
+    /// Commands of the inner protocol per measurement.
     pub commands: usize,
-    /// `saturate` begins at this many deliveries a second.
+    /// First rate of `saturate`, in deliveries per second.
     pub start: f64,
-    /// `saturate` halves the distance this often between the last good step and the first bad one.
+    /// Bisection steps of `saturate` between the last good and the first bad rate.
     pub bisect: usize,
 }
 
 impl Arguments {
     pub fn read(mut given: impl Iterator<Item = String>) -> Result<Self, String> {
-        let scenario = given.next().ok_or("which scenario?")?;
+        let scenario = given.next().ok_or("scenario missing")?;
         let mut flags = HashMap::new();
         while let Some(flag) = given.next() {
-            let name = flag.strip_prefix("--").ok_or_else(|| format!("{flag} is no flag"))?.to_owned();
-            let value = given.next().ok_or_else(|| format!("--{name} wants a value"))?;
+            let name = flag.strip_prefix("--").ok_or_else(|| format!("{flag} is not a flag"))?.to_owned();
+            let value = given.next().ok_or_else(|| format!("--{name} needs a value"))?;
             flags.insert(name, value);
         }
         let viewers = take(&mut flags, "viewers", 1_000)?;
@@ -65,7 +65,7 @@ impl Arguments {
             key: take(&mut flags, "key", String::new())?,
             viewers,
             rooms,
-            // Said either way: by what is published, or by what arrives.
+            // Given as messages or as deliveries per second.
             rate: if deliveries > 0.0 { deliveries * rooms as f64 / viewers as f64 } else { rate },
             seconds: take(&mut flags, "seconds", 5.0)?,
             warm_up: take(&mut flags, "warm-up", 1.0)?,
@@ -78,9 +78,9 @@ impl Arguments {
             bisect: take(&mut flags, "bisect", 3)?,
         };
         match flags.into_keys().next() {
-            Some(unknown) => Err(format!("--{unknown} is unknown")),
-            None if arguments.size < crate::message::SHORTEST => Err("--size is too small for what a message says".into()),
-            None if arguments.server == Kind::Chat && rooms > 1 => Err("the chat is measured in its room 1".into()),
+            Some(unknown) => Err(format!("--{unknown}: unknown flag")),
+            None if arguments.size < crate::message::SHORTEST => Err("--size is smaller than the fields of a message".into()),
+            None if arguments.server == Kind::Chat && rooms > 1 => Err("the chat scenarios have one room".into()),
             None => Ok(arguments),
         }
     }
@@ -88,7 +88,7 @@ impl Arguments {
 
 fn take<T: FromStr>(flags: &mut HashMap<String, String>, name: &str, default: T) -> Result<T, String> {
     match flags.remove(name) {
-        Some(value) => value.parse().map_err(|_| format!("--{name} {value} is not understood")),
+        Some(value) => value.parse().map_err(|_| format!("--{name}: invalid value {value}")),
         None => Ok(default),
     }
 }

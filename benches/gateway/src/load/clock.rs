@@ -1,4 +1,4 @@
-//! One clock for due, sent and seen: ns since the client began.
+//! The clock of all times in the load client: ns since its start.
 
 use std::sync::OnceLock;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! The first few things that went wrong, a line each. A server that refuses thousands would fill a disk.
+//! Prints the first five errors, one line each: a server that refuses thousands of connections would fill a disk.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,5 +1,5 @@
-//! The back end's part in a roomcast viewer's arrival: told a client id, it joins it to its room. Threads of their own, since
-//! a request waits for its answer and the viewers must not.
+//! The back end of Roomcast's viewers: joins each client id to its room through the API. Runs on threads of its own, since it
+//! waits for responses and the viewers' thread must not.
 
 use crate::complain::complain;
 use crate::target::{Kind, Target, call, group};
@@ -9,10 +9,10 @@ use serde_json::Value;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
-/// A viewer that has its client id.
+/// A viewer that has received its client id.
 pub struct Arrival {
     pub viewer: usize,
-    /// Which of the viewer's connections: it may have come again since.
+    /// Number of the viewer's connection; a result for an earlier connection is ignored.
     pub visit: u32,
     pub room: usize,
     pub client_id: String,
@@ -21,14 +21,14 @@ pub struct Arrival {
 pub struct Joined {
     pub viewer: usize,
     pub visit: u32,
-    pub worked: bool,
+    pub succeeded: bool,
 }
 
-/// What a viewer gets beside its room.
+/// State of a viewer in addition to its room.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Extras {
     None,
-    /// A uid, a session and a second group: what an application usually knows of a connection.
+    /// A uid, a session and a second group, as in a usual application.
     Bound,
 }
 
@@ -38,12 +38,12 @@ pub struct Joiner {
 }
 
 impl Joiner {
-    /// `waker` is woken when there is something in `joined`.
+    /// Starts the threads. `waker` is called after a result was sent to `joined`.
     pub fn start(target: Arc<Target>, batch: usize, extras: Extras, waker: Arc<Waker>) -> Self {
         let (arrivals, come) = channel();
         let (done, joined) = channel();
         let come = Arc::new(Mutex::new(come));
-        // The API takes many in one request, the page's own way one at a time: as many at once as there are guests.
+        // The API takes a batch per request; a page binds one connection per request, so use more threads.
         let threads = if target.kind == Kind::Chat { 16 } else { 2 };
         for _ in 0..threads {
             let work =
@@ -54,7 +54,7 @@ impl Joiner {
     }
 
     pub fn join(&self, arrival: Arrival) {
-        self.arrivals.send(arrival).expect("the joiner works as long as it is wanted");
+        self.arrivals.send(arrival).expect("the joiner's threads run as long as the viewers");
     }
 }
 
@@ -68,7 +68,7 @@ struct Work {
 }
 
 impl Work {
-    /// Until nobody can arrive any more.
+    /// Runs until the sender of arrivals is dropped.
     fn run(self) {
         let mut client = http::Client::new(self.target.addr);
         loop {
@@ -85,16 +85,16 @@ impl Work {
                 Kind::Chat => self.target.bind(arrived[0].viewer, &arrived[0].client_id),
                 _ => self.target.batch(&arrived.iter().flat_map(|arrival| self.calls(arrival)).collect::<Vec<_>>()),
             };
-            let worked = match client.ask(&request) {
-                Ok(answer) => self.worked(&answer, arrived.len()),
+            let succeeded = match client.request(&request) {
+                Ok(answer) => self.succeeded(&answer, arrived.len()),
                 Err(error) => Err(error.to_string()),
             };
-            let worked = worked.unwrap_or_else(|reason| {
+            let succeeded = succeeded.unwrap_or_else(|reason| {
                 complain("join", &reason);
                 vec![false; arrived.len()]
             });
-            for (Arrival { viewer, visit, .. }, worked) in arrived.iter().zip(worked) {
-                if self.done.send(Joined { viewer: *viewer, visit: *visit, worked }).is_err() {
+            for (Arrival { viewer, visit, .. }, succeeded) in arrived.iter().zip(succeeded) {
+                if self.done.send(Joined { viewer: *viewer, visit: *visit, succeeded }).is_err() {
                     return;
                 }
             }
@@ -104,18 +104,18 @@ impl Work {
         }
     }
 
-    /// For each of those that arrived: did all of its calls work? They are answered in their order.
-    fn worked(&self, answer: &http::Answer, arrived: usize) -> Result<Vec<bool>, String> {
-        let said = || format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body));
+    /// Returns for each arrival whether all of its calls succeeded. Results have the order of the calls.
+    fn succeeded(&self, answer: &http::Answer, arrived: usize) -> Result<Vec<bool>, String> {
+        let response = || format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body));
         if answer.status != 200 {
-            return Err(said());
+            return Err(response());
         }
         if self.target.kind == Kind::Chat {
             return Ok(vec![true; arrived]);
         }
-        let body: Value = serde_json::from_slice(&answer.body).map_err(|_| said())?;
-        let results = body["results"].as_array().filter(|results| results.len() >= arrived).ok_or_else(said)?;
-        // False is no failure to the API, only nobody online by that name.
+        let body: Value = serde_json::from_slice(&answer.body).map_err(|_| response())?;
+        let results = body["results"].as_array().filter(|results| results.len() >= arrived).ok_or_else(response)?;
+        // A result of false means that the client is offline.
         let done = |result: &Value| result["status"] == true && result["result"] != false;
         Ok(results.chunks(results.len() / arrived).map(|calls| calls.iter().all(done)).collect())
     }

@@ -1,4 +1,4 @@
-//! The load client of benches/gateway: plays the viewers and the back end, and prints one line of JSON a run.
+//! The load client of benches/gateway: simulates the viewers and the back end, and prints one line of JSON per run.
 //!
 //!     load rate --server roomcast --addr 127.0.0.1:2900 --pids 4711 --key SECRET --viewers 5000 --deliveries 20000
 

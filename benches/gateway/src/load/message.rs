@@ -1,18 +1,18 @@
-//! What a published message says: where it belongs and when it was due. Found again inside whatever a server wraps it in.
+//! The published text: room, sequence number and due time. It is found inside any envelope of a server.
 //!
-//! `zqx` EPOCH(4) ROOM(5) SEQ(9) DUE(16), padded with `x` to the size asked for; all digits, so no format escapes any.
+//! `zqx` EPOCH(4) ROOM(5) SEQ(9) DUE(16), padded with `x` to the requested size. Letters and digits, which no format escapes.
 
 const MARK: &[u8] = b"zqx";
 pub const SHORTEST: usize = MARK.len() + 4 + 5 + 9 + 16;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Message {
-    /// The step of a run: what is left over from an earlier one is not counted.
+    /// Step of the run; messages of earlier steps are not counted.
     pub epoch: u32,
     pub room: u32,
     /// Counts from 0 in its room and epoch.
     pub seq: u32,
-    /// When it should have been published, in ns of the clock.
+    /// Scheduled publish time, in ns of the clock.
     pub due: u64,
 }
 
@@ -22,9 +22,9 @@ impl Message {
         format!("{:x<size$}", format!("zqx{epoch:04}{room:05}{seq:09}{due:016}"))
     }
 
-    /// Some server's random name will hold the mark one day: only with its digits it is one.
+    /// Returns the message in `payload`, if any. A mark without digits after it belongs to some other text.
     pub fn find(payload: &[u8]) -> Option<Self> {
-        // Verbatim it is at the very front; only an envelope makes it a search.
+        // Without an envelope it is found at offset 0.
         payload.windows(SHORTEST).filter(|part| part.starts_with(MARK)).find_map(|part| {
             let digits = &part[MARK.len()..];
             Some(Self {
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_found_in_any_envelope() {
+    fn a_message_is_found_in_any_envelope() {
         let message = Message { epoch: 3, room: 199, seq: 1_234, due: 987_654_321 };
         let text = message.write(100);
         assert_eq!(text.len(), 100);

@@ -1,24 +1,25 @@
-//! Was every message seen exactly once and in one order? A room's order is what whoever is furthest saw; everyone else must
-//! see the same, and it must not contradict the publisher: what was answered before another was sent comes first.
+//! Checks that every viewer receives every message exactly once and in one order. The first viewer to receive a message defines
+//! the room's order; all others must match it. The order must not contradict the publisher: if the response to one message
+//! arrived before another was sent, the one comes first.
 
 #[derive(Default)]
 pub struct Room {
-    /// Sequence numbers in the order they came.
+    /// Sequence numbers in the room's order.
     order: Vec<u32>,
-    /// By sequence number: is it in `order`?
+    /// By sequence number: whether `order` contains it.
     seen: Vec<bool>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct Faults {
-    /// Others saw it, this viewer went past it or never got there.
+    /// Messages that other viewers received and this one skipped or never reached.
     pub lost: u64,
-    /// Seen before, or out of the room's order.
+    /// Messages received twice, or out of the room's order.
     pub doubled: u64,
 }
 
 impl Room {
-    /// A viewer that has seen `position` of the room's messages sees `seq` next. True: as it should be.
+    /// Records that a viewer at `position` of the room's order receives `seq`. Returns false for a duplicate.
     pub fn see(&mut self, position: &mut u32, seq: u32, faults: &mut Faults) -> bool {
         let at = *position as usize;
         if self.order.get(at) == Some(&seq) {
@@ -27,7 +28,7 @@ impl Room {
         }
         let seen = self.seen.get(seq as usize).copied().unwrap_or(false);
         if !seen {
-            // The first to see it. What it skipped on the way is lost to it.
+            // The first viewer to receive it. Messages that this viewer skipped before are lost to it.
             faults.lost += (self.order.len() - at) as u64;
             if self.seen.len() <= seq as usize {
                 self.seen.resize(seq as usize + 1, false);
@@ -50,8 +51,8 @@ impl Room {
         }
     }
 
-    /// Pairs the wrong way round: one was answered before the other was even sent, and came after it.
-    /// `sent` and `answered` by sequence number, in ns.
+    /// Returns the number of messages delivered before another whose response had arrived before they were sent. `sent` and
+    /// `answered` are in ns, by sequence number.
     pub fn swapped(&self, sent: &[u64], answered: &[u64]) -> u64 {
         let mut earliest_answer_after = u64::MAX;
         let mut swapped = 0;
@@ -68,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_fault_is_told_from_the_others() {
+    fn lost_doubled_and_swapped_messages_are_distinguished() {
         let mut room = Room::default();
         let mut see = |seqs: &[u32]| {
             let (mut position, mut faults) = (0, Faults::default());
@@ -77,7 +78,7 @@ mod tests {
             }
             (position, faults)
         };
-        // Two were in flight at once: the first viewer says which came first.
+        // Two publishes were in flight at once: the first viewer defines their order.
         assert_eq!(see(&[0, 2, 1, 3]), (4, Faults::default()));
         assert_eq!(see(&[0, 2, 1, 3]), (4, Faults::default()));
         assert_eq!(see(&[0, 1, 2, 3]), (4, Faults { lost: 1, doubled: 1 }), "another order");

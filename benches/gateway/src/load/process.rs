@@ -1,16 +1,16 @@
-//! What the server's processes cost: CPU time and memory of the given ones and all their children, from /proc.
+//! CPU time and memory of the server's processes and all their children, from /proc.
 
 use std::collections::HashSet;
 use std::fs;
 
-/// A kernel tick in seconds: USER_HZ is 100 on Linux wherever programs can see it.
+/// One kernel tick in seconds: USER_HZ, as programs see it, is always 100 on Linux.
 const TICK: f64 = 0.01;
 
 #[derive(Clone)]
 pub struct Processes(Vec<u32>);
 
 impl Processes {
-    /// With children as they are now.
+    /// Collects the given processes and their present children.
     pub fn new(given: &[u32]) -> Self {
         let all: Vec<(u32, u32)> = fs::read_dir("/proc")
             .into_iter()
@@ -28,7 +28,7 @@ impl Processes {
         }
     }
 
-    /// Seconds in user and kernel mode so far.
+    /// Returns the CPU seconds in user and kernel mode so far.
     pub fn cpu(&self) -> f64 {
         let ticks = |pid| {
             let fields = fields(pid)?;
@@ -37,7 +37,7 @@ impl Processes {
         self.0.iter().filter_map(|pid| ticks(*pid)).sum::<f64>() * TICK
     }
 
-    /// Bytes of memory, what is shared counted in shares.
+    /// Returns the proportional set size in bytes: shared memory counts in proportion.
     pub fn pss(&self) -> f64 {
         let of = |pid: &u32| {
             let text = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
@@ -47,13 +47,13 @@ impl Processes {
     }
 }
 
-/// /proc/PID/stat after the name, which may hold blanks: state is 0, parent 1, utime 11, stime 12.
+/// Returns the fields of /proc/PID/stat after the name, which may contain blanks: state 0, parent 1, utime 11, stime 12.
 fn fields(pid: u32) -> Option<Vec<String>> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     Some(text.rsplit_once(')')?.1.split_whitespace().map(Into::into).collect())
 }
 
-/// This client's own CPU seconds, to see that it was not the one who was slow.
+/// Returns the CPU seconds of this client, to check that it was not the bottleneck.
 pub fn own_cpu() -> f64 {
     Processes(vec![std::process::id()]).cpu()
 }

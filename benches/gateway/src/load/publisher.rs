@@ -1,5 +1,5 @@
-//! Publishes at a set rate whatever the server does, with a bounded number in flight. A message that has to wait for a free
-//! connection stays due when it was due: lateness counts, as it would for the people who wait for it.
+//! Publishes at a fixed rate, independent of the server's speed, with a bounded number of requests in flight. A message that
+//! waits for a free connection keeps its due time: the wait counts as latency.
 
 use crate::clock;
 use crate::complain::complain;
@@ -15,13 +15,13 @@ use std::sync::Arc;
 pub struct Plan {
     pub epoch: u32,
     pub rooms: usize,
-    /// Messages a second; the rooms take turns.
+    /// Messages per second; rooms alternate.
     pub rate: f64,
     pub seconds: f64,
     pub size: usize,
-    /// When the first message is due.
+    /// Due time of the first message.
     pub begin: u64,
-    /// This long after the last one was due, what is not out stays unsent. In ns.
+    /// This long after the last due time, the remaining messages are not sent. In ns.
     pub give_up_after: u64,
 }
 
@@ -30,27 +30,27 @@ impl Plan {
         (self.rate * self.seconds).round().max(1.0) as u64
     }
 
-    /// When the last second is over.
+    /// Returns the end of the schedule.
     pub fn end(&self) -> u64 {
         self.begin + (self.seconds * 1e9) as u64
     }
 }
 
-/// By room and sequence number: when it was sent and when answered, in ns. `u64::MAX`: never answered.
+/// Times of sending and of the response in ns, by room and sequence number. `u64::MAX`: no response.
 #[derive(Default)]
 pub struct Published {
     pub sent: Vec<Vec<u64>>,
     pub answered: Vec<Vec<u64>>,
-    /// Refused, or the connection broke.
+    /// Requests that were refused or whose connection failed.
     pub failed: u64,
-    /// Never sent, since time was up.
+    /// Messages not sent before the deadline.
     pub unsent: u64,
 }
 
 struct Connection {
     stream: TcpStream,
-    said: Vec<u8>,
-    /// Room and sequence number of what is in flight.
+    received: Vec<u8>,
+    /// Room and sequence number of the message in flight.
     busy: Option<(usize, usize)>,
 }
 
@@ -65,9 +65,9 @@ impl Publisher {
     }
 
     pub fn run(&self, plan: &Plan) -> io::Result<Published> {
-        // New ones each time: servers close what is silent for long.
+        // New connections for each step: servers close idle ones.
         let mut connections = (0..self.in_flight).map(|_| self.connect()).collect::<io::Result<Vec<_>>>()?;
-        // The one used last is used next; so at a low rate it is one connection, as it would be.
+        // A stack: at a low rate, all requests use one connection, as those of a real back end would.
         let mut idle: Vec<usize> = (0..self.in_flight).rev().collect();
         let mut published =
             Published { sent: vec![vec![]; plan.rooms], answered: vec![vec![]; plan.rooms], ..Published::default() };
@@ -101,11 +101,11 @@ impl Publisher {
             }
             let wait = if next < total && !idle.is_empty() { due(next).saturating_sub(clock::now()) } else { 100 * clock::MS };
             for at in ready(&connections, wait)? {
-                match connections[at].hear(&self.target) {
-                    Heard::Nothing => continue,
-                    Heard::Accepted((room, seq)) => published.answered[room][seq] = clock::now(),
-                    Heard::Refused => published.failed += 1,
-                    Heard::Ended => {
+                match connections[at].read(&self.target) {
+                    ReadOutcome::Incomplete => continue,
+                    ReadOutcome::Accepted((room, seq)) => published.answered[room][seq] = clock::now(),
+                    ReadOutcome::Refused => published.failed += 1,
+                    ReadOutcome::Closed => {
                         let was_busy = connections[at].busy.is_some();
                         published.failed += u64::from(was_busy);
                         connections[at] = self.connect()?;
@@ -123,49 +123,49 @@ impl Publisher {
     fn connect(&self) -> io::Result<Connection> {
         let stream = http::open(self.target.addr)?;
         stream.set_nonblocking(true)?;
-        Ok(Connection { stream, said: vec![], busy: None })
+        Ok(Connection { stream, received: vec![], busy: None })
     }
 }
 
-enum Heard {
-    Nothing,
+enum ReadOutcome {
+    Incomplete,
     Accepted((usize, usize)),
     Refused,
-    Ended,
+    Closed,
 }
 
 impl Connection {
-    fn hear(&mut self, target: &Target) -> Heard {
+    fn read(&mut self, target: &Target) -> ReadOutcome {
         let mut buffer = [0; 4096];
         match self.stream.read(&mut buffer) {
-            Ok(length) if length > 0 => self.said.extend_from_slice(&buffer[..length]),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Heard::Nothing,
-            _ => return Heard::Ended,
+            Ok(length) if length > 0 => self.received.extend_from_slice(&buffer[..length]),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return ReadOutcome::Incomplete,
+            _ => return ReadOutcome::Closed,
         }
-        let Some(answer) = http::read(&self.said) else { return Heard::Nothing };
+        let Some(answer) = http::read(&self.received) else { return ReadOutcome::Incomplete };
         let accepted = target.accepted(&answer);
         if !accepted {
             complain("publish", &format!("{} {}", answer.status(), String::from_utf8_lossy(answer.body)));
         }
-        self.said.clear();
+        self.received.clear();
         match self.busy.take() {
-            Some(which) if accepted => Heard::Accepted(which),
-            Some(_) => Heard::Refused,
-            // Said unasked: a server that closes says why.
-            None => Heard::Ended,
+            Some(which) if accepted => ReadOutcome::Accepted(which),
+            Some(_) => ReadOutcome::Refused,
+            // A response without a request: the server announces why it closes.
+            None => ReadOutcome::Closed,
         }
     }
 }
 
-/// Which connections have something to read, after at most `wait` ns. poll(2) waits to the microsecond, epoll's to the
-/// millisecond.
+/// Returns the readable connections, after at most `wait` ns. ppoll(2) has a resolution of nanoseconds, epoll_wait(2) of
+/// milliseconds.
 fn ready(connections: &[Connection], wait: u64) -> io::Result<Vec<usize>> {
     let mut all: Vec<libc::pollfd> = connections
         .iter()
         .map(|connection| libc::pollfd { fd: connection.stream.as_raw_fd(), events: libc::POLLIN, revents: 0 })
         .collect();
     let wait = libc::timespec { tv_sec: (wait / clock::SECOND) as _, tv_nsec: (wait % clock::SECOND) as _ };
-    // SAFETY: the array and its length belong together, the descriptors live as long as `connections`.
+    // SAFETY: the length is that of the array, and `connections` keeps the descriptors open.
     let count = unsafe { libc::ppoll(all.as_mut_ptr(), all.len() as _, &wait, std::ptr::null()) };
     if count < 0 && io::Error::last_os_error().kind() != io::ErrorKind::Interrupted {
         return Err(io::Error::last_os_error());

@@ -1,4 +1,4 @@
-//! One measurement: publish at a rate for some seconds, watch until all has arrived, and say what it cost.
+//! One measurement: publishes at a rate for some seconds, waits for all deliveries, returns latency and cost.
 
 use crate::clock;
 use crate::process::{Processes, own_cpu};
@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// When nothing came for this long after the last publish, nothing more will. In ns.
+/// If no delivery arrives for this long after the last publish, none is expected any more. In ns.
 const QUIET: u64 = 2 * clock::SECOND;
 
 pub struct Outcome {
@@ -19,9 +19,9 @@ pub struct Outcome {
     pub swapped: u64,
     pub failed: u64,
     pub unsent: u64,
-    /// From the first message due to the last delivery.
+    /// From the first due time to the last delivery.
     pub took_s: f64,
-    /// From the end of the schedule to the last delivery; 0 when that came before.
+    /// From the end of the schedule to the last delivery; 0 if that came earlier.
     pub drain_ms: f64,
     pub seconds: f64,
     pub cpu_s: f64,
@@ -29,7 +29,7 @@ pub struct Outcome {
     pub late: Histogram<u64>,
 }
 
-/// Does nothing else meanwhile. `patience`: ns after the end of the schedule that deliveries are waited for.
+/// Runs the step to its end. `patience`: deadline for deliveries, in ns after the end of the schedule.
 pub fn run(
     viewers: &mut Viewers,
     publisher: &Publisher,
@@ -43,7 +43,7 @@ pub fn run(
     let published = std::thread::scope(|scope| {
         let publishing = scope.spawn(|| publisher.run(&plan));
         while !publishing.is_finished() {
-            viewers.turn(Duration::from_millis(20));
+            viewers.poll_once(Duration::from_millis(20));
         }
         publishing.join().expect("no panic")
     })
@@ -57,7 +57,7 @@ pub fn run(
         if is_whole || now > plan.end() + patience || now > tally.last.max(plan.end()) + QUIET {
             break;
         }
-        viewers.turn(Duration::from_millis(20));
+        viewers.poll_once(Duration::from_millis(20));
     }
     let tally = &viewers.tally;
     let swapped = (0..plan.rooms).map(|room| tally.rooms[room].swapped(&published.sent[room], &published.answered[room])).sum();
@@ -91,12 +91,12 @@ impl Outcome {
         self.expected.saturating_sub(self.seen)
     }
 
-    /// Of when a message was due, in ms.
+    /// Returns a quantile of the latency since the due time, in ms.
     pub fn late_ms(&self, share: f64) -> f64 {
         self.late.value_at_quantile(share) as f64 / 1e3
     }
 
-    /// All of it, in order, and in time.
+    /// Returns whether all messages were delivered once, in order and in time.
     pub fn kept_up(&self) -> bool {
         const BEHIND_MS: f64 = 500.0;
         let is_whole = self.lost() == 0 && self.doubled == 0 && self.failed == 0 && self.unsent == 0;

@@ -1,29 +1,29 @@
-//! What the viewers saw of one epoch.
+//! Deliveries to the viewers in one epoch.
 
 use crate::message::Message;
 use crate::order::{Faults, Room};
 use hdrhistogram::Histogram;
 
-/// What is later than this counts as this late.
+/// Longest latency recorded, in us; longer ones count as this.
 const LONGEST_US: u64 = 120_000_000;
 
 pub struct Tally {
     epoch: u32,
     pub rooms: Vec<Room>,
-    /// Joined viewers that read, by room.
+    /// Joined viewers that read, per room.
     pub readers: Vec<u64>,
-    /// From when a message was due to when it was read, in us.
+    /// Latency from due time to reading, in us.
     pub late: Histogram<u64>,
     /// Deliveries, each counted once.
     pub seen: u64,
-    /// When the last one was.
+    /// Time of the last delivery.
     pub last: u64,
     pub faults: Faults,
 }
 
 impl Default for Tally {
     fn default() -> Self {
-        // An epoch that no message names.
+        // No message has this epoch.
         Self::new(u32::MAX, 0)
     }
 }
@@ -46,7 +46,7 @@ impl Tally {
             return;
         }
         if message.room != room {
-            // Somebody else's: as wrong as one that comes twice.
+            // A message of another room is a fault like a duplicate.
             self.faults.doubled += 1;
         } else if self.rooms[room as usize].see(position, message.seq, &mut self.faults) {
             self.seen += 1;

@@ -1,4 +1,4 @@
-//! How each server is asked: a viewer's handshake, when it counts as joined, and a publish.
+//! The protocol of each server: a viewer's handshake and a publish.
 
 use crate::arguments::Arguments;
 use gateway_bench::http;
@@ -7,13 +7,13 @@ use std::str::FromStr;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// Ours: joined with the handshake.
+    /// The peers of this repository: the handshake joins the room.
     Plain,
-    /// Joined by the back end through the API, published by it.
+    /// Roomcast; the back end joins viewers and publishes through the API.
     Roomcast,
-    /// Roomcast as people use it: bound to the chat's room 1, published by guests.
+    /// Roomcast's chat: viewers bind to room 1, guests send.
     Chat,
-    /// Roomcast without a back end: who was told its client id is in. What is done to it then comes by the inner protocol.
+    /// Roomcast without a back end: a viewer is joined once it has its client id. Commands use the inner protocol.
     Php,
     SocketIo,
     Nchan,
@@ -38,9 +38,9 @@ impl FromStr for Kind {
 pub struct Target {
     pub kind: Kind,
     pub addr: SocketAddr,
-    /// Whole header lines that authorise the API.
+    /// Header lines of an API request, with the key.
     authorized: String,
-    /// The chat's guests, each a whole Cookie line.
+    /// Cookie header line of each guest of the chat.
     guests: Vec<String>,
 }
 
@@ -52,7 +52,7 @@ impl Target {
             let mut client = http::Client::new(target.addr);
             for n in 0..arguments.publishers {
                 let answer = client
-                    .ask(&http::post("/session/guest", FORM, &format!("nickname=p{n}")))
+                    .request(&http::post("/session/guest", FORM, &format!("nickname=p{n}")))
                     .map_err(|error| error.to_string())?;
                 let cookie = http::field(&answer.head, "set-cookie").and_then(|cookie| cookie.split(';').next());
                 target.guests.push(format!("Cookie: {}\r\n", cookie.ok_or("a guest got no cookie")?));
@@ -76,7 +76,7 @@ impl Target {
         .into_bytes()
     }
 
-    /// `publisher`: which of the connections it goes out on, and by chat who says it.
+    /// Returns a publish request. `publisher`: number of the connection, and in the chat of the sending guest.
     pub fn publish(&self, publisher: usize, room: usize, message: &str) -> Vec<u8> {
         match self.kind {
             Kind::Plain | Kind::SocketIo => http::post(&format!("/publish?room={room}"), "Content-Type: text/plain\r\n", message),
@@ -92,19 +92,19 @@ impl Target {
         }
     }
 
-    /// Did a publish go through?
+    /// Returns whether a publish was accepted.
     pub fn accepted(&self, answer: &http::Message<'_>) -> bool {
         (200..300).contains(&answer.status())
             && (!matches!(self.kind, Kind::Roomcast | Kind::Php)
                 || answer.body.windows(13).any(|part| part == br#""status":true"#))
     }
 
-    /// Many calls in one request.
+    /// Returns a request with many API calls.
     pub fn batch(&self, calls: &[String]) -> Vec<u8> {
         http::post("/gateway/api/batch", &self.authorized, &format!(r#"{{"calls":[{}]}}"#, calls.join(",")))
     }
 
-    /// A page's request to be let into the room.
+    /// Returns a page's bind request for room 1.
     pub fn bind(&self, viewer: usize, client_id: &str) -> Vec<u8> {
         http::post("/gateway/bind", &format!("{}{FORM}", self.guest(viewer)), &format!("client_id={client_id}&room=1"))
     }
@@ -116,12 +116,12 @@ impl Target {
 
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
 
-/// A room's name as the API says it.
+/// Returns the group name of a room.
 pub fn group(room: usize) -> String {
     format!("room-{room}")
 }
 
-/// One call of a batch.
+/// Returns one call of a batch.
 pub fn call(method: &str, params: &str) -> String {
     format!(r#"{{"method":"{method}","params":{{{params}}}}}"#)
 }

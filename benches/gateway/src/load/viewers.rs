@@ -1,5 +1,5 @@
-//! Thousands of viewers on one thread: they come, are joined, count what they see, and leave. One read for each time the
-//! kernel says that there is something, so that this costs less than what sends it.
+//! Thousands of viewers on one thread: they connect, join, count messages and leave. One read per readiness event, so that the
+//! client costs less than the server.
 
 use crate::arguments::Arguments;
 use crate::clock;
@@ -19,15 +19,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const WAKE: Token = Token(usize::MAX);
-/// One local address has some 28,000 ports to call from.
+/// Viewers per local address, which has some 28,000 ports.
 const PER_ADDRESS: usize = 20_000;
-/// After a look at who has something. A client asleep in epoll is woken by nearly every write on loopback, at the server's
-/// expense: up to 1 us of 9. Latencies hold up to this much of it.
+/// Sleep after each poll. On loopback nearly every write would wake a client blocked in epoll, at the server's expense: up to
+/// 1 us of 9. Latencies include up to this sleep.
 const NAP: Duration = Duration::from_micros(200);
-/// A stuck viewer's receive buffer in bytes; the kernel makes of it the least it has.
+/// Receive buffer of a stuck viewer in bytes; the kernel raises it to its minimum.
 const STUCK_BUFFER: usize = 2_048;
-/// Bytes of its segments. With loopback's 64 KiB the server's kernel would hold over a megabyte for it before the server
-/// noticed; with an Ethernet's it is less than a hundred kilobytes, as in life.
+/// Segment size of a stuck viewer in bytes. With loopback's 64 KiB, the server's kernel would buffer more than 1 MB before a
+/// write blocks; with Ethernet's, less than 100 kB, as on a real network.
 const STUCK_SEGMENT: u32 = 1_448;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,26 +35,26 @@ enum Stage {
     Away,
     Connecting,
     Upgrading,
-    /// The handshake is done; the server has still to say who we are (roomcast) or that we are in (Socket.IO).
+    /// The handshake is done; the client id (Roomcast) or the connect packet (Socket.IO) is still to come.
     Introducing,
-    /// The joiner is at it.
+    /// The joiner has the client id.
     Joining,
     Joined,
-    /// Goodbye is said and not yet answered.
+    /// The close frame is sent and not yet answered.
     Leaving,
 }
 
 struct Viewer {
     stream: Option<TcpStream>,
     stage: Stage,
-    /// Counts its connections, so that what was meant for an earlier one is known.
+    /// Number of its connection, to recognise results for an earlier one.
     visit: u32,
     room: u32,
-    /// PHP's number for it, once it is in.
+    /// Connection id of the inner protocol, once joined.
     connection: u32,
-    /// Messages of its room seen in this epoch.
+    /// Position in its room's order, in this epoch.
     position: u32,
-    /// The beginning of a frame whose end has not come.
+    /// Start of an incomplete frame.
     partial: Vec<u8>,
     /// Never reads once it is joined.
     stuck: bool,
@@ -62,9 +62,9 @@ struct Viewer {
 
 pub enum News {
     Joined(usize),
-    /// It said goodbye and had its answer.
+    /// The server answered its close frame.
     Left(usize),
-    /// It never got in, or the server closed it.
+    /// It could not join, or the server closed its connection.
     Lost(usize),
 }
 
@@ -75,7 +75,7 @@ pub struct Viewers {
     buffer: Vec<u8>,
     list: Vec<Viewer>,
     joiner: Option<Joiner>,
-    /// What happened since the scenario last looked.
+    /// Changes since the scenario last took them.
     pub news: Vec<News>,
     pub joined: usize,
     /// Connections that failed or that the server closed.
@@ -117,19 +117,19 @@ impl Viewers {
         self.list.len()
     }
 
-    /// By which the inner protocol names it.
+    /// Returns a viewer's connection id of the inner protocol.
     pub fn connection(&self, n: usize) -> u32 {
         self.list[n].connection
     }
 
-    /// One in `every` will be stuck from its next connection on.
+    /// Marks one viewer in `every` as stuck from its next connection on.
     pub fn set_stuck(&mut self, every: usize) {
         for viewer in self.list.iter_mut().step_by(every) {
             viewer.stuck = true;
         }
     }
 
-    /// Counts anew. Only what belongs to `epoch` is counted from here on.
+    /// Starts a new tally that counts only messages of `epoch`.
     pub fn begin(&mut self, epoch: u32, rooms: usize) {
         self.tally = Tally::new(epoch, rooms);
         for viewer in &mut self.list {
@@ -140,8 +140,11 @@ impl Viewers {
         }
     }
 
-    /// Everybody is in when this returns, at most `connecting` of them on the way at any time.
-    pub fn arrive(&mut self, connecting: usize) -> Result<(), String> {
+    /// Connects and joins all viewers, with at most `connecting` in progress at the same time.
+    ///
+    /// # Errors
+    /// Not all viewers joined within 120 s, or there were more than two failures per viewer.
+    pub fn connect_all(&mut self, connecting: usize) -> Result<(), String> {
         self.news.clear();
         let deadline = clock::now() + 120 * clock::SECOND;
         let mut away: Vec<usize> = (0..self.list.len()).filter(|n| self.list[*n].stage == Stage::Away).rev().collect();
@@ -154,23 +157,23 @@ impl Viewers {
                 self.open(n);
                 underway += 1;
             }
-            self.turn(Duration::from_millis(100));
+            self.poll_once(Duration::from_millis(100));
             for news in std::mem::take(&mut self.news) {
-                // Who was in already and is lost was not on the way.
+                // A joined viewer that was lost was not counted as in progress.
                 underway = underway.saturating_sub(1);
                 if let News::Left(n) | News::Lost(n) = news {
                     away.push(n);
                 }
             }
             if clock::now() > deadline || self.failures > most_failures {
-                return Err(format!("only {} of {} viewers came in, {} failures", self.joined, self.list.len(), self.failures));
+                return Err(format!("only {} of {} viewers joined, {} failures", self.joined, self.list.len(), self.failures));
             }
         }
         Ok(())
     }
 
-    /// Without a word, all at once.
-    pub fn drop_all(&mut self) {
+    /// Closes all connections at once, without a close frame.
+    pub fn disconnect_all(&mut self) {
         for viewer in &mut self.list {
             viewer.stream = None;
             viewer.stage = Stage::Away;
@@ -184,7 +187,7 @@ impl Viewers {
         let stuck = self.list[n].stuck;
         match self.connect(n, stuck) {
             Ok(mut stream) => {
-                // Loopback is mostly connected by now.
+                // On loopback the connection is mostly established already.
                 let greeted = stream.write(&self.target.handshake(n, self.list[n].room as usize)).is_ok();
                 let (stage, interest) =
                     if greeted { (Stage::Upgrading, Interest::READABLE) } else { (Stage::Connecting, Interest::WRITABLE) };
@@ -194,7 +197,7 @@ impl Viewers {
             }
             Err(error) => {
                 complain("connect", &error.to_string());
-                self.gone(n);
+                self.mark_closed(n);
             }
         }
     }
@@ -202,7 +205,7 @@ impl Viewers {
     fn connect(&self, n: usize, stuck: bool) -> io::Result<TcpStream> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
-        // Closing leaves no port in TIME_WAIT.
+        // Close with a reset, which leaves no port in TIME_WAIT.
         socket.set_linger(Some(Duration::ZERO))?;
         socket.set_tcp_nodelay(true)?;
         if stuck {
@@ -219,15 +222,15 @@ impl Viewers {
         }
     }
 
-    /// As a browser leaves: a close frame, its answer, the end.
+    /// Leaves as a browser does: sends a close frame and waits for the answer.
     pub fn leave(&mut self, n: usize) {
         self.joined -= usize::from(self.list[n].stage == Stage::Joined);
         self.list[n].stage = Stage::Leaving;
-        self.say(n, frame::CLOSE, &1000u16.to_be_bytes());
+        self.write_frame(n, frame::CLOSE, &1000u16.to_be_bytes());
     }
 
-    /// Hears everyone who has something to hear, waiting `at_most` for it.
-    pub fn turn(&mut self, at_most: Duration) {
+    /// Reads from all readable connections, after waiting at most `at_most`.
+    pub fn poll_once(&mut self, at_most: Duration) {
         let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
         let mut buffer = std::mem::take(&mut self.buffer);
         if let Err(error) = self.poll.poll(&mut events, Some(at_most)) {
@@ -235,9 +238,9 @@ impl Viewers {
         }
         for event in &events {
             match event.token() {
-                WAKE => self.take_joined(),
-                Token(n) if self.list[n].stage == Stage::Connecting => self.greet(n),
-                Token(n) => self.hear(n, &mut buffer, event.is_read_closed()),
+                WAKE => self.drain_joined(),
+                Token(n) if self.list[n].stage == Stage::Connecting => self.send_handshake(n),
+                Token(n) => self.read(n, &mut buffer, event.is_read_closed()),
             }
         }
         self.buffer = buffer;
@@ -247,29 +250,29 @@ impl Viewers {
         }
     }
 
-    fn greet(&mut self, n: usize) {
-        let words = self.target.handshake(n, self.list[n].room as usize);
+    fn send_handshake(&mut self, n: usize) {
+        let handshake = self.target.handshake(n, self.list[n].room as usize);
         let viewer = &mut self.list[n];
         let Some(stream) = &mut viewer.stream else { return };
-        if stream.write(&words).is_ok() && self.poll.registry().reregister(stream, Token(n), Interest::READABLE).is_ok() {
+        if stream.write(&handshake).is_ok() && self.poll.registry().reregister(stream, Token(n), Interest::READABLE).is_ok() {
             viewer.stage = Stage::Upgrading;
         } else {
-            self.gone(n);
+            self.mark_closed(n);
         }
     }
 
-    fn take_joined(&mut self) {
+    fn drain_joined(&mut self) {
         let Some(joiner) = &self.joiner else { return };
         let joined: Vec<_> = joiner.joined.try_iter().collect();
         for one in joined {
             let viewer = &self.list[one.viewer];
             if viewer.visit == one.visit && viewer.stage == Stage::Joining {
-                if one.worked { self.is_in(one.viewer) } else { self.gone(one.viewer) }
+                if one.succeeded { self.mark_joined(one.viewer) } else { self.mark_closed(one.viewer) }
             }
         }
     }
 
-    fn hear(&mut self, n: usize, buffer: &mut [u8], has_ended: bool) {
+    fn read(&mut self, n: usize, buffer: &mut [u8], has_ended: bool) {
         loop {
             let viewer = &mut self.list[n];
             let Some(stream) = &mut viewer.stream else { return };
@@ -277,33 +280,33 @@ impl Viewers {
             let length = match stream.read(&mut buffer[kept..]) {
                 Ok(length) if length > 0 => length,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                _ => return self.gone(n),
+                _ => return self.mark_closed(n),
             };
             buffer[..kept].copy_from_slice(&viewer.partial);
             viewer.partial.clear();
             let filled = kept + length;
-            let used = self.digest(n, &buffer[..filled]);
+            let used = self.decode(n, &buffer[..filled]);
             self.list[n].partial.extend_from_slice(&buffer[used..filled]);
-            // A read that did not fill the buffer has emptied the socket (epoll(7)).
+            // A short read has drained the socket (epoll(7)).
             if filled < buffer.len() && !has_ended {
                 return;
             }
         }
     }
 
-    /// How many bytes were understood. What is left is the beginning of something.
-    fn digest(&mut self, n: usize, bytes: &[u8]) -> usize {
+    /// Handles all complete frames and returns the bytes consumed; the rest is the start of a frame.
+    fn decode(&mut self, n: usize, bytes: &[u8]) -> usize {
         let mut used = 0;
         if self.list[n].stage == Stage::Upgrading {
             let Some(length) = http::head_length(bytes) else { return 0 };
             if !bytes.starts_with(b"HTTP/1.1 101") {
                 complain("handshake", &String::from_utf8_lossy(&bytes[..length]));
-                self.gone(n);
+                self.mark_closed(n);
                 return bytes.len();
             }
             used = length;
             match self.target.kind {
-                Kind::Plain | Kind::Nchan => self.is_in(n),
+                Kind::Plain | Kind::Nchan => self.mark_joined(n),
                 Kind::Roomcast | Kind::Chat | Kind::Php | Kind::SocketIo => self.list[n].stage = Stage::Introducing,
             }
         }
@@ -311,18 +314,18 @@ impl Viewers {
         while let Some(frame) = frame::read(&bytes[used..]) {
             used += frame.length;
             match frame.opcode {
-                frame::PING => self.say(n, frame::PONG, frame.payload),
+                frame::PING => self.write_frame(n, frame::PONG, frame.payload),
                 frame::CLOSE => {
-                    self.gone(n);
+                    self.mark_closed(n);
                     return bytes.len();
                 }
-                _ => self.told(n, frame.payload, now),
+                _ => self.handle_payload(n, frame.payload, now),
             }
         }
         used
     }
 
-    fn told(&mut self, n: usize, payload: &[u8], now: u64) {
+    fn handle_payload(&mut self, n: usize, payload: &[u8], now: u64) {
         let viewer = &mut self.list[n];
         if let Some(message) = Message::find(payload) {
             return self.tally.see(viewer.room, &mut viewer.position, message, now);
@@ -338,21 +341,21 @@ impl Viewers {
             Kind::Php if viewer.stage == Stage::Introducing => {
                 if let Some(connection) = client_id(payload).as_deref().and_then(inner::connection) {
                     viewer.connection = connection;
-                    self.is_in(n);
+                    self.mark_joined(n);
                 }
             }
-            // Engine.IO 4: open, then Socket.IO's own connect; a ping is answered.
+            // Engine.IO 4: open, then Socket.IO's connect; a ping needs an answer.
             Kind::SocketIo => match payload {
-                [b'0', ..] => self.say(n, frame::TEXT, b"40"),
-                [b'4', b'0', ..] => self.is_in(n),
-                b"2" => self.say(n, frame::TEXT, b"3"),
+                [b'0', ..] => self.write_frame(n, frame::TEXT, b"40"),
+                [b'4', b'0', ..] => self.mark_joined(n),
+                b"2" => self.write_frame(n, frame::TEXT, b"3"),
                 _ => {}
             },
             _ => {}
         }
     }
 
-    fn is_in(&mut self, n: usize) {
+    fn mark_joined(&mut self, n: usize) {
         let viewer = &mut self.list[n];
         viewer.stage = Stage::Joined;
         if viewer.stuck
@@ -364,7 +367,7 @@ impl Viewers {
         self.news.push(News::Joined(n));
     }
 
-    fn gone(&mut self, n: usize) {
+    fn mark_closed(&mut self, n: usize) {
         let viewer = &mut self.list[n];
         if viewer.stage == Stage::Leaving {
             self.news.push(News::Left(n));
@@ -379,8 +382,8 @@ impl Viewers {
         viewer.partial.clear();
     }
 
-    /// Short words into a socket that has room; if it has none, it is as good as gone and shows so when read.
-    fn say(&mut self, n: usize, opcode: u8, payload: &[u8]) {
+    /// Writes a short frame. A failure is ignored: the next read reports it.
+    fn write_frame(&mut self, n: usize, opcode: u8, payload: &[u8]) {
         if let Some(stream) = &mut self.list[n].stream {
             let _ = stream.write(&frame::from_client(opcode, payload));
         }

@@ -1,5 +1,5 @@
-//! axum + tungstenite, the usual way: a task a connection, a broadcast channel a room. `--tuned`: 1 KiB buffers in place of
-//! tungstenite's 128 KiB, which is the one thing the manuals say to change.
+//! The peer on axum and tungstenite, in the usual form: one task per connection, one broadcast channel per room. `--tuned`: 1 KiB
+//! buffers instead of tungstenite's 128 KiB, the one setting that its manual recommends to change.
 
 use axum::Router;
 use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
@@ -12,7 +12,7 @@ use std::sync::{Arc, RwLock};
 use tokio::net::TcpSocket;
 use tokio::sync::broadcast;
 
-/// Messages a task may be late by before it loses some.
+/// Messages per room that a slow task may be behind before it loses some.
 const CAPACITY: usize = 1024;
 const BUFFER: usize = 1024;
 
@@ -39,18 +39,18 @@ async fn main() -> std::io::Result<()> {
     let router = Router::new().route("/ws", get(open)).route("/publish", post(publish)).with_state(rooms);
     let socket = TcpSocket::new_v4()?;
     socket.bind("127.0.0.1:0".parse().expect("an address"))?;
-    // As long as Linux grants: all viewers may come at once.
+    // The longest backlog that Linux grants by default: all viewers may connect at once.
     let listener = socket.listen(4096)?;
     println!("listening on {}", listener.local_addr()?);
     let listener = listener.tap_io(|stream| {
-        // A push is small and wanted now.
+        // Pushes are small and urgent.
         let _ = stream.set_nodelay(true);
     });
     axum::serve(listener, router).await
 }
 
 async fn publish(State(rooms): State<Rooms>, Query(query): Query<HashMap<String, String>>, body: String) -> &'static str {
-    // Nobody there is no failure.
+    // A room without viewers is not an error.
     let _ = rooms.channel(query.get("room").map_or("", String::as_str)).send(body.into());
     "ok"
 }
@@ -66,11 +66,11 @@ async fn view(mut socket: WebSocket, mut receiver: broadcast::Receiver<Utf8Bytes
         tokio::select! {
             pushed = receiver.recv() => match pushed {
                 Ok(text) => if socket.send(Message::Text(text)).await.is_err() { return },
-                // What was skipped shows in the client as lost.
+                // The client counts skipped messages as lost.
                 Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => return,
             },
-            said = socket.recv() => if !matches!(said, Some(Ok(_))) { return },
+            received = socket.recv() => if !matches!(received, Some(Ok(_))) { return },
         }
     }
 }

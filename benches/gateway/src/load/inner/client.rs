@@ -1,14 +1,14 @@
-//! A connection to the inner address: commands are told, questions asked, and replies come in the order of the questions.
+//! A connection to the inner port. Commands have no reply; replies to queries arrive in the order of the queries.
 
 use gateway_bench::http;
 use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// A server that takes nothing or says nothing for this long is broken.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Timeout of a read or a write.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Closed when it is dropped, as PHP does after each call.
+/// Closes the connection on drop, as PHP does after each call.
 pub struct Client {
     stream: BufReader<TcpStream>,
     reply: Vec<u8>,
@@ -18,20 +18,20 @@ impl Client {
     pub fn open(addr: SocketAddr) -> Result<Self, String> {
         let open = || -> io::Result<TcpStream> {
             let stream = http::open(addr)?;
-            stream.set_read_timeout(Some(PATIENCE))?;
-            stream.set_write_timeout(Some(PATIENCE))?;
+            stream.set_read_timeout(Some(TIMEOUT))?;
+            stream.set_write_timeout(Some(TIMEOUT))?;
             Ok(stream)
         };
         Ok(Self { stream: BufReader::new(open().map_err(|error| because("connect", &error))?), reply: vec![] })
     }
 
-    /// Commands, of which the server says nothing; or questions whose replies are heard later.
-    pub fn tell(&mut self, packets: &[u8]) -> Result<(), String> {
+    /// Sends commands, or queries whose replies are read later.
+    pub fn send(&mut self, packets: &[u8]) -> Result<(), String> {
         self.stream.get_mut().write_all(packets).map_err(|error| because("write", &error))
     }
 
-    /// The next reply, in PHP's `serialize`.
-    pub fn hear(&mut self) -> Result<&[u8], String> {
+    /// Reads the next reply, in PHP's `serialize` format.
+    pub fn receive(&mut self) -> Result<&[u8], String> {
         let mut read = || {
             let mut length = [0; 4];
             self.stream.read_exact(&mut length)?;
@@ -42,14 +42,14 @@ impl Client {
         Ok(&self.reply)
     }
 
-    /// More has come than was heard.
+    /// Returns whether the next reply is already buffered.
     pub fn has_more(&self) -> bool {
         !self.stream.buffer().is_empty()
     }
 
-    pub fn ask(&mut self, question: &[u8]) -> Result<&[u8], String> {
-        self.tell(question)?;
-        self.hear()
+    pub fn query(&mut self, query: &[u8]) -> Result<&[u8], String> {
+        self.send(query)?;
+        self.receive()
     }
 }
 

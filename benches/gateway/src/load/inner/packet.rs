@@ -1,7 +1,7 @@
-//! A request: a header of 28 bytes, what the command is about (`ext`), and the message. All numbers big-endian.
+//! A request: a header of 28 bytes, the command's argument (`ext`), and the message. Numbers are big-endian.
 
 const HEADER: usize = 28;
-/// The body is a plain string, not PHP's `serialize`.
+/// Flag: the body is a plain string, not in PHP's `serialize` format.
 const PLAIN: u8 = 1;
 
 #[derive(Clone, Copy)]
@@ -20,14 +20,14 @@ pub enum Command {
 
 pub struct Packet<'a> {
     pub command: Command,
-    /// 0: the command is about no single client.
+    /// Connection id of the client; 0 if the command has none.
     pub connection: u32,
     pub ext: &'a str,
     pub body: &'a str,
 }
 
 impl<'a> Packet<'a> {
-    /// Most carry no message.
+    /// Returns a packet without a message.
     pub fn new(command: Command, connection: u32, ext: &'a str) -> Self {
         Self { command, connection, ext, body: "" }
     }
@@ -36,11 +36,11 @@ impl<'a> Packet<'a> {
         let length = HEADER + self.ext.len() + self.body.len();
         to.extend_from_slice(&(length as u32).to_be_bytes());
         to.push(self.command as u8);
-        // Addresses and ports of both ends: a worker's business.
+        // Addresses and ports of both ends, used only towards workers.
         to.extend_from_slice(&[0; 12]);
         to.extend_from_slice(&self.connection.to_be_bytes());
         to.push(PLAIN);
-        // The public port, likewise.
+        // The public port, used only towards workers.
         to.extend_from_slice(&[0; 2]);
         to.extend_from_slice(&(self.ext.len() as u32).to_be_bytes());
         to.extend_from_slice(self.ext.as_bytes());
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_field_stands_where_the_protocol_wants_it() {
+    fn fields_have_the_offsets_of_the_protocol() {
         let bytes = Packet { body: "hey", ..Packet::new(Command::SendToGroup, 0x0102_0304, "ab") }.bytes();
         assert_eq!(bytes.len(), 33);
         assert_eq!(bytes[..5], [0, 0, 0, 33, 22]);

@@ -1,9 +1,9 @@
-//! Replies in PHP's `serialize`, read as far as is needed.
+//! Replies in PHP's `serialize` format, parsed as far as the benchmark needs.
 
-/// To IS_ONLINE; and of a count, that it is one.
+/// The reply "online" to IS_ONLINE; also the count 1.
 pub const ONE: &[u8] = b"i:1;";
 
-/// All counts of a batch together. Its groups' names are no numbers, so that what is a number is a count.
+/// Returns the sum of the counts in a batch reply. The group names are not numbers, so every number is a count.
 pub fn sum(reply: &[u8]) -> u64 {
     reply
         .split(|byte| *byte == b';')
@@ -11,13 +11,14 @@ pub fn sum(reply: &[u8]) -> u64 {
         .sum()
 }
 
-/// It is `wanted`, or why not.
+/// # Errors
+/// `reply` differs from `wanted`.
 pub fn expect(wanted: &[u8], reply: &[u8]) -> Result<(), String> {
     if reply == wanted {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&reply[..reply.len().min(100)]);
-    Err(format!("a reply is {said} in place of {}", String::from_utf8_lossy(wanted)))
+    let got = String::from_utf8_lossy(&reply[..reply.len().min(100)]);
+    Err(format!("reply {got}, expected {}", String::from_utf8_lossy(wanted)))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Clients in a loop: connect, be joined, leave. Each begins anew when its goodbye was answered.
+//! Clients in a loop: connect, join, leave. Each reconnects when its close frame was answered.
 
 use super::Cast;
 use crate::arguments::Arguments;
@@ -17,7 +17,7 @@ pub fn play(arguments: &Arguments, cast: &mut Cast) -> Result<Value, String> {
     let cycles = spin(cast, arguments.seconds);
     let took = (clock::now() - began) as f64 / 1e9;
     if cycles == 0 {
-        return Err("nobody came and left".into());
+        return Err("no client completed a cycle".into());
     }
     Ok(json!({
         "cycles_s": (cycles as f64 / took).round(),
@@ -27,12 +27,12 @@ pub fn play(arguments: &Arguments, cast: &mut Cast) -> Result<Value, String> {
     }))
 }
 
-/// How many left in that time.
+/// Runs the loop for some seconds and returns the number of completed cycles.
 fn spin(cast: &mut Cast, seconds: f64) -> u64 {
     let until = clock::now() + (seconds * 1e9) as u64;
     let mut cycles = 0;
     while clock::now() < until {
-        cast.viewers.turn(Duration::from_millis(20));
+        cast.viewers.poll_once(Duration::from_millis(20));
         for news in std::mem::take(&mut cast.viewers.news) {
             match news {
                 News::Joined(n) => cast.viewers.leave(n),

@@ -1,4 +1,4 @@
-//! What a connection costs that is there and says nothing; in roomcast with a uid, a session and two groups.
+//! Memory and CPU of an idle connection; Roomcast's have a uid, a session and two groups.
 
 use super::Cast;
 use crate::arguments::Arguments;
@@ -8,7 +8,7 @@ use std::time::Duration;
 pub fn play(arguments: &Arguments, cast: &mut Cast) -> Result<Value, String> {
     cast.rest(Duration::from_secs(1));
     let before = cast.server.pss();
-    cast.viewers.arrive(arguments.connecting)?;
+    cast.viewers.connect_all(arguments.connecting)?;
     cast.rest(Duration::from_secs(3));
     let cpu = cast.server.cpu();
     cast.rest(Duration::from_secs_f64(arguments.seconds));

@@ -1,4 +1,4 @@
-//! What can be measured, one file each. All of them begin with the same cast.
+//! The scenarios, one file each. All start with the same viewers, publisher and server processes.
 
 mod burst;
 mod cycles;
@@ -34,7 +34,7 @@ pub fn play(arguments: &Arguments) -> Result<Value, String> {
         "php-connections" => php::connections::play,
         "php-queries" => php::queries::play,
         "php-sessions" => php::sessions::play,
-        unknown => return Err(format!("{unknown} is no scenario")),
+        unknown => return Err(format!("unknown scenario {unknown}")),
     };
     let extras = if arguments.scenario == "idle" { Extras::Bound } else { Extras::None };
     let target = Arc::new(Target::new(arguments)?);
@@ -55,7 +55,7 @@ pub struct Cast {
 }
 
 impl Cast {
-    /// Patience in ns, see `step::run`.
+    /// Runs one step; `patience` in ns, see `step::run`.
     pub fn step(&mut self, arguments: &Arguments, rate: f64, seconds: f64, patience: u64) -> Result<Outcome, String> {
         self.epoch += 1;
         let Arguments { rooms, size, .. } = *arguments;
@@ -64,7 +64,7 @@ impl Cast {
         step::run(&mut self.viewers, &self.publisher, &self.server, plan, patience)
     }
 
-    /// The same for a moment first, so that queues and caches are as they will be.
+    /// Runs a step after a warm-up at the same rate, so that queues and caches have their usual size.
     pub fn warm_step(&mut self, arguments: &Arguments, rate: f64, seconds: f64, patience: u64) -> Result<Outcome, String> {
         if arguments.warm_up > 0.0 {
             self.step(arguments, rate, arguments.warm_up, patience)?;
@@ -75,13 +75,13 @@ impl Cast {
     pub fn rest(&mut self, time: Duration) {
         let until = clock::now() + time.as_nanos() as u64;
         while clock::now() < until {
-            self.viewers.turn(Duration::from_millis(20));
+            self.viewers.poll_once(Duration::from_millis(20));
         }
     }
 
-    pub fn come_anew(&mut self, arguments: &Arguments) -> Result<(), String> {
-        self.viewers.drop_all();
+    pub fn reconnect_all(&mut self, arguments: &Arguments) -> Result<(), String> {
+        self.viewers.disconnect_all();
         self.rest(Duration::from_millis(500));
-        self.viewers.arrive(arguments.connecting)
+        self.viewers.connect_all(arguments.connecting)
     }
 }

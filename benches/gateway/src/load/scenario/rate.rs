@@ -1,4 +1,4 @@
-//! N viewers in R rooms see so many messages a second.
+//! N viewers in R rooms receive messages at a fixed rate.
 
 use super::Cast;
 use crate::arguments::Arguments;
@@ -8,6 +8,6 @@ use serde_json::Value;
 pub const PATIENCE: u64 = 15 * SECOND;
 
 pub fn play(arguments: &Arguments, cast: &mut Cast) -> Result<Value, String> {
-    cast.viewers.arrive(arguments.connecting)?;
+    cast.viewers.connect_all(arguments.connecting)?;
     Ok(cast.warm_step(arguments, arguments.rate, arguments.seconds, PATIENCE)?.to_json())
 }

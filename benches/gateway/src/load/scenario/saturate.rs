@@ -1,5 +1,5 @@
-//! Where does it fall behind? The rate goes up by half until a step is late, lost or not drained; then between the last good
-//! one and the first bad one by halves. Afterwards the latency at half of what was good.
+//! Finds the highest rate that a server sustains. The rate grows by half until a step is late, lossy or not drained; then
+//! bisection between the last good and the first bad rate. Finally measures latency at half of the sustained rate.
 
 use super::{Cast, rate};
 use crate::arguments::Arguments;
@@ -7,14 +7,14 @@ use crate::clock::SECOND;
 use crate::step::Outcome;
 use serde_json::{Value, json};
 
-/// A step that is this late is lost; the longer it is watched, the longer all takes.
+/// Deadline for the deliveries of a step, in ns; a step that exceeds it is bad anyway.
 const PATIENCE: u64 = 3 * SECOND;
-/// Deliveries a second below which a server is called broken.
+/// Lowest rate tried, in deliveries per second.
 const LEAST: f64 = 200.0;
 
 pub fn play(arguments: &Arguments, cast: &mut Cast) -> Result<Value, String> {
-    cast.viewers.arrive(arguments.connecting)?;
-    // A delivery is a message for one viewer.
+    cast.viewers.connect_all(arguments.connecting)?;
+    // A delivery is one message received by one viewer.
     let messages = |deliveries: f64| deliveries * arguments.rooms as f64 / arguments.viewers as f64;
     let mut good: Option<(f64, Outcome)> = None;
     let mut bad: Option<f64> = None;
@@ -29,7 +29,7 @@ pub fn play(arguments: &Arguments, cast: &mut Cast) -> Result<Value, String> {
             good = Some((offered, outcome));
         } else {
             bad = Some(offered);
-            cast.come_anew(arguments)?;
+            cast.reconnect_all(arguments)?;
         }
         offered = match (&good, bad) {
             (_, None) => offered * 1.5,
@@ -41,7 +41,7 @@ pub fn play(arguments: &Arguments, cast: &mut Cast) -> Result<Value, String> {
             _ => break,
         };
     }
-    let Some((_, best)) = good else { return Err(format!("behind from the beginning: {steps:?}")) };
+    let Some((_, best)) = good else { return Err(format!("no rate was sustained: {steps:?}")) };
     let half = cast.warm_step(arguments, messages(best.deliveries_a_second() / 2.0), arguments.seconds, rate::PATIENCE)?;
     Ok(json!({
         "deliveries_s": best.deliveries_a_second().round(),
@@ -49,7 +49,7 @@ pub fn play(arguments: &Arguments, cast: &mut Cast) -> Result<Value, String> {
         "client_cpu_us": best.client_cpu_s * 1e6 / best.seen.max(1) as f64,
         "swapped": best.swapped,
         "half": half.to_json(),
-        // Offered, kept up, p99 in ms, drain in ms, lost.
+        // Offered rate, sustained, p99 in ms, drain in ms, lost.
         "steps": steps,
     }))
 }

@@ -1,4 +1,4 @@
-//! A network breaks and comes back: all viewers drop at once, and all return at once.
+//! A network failure: all viewers disconnect at once, and all reconnect at once.
 
 use super::Cast;
 use crate::arguments::Arguments;
@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 pub fn play(arguments: &Arguments, cast: &mut Cast) -> Result<Value, String> {
-    cast.viewers.arrive(arguments.connecting)?;
+    cast.viewers.connect_all(arguments.connecting)?;
     cast.rest(Duration::from_secs(1));
     let (failures, cpu, began) = (cast.viewers.failures, cast.server.cpu(), clock::now());
-    cast.viewers.drop_all();
-    cast.viewers.arrive(usize::MAX)?;
+    cast.viewers.disconnect_all();
+    cast.viewers.connect_all(usize::MAX)?;
     let took = (clock::now() - began) as f64 / 1e9;
     Ok(json!({
         "seconds": took,

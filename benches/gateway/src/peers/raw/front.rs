@@ -1,6 +1,6 @@
-//! Accepts, shakes hands, takes publishes. A viewer's socket leaves to a shard, a publisher's stays.
+//! Accepts connections, upgrades viewers, serves publish requests. A viewer's socket moves to a shard, a publisher's stays.
 
-use crate::shard::{Order, Shard};
+use crate::shard::{Command, Shard};
 use gateway_bench::{frame, http};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
@@ -10,23 +10,23 @@ use std::sync::Arc;
 
 const LISTENER: Token = Token(usize::MAX);
 
-struct Guest {
+struct Pending {
     stream: TcpStream,
-    said: Vec<u8>,
+    received: Vec<u8>,
 }
 
 pub fn serve(shards: Vec<Shard>) -> io::Result<()> {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
     socket.bind(&"127.0.0.1:0".parse::<std::net::SocketAddr>().expect("an address").into())?;
-    // As long as Linux grants: all viewers may come at once.
+    // The longest backlog that Linux grants by default: all viewers may connect at once.
     socket.listen(4096)?;
     let mut listener = TcpListener::from_std(socket.into());
     let mut poll = Poll::new()?;
     poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
     println!("listening on {}", listener.local_addr()?);
 
-    let mut guests: Vec<Option<Guest>> = vec![];
+    let mut pending: Vec<Option<Pending>> = vec![];
     let mut free: Vec<usize> = vec![];
     let mut turn = 0;
     let mut events = Events::with_capacity(1024);
@@ -40,27 +40,27 @@ pub fn serve(shards: Vec<Shard>) -> io::Result<()> {
                 while let Ok((mut stream, _)) = listener.accept() {
                     let _ = stream.set_nodelay(true);
                     let at = free.pop().unwrap_or_else(|| {
-                        guests.push(None);
-                        guests.len() - 1
+                        pending.push(None);
+                        pending.len() - 1
                     });
                     poll.registry().register(&mut stream, Token(at), Interest::READABLE)?;
-                    guests[at] = Some(Guest { stream, said: vec![] });
+                    pending[at] = Some(Pending { stream, received: vec![] });
                 }
                 continue;
             }
             let at = event.token().0;
-            let Some(guest) = &mut guests[at] else { continue };
-            match guest.hear(&shards) {
-                Heard::Stays => continue,
-                Heard::Gone => guests[at] = None,
-                Heard::Viewer(room) => {
-                    let mut stream = guests[at].take().expect("just heard").stream;
+            let Some(connection) = &mut pending[at] else { continue };
+            match connection.serve(&shards) {
+                ReadOutcome::Keep => continue,
+                ReadOutcome::Closed => pending[at] = None,
+                ReadOutcome::Viewer(room) => {
+                    let mut stream = pending[at].take().expect("just served").stream;
                     poll.registry().deregister(&mut stream)?;
                     turn += 1;
-                    // mio forbids a second registry for one stream: a new owner for the same descriptor.
-                    // SAFETY: into_raw_fd gives the descriptor up, so this is its only owner.
+                    // mio allows one registry per stream, so wrap the descriptor in a new stream.
+                    // SAFETY: into_raw_fd releases the descriptor, so the new stream is its only owner.
                     let stream = unsafe { TcpStream::from_raw_fd(stream.into_raw_fd()) };
-                    shards[turn % shards.len()].give(Order::Take { stream, room });
+                    shards[turn % shards.len()].post(Command::Take { stream, room });
                 }
             }
             free.push(at);
@@ -68,24 +68,24 @@ pub fn serve(shards: Vec<Shard>) -> io::Result<()> {
     }
 }
 
-enum Heard {
-    Stays,
-    Gone,
+enum ReadOutcome {
+    Keep,
+    Closed,
     Viewer(Arc<str>),
 }
 
-impl Guest {
-    fn hear(&mut self, shards: &[Shard]) -> Heard {
+impl Pending {
+    fn serve(&mut self, shards: &[Shard]) -> ReadOutcome {
         let mut buffer = [0; 16 * 1024];
         loop {
             match self.stream.read(&mut buffer) {
-                Ok(0) => return Heard::Gone,
-                Ok(length) => self.said.extend_from_slice(&buffer[..length]),
+                Ok(0) => return ReadOutcome::Closed,
+                Ok(length) => self.received.extend_from_slice(&buffer[..length]),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(_) => return Heard::Gone,
+                Err(_) => return ReadOutcome::Closed,
             }
         }
-        while let Some(request) = http::read(&self.said) {
+        while let Some(request) = http::read(&self.received) {
             let target = request.head.split(' ').nth(1).unwrap_or_default();
             let room: Arc<str> = target.split_once("room=").map_or("", |(_, room)| room).into();
             let length = request.length;
@@ -94,17 +94,21 @@ impl Guest {
                     "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {}\r\n\r\n",
                     frame::ACCEPT
                 );
-                return if self.stream.write_all(answer.as_bytes()).is_ok() { Heard::Viewer(room) } else { Heard::Gone };
+                return if self.stream.write_all(answer.as_bytes()).is_ok() {
+                    ReadOutcome::Viewer(room)
+                } else {
+                    ReadOutcome::Closed
+                };
             }
             let pushed: Arc<[u8]> = frame::from_server(frame::TEXT, request.body).into();
             for shard in shards {
-                shard.give(Order::Push { frame: pushed.clone(), room: room.clone() });
+                shard.post(Command::Push { frame: pushed.clone(), room: room.clone() });
             }
             if self.stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").is_err() {
-                return Heard::Gone;
+                return ReadOutcome::Closed;
             }
-            self.said.drain(..length);
+            self.received.drain(..length);
         }
-        Heard::Stays
+        ReadOutcome::Keep
     }
 }

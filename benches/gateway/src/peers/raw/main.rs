@@ -1,7 +1,7 @@
-//! The raw limit: two threads own half of the sockets each, and write every message's frame to every socket of its room,
-//! one write a message and socket. What a server with that many writes cannot be cheaper than.
+//! The raw limit: two threads own half of the sockets each and write every message to every socket of its room, with one write
+//! per message and socket. No server with as many writes can be cheaper.
 //!
-//! A third thread does the handshakes and takes publishes: `GET /ws?room=R`, `POST /publish?room=R`.
+//! A third thread serves handshakes and publish requests: `GET /ws?room=R`, `POST /publish?room=R`.
 
 mod front;
 mod shard;

@@ -1,4 +1,4 @@
-//! One of the two threads: its sockets by room, and nothing between a message and the writes.
+//! One of the two threads: its sockets by room, and direct writes to them.
 
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
@@ -8,25 +8,25 @@ use std::sync::{Arc, Mutex};
 
 const WAKE: Token = Token(usize::MAX);
 
-/// What the front hands over.
-pub enum Order {
+/// A command of the front thread.
+pub enum Command {
     Take { stream: TcpStream, room: Arc<str> },
     Push { frame: Arc<[u8]>, room: Arc<str> },
 }
 
-/// The front's end. Orders are taken in the order given.
+/// The front thread's handle; commands are executed in FIFO order.
 #[derive(Clone)]
 pub struct Shard {
-    orders: Arc<Mutex<Vec<Order>>>,
+    commands: Arc<Mutex<Vec<Command>>>,
     waker: Arc<Waker>,
 }
 
 impl Shard {
-    pub fn give(&self, order: Order) {
+    pub fn post(&self, command: Command) {
         let was_empty = {
-            let mut orders = self.orders.lock().expect("no panic");
-            orders.push(order);
-            orders.len() == 1
+            let mut commands = self.commands.lock().expect("no panic");
+            commands.push(command);
+            commands.len() == 1
         };
         if was_empty {
             self.waker.wake().expect("an eventfd");
@@ -36,17 +36,17 @@ impl Shard {
 
 pub fn start() -> io::Result<Shard> {
     let poll = Poll::new()?;
-    let shard = Shard { orders: Arc::default(), waker: Arc::new(Waker::new(poll.registry(), WAKE)?) };
-    let orders = shard.orders.clone();
-    std::thread::spawn(move || Sockets { poll, list: vec![], free: vec![], rooms: HashMap::new() }.serve(&orders));
+    let shard = Shard { commands: Arc::default(), waker: Arc::new(Waker::new(poll.registry(), WAKE)?) };
+    let commands = shard.commands.clone();
+    std::thread::spawn(move || Sockets { poll, list: vec![], free: vec![], rooms: HashMap::new() }.serve(&commands));
     Ok(shard)
 }
 
 struct Socket {
     stream: TcpStream,
     room: Arc<str>,
-    /// Bytes the socket did not take: they go first when it takes some again. Nothing is ever thrown away.
-    #[expect(clippy::box_collection, reason = "a pointer a socket, since nearly none has any")]
+    /// Unsent bytes, written before anything else. The buffer is unbounded; nothing is discarded.
+    #[expect(clippy::box_collection, reason = "one pointer per socket, since few have a rest")]
     rest: Option<Box<Vec<u8>>>,
 }
 
@@ -58,7 +58,7 @@ struct Sockets {
 }
 
 impl Sockets {
-    fn serve(mut self, orders: &Mutex<Vec<Order>>) {
+    fn serve(mut self, commands: &Mutex<Vec<Command>>) {
         let mut events = Events::with_capacity(1024);
         loop {
             if let Err(error) = self.poll.poll(&mut events, None) {
@@ -66,14 +66,14 @@ impl Sockets {
             }
             for event in &events {
                 if event.token() != WAKE {
-                    self.heard(event.token().0, event.is_readable(), event.is_writable());
+                    self.handle_event(event.token().0, event.is_readable(), event.is_writable());
                 }
             }
-            let taken = std::mem::take(&mut *orders.lock().expect("no panic"));
-            for order in taken {
-                match order {
-                    Order::Take { stream, room } => self.take(stream, room),
-                    Order::Push { frame, room } => self.push(&frame, &room),
+            let taken = std::mem::take(&mut *commands.lock().expect("no panic"));
+            for command in taken {
+                match command {
+                    Command::Take { stream, room } => self.take(stream, room),
+                    Command::Push { frame, room } => self.push(&frame, &room),
                 }
             }
         }
@@ -95,13 +95,13 @@ impl Sockets {
     fn push(&mut self, frame: &[u8], room: &str) {
         for at in self.rooms.get(room).into_iter().flatten() {
             if let Some(socket) = &mut self.list[*at as usize] {
-                // A failed one shows as readable next.
+                // A failed socket becomes readable next.
                 let _ = socket.write(frame);
             }
         }
     }
 
-    fn heard(&mut self, at: usize, readable: bool, writable: bool) {
+    fn handle_event(&mut self, at: usize, readable: bool, writable: bool) {
         let Some(socket) = self.list.get_mut(at).and_then(Option::as_mut) else { return };
         let mut alive = true;
         if writable && let Some(rest) = socket.rest.take() {
@@ -139,7 +139,7 @@ impl Socket {
         Ok(())
     }
 
-    /// Viewers have one thing to say, their goodbye. False: this one is gone.
+    /// Discards input. Returns false if the viewer sent a close frame or is gone.
     fn read(&mut self) -> bool {
         let mut buffer = [0; 256];
         loop {

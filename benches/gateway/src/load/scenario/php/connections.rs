@@ -1,5 +1,5 @@
-//! A connection for each command, as PHP does by default: connect, write, close, and believe that it was heard. Every command
-//! puts another client into another group, so that at the end the members can be counted: nothing may be lost.
+//! One connection per command, as PHP does by default: connect, write, close, without a reply. Every command adds another client
+//! to another group, so that the members can be counted at the end: no command may be lost.
 
 use super::Meter;
 use crate::arguments::Arguments;
@@ -11,14 +11,14 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Until what was told shows.
+/// Timeout until all commands are executed, in ns.
 const PATIENCE: u64 = 15 * SECOND;
-/// Whoever closes first keeps the port in TIME_WAIT, and there are some 28,000. On loopback Linux gives it out again after a
-/// second (tcp_tw_reuse).
+/// Pause until ports are free: the side that closes first keeps its port in TIME_WAIT, and there are some 28,000. On loopback,
+/// Linux reuses them after a second (tcp_tw_reuse).
 const PORTS_RETURN: Duration = Duration::from_millis(1_500);
 
 pub fn play(arguments: &Arguments, cast: &mut Cast) -> Result<Value, String> {
-    cast.viewers.arrive(arguments.connecting)?;
+    cast.viewers.connect_all(arguments.connecting)?;
     let connections: Vec<u32> = (0..cast.viewers.len()).map(|n| cast.viewers.connection(n)).collect();
     join_all(arguments.inner, cast, &connections, (arguments.commands / 10).max(1), 1)?;
     let one = join_all(arguments.inner, cast, &connections, arguments.commands, 1)?;
@@ -26,7 +26,7 @@ pub fn play(arguments: &Arguments, cast: &mut Cast) -> Result<Value, String> {
     Ok(json!({ "one": one, "eight": eight }))
 }
 
-/// As many joins as `count` says, no two alike, by so many workers at once.
+/// Sends `count` different joins, from `workers` threads.
 fn join_all(addr: SocketAddr, cast: &mut Cast, connections: &[u32], count: usize, workers: usize) -> Result<Value, String> {
     let groups: Vec<String> = (0..count.div_ceil(connections.len())).map(|n| format!("php-{n}")).collect();
     let packets: Vec<Vec<u8>> = (0..count)
@@ -36,10 +36,10 @@ fn join_all(addr: SocketAddr, cast: &mut Cast, connections: &[u32], count: usize
     let mut inner = Client::open(addr)?;
     let meter = Meter::start(&cast.server);
     let (took, joined, end) = cast.beside(|| {
-        let took = tell_all(addr, &packets, workers)?;
+        let took = send_all(addr, &packets, workers)?;
         let give_up = clock::now() + PATIENCE;
         loop {
-            let joined = reply::sum(inner.ask(&members)?);
+            let joined = reply::sum(inner.query(&members)?);
             let now = clock::now();
             if joined == count as u64 || now > give_up {
                 return Ok::<_, String>((took, joined, now));
@@ -51,32 +51,32 @@ fn join_all(addr: SocketAddr, cast: &mut Cast, connections: &[u32], count: usize
     cost["p99_ms"] = (took.value_at_quantile(0.99) as f64 / 1e3).into();
     cost["max_ms"] = (took.max() as f64 / 1e3).into();
     cost["lost"] = (count as u64).saturating_sub(joined).into();
-    // The next ones join the same groups.
+    // The next measurement joins the same groups.
     for group in &groups {
-        inner.tell(&Packet::new(Command::Ungroup, 0, group).bytes())?;
+        inner.send(&Packet::new(Command::Ungroup, 0, group).bytes())?;
     }
     cast.rest(PORTS_RETURN);
-    reply::expect(b"a:0:{}", inner.ask(&Packet::new(Command::GetGroupIdList, 0, "").bytes())?)?;
+    reply::expect(b"a:0:{}", inner.query(&Packet::new(Command::GetGroupIdList, 0, "").bytes())?)?;
     Ok(cost)
 }
 
-/// The workers take turns. What each call took, in us.
-fn tell_all(addr: SocketAddr, packets: &[Vec<u8>], workers: usize) -> Result<Histogram<u64>, String> {
+/// Distributes the packets over the workers. Returns the duration of each call in us.
+fn send_all(addr: SocketAddr, packets: &[Vec<u8>], workers: usize) -> Result<Histogram<u64>, String> {
     std::thread::scope(|scope| {
         let working: Vec<_> = (0..workers)
             .map(|worker| {
                 scope.spawn(move || {
-                    let mut took = no_times();
+                    let mut took = new_histogram();
                     for packet in packets.iter().skip(worker).step_by(workers) {
                         let began = clock::now();
-                        Client::open(addr)?.tell(packet)?;
+                        Client::open(addr)?.send(packet)?;
                         took.saturating_record((clock::now() - began) / 1_000);
                     }
                     Ok::<_, String>(took)
                 })
             })
             .collect();
-        let mut all = no_times();
+        let mut all = new_histogram();
         for worker in working {
             all += worker.join().expect("no panic")?;
         }
@@ -84,7 +84,7 @@ fn tell_all(addr: SocketAddr, packets: &[Vec<u8>], workers: usize) -> Result<His
     })
 }
 
-fn no_times() -> Histogram<u64> {
+fn new_histogram() -> Histogram<u64> {
     const LONGEST_US: u64 = 60_000_000;
     Histogram::new_with_bounds(1, LONGEST_US, 3).expect("three digits")
 }

@@ -1,4 +1,4 @@
-//! What PHP's door takes and answers, one file a question; all speak GatewayWorker's inner protocol.
+//! Scenarios of the PHP gateway protocol, all on GatewayWorker's inner port.
 
 pub mod commands;
 pub mod connections;
@@ -13,19 +13,19 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 impl Cast {
-    /// Work on a thread of its own; meanwhile the viewers are heard.
+    /// Runs `work` on a thread of its own; meanwhile this thread reads for the viewers.
     fn beside<T: Send>(&mut self, work: impl FnOnce() -> T + Send) -> T {
         std::thread::scope(|scope| {
             let working = scope.spawn(work);
             while !working.is_finished() {
-                self.viewers.turn(Duration::from_millis(20));
+                self.viewers.poll_once(Duration::from_millis(20));
             }
             working.join().expect("no panic")
         })
     }
 }
 
-/// What was used up when a measurement began.
+/// Time and CPU at the start of a measurement.
 struct Meter {
     began: u64,
     cpu: f64,
@@ -37,7 +37,8 @@ impl Meter {
         Self { cpu: server.cpu(), client_cpu: own_cpu(), began: clock::now() }
     }
 
-    /// Of each of `count` until `end`; CPU until now, so that what was still to be pushed then counts, too.
+    /// Returns the cost of each of `count` operations. Time counts until `end`, CPU until now, so that pushes sent after `end`
+    /// count.
     fn cost(&self, server: &Processes, count: u64, end: u64) -> Value {
         let each = |cpu: f64| cpu * 1e6 / count.max(1) as f64;
         json!({
@@ -48,7 +49,7 @@ impl Meter {
     }
 }
 
-/// When this is answered, what the connection was told about the client before is done.
+/// Waits for the reply to a query; all commands sent before on this connection are executed then.
 fn barrier(inner: &mut Client, connection: u32) -> Result<(), String> {
-    reply::expect(reply::ONE, inner.ask(&Packet::new(Command::IsOnline, connection, "").bytes())?)
+    reply::expect(reply::ONE, inner.query(&Packet::new(Command::IsOnline, connection, "").bytes())?)
 }

@@ -1,4 +1,4 @@
-//! Questions: one after the other on a kept connection, many in flight on it, and a connection each as PHP does by default.
+//! Queries: sequential on a persistent connection, pipelined on it, and on one connection per query as PHP does by default.
 
 use super::Meter;
 use crate::arguments::Arguments;
@@ -8,14 +8,14 @@ use crate::scenario::Cast;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 
-/// Questions in flight.
+/// Queries in flight.
 const DEEP: usize = 32;
 
-/// Asks until then (in ns of the clock), and says how often.
+/// Sends queries until a time (in ns of the clock) and returns their number.
 type Way = fn(SocketAddr, &[u8], u64) -> Result<u64, String>;
 
 pub fn play(arguments: &Arguments, cast: &mut Cast) -> Result<Value, String> {
-    cast.viewers.arrive(arguments.connecting)?;
+    cast.viewers.connect_all(arguments.connecting)?;
     let question = Packet::new(Command::IsOnline, cast.viewers.connection(0), "").bytes();
     let mut ask = |way: Way| {
         run(arguments.inner, cast, &question, way, arguments.warm_up)?;
@@ -35,24 +35,24 @@ fn kept(addr: SocketAddr, question: &[u8], until: u64) -> Result<u64, String> {
     let mut inner = Client::open(addr)?;
     let mut count = 0;
     while clock::now() < until {
-        reply::expect(reply::ONE, inner.ask(question)?)?;
+        reply::expect(reply::ONE, inner.query(question)?)?;
         count += 1;
     }
     Ok(count)
 }
 
-/// For what one read brought, as many are asked anew in one write.
+/// Sends as many new queries in one write as one read returned replies.
 fn deep(addr: SocketAddr, question: &[u8], until: u64) -> Result<u64, String> {
     let mut inner = Client::open(addr)?;
     let questions = question.repeat(DEEP);
     let (mut count, mut in_flight) = (0, 0);
     while in_flight > 0 || clock::now() < until {
         if clock::now() < until {
-            inner.tell(&questions[..(DEEP - in_flight) * question.len()])?;
+            inner.send(&questions[..(DEEP - in_flight) * question.len()])?;
             in_flight = DEEP;
         }
         loop {
-            reply::expect(reply::ONE, inner.hear()?)?;
+            reply::expect(reply::ONE, inner.receive()?)?;
             in_flight -= 1;
             count += 1;
             if !inner.has_more() {
@@ -66,7 +66,7 @@ fn deep(addr: SocketAddr, question: &[u8], until: u64) -> Result<u64, String> {
 fn each(addr: SocketAddr, question: &[u8], until: u64) -> Result<u64, String> {
     let mut count = 0;
     while clock::now() < until {
-        reply::expect(reply::ONE, Client::open(addr)?.ask(question)?)?;
+        reply::expect(reply::ONE, Client::open(addr)?.query(question)?)?;
         count += 1;
     }
     Ok(count)

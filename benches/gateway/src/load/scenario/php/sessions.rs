@@ -1,4 +1,4 @@
-//! getAllClientSessions: everybody's session in one reply. Sites ask it to show who is there.
+//! getAllClientSessions: the sessions of all clients in one reply. Sites use it for lists of those online.
 
 use super::Meter;
 use crate::arguments::Arguments;
@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet};
 
 const TIMES: usize = 20;
-/// Until everybody's session is there.
+/// Timeout until all sessions are set, in ns.
 const PATIENCE: u64 = 15 * SECOND;
 
 pub fn play(arguments: &Arguments, cast: &mut Cast) -> Result<Value, String> {
-    cast.viewers.arrive(arguments.connecting)?;
+    cast.viewers.connect_all(arguments.connecting)?;
     let mut inner = Client::open(arguments.inner)?;
     let mut packets = vec![];
     let mut rows = HashMap::new();
@@ -24,11 +24,11 @@ pub fn play(arguments: &Arguments, cast: &mut Cast) -> Result<Value, String> {
     }
     let question = Packet::new(Command::GetAllClientSessions, 0, "").bytes();
     let length = cast.beside(|| {
-        inner.tell(&packets)?;
+        inner.send(&packets)?;
         let give_up = clock::now() + PATIENCE;
         loop {
-            let reply = inner.ask(&question)?;
-            match is_of_all(reply, &rows) {
+            let reply = inner.query(&question)?;
+            match check_sessions(reply, &rows) {
                 Ok(()) => return Ok(reply.len()),
                 Err(reason) if clock::now() > give_up => return Err(reason),
                 Err(_) => {}
@@ -39,10 +39,10 @@ pub fn play(arguments: &Arguments, cast: &mut Cast) -> Result<Value, String> {
     let mut took = cast.beside(|| {
         let mut once = || {
             let began = clock::now();
-            let reply = inner.ask(&question)?;
+            let reply = inner.query(&question)?;
             let took = (clock::now() - began) as f64 / 1e6;
-            // What it says was looked at before; nobody came or went.
-            if reply.len() == length { Ok(took) } else { Err(format!("{} bytes in place of {length}", reply.len())) }
+            // The content was checked before, and no client has connected or left since.
+            if reply.len() == length { Ok(took) } else { Err(format!("{} bytes, expected {length}", reply.len())) }
         };
         (0..TIMES).map(|_| once()).collect::<Result<Vec<_>, _>>()
     })?;
@@ -57,28 +57,27 @@ pub fn play(arguments: &Arguments, cast: &mut Cast) -> Result<Value, String> {
     }))
 }
 
-/// 100 bytes, as PHP's `serialize` writes them, for the first 100,000.
+/// Returns a session of 100 bytes in PHP's `serialize` format, for `n` under 100,000.
 fn session(n: usize) -> String {
     let (name, avatar) = (format!("viewer {n:05}"), format!("/avatars/{n:05}/128.webp"));
     let id = 1_000_000 + n;
     format!(r#"a:3:{{s:2:"id";i:{id};s:4:"name";s:{}:"{name}";s:6:"avatar";s:{}:"{avatar}";}}"#, name.len(), avatar.len())
 }
 
-/// Each one's row, once, in any order, and nothing else. `rows`: by connection.
-fn is_of_all(reply: &[u8], rows: &HashMap<u32, String>) -> Result<(), String> {
+/// Checks that `reply` holds every row once, in any order, and nothing else. `rows`: by connection id.
+fn check_sessions(reply: &[u8], rows: &HashMap<u32, String>) -> Result<(), String> {
     let head = format!("a:{}:{{", rows.len());
     let whole = head.len() + rows.values().map(String::len).sum::<usize>() + 1;
-    let said = || String::from_utf8_lossy(&reply[..reply.len().min(100)]).into_owned();
-    let mut rest =
-        reply.strip_prefix(head.as_bytes()).ok_or_else(|| format!("sessions of {} are wanted: {}", rows.len(), said()))?;
+    let start = || String::from_utf8_lossy(&reply[..reply.len().min(100)]).into_owned();
+    let mut rest = reply.strip_prefix(head.as_bytes()).ok_or_else(|| format!("expected {} sessions: {}", rows.len(), start()))?;
     if reply.len() != whole {
-        return Err(format!("{} bytes in place of {whole}: {}", reply.len(), said()));
+        return Err(format!("{} bytes, expected {whole}: {}", reply.len(), start()));
     }
     let mut seen = HashSet::new();
     while rest != b"}" {
         let row = key(rest).filter(|connection| seen.insert(*connection)).and_then(|connection| rows.get(&connection));
         let after = row.and_then(|row| rest.strip_prefix(row.as_bytes()));
-        rest = after.ok_or_else(|| format!("a row is wrong: {}", String::from_utf8_lossy(&rest[..rest.len().min(150)])))?;
+        rest = after.ok_or_else(|| format!("unexpected row: {}", String::from_utf8_lossy(&rest[..rest.len().min(150)])))?;
     }
     Ok(())
 }
@@ -93,16 +92,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_reply_has_everybody_once() {
+    fn a_reply_must_hold_every_row_once() {
         let session = session(7);
         assert_eq!(session.len(), 100);
         let row = |connection: u32| format!(r#"i:{connection};s:100:"{session}";"#);
         let rows = HashMap::from([(5, row(5)), (4_000_000_000, row(4_000_000_000))]);
         let reply = |first: u32, second: u32| format!("a:2:{{{}{}}}", row(first), row(second));
-        assert_eq!(is_of_all(reply(5, 4_000_000_000).as_bytes(), &rows), Ok(()));
-        assert_eq!(is_of_all(reply(4_000_000_000, 5).as_bytes(), &rows), Ok(()));
-        assert!(is_of_all(reply(5, 4_000_000_001).as_bytes(), &rows).is_err());
-        assert!(is_of_all(reply(5, 5).as_bytes(), &rows).is_err());
-        assert!(is_of_all(b"a:2:{}", &rows).is_err());
+        assert_eq!(check_sessions(reply(5, 4_000_000_000).as_bytes(), &rows), Ok(()));
+        assert_eq!(check_sessions(reply(4_000_000_000, 5).as_bytes(), &rows), Ok(()));
+        assert!(check_sessions(reply(5, 4_000_000_001).as_bytes(), &rows).is_err());
+        assert!(check_sessions(reply(5, 5).as_bytes(), &rows).is_err());
+        assert!(check_sessions(b"a:2:{}", &rows).is_err());
     }
 }
