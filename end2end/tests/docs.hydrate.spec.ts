@@ -1,5 +1,4 @@
-// The pages of the documents, as they stand there, in a browser: each is served by a site of its own and does what the text promises.
-// Only the addresses are replaced.
+// The documents' pages in a browser: each is served by a site of its own, shows pushes and sends messages. Only the addresses are replaced.
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { readFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';

@@ -1,4 +1,4 @@
-//! README.md and docs/ keep their promises: their code blocks run, their tables agree with the source, their links lead somewhere.
+//! The code blocks of README.md and docs/ run, their tables agree with the source, and their links have targets.
 //!
 //! A block's info string says how it is checked:
 //!
@@ -30,8 +30,8 @@ const LANGUAGES: [&str; 12] = ["sh", "sh no-run", "console", "toml", "json", "ht
 /// Commands that no test machine runs, and why.
 const NOT_RUN: [(&str, &str); 2] = [("systemctl", "needs systemd as the first process"), ("ufw", "changes the host's firewall")];
 
-/// The commands' host has them: `program` is installed, or this machine may do without. CI and root install packages first
-/// (tools/setup.sh test), so there a missing program is a failure.
+/// Returns whether `program` is installed. With CI=true or as root a missing program fails the test instead, because
+/// `tools/setup.sh test` installs Debian's packages there.
 fn is_installed(program: &str, package: &str) -> bool {
     let found =
         Command::new("sh").args(["-c", &format!("command -v {program}")]).output().is_ok_and(|output| output.status.success());

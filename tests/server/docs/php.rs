@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 const ORIGIN: &str = "https://www.example.com";
 const KEY: &str = "documents";
-/// What a site's login does.
+/// The site's own login.
 const LOGIN: &str = "<?php session_start(['use_strict_mode' => true]);
 $_SESSION['user'] = ['id' => (int) $_GET['id'], 'name' => 'Ming'];
 echo session_id();";
@@ -74,7 +74,7 @@ impl Site {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
-    /// The session of a person who signed in.
+    /// Signs a person in; returns the session id.
     async fn login(&self, id: u32) -> String {
         reqwest::get(format!("{}/login.php?id={id}", self.base)).await.unwrap().text().await.unwrap()
     }

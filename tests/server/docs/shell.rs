@@ -5,10 +5,11 @@
 
 use super::blocks::{Block, blocks, root};
 use super::{assert_success, is_installed};
-use crate::support::{Server, Socket};
+use crate::support::{Server, Socket, binary};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// The documents' API key (`$KEY`) and the key of PHP's ports.
 const KEY: &str = "documents";
@@ -126,20 +127,22 @@ fn commands(text: &str) -> Vec<(String, String)> {
     found
 }
 
-/// Numbers differ from run to run; `…` is any output.
+/// The text with each number as 0: numbers differ from run to run.
+fn without_numbers(text: &str) -> String {
+    let mut digits = 0;
+    let kept = text.trim().chars().filter_map(|c| {
+        digits = if c.is_ascii_digit() { digits + 1 } else { 0 };
+        match digits {
+            0 => Some(c),
+            1 => Some('0'),
+            _ => None,
+        }
+    });
+    kept.collect()
+}
+
+/// Compares an output with the documented one; `…` is any output.
 fn is_like(output: &str, documented: &str) -> bool {
-    let without_numbers = |text: &str| {
-        let mut numbers = 0;
-        let parts = text.trim().chars().filter_map(|c| {
-            numbers = if c.is_ascii_digit() { numbers + 1 } else { 0 };
-            match numbers {
-                0 => Some(c),
-                1 => Some('0'),
-                _ => None,
-            }
-        });
-        parts.collect::<String>()
-    };
     match documented.trim() {
         "…" => !output.trim().is_empty(),
         documented => without_numbers(output) == without_numbers(documented),
@@ -176,4 +179,26 @@ async fn docs_shell_blocks_run() {
         count += 1;
     }
     assert!(count >= 10, "{count} blocks");
+}
+
+#[test]
+fn docs_readme_shows_the_output_of_the_first_start() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let mut command = binary();
+    command.envs([("ROOMCAST_LAN_ADDR", "127.0.0.1:0"), ("ROOMCAST_REGISTER_ADDR", "127.0.0.1:0")]);
+    let mut child = command
+        .args(["--addr", "127.0.0.1:0"])
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(|line| line.unwrap() + "\n");
+    let printed: String = lines.take(4).collect();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let (before, token) = printed.split_once("?owner=").unwrap();
+    let printed = format!("{before}?owner=…{}", token.trim_start_matches(|c: char| c.is_ascii_hexdigit()));
+    let documented = blocks().into_iter().find(|block| block.info == "text" && block.text.starts_with("Roomcast serves"));
+    assert_eq!(without_numbers(&printed), without_numbers(&documented.unwrap().text));
 }
