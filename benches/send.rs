@@ -3,6 +3,8 @@
 //!
 //! send ADDRESS SECONDS
 
+#![expect(clippy::expect_used, reason = "a bench ends at the first error")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::sync::Barrier;

@@ -1,6 +1,8 @@
 //! What the fuzzers start from, and what they found, as ordinary tests: no panic, and no more memory than in proportion to the
 //! bytes. `make fuzz` looks for more.
 
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 #[path = "../fuzz/checks/packets.rs"]
 mod packets;
 #[path = "../fuzz/checks/register_line.rs"]

@@ -55,7 +55,7 @@ impl Relay {
 
 /// On the wire between two processes of one binary, or of its neighbours in time.
 mod wire {
-    use super::*;
+    use super::{Except, Frame, Position, Publication, Relayed, Target};
     use crate::domain::id::{ClientId, Seq};
     use crate::server::gateway::{Group, Uid};
     use base64::Engine;
