@@ -18,9 +18,8 @@ watch:            ## rebuild and reload while you write
 bench: build      ## print the figures of benches/RESULTS.md anew
 	tools/bench.sh
 
-check:            ## what a reviewer asks first
-	cargo fmt --check
-	cargo clippy --all-targets --features ssr,echo -- --deny warnings
+check:            ## layout, lints, documentation, spelling and types, of Rust, TypeScript and the scripts
+	tools/check.sh
 
 conformance:      ## the socket against Autobahn's cases, the API against its description
 	tools/conformance.sh

@@ -86,7 +86,7 @@ try {
   };
   await flood(5);
   const before = await heap();
-  await page.evaluate(() => void (window.frames_.length = 0));
+  await page.evaluate(() => void window.frames_.splice(0));
   const rate = await flood(SECONDS);
   const frames = (await page.evaluate(() => window.frames_)).sort((a, b) => a - b);
   const grown = (await heap()) - before;

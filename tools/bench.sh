@@ -24,7 +24,8 @@ for _ in 1 2 3; do
     server=$!
     until grep -q 'Open it' "$folder/stdout"; do sleep 0.05; done
     target/bench-send "$(sed -n 's/.*listening on \([0-9.:]*\),.*/\1/p' "$folder/stdout")" 10
-    kill "$server" && wait "$server" || true
+    kill "$server"
+    wait "$server" || true
     rm -rf "$folder"
 done
 

@@ -5,18 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
 
-# Debian packages ensurepip separately from venv.
-if ! python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; then
-    say "SKIPPED: conformance tests. They need Python 3.10 with venv: apt-get install python3-venv"
-    exit 0
-fi
-python=${XDG_CACHE_HOME:-$HOME/.cache}/roomcast/tools/python-$(cksum <tools/python/requirements.txt | cut -d' ' -f1)
-if [ ! -e "$python/whole" ]; then
-    say "installing kosoku and schemathesis (half a minute, once per user)"
-    python3 -m venv --clear "$python"
-    "$python/bin/pip" install --quiet --disable-pip-version-check --requirement tools/python/requirements.txt
-    touch "$python/whole"
-fi
+python=$(tools/setup.sh python)
+[ -n "$python" ] || exit 0
 cargo build --no-default-features --features ssr,echo --bin roomcast --example echo
 
 work=$(mktemp -d)
@@ -36,7 +26,7 @@ address() {
 say "WebSocket: Autobahn's cases except compression, which Roomcast does not negotiate (10 seconds)"
 target/debug/examples/echo >"$work/echo" 2>&1 &
 at=$(address "$work/echo")
-"$python/bin/python" -B tools/python/autobahn.py "$at"
+"$python/python" -B tools/python/autobahn.py "$at"
 
 say "API: schemathesis with all checks (a minute)"
 ROOMCAST_API_KEY=conformance target/debug/roomcast --addr 127.0.0.1:0 --data-dir "$work/data" --set limits.per_ip=off \
@@ -45,7 +35,7 @@ at=$(address "$work/server")
 export SCHEMATHESIS_HOOKS=$PWD/tools/python/hooks.py
 # schemathesis writes its findings to the working directory.
 cd "$work"
-if ! "$python/bin/schemathesis" --no-color run --header "Authorization: Bearer conformance" --max-examples 200 --seed 1 \
+if ! "$python/schemathesis" --no-color run --header "Authorization: Bearer conformance" --max-examples 200 --seed 1 \
     --generation-database none "http://$at/gateway/api/openapi.json"; then
     tail -n 20 "$work/server" >&2
     exit 1

@@ -2,9 +2,14 @@
 # Installs the build's tools into a per-user cache, keyed by version. The user's own tools are left alone, and a second clone uses
 # the same cache. Prints the folders for PATH.
 #
-#   tools/setup.sh build   wasm target, wasm-bindgen, wasm-opt, lightningcss    (first time about 2 minutes on two cores)
-#   tools/setup.sh watch   build, and cargo-leptos                              (first time about 8 minutes more)
-#   tools/setup.sh test    build, and the npm packages and the Chromium of the end-to-end tests
+#   tools/setup.sh build    wasm target, wasm-bindgen, wasm-opt, lightningcss   (first time about 2 minutes on two cores)
+#   tools/setup.sh watch    build, and cargo-leptos                             (first time about 8 minutes more)
+#   tools/setup.sh test     build, and the npm packages, Chromium, PHP and nginx for the tests
+#   tools/setup.sh check    the linters: tsc, biome, shellcheck, codespell
+#   tools/setup.sh python   kosoku and schemathesis; prints nothing if Python or its venv is missing
+#
+# PHP, nginx, shellcheck and Python are optional. As root on Debian they are installed. Otherwise a line names the skipped tests;
+# with CI=true the setup fails instead.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -78,26 +83,99 @@ node_tools() {
 }
 
 end_to_end() {
-    local key=end2end/node_modules/.roomcast-$(cksum <end2end/package-lock.json | cut -d' ' -f1)
-    if [ ! -e "$key" ]; then
-        say "installing the npm packages of the end-to-end tests (half a minute)"
-        # The browser is found or installed below; Playwright's own is the last choice.
-        PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --prefix end2end --no-audit --no-fund --loglevel=error >&2
-        touch "$key"
-    fi
+    local key
+    key=end2end/node_modules/.roomcast-$(cksum <end2end/package-lock.json | cut -d' ' -f1)
+    [ -e "$key" ] && return
+    say "installing the npm packages of the end-to-end tests and of the linters (half a minute)"
+    # The browser is found or installed below; Playwright's own is the last choice.
+    PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 npm ci --prefix end2end --no-audit --no-fund --loglevel=error >&2
+    touch "$key"
+}
+
+browser() {
     for browser in "${CHROMIUM:-}" chromium chromium-browser google-chrome; do
         [ -n "$browser" ] && command -v "$browser" >/dev/null 2>&1 && return
     done
-    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-        say "installing Debian's Chromium and its fonts (a minute)"
-        { apt-get update -q && apt-get install -qy chromium fonts-noto-cjk fonts-noto-color-emoji; } >&2 && return
-    fi
+    debian chromium fonts-noto-cjk fonts-noto-color-emoji && return
     say "installing Playwright's Chromium (a minute)"
     npx --prefix end2end playwright install chromium >&2
 }
 
+# Installs Debian packages. Fails for other users than root and on other systems.
+debian() {
+    [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1 || return
+    say "installing Debian's $* (a minute at most)"
+    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qqy --no-install-recommends "$@" >/dev/null
+}
+
+# missing COMMAND PACKAGE TESTS: reports the tests that are skipped without an optional program.
+missing() {
+    if [ "${CI:-}" = true ]; then
+        echo "roomcast: $1 is missing, and CI skips no test. Install it with: apt-get install $2" >&2
+        exit 1
+    fi
+    say "SKIPPED: $3. Needs $1: apt-get install $2"
+}
+
+# optional COMMAND PACKAGE TESTS: installs an optional program where it can.
+optional() {
+    command -v "$1" >/dev/null 2>&1 || { debian "$2" && command -v "$1" >/dev/null 2>&1; } || missing "$@"
+}
+
+# Prints the end of a PATH with nginx. The package is unpacked, not installed, because installing it starts a server. Its
+# libraries are on every Debian with git and OpenSSL.
+nginx_unpacked() {
+    command -v nginx >/dev/null 2>&1 && return
+    local home=$cache/nginx-debian
+    if [ ! -x "$home/usr/sbin/nginx" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        say "unpacking Debian's nginx (seconds)"
+        local building
+        building=$(mktemp -d)
+        if apt-get update -qq && (cd "$building" && apt-get download -qq nginx); then
+            dpkg-deb -x "$building"/nginx_*.deb "$home"
+        fi
+        rm -rf "$building"
+    fi
+    if "$home/usr/sbin/nginx" -v 2>/dev/null; then
+        echo ":$home/usr/sbin"
+    else
+        missing nginx nginx-light "the test of the nginx blocks in docs/"
+    fi
+}
+
+# Debian keeps ensurepip in a package of its own, python3-venv.
+has_venv() { python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; }
+
+python_tools() {
+    if ! has_venv && ! { debian python3-venv && has_venv; }; then
+        missing "Python 3.10 with venv" python3-venv "spelling and conformance"
+        return
+    fi
+    local home
+    home=$cache/python-$(cksum <tools/python/requirements.txt | cut -d' ' -f1)
+    if [ ! -e "$home/whole" ]; then
+        say "installing codespell, kosoku and schemathesis (half a minute, once per user)"
+        python3 -m venv --clear "$home" >&2
+        "$home/bin/pip" install --quiet --disable-pip-version-check --requirement tools/python/requirements.txt >&2
+        touch "$home/whole"
+    fi
+    echo "$home/bin"
+}
+
 prerequisites
 toolchain
+case "${1:-build}" in
+check)
+    end_to_end
+    optional shellcheck shellcheck "lint of the shell scripts"
+    python_tools
+    exit
+    ;;
+python)
+    python_tools
+    exit
+    ;;
+esac
 cargo_tool wasm-bindgen-cli $wasm_bindgen 2 wasm-bindgen
 path=$(node_tools):$cache/wasm-bindgen-cli-$wasm_bindgen/bin
 case "${1:-build}" in
@@ -106,9 +184,14 @@ watch)
     cargo_tool cargo-leptos $cargo_leptos 8 cargo-leptos
     path=$path:$cache/cargo-leptos-$cargo_leptos/bin
     ;;
-test) end_to_end ;;
+test)
+    end_to_end
+    browser
+    optional php php-cli "the tests that run PHP"
+    path=$path$(nginx_unpacked)
+    ;;
 *)
-    echo "usage: tools/setup.sh build|watch|test" >&2
+    echo "usage: tools/setup.sh build|watch|test|check|python" >&2
     exit 2
     ;;
 esac

@@ -57,7 +57,7 @@ run("node", "tools/minify.mjs", join(pkg, `${name}.js`));
 // 3. All style sheets bundled into one.
 const bin = process.env.PATH.split(":").find((folder) => existsSync(join(folder, "../lightningcss")));
 const { bundle } = createRequire(join(bin, "../lightningcss/package.json"))("lightningcss");
-const { code } = bundle({ filename: settings["style-file"], minify: true, targets: targets(settings["browserquery"]) });
+const { code } = bundle({ filename: settings["style-file"], minify: true, targets: targets(settings.browserquery) });
 writeFileSync(join(pkg, `${name}.css`), code);
 
 // 4. Static files, and a gzip and a brotli copy of every file.

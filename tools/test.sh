@@ -9,10 +9,9 @@ say "a build without a change (seconds)"
 tools/rebuild-check.sh
 
 say "Rust tests and house rules (first time about 5 minutes to build)"
-command -v php >/dev/null || say "PHP is not installed (Debian: php-cli): three tests that run PHP are skipped"
-cargo test --no-default-features --features ssr
-
 tools=$(tools/setup.sh test)
+PATH=$PATH:$tools cargo test --no-default-features --features ssr
+
 say "end-to-end tests in Chromium (about 3 minutes)"
 npm test --prefix end2end
 

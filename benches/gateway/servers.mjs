@@ -107,7 +107,7 @@ export const start = async (name, more = {}) => {
   child.stderr.on("data", (part) => { stderr = (stderr + part).slice(-2000); });
   const out = address ? "" : await new Promise((found, failed) => {
     let out = "";
-    child.stdout.on("data", (part) => { if (ready.test((out += part))) found(out); });
+    child.stdout.on("data", (part) => { out += part; if (ready.test(out)) found(out); });
     child.on("error", failed).on("exit", () => failed(new Error(`${name} exited: ${stderr}`)));
   });
   server.address = address ?? LISTENS.exec(out)[1];

@@ -87,7 +87,7 @@ test('Enter while an input method composes belongs to the input method', async (
   page.on('request', (request) => {
     if (request.url().endsWith('/gateway/send')) sent.push(new URLSearchParams(request.postData() ?? '').get('message') ?? '');
   });
-  const keyTaken = (init: KeyboardEventInit & { keyCode?: number }) =>
+  const keyTaken = (init: { isComposing?: boolean; keyCode?: number }) =>
     box(page).evaluate(
       (element, init) => !element.dispatchEvent(new KeyboardEvent('keydown', { key: 'Enter', bubbles: true, cancelable: true, ...init })),
       init,

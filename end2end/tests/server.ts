@@ -45,12 +45,16 @@ export class Server {
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.child = child;
-    child.stderr!.on('data', (text) => (this.log += text));
+    child.stderr!.on('data', (text) => {
+      this.log += text;
+    });
     createInterface({ input: child.stdout! }).on('line', (line) => {
       this.lines.push(line);
-      this.waiting.splice(0).forEach((look) => look());
+      for (const look of this.waiting.splice(0)) look();
     });
-    child.on('exit', () => this.waiting.splice(0).forEach((look) => look()));
+    child.on('exit', () => {
+      for (const look of this.waiting.splice(0)) look();
+    });
     const [, port] = await this.line(/^Roomcast serves http:\/\/127\.0\.0\.1:(\d+)/);
     this.port = Number(port);
   }
