@@ -61,7 +61,7 @@ texts! {
     system: "系统提示", "System";
     pick_nickname: "取个昵称，加入聊天", "Pick a nickname to join in";
     have_account: "已有账号？登录", "Have an account? Sign in";
-    silence: "还没有人说话，来打个招呼吧", "Nobody has said anything yet. Say hello!";
+    no_messages: "还没有人说话，来打个招呼吧", "Nobody has said anything yet. Say hello!";
     loading: "正在加载更早的消息…", "Loading older messages…";
     fetch_missing: "点击补上", "tap to fetch";
     latest: "回到最新", "Jump to latest";

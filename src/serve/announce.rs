@@ -1,6 +1,7 @@
 //! The lines on standard output that tell an operator where the server listens. Scripts read the addresses in them.
 
 use crate::Outcome;
+use roomcast::domain::paths;
 use roomcast::server::{gatewayworker::Listeners as PhpListeners, web::Services};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -12,7 +13,8 @@ pub async fn announce(services: &Services, address: SocketAddr, php: Option<&Php
     let url = if config.web.public_url.is_empty() { format!("{scheme}://{address}") } else { config.web.public_url.clone() };
     print_line(format_args!("Roomcast serves {url}  (listening on {address}, data in {})", config.storage.data_dir.display()));
     if let Some(link) = services.accounts.owner_link().await? {
-        print_line(format_args!("No owner yet: make the owner's account, once, at {url}/sign-in?owner={}", link.reveal()));
+        let page = paths::SIGN_IN_PAGE;
+        print_line(format_args!("No owner yet: make the owner's account, once, at {url}{page}?owner={}", link.reveal()));
     }
     if let Some(PhpListeners { register, .. }) = php {
         let (register, inner) = (register.local_addr()?, config.gateway.lan_addr);

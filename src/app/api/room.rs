@@ -35,13 +35,13 @@ pub async fn open_room(title: String) -> Result<OpenRoomReply, Refusal> {
 /// Returns the data of the lobby.
 #[server(prefix = "/page", endpoint = "lobby")]
 pub async fn lobby_page() -> Result<Page<Vec<RoomCard>>, Refusal> {
-    let caller = crate::server::web::actions::Actions::current()?;
-    Ok(Page { content: caller.lobby().await?, you: caller.person(), returned: caller.returned_form() })
+    let actions = crate::server::web::actions::Actions::current()?;
+    Ok(Page { content: actions.lobby().await?, you: actions.person(), returned: actions.returned_form() })
 }
 
 /// Returns the data of a room's page. An unknown room is [`Refusal::NoSuchRoom`].
 #[server(prefix = "/page", endpoint = "room")]
 pub async fn room_page(room: String) -> Result<Page<Snapshot>, Refusal> {
-    let caller = crate::server::web::actions::Actions::current()?;
-    Ok(Page { content: caller.snapshot(&room).await?, you: caller.person(), returned: caller.returned_form() })
+    let actions = crate::server::web::actions::Actions::current()?;
+    Ok(Page { content: actions.snapshot(&room).await?, you: actions.person(), returned: actions.returned_form() })
 }

@@ -47,6 +47,6 @@ pub async fn set_preferences(lang: Option<String>, theme: Option<String>) -> Res
 /// Returns the data of the sign-in page.
 #[server(prefix = "/page", endpoint = "sign-in")]
 pub async fn sign_in_page() -> Result<Page<()>, Refusal> {
-    let caller = crate::server::web::actions::Actions::current()?;
-    Ok(Page { content: (), you: caller.person(), returned: caller.returned_form() })
+    let actions = crate::server::web::actions::Actions::current()?;
+    Ok(Page { content: (), you: actions.person(), returned: actions.returned_form() })
 }

@@ -134,7 +134,7 @@ async fn run_socket(conversation: Conversation, lifetime: &Lifetime, backoff: &m
     let Ok(socket) = WebSocket::open_with_protocol(&socket_url(), SUBPROTOCOL) else { return Disconnect::Retry(None) };
     let mut socket = socket.fuse();
     let mut client: Option<ClientId> = None;
-    let mut delay_ms = None;
+    let mut retry_ms = None;
     loop {
         match select(socket.next(), lifetime.woken()).await {
             Either::Left((Some(Ok(Message::Text(text))), _)) => {
@@ -147,7 +147,7 @@ async fn run_socket(conversation: Conversation, lifetime: &Lifetime, backoff: &m
                         }
                         backoff.reset();
                     }
-                    Push::Bye { reconnect_after_ms } => delay_ms = Some(u32::try_from(reconnect_after_ms).unwrap_or(u32::MAX)),
+                    Push::Bye { reconnect_after_ms } => retry_ms = Some(u32::try_from(reconnect_after_ms).unwrap_or(u32::MAX)),
                     push => {
                         if conversation.receive(push) {
                             schedule_flush(conversation);
@@ -157,9 +157,9 @@ async fn run_socket(conversation: Conversation, lifetime: &Lifetime, backoff: &m
             }
             Either::Left((Some(Ok(Message::Bytes(_))), _)) => {}
             Either::Left((Some(Err(WebSocketError::ConnectionClose(close))), _)) => {
-                return if CloseCode(close.code).allows_reconnect() { Disconnect::Retry(delay_ms) } else { Disconnect::Final };
+                return if CloseCode(close.code).allows_reconnect() { Disconnect::Retry(retry_ms) } else { Disconnect::Final };
             }
-            Either::Left(_) => return Disconnect::Retry(delay_ms),
+            Either::Left(_) => return Disconnect::Retry(retry_ms),
             Either::Right(_) => {
                 if lifetime.has_ended() {
                     return Disconnect::Final;

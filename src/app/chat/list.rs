@@ -72,7 +72,7 @@ pub fn MessageList(conversation: Conversation) -> impl IntoView {
                 <ol class="list__lines">
                     <Show when=move || loading.get()><li class="list__edge">{t!(loading)}</li></Show>
                     <Show when=at_beginning><li class="list__edge">{t!(beginning)}</li></Show>
-                    <Show when=is_empty><li class="list__edge">{t!(silence)}</li></Show>
+                    <Show when=is_empty><li class="list__edge">{t!(no_messages)}</li></Show>
                     <For each=items key=item_key let:item>
                         <ItemView item conversation localised loading/>
                     </For>

@@ -34,7 +34,7 @@ where
     };
 
     let pages = Router::new()
-        // Pages and the server functions of app/api.rs: /session/*, /gateway/*, /page/*.
+        // Pages and the server functions of app/api/: /session/*, /gateway/*, /page/*.
         .leptos_routes_with_context(&state, generate_route_list(app), context, shell)
         .fallback(not_found)
         .layer(from_fn_with_state(state.clone(), form_guard::check_form));
