@@ -13,8 +13,7 @@ work=$(mktemp -d)
 trap 'kill $(jobs -p) 2>/dev/null || true; wait; rm -rf "$work"' EXIT
 # Prints the listen address that the server wrote to its output.
 address() {
-    local waited
-    for waited in {1..200}; do
+    for _ in {1..200}; do
         sed -n 's/.*listening on \([0-9.:]*\).*/\1/p' "$1" | grep . && return
         sleep 0.05
     done
