@@ -1,4 +1,4 @@
-//! How a connection of PHP's ends: why, and how long what is left to do may take.
+//! Why a connection closes, and how long its last replies may take.
 
 use super::protocol::reject::DecodeError;
 use std::io;
@@ -6,33 +6,51 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Who connected and has said nothing when the door closes has this long.
+/// Grace period at shutdown for a connection that has not sent anything yet.
 const FIRST_PACKET_GRACE: Duration = Duration::from_millis(500);
-/// What was begun when a connection is ended has this long.
+/// Time in which a closing connection must complete its commands and send their replies.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The connection is over.
+/// Why a connection to the inner port closes.
 pub enum CloseReason {
+    /// The peer has sent everything.
     PeerClosed,
-    /// The key was wrong, or not shown.
+    /// The key was wrong, or was not presented in time.
     Unauthorized,
+    /// A packet is longer than [`MAX_PACKET_BYTES`](super::protocol::packet::MAX_PACKET_BYTES).
     PacketTooLong,
-    /// Too many large packets are arriving at once.
+    /// The memory for large packets is used up.
     LargePacketBudget,
-    /// The rest of a large packet did not come.
+    /// The rest of a large packet did not arrive in time.
     IncompletePacket,
-    /// A query that cannot be answered.
+    /// A query cannot be answered, and its caller would wait forever.
     UnanswerableQuery,
-    /// Another worker of its name came.
+    /// Another worker of the same name connected.
     Replaced,
-    /// The door closes.
+    /// The node shuts down, or hands over to another process.
     Shutdown,
+    /// Reading or writing failed.
     Io(io::Error),
 }
 
+impl CloseReason {
+    /// Returns the label of the metric and the text of the log, if the node closes the connection because of a limit or an
+    /// error of the peer. `None` for the other reasons.
+    pub fn rejection(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Unauthorized => Some(("unauthorized", "the key is wrong or missing; it is gateway.secret_key")),
+            Self::PacketTooLong => Some(("packet_too_long", "a packet exceeds 10 MiB")),
+            Self::LargePacketBudget => Some(("large_packet_budget", "too many packets over 64 KiB at once")),
+            Self::IncompletePacket => Some(("incomplete_packet", "timeout for the rest of a packet over 64 KiB")),
+            Self::UnanswerableQuery => Some(("unanswerable_query", "a query cannot be answered")),
+            Self::PeerClosed | Self::Replaced | Self::Shutdown | Self::Io(_) => None,
+        }
+    }
+}
+
 impl From<DecodeError> for CloseReason {
-    fn from(why: DecodeError) -> Self {
-        match why {
+    fn from(error: DecodeError) -> Self {
+        match error {
             DecodeError::Unauthorized => Self::Unauthorized,
             DecodeError::PacketTooLong => Self::PacketTooLong,
             DecodeError::LargePacketBudget => Self::LargePacketBudget,
@@ -40,33 +58,49 @@ impl From<DecodeError> for CloseReason {
     }
 }
 
-/// An end, and what has to be done before it.
+/// The reason why a connection is closing, and the deadline until which it may send its last replies.
 pub struct Closing {
+    /// The reason.
     pub reason: CloseReason,
-    since: Instant,
+    /// `None`: the peer has sent everything, and may take its time to read while the node is serving.
+    deadline: Option<Instant>,
 }
 
 impl Closing {
+    /// Starts closing now.
     pub fn new(reason: CloseReason) -> Self {
-        Self { reason, since: Instant::now() }
+        let deadline = (!matches!(reason, CloseReason::PeerClosed)).then(|| Instant::now() + DRAIN_TIMEOUT);
+        Self { reason, deadline }
     }
 
-    /// What is left to do has had its time. A peer that has said all it wanted may read as long as it likes, while the door is
-    /// open.
-    pub async fn drain_timeout(&self, stop: &CancellationToken) {
-        let mut since = self.since;
-        if matches!(self.reason, CloseReason::PeerClosed) && !stop.is_cancelled() {
+    /// Waits until the connection must close. After [`CloseReason::PeerClosed`] the timeout starts when `stop` is cancelled.
+    pub async fn drain_timeout(&mut self, stop: &CancellationToken) {
+        if self.deadline.is_none() {
             stop.cancelled().await;
-            since = Instant::now();
         }
-        tokio::time::sleep_until(since + DRAIN_TIMEOUT).await;
+        tokio::time::sleep_until(*self.deadline.get_or_insert_with(|| Instant::now() + DRAIN_TIMEOUT)).await;
     }
 }
 
-/// The door closes; who has only just connected may say what it came for.
+/// Waits until `stop` is cancelled, and the grace period besides for a connection that has not sent anything.
 pub async fn shutdown_deadline(stop: &CancellationToken, has_sent: bool) {
     stop.cancelled().await;
     if !has_sent {
         tokio::time::sleep(FIRST_PACKET_GRACE).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_sent_everything_may_read_until_shutdown_and_the_drain_timeout() {
+        let (stop, mut closing) = (CancellationToken::new(), Closing::new(CloseReason::PeerClosed));
+        let is_due = async |closing: &mut Closing, after| tokio::time::timeout(after, closing.drain_timeout(&stop)).await.is_ok();
+        assert!(!is_due(&mut closing, Duration::from_secs(3600)).await);
+        stop.cancel();
+        assert!(!is_due(&mut closing, DRAIN_TIMEOUT / 2).await);
+        assert!(is_due(&mut closing, DRAIN_TIMEOUT).await);
     }
 }

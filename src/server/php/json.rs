@@ -1,7 +1,7 @@
 //! Between PHP's values and JSON: `json_encode($value, JSON_UNESCAPED_UNICODE)` of what was unserialized without its
 //! classes, and what `json_decode($text, true)` makes of JSON.
 
-use super::read::{MAX_DEPTH, NodeId};
+use super::document::{MAX_DEPTH, NodeId};
 use super::{Document, Key, Node, Writer, float};
 use serde_json::Value;
 

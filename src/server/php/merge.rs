@@ -1,7 +1,7 @@
 //! `serialize(array_replace_recursive(unserialize($before), unserialize($update)))`, which is what UPDATE_SESSION does.
 //! Objects pass through whole, and what were two names of one value before are two names of one value after.
 
-use super::read::{MAX_DEPTH, NodeId};
+use super::document::{MAX_DEPTH, NodeId};
 use super::{Document, Key, Node, UnserializeError, Writer};
 use indexmap::IndexMap;
 use std::collections::{HashMap, HashSet};
@@ -109,7 +109,7 @@ impl<'a> MergeWriter<'a> {
         let meant = source.target(place);
         self.values += 1;
         let by_reference = source.is_shared(place);
-        if by_reference || matches!(source.here(meant), Node::Object { .. } | Node::Opaque(_)) {
+        if by_reference || matches!(source.node(meant), Node::Object { .. } | Node::Opaque(_)) {
             if let Some(number) = self.written.get(&(document, meant)) {
                 // A reference is not counted again.
                 self.values -= usize::from(by_reference);
@@ -118,7 +118,7 @@ impl<'a> MergeWriter<'a> {
             }
             self.written.insert((document, meant), self.values);
         }
-        match source.here(meant) {
+        match source.node(meant) {
             // Names were followed.
             Node::Null | Node::Reference(_) | Node::SameObject(_) => self.out.null(),
             Node::Bool(value) => self.out.bool(*value),

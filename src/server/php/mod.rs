@@ -5,15 +5,16 @@
 //! Written by hand since no crate does it: php_serde and its forks know neither objects nor references, and none keeps the
 //! order of an array with mixed keys.
 
+mod document;
 mod float;
 mod json;
 mod key;
 mod merge;
-mod read;
+mod unserialize;
 mod write;
 
+pub use document::{Document, Node, UnserializeError};
 pub use json::{ToJsonError, from_json};
 pub use key::Key;
 pub use merge::{MergeError, replace_recursive};
-pub use read::{Document, Node, UnserializeError};
 pub use write::Writer;

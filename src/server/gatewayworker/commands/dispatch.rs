@@ -1,4 +1,4 @@
-//! What each command does: one line into the gateway each, and the reply of those that have one (protocol.md, 6).
+//! Carries out commands: each is one call of the gateway, and a query has a reply (protocol.md, 6).
 
 use super::args::{
     Excluded, MAX_NAME_BYTES, MAX_NAMES, Scalar, SendToAllArgs, SendToGroupArgs, Values, groups, is_empty_name, read_object, uids,
@@ -15,100 +15,157 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::SocketAddrV4;
 
-/// It begins when it is first polled: whoever polls several does so in the order in which they came.
+/// Carries out the command of a packet. `lan_addr` is this node's address in client ids. The command starts at the first poll,
+/// so a caller that polls several commands in order starts them in that order.
 pub async fn dispatch(gateway: Gateway, lan_addr: SocketAddrV4, packet: Packet) -> Result<Outcome, CommandError> {
-    let Packet { command, connection, flag, ext, body } = packet;
-    // Each stands between commas.
-    if c::takes_names(command) && ext.iter().filter(|byte| **byte == b',').count() > MAX_NAMES {
+    // Names are separated by commas.
+    if c::takes_names(packet.command) && packet.ext.iter().filter(|byte| **byte == b',').count() > MAX_NAMES {
         return Err(CommandError::TooManyNames);
     }
-    let client_id = |connection| ClientId { address: lan_addr.ip().octets(), port: lan_addr.port(), connection };
-    let client = client_id(connection);
-    let client_ids =
-        |scalars: Vec<Scalar>| -> Vec<ClientId> { scalars.iter().filter_map(Scalar::connection).map(client_id).collect() };
-    let except = |exclude: Option<Excluded>| {
-        let clients = exclude.map(Excluded::into_vec).map(client_ids).unwrap_or_default().into_iter().collect();
-        Except { clients, ..Except::default() }
-    };
-    let message = || -> Result<Option<Publication>, BodyError> { Ok(Body::decode(flag, &body)?.into_publication(flag)) };
-    let found = |is_found: bool| if is_found { Outcome::Done } else { Outcome::ClientNotFound };
-
-    Ok(match command {
-        c::SEND_TO_ONE => match message()? {
-            Some(message) => {
-                let delivered = gateway.send_to_client(client, message).await.delivered().await;
-                found(delivered.to + delivered.slow > 0)
-            }
-            None => Outcome::Done,
-        },
-        c::SEND_TO_ALL => {
-            let SendToAllArgs { connections, exclude } =
-                if matches!(&ext[..], b"" | b"[]") { SendToAllArgs::default() } else { read_object(&ext)? };
-            let only = connections.map(|connections| bounded(client_ids(connections.into_vec()))).transpose()?;
-            if let Some(message) = message()? {
-                let except = except(exclude);
-                for only in only.map_or_else(|| vec![None], |clients| rounds(clients).into_iter().map(Some).collect()) {
-                    gateway.send_to_all(only, except.clone(), message.clone()).await.delivered().await;
-                }
-            }
-            Outcome::Done
-        }
-        c::SEND_TO_UID => {
-            let uids = bounded(uids(&serde_json::from_slice::<Values>(&ext)?.into_vec()))?;
-            if let Some(message) = message()? {
-                gateway.send_to_uid(uids, Except::default(), message).await.delivered().await;
-            }
-            Outcome::Done
-        }
-        c::SEND_TO_GROUP => {
-            let SendToGroupArgs { group, exclude } = read_object(&ext)?;
-            if let Some(message) = message()? {
-                gateway.send_to_group(bounded(groups(&group.into_vec()))?, except(exclude), message).await.delivered().await;
-            }
-            Outcome::Done
-        }
-        c::KICK => {
-            // Whatever the farewell is, the client goes.
-            let farewell = match Body::decode(flag, &body) {
-                Ok(Body::Null) | Err(_) => None,
-                Ok(message) => message.into_publication(flag),
-            };
-            let kick = Kick { silent_on_plain: true, ..CloseCode::KICKED.into() };
-            found(gateway.close_client(client, farewell, kick).await)
-        }
-        c::DESTROY => found(gateway.destroy_client(client).await),
-        c::BIND_UID | c::JOIN_GROUP | c::LEAVE_GROUP | c::UNGROUP if is_empty_name(&ext) => Outcome::Done,
-        c::BIND_UID => found(gateway.bind_uid(client, Uid::new(short(&ext)?)).await),
-        c::UNBIND_UID => found(gateway.unbind_uid(client).await),
-        c::JOIN_GROUP => found(gateway.join_group(client, Group::new(short(&ext)?)).await.is_found()),
-        c::LEAVE_GROUP => found(gateway.leave_group(client, Group::new(&ext)).await.is_found()),
-        c::UNGROUP => {
-            gateway.ungroup(Group::new(&ext)).await;
-            Outcome::Done
-        }
-        c::SET_SESSION => found(gateway.set_session(client, ClientSession::php(&ext)?).await),
-        c::UPDATE_SESSION => match ClientSession::php(&ext)? {
-            None => Outcome::Done,
-            Some(update) => match gateway.update_session(client, update).await {
-                Some(merged) => merged.map(|()| Outcome::Done)?,
-                None => Outcome::ClientNotFound,
-            },
-        },
-        c::IS_ONLINE => queries::is_online(&gateway, client).await,
-        c::GET_ALL_CLIENT_SESSIONS => queries::sessions(&gateway, None).await,
-        c::GET_CLIENT_SESSIONS_BY_GROUP => queries::sessions(&gateway, Some(Group::new(&ext))).await,
-        c::GET_SESSION_BY_CLIENT_ID => queries::session(&gateway, client).await,
-        c::GET_CLIENT_ID_BY_UID => queries::clients_of_uid(&gateway, Uid::new(&ext)).await,
-        c::BATCH_GET_CLIENT_ID_BY_UID => queries::clients_of_uids(&gateway, queries::parse_names(&ext)?).await,
-        c::GET_CLIENT_COUNT_BY_GROUP => queries::client_count(&gateway, &ext).await,
-        c::BATCH_GET_CLIENT_COUNT_BY_GROUP => queries::client_counts(&gateway, queries::parse_names(&ext)?).await,
-        c::GET_GROUP_ID_LIST => queries::group_names(&gateway).await,
-        c::SELECT => select(&gateway, &ext, client_id).await?,
-        _ => return Err(CommandError::UnknownCommand),
-    })
+    let command = Command { gateway, lan_addr, packet };
+    match command.packet.command {
+        c::SEND_TO_ONE | c::SEND_TO_ALL | c::SEND_TO_UID | c::SEND_TO_GROUP => command.send().await,
+        c::KICK | c::DESTROY => Ok(command.disconnect().await),
+        c::BIND_UID | c::UNBIND_UID | c::JOIN_GROUP | c::LEAVE_GROUP | c::UNGROUP => command.change_names().await,
+        c::SET_SESSION | c::UPDATE_SESSION => command.change_session().await,
+        _ => command.answer().await,
+    }
 }
 
-fn short(name: &[u8]) -> Result<&[u8], CommandError> {
+/// A packet with the gateway that carries it out.
+struct Command {
+    gateway: Gateway,
+    lan_addr: SocketAddrV4,
+    packet: Packet,
+}
+
+impl Command {
+    async fn send(&self) -> Result<Outcome, CommandError> {
+        let (gateway, ext) = (&self.gateway, &self.packet.ext);
+        match self.packet.command {
+            c::SEND_TO_ONE => {
+                let Some(message) = self.message()? else { return Ok(Outcome::Done) };
+                let delivered = gateway.send_to_client(self.client(), message).await.delivered().await;
+                return Ok(found(delivered.to + delivered.slow > 0));
+            }
+            c::SEND_TO_UID => {
+                let uids = bounded(uids(&serde_json::from_slice::<Values>(ext)?.into_vec()))?;
+                if let Some(message) = self.message()? {
+                    gateway.send_to_uid(uids, Except::default(), message).await.delivered().await;
+                }
+            }
+            c::SEND_TO_GROUP => {
+                let SendToGroupArgs { group, exclude } = read_object(ext)?;
+                if let Some(message) = self.message()? {
+                    let (groups, except) = (bounded(groups(&group.into_vec()))?, self.except(exclude));
+                    gateway.send_to_group(groups, except, message).await.delivered().await;
+                }
+            }
+            _ => self.send_to_all().await?,
+        }
+        Ok(Outcome::Done)
+    }
+
+    async fn send_to_all(&self) -> Result<(), CommandError> {
+        let ext = &self.packet.ext;
+        let SendToAllArgs { connections, exclude } =
+            if matches!(&ext[..], b"" | b"[]") { SendToAllArgs::default() } else { read_object(ext)? };
+        let only = connections.map(|connections| bounded(self.client_ids(connections.into_vec()))).transpose()?;
+        let Some(message) = self.message()? else { return Ok(()) };
+        let except = self.except(exclude);
+        for only in only.map_or_else(|| vec![None], |clients| without_repeats(clients).into_iter().map(Some).collect()) {
+            self.gateway.send_to_all(only, except.clone(), message.clone()).await.delivered().await;
+        }
+        Ok(())
+    }
+
+    async fn disconnect(&self) -> Outcome {
+        if self.packet.command == c::DESTROY {
+            return found(self.gateway.destroy_client(self.client()).await);
+        }
+        // The client is disconnected also if its last message cannot be sent.
+        let farewell = match Body::decode(self.packet.flag, &self.packet.body) {
+            Ok(Body::Null) | Err(_) => None,
+            Ok(message) => message.into_publication(self.packet.flag),
+        };
+        let kick = Kick { silent_on_plain: true, ..CloseCode::KICKED.into() };
+        found(self.gateway.close_client(self.client(), farewell, kick).await)
+    }
+
+    /// Binds and unbinds uids, joins and leaves groups.
+    async fn change_names(&self) -> Result<Outcome, CommandError> {
+        let (gateway, client, ext) = (&self.gateway, self.client(), &self.packet.ext);
+        Ok(match self.packet.command {
+            c::UNBIND_UID => found(gateway.unbind_uid(client).await),
+            _ if is_empty_name(ext) => Outcome::Done,
+            c::BIND_UID => found(gateway.bind_uid(client, Uid::new(bounded_name(ext)?)).await),
+            c::JOIN_GROUP => found(gateway.join_group(client, Group::new(bounded_name(ext)?)).await.is_found()),
+            c::LEAVE_GROUP => found(gateway.leave_group(client, Group::new(ext)).await.is_found()),
+            _ => {
+                gateway.ungroup(Group::new(ext)).await;
+                Outcome::Done
+            }
+        })
+    }
+
+    async fn change_session(&self) -> Result<Outcome, CommandError> {
+        let (client, session) = (self.client(), ClientSession::php(&self.packet.ext)?);
+        if self.packet.command == c::SET_SESSION {
+            return Ok(found(self.gateway.set_session(client, session).await));
+        }
+        let Some(update) = session else { return Ok(Outcome::Done) };
+        match self.gateway.update_session(client, update).await {
+            Some(merged) => Ok(merged.map(|()| Outcome::Done)?),
+            None => Ok(Outcome::ClientNotFound),
+        }
+    }
+
+    async fn answer(&self) -> Result<Outcome, CommandError> {
+        let (gateway, ext) = (&self.gateway, &self.packet.ext);
+        Ok(match self.packet.command {
+            c::IS_ONLINE => queries::is_online(gateway, self.client()).await,
+            c::GET_ALL_CLIENT_SESSIONS => queries::sessions(gateway, None).await,
+            c::GET_CLIENT_SESSIONS_BY_GROUP => queries::sessions(gateway, Some(Group::new(ext))).await,
+            c::GET_SESSION_BY_CLIENT_ID => queries::session(gateway, self.client()).await,
+            c::GET_CLIENT_ID_BY_UID => queries::clients_of_uid(gateway, Uid::new(ext)).await,
+            c::BATCH_GET_CLIENT_ID_BY_UID => queries::clients_of_uids(gateway, queries::parse_names(ext)?).await,
+            c::GET_CLIENT_COUNT_BY_GROUP => queries::client_count(gateway, ext).await,
+            c::BATCH_GET_CLIENT_COUNT_BY_GROUP => queries::client_counts(gateway, queries::parse_names(ext)?).await,
+            c::GET_GROUP_ID_LIST => queries::group_names(gateway).await,
+            c::SELECT => select(gateway, ext, |connection| self.client_id(connection)).await?,
+            _ => return Err(CommandError::UnknownCommand),
+        })
+    }
+
+    /// The client that the packet names.
+    fn client(&self) -> ClientId {
+        self.client_id(self.packet.connection)
+    }
+
+    fn client_id(&self, connection: u32) -> ClientId {
+        ClientId { address: self.lan_addr.ip().octets(), port: self.lan_addr.port(), connection }
+    }
+
+    fn client_ids(&self, connections: Vec<Scalar>) -> Vec<ClientId> {
+        connections.iter().filter_map(Scalar::connection).map(|connection| self.client_id(connection)).collect()
+    }
+
+    fn except(&self, exclude: Option<Excluded>) -> Except {
+        let clients = exclude.map(Excluded::into_vec).map(|clients| self.client_ids(clients)).unwrap_or_default();
+        Except { clients: clients.into_iter().collect(), ..Except::default() }
+    }
+
+    /// The message in both dialects; `None` if it is empty.
+    fn message(&self) -> Result<Option<Publication>, BodyError> {
+        Ok(Body::decode(self.packet.flag, &self.packet.body)?.into_publication(self.packet.flag))
+    }
+}
+
+fn found(is_found: bool) -> Outcome {
+    if is_found { Outcome::Done } else { Outcome::ClientNotFound }
+}
+
+fn bounded_name(name: &[u8]) -> Result<&[u8], CommandError> {
     if name.len() > MAX_NAME_BYTES { Err(CommandError::NameTooLong(name.len())) } else { Ok(name) }
 }
 
@@ -116,16 +173,17 @@ fn bounded<T: Hash + Eq>(names: Vec<T>) -> Result<Vec<T>, CommandError> {
     if is_repetitive(&names) { Err(CommandError::Repetitive) } else { Ok(names) }
 }
 
-/// Who is named twice is in two of them: the gateway sends to each of a list once.
-fn rounds(clients: Vec<ClientId>) -> Vec<Vec<ClientId>> {
-    let (mut rounds, mut times): (Vec<Vec<ClientId>>, HashMap<ClientId, usize>) = Default::default();
+/// Splits a list into lists without repeats: a client that is named twice receives the message twice, and the gateway sends to
+/// each client of a list once.
+fn without_repeats(clients: Vec<ClientId>) -> Vec<Vec<ClientId>> {
+    let (mut lists, mut times): (Vec<Vec<ClientId>>, HashMap<ClientId, usize>) = Default::default();
     for client in clients {
-        let round = times.entry(client).or_default();
-        match rounds.get_mut(*round) {
-            Some(round) => round.push(client),
-            None => rounds.push(vec![client]),
+        let repeat = times.entry(client).or_default();
+        match lists.get_mut(*repeat) {
+            Some(list) => list.push(client),
+            None => lists.push(vec![client]),
         }
-        *round += 1;
+        *repeat += 1;
     }
-    rounds
+    lists
 }

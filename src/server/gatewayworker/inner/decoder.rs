@@ -1,4 +1,5 @@
-//! What arrives on a connection, cut into packets. What may not arrive is refused by its head, before it is kept.
+//! Cuts the input of a connection into packets. Packets that are too long, and packets of unauthenticated peers, are rejected
+//! from the header, before their body is buffered.
 
 use crate::server::gatewayworker::protocol::opcode::{GATEWAY_CLIENT_CONNECT, WORKER_CONNECT};
 use crate::server::gatewayworker::protocol::packet::{self, Decoded, MAX_PACKET_BYTES, Packet};
@@ -7,69 +8,74 @@ use bytes::BytesMut;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bytes read at once; an idle connection holds as many.
+/// Bytes read at once; an idle connection holds a buffer of this size.
 const READ_BYTES: usize = 8 * 1024;
-/// Until the key was shown, nothing longer is read.
+/// The longest packet that is accepted from an unauthenticated peer.
 const UNAUTHENTICATED_PACKET_BYTES: usize = 4096;
-/// A packet over this takes its share of what all connections may hold together.
+/// A packet over this needs a [`MemoryPermit`].
 const LARGE_PACKET_BYTES: usize = 64 * 1024;
-/// Bytes that one of a packet's holds in the end: the packet itself, and the frames that are made of it.
+/// Memory held per byte of a packet: the packet and the frames built from it.
 const MEMORY_PER_PACKET_BYTE: usize = 4;
 
+/// The buffer of a connection's input.
 pub struct PacketDecoder {
     bytes: BytesMut,
-    /// For large packets, in KiB.
+    /// Shared by all connections, in KiB.
     large_packet_budget: Arc<Semaphore>,
-    /// The share of the packet that is arriving.
+    /// The permit of the large packet that is incomplete.
     permit: Option<MemoryPermit>,
-    /// Where the next packet begins is not known any more.
+    /// The start of the next packet is unknown: all further input is dropped.
     out_of_sync: bool,
 }
 
-/// Of what all connections may hold together; given back when it is dropped.
+/// A large packet's part of the memory of all connections; released when it is dropped.
 pub type MemoryPermit = OwnedSemaphorePermit;
 
+/// The next packet of a connection.
 pub enum Received {
+    /// A packet, and the memory permit of a large one.
     Packet(Packet, Option<MemoryPermit>),
-    /// Passed over, and why.
+    /// The packet is ignored; the text says why.
     Malformed(&'static str),
 }
 
 impl PacketDecoder {
+    /// A decoder with an empty buffer.
     pub fn new(large_packet_budget: Arc<Semaphore>) -> Self {
         Self { bytes: BytesMut::new(), large_packet_budget, permit: None, out_of_sync: false }
     }
 
-    /// What is read goes here.
+    /// Returns the buffer to read into.
     pub fn buffer(&mut self) -> &mut BytesMut {
-        // There is room for all of a large one since its head was read.
+        // A large packet has reserved its whole length already.
         if self.permit.is_none() || self.bytes.len() == self.bytes.capacity() {
             self.bytes.reserve(READ_BYTES);
         }
         &mut self.bytes
     }
 
-    /// The last read took all there was room for: there may be more.
+    /// Returns true if the last read filled the buffer, so that more input may be available.
     pub fn filled_buffer(&self) -> bool {
         self.bytes.len() == self.bytes.capacity()
     }
 
-    /// Bytes that were read and not taken yet.
+    /// Bytes that are read and not decoded yet.
     pub fn len(&self) -> usize {
         self.bytes.len()
     }
 
-    /// A large packet is arriving.
+    /// Returns true while a large packet is incomplete.
     pub fn has_large_packet(&self) -> bool {
         self.permit.is_some()
     }
 
-    /// What follows is not looked at.
+    /// Drops the bytes that are not decoded yet.
     pub fn clear(&mut self) {
         self.bytes.clear();
     }
 
-    /// `None`: its rest is to come. Until a key was shown, only one that shows it is let in.
+    /// Takes the next packet out of the buffer; `None` if it is incomplete. From an unauthenticated peer only a packet that
+    /// presents the key is accepted.
     pub fn decode(&mut self, is_authenticated: bool) -> Result<Option<Received>, DecodeError> {
         if self.out_of_sync {
             self.clear();
@@ -80,17 +86,17 @@ impl PacketDecoder {
         Ok(Some(match Decoded::take(&mut self.bytes) {
             Decoded::Incomplete => return Ok(None),
             Decoded::TooLong => return Err(DecodeError::PacketTooLong),
-            Decoded::TooShort => Received::Malformed("a packet shorter than its header"),
+            Decoded::TooShort => Received::Malformed("the packet is shorter than its header"),
             Decoded::ZeroLength => {
-                // What follows has no end and no meaning: it is not kept.
+                // The packet has no end, so nothing behind it has a meaning.
                 self.out_of_sync = true;
                 self.clear();
-                Received::Malformed("a packet that says it is empty")
+                Received::Malformed("the packet has a length of 0")
             }
             Decoded::Packet(packet) => {
                 let permit = self.permit.take();
                 if permit.is_some() && self.bytes.is_empty() {
-                    // Its rest would hold the whole.
+                    // The empty remainder would keep the large packet's memory allocated.
                     self.bytes = BytesMut::new();
                 }
                 Received::Packet(packet, permit)
@@ -98,18 +104,16 @@ impl PacketDecoder {
         }))
     }
 
-    /// May a packet that begins like this arrive at all?
+    /// Checks the header of a packet, and reserves the memory of a large one.
     fn check_header(&mut self, length: usize, command: u8, is_authenticated: bool) -> Result<(), DecodeError> {
-        if !is_authenticated
-            && (!matches!(command, WORKER_CONNECT | GATEWAY_CLIENT_CONNECT) || length > UNAUTHENTICATED_PACKET_BYTES)
-        {
+        let presents_key = matches!(command, WORKER_CONNECT | GATEWAY_CLIENT_CONNECT) && length <= UNAUTHENTICATED_PACKET_BYTES;
+        if !is_authenticated && !presents_key {
             return Err(DecodeError::Unauthorized);
         }
         if (LARGE_PACKET_BYTES + 1..=MAX_PACKET_BYTES).contains(&length) && self.permit.is_none() {
             let kibibytes = (MEMORY_PER_PACKET_BYTE * length).div_ceil(1024) as u32;
-            self.permit = Some(
-                self.large_packet_budget.clone().try_acquire_many_owned(kibibytes).map_err(|_| DecodeError::LargePacketBudget)?,
-            );
+            let permit = self.large_packet_budget.clone().try_acquire_many_owned(kibibytes);
+            self.permit = Some(permit.map_err(|_| DecodeError::LargePacketBudget)?);
             self.bytes.reserve(length.saturating_sub(self.bytes.len()));
         }
         Ok(())
@@ -121,11 +125,11 @@ mod tests {
     use super::*;
     use crate::server::gatewayworker::protocol::opcode::{IS_ONLINE, SEND_TO_ALL};
 
-    fn arriving(mib: usize) -> PacketDecoder {
+    fn decoder(mib: usize) -> PacketDecoder {
         PacketDecoder::new(Arc::new(Semaphore::new(mib * 1024)))
     }
 
-    /// A packet's first bytes, and how long it says it is.
+    /// The header of a packet with this length.
     fn head(command: u8, length: usize) -> Vec<u8> {
         let mut head = (length as u32).to_be_bytes().to_vec();
         head.push(command);
@@ -133,50 +137,50 @@ mod tests {
         head
     }
 
-    fn next(arriving: &mut PacketDecoder, bytes: &[u8], is_authenticated: bool) -> Result<&'static str, DecodeError> {
-        arriving.buffer().extend_from_slice(bytes);
-        Ok(match arriving.decode(is_authenticated)? {
-            None => "more",
-            Some(Received::Malformed(_)) => "odd",
+    fn next(decoder: &mut PacketDecoder, bytes: &[u8], is_authenticated: bool) -> Result<&'static str, DecodeError> {
+        decoder.buffer().extend_from_slice(bytes);
+        Ok(match decoder.decode(is_authenticated)? {
+            None => "incomplete",
+            Some(Received::Malformed(_)) => "malformed",
             Some(Received::Packet(_, None)) => "a packet",
-            Some(Received::Packet(_, Some(_))) => "a large_packet_budget packet",
+            Some(Received::Packet(_, Some(_))) => "a large packet",
         })
     }
 
     #[test]
-    fn strangers_may_only_show_the_key_and_briefly() {
-        assert_eq!(next(&mut arriving(1), &head(IS_ONLINE, 28), false), Err(DecodeError::Unauthorized));
-        assert_eq!(next(&mut arriving(1), &head(GATEWAY_CLIENT_CONNECT, 28), false), Ok("a packet"));
+    fn unauthenticated_peers_may_only_send_a_short_packet_with_the_key() {
+        assert_eq!(next(&mut decoder(1), &head(IS_ONLINE, 28), false), Err(DecodeError::Unauthorized));
+        assert_eq!(next(&mut decoder(1), &head(GATEWAY_CLIENT_CONNECT, 28), false), Ok("a packet"));
         assert_eq!(
-            next(&mut arriving(1), &head(GATEWAY_CLIENT_CONNECT, UNAUTHENTICATED_PACKET_BYTES + 1), false),
+            next(&mut decoder(1), &head(GATEWAY_CLIENT_CONNECT, UNAUTHENTICATED_PACKET_BYTES + 1), false),
             Err(DecodeError::Unauthorized)
         );
-        assert_eq!(next(&mut arriving(1), &head(IS_ONLINE, 28), true), Ok("a packet"));
-        assert_eq!(next(&mut arriving(1), &head(IS_ONLINE, MAX_PACKET_BYTES + 1), true), Err(DecodeError::PacketTooLong));
+        assert_eq!(next(&mut decoder(1), &head(IS_ONLINE, 28), true), Ok("a packet"));
+        assert_eq!(next(&mut decoder(1), &head(IS_ONLINE, MAX_PACKET_BYTES + 1), true), Err(DecodeError::PacketTooLong));
     }
 
     #[test]
-    fn large_packets_take_their_share_and_give_it_back() {
-        let (mut one, length) = (arriving(1), 200 * 1024);
+    fn large_packets_reserve_memory_and_release_it() {
+        let (mut one, length) = (decoder(1), 200 * 1024);
         let mut two = PacketDecoder::new(one.large_packet_budget.clone());
-        assert_eq!(next(&mut one, &head(SEND_TO_ALL, length), true), Ok("more"));
+        assert_eq!(next(&mut one, &head(SEND_TO_ALL, length), true), Ok("incomplete"));
         assert_eq!(next(&mut two, &head(SEND_TO_ALL, length), true), Err(DecodeError::LargePacketBudget));
-        // Who needs none is not concerned.
+        // A small packet needs no permit.
         two.clear();
         assert_eq!(next(&mut two, &head(SEND_TO_ALL, 28), true), Ok("a packet"));
-        assert_eq!(next(&mut one, &vec![0; length - 28], true), Ok("a large_packet_budget packet"));
-        assert_eq!(next(&mut two, &head(SEND_TO_ALL, length), true), Ok("more"));
-        // Whoever goes halfway gives it back, too.
+        assert_eq!(next(&mut one, &vec![0; length - 28], true), Ok("a large packet"));
+        assert_eq!(next(&mut two, &head(SEND_TO_ALL, length), true), Ok("incomplete"));
+        // A connection that closes before the packet is complete releases it, too.
         drop(two);
-        assert_eq!(next(&mut one, &head(SEND_TO_ALL, length), true), Ok("more"));
+        assert_eq!(next(&mut one, &head(SEND_TO_ALL, length), true), Ok("incomplete"));
     }
 
     #[test]
-    fn after_a_packet_that_never_ends_nothing_is_kept() {
-        let mut arriving = arriving(1);
-        assert_eq!(next(&mut arriving, &head(SEND_TO_ALL, 0), true), Ok("odd"));
-        assert_eq!(next(&mut arriving, &head(SEND_TO_ALL, 28), true), Ok("more"));
-        assert_eq!(arriving.len(), 0);
-        assert_eq!(next(&mut super::tests::arriving(1), &head(SEND_TO_ALL, 27), true), Ok("odd"));
+    fn input_behind_a_packet_of_length_0_is_dropped() {
+        let mut decoder = decoder(1);
+        assert_eq!(next(&mut decoder, &head(SEND_TO_ALL, 0), true), Ok("malformed"));
+        assert_eq!(next(&mut decoder, &head(SEND_TO_ALL, 28), true), Ok("incomplete"));
+        assert_eq!(decoder.len(), 0);
+        assert_eq!(next(&mut super::tests::decoder(1), &head(SEND_TO_ALL, 27), true), Ok("malformed"));
     }
 }

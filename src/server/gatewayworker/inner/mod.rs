@@ -1,6 +1,8 @@
-//! Connections to the inner port: the order in which they are read, the decoding of packets, and the pipeline of commands.
+//! Connections to the inner port: the order in which they are read, their packets, commands and replies.
 
 pub mod connection;
 mod decoder;
 mod pipeline;
 pub mod read_scheduler;
+mod reader;
+mod writer;

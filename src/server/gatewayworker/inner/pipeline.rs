@@ -1,4 +1,5 @@
-//! The commands of one connection that are under way: begun in the order they came, and answered in it.
+//! The commands of one connection that are in flight. They are started in the order in which they arrived, and completed in the
+//! same order.
 
 use super::decoder::MemoryPermit;
 use crate::server::gateway::Gateway;
@@ -13,40 +14,47 @@ use std::net::SocketAddrV4;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// Commands at once, and their bytes.
+/// Commands in flight.
 const MAX_COMMANDS: usize = 256;
+/// Bytes of the packets in flight, beyond which no further command is started.
 pub const MAX_BYTES: usize = 1024 * 1024;
 
+/// The commands in flight, in their order.
 #[derive(Default)]
 pub struct Pipeline {
     in_flight: FuturesOrdered<BoxFuture<'static, Completed>>,
     bytes: usize,
-    /// The last that was begun is a list: nothing is begun behind it, since it may have to wait.
+    /// Whether the last command is a list query. No command is started behind it, since it may have to wait for a permit.
     has_list: bool,
 }
 
+/// A command that is carried out.
 pub struct Completed {
+    /// Its number.
     pub command: u8,
+    /// Its result.
     pub outcome: Result<Outcome, CommandError>,
     bytes: usize,
 }
 
 impl Pipeline {
+    /// Returns true if no command is in flight.
     pub fn is_empty(&self) -> bool {
         self.in_flight.is_empty()
     }
 
+    /// Returns true if a further command may be started.
     pub fn can_start(&self) -> bool {
         !self.has_list && !self.is_at_command_limit() && self.bytes < MAX_BYTES
     }
 
-    /// So many are under way that no more is begun; a few of them are done in a moment.
+    /// Returns true if as many commands are in flight as may be. Unlike a list, this lasts a moment only.
     pub fn is_at_command_limit(&self) -> bool {
         self.in_flight.len() >= MAX_COMMANDS
     }
 
-    /// `share` is kept until the packet is done with. A list waits for its turn among all connections' `lists`: what its answer
-    /// will weigh is not known before.
+    /// Starts a command. `memory` is released when it is completed. List queries of all connections share the semaphore
+    /// `lists`, because the size of their reply is unknown in advance.
     pub fn start(
         &mut self,
         gateway: Gateway,
@@ -71,18 +79,18 @@ impl Pipeline {
         }));
     }
 
-    /// The first of those under way, once it is done; `None`: there is none. Nothing is lost when it is dropped before.
+    /// Waits for the first command in flight; `None` if there is none. Nothing is lost when the future is dropped.
     pub async fn next_completed(&mut self) -> Option<Completed> {
-        let done = self.in_flight.next().await;
-        if let Some(Completed { command, bytes, .. }) = &done {
+        let completed = self.in_flight.next().await;
+        if let Some(Completed { command, bytes, .. }) = &completed {
             self.bytes -= bytes;
-            // The list is the last there is.
+            // A list is always the last command in flight.
             self.has_list &= !opcode::is_list(*command);
         }
-        done
+        completed
     }
 
-    /// The same, if it is done already.
+    /// Returns the first command in flight if it is completed already.
     pub fn try_next_completed(&mut self) -> Option<Completed> {
         self.next_completed().now_or_never().flatten()
     }

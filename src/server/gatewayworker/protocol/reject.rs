@@ -1,11 +1,12 @@
-//! Why a connection's bytes cannot be decoded any further.
+//! Why a connection's input is rejected.
 
-/// The connection cannot go on.
+/// An error after which the connection closes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DecodeError {
-    /// The key comes first.
+    /// The first packet does not present the key.
     Unauthorized,
+    /// A packet is longer than [`MAX_PACKET_BYTES`](super::packet::MAX_PACKET_BYTES).
     PacketTooLong,
-    /// Too many large packets are arriving at once.
+    /// The memory for large packets is used up.
     LargePacketBudget,
 }
