@@ -1,7 +1,7 @@
-//! How many connections there may be at a port, and who is let in.
+//! Accepts connections of a port, up to a limit.
 //!
-//! GatewayClient connects, writes and closes for each call: where many come at once they wait in the system's queue until
-//! there is a place, since what they wrote must be carried out. Only who finds no place for long is hung up on.
+//! GatewayClient connects, writes and closes for each call, and its commands must be carried out: connections beyond the limit
+//! wait in the accept backlog. Only when no permit becomes free within the timeout is a connection accepted and closed.
 
 use super::metrics;
 use std::net::SocketAddr;
@@ -11,37 +11,43 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// So long is waited for a place; then whoever comes is hung up on until there is one again.
+/// Time to wait for a permit. After it, connections are closed until a permit is free again.
 const ACCEPT_TIMEOUT: Duration = Duration::from_secs(2);
-/// After the system refused a connection, the next try waits this long.
+/// Delay before the next attempt after the system refused to accept.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(20);
 
+/// A port of this module.
 #[derive(Clone, Copy)]
 pub enum Port {
+    /// Commands of GatewayClient and BusinessWorkers.
     Inner,
+    /// The addresses of all gateways.
     Register,
 }
 
+/// Accepts the connections of one port.
 pub struct Acceptor {
     port: Port,
     permits: Arc<Semaphore>,
-    /// For the next one who comes.
+    /// The permit of the next connection.
     reserved: Option<OwnedSemaphorePermit>,
+    /// Since when no permit was free.
     full_since: Option<Instant>,
 }
 
-/// A connection's place, given up when it is dropped.
+/// Counts one open connection; released when it is dropped.
 pub struct AcceptPermit {
     port: Port,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Acceptor {
+    /// An acceptor of at most `count` open connections.
     pub fn new(port: Port, count: usize) -> Self {
         Self { port, permits: Arc::new(Semaphore::new(count)), reserved: None, full_since: None }
     }
 
-    /// The next one who is let in. Nobody is lost when it is dropped before.
+    /// Accepts the next connection within the limit. No connection is lost when the future is dropped.
     pub async fn accept(&mut self, listener: &TcpListener) -> (TcpStream, SocketAddr, AcceptPermit) {
         loop {
             self.reserve_permit().await;
@@ -52,7 +58,7 @@ impl Acceptor {
                 },
                 Err(error) => {
                     if metrics::within_log_rate_limit() {
-                        tracing::warn!(%error, "a connection could not be accepted");
+                        tracing::warn!(%error, "could not accept a connection");
                     }
                     tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 }
@@ -60,7 +66,7 @@ impl Acceptor {
         }
     }
 
-    /// Without one, it was waited for long enough.
+    /// Waits for a permit. `reserved` is `None` after the timeout.
     async fn reserve_permit(&mut self) {
         if self.reserved.is_some() {
             return;
@@ -79,7 +85,7 @@ impl Acceptor {
     fn reject(&self, peer: SocketAddr) {
         metrics::connection_rejected("max_connections");
         if metrics::within_log_rate_limit() {
-            tracing::warn!(%peer, "gateway.max_inner_connections are open: one more was hung up on");
+            tracing::warn!(%peer, "connection closed: gateway.max_inner_connections are open");
         }
     }
 }

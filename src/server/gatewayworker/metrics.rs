@@ -1,4 +1,4 @@
-//! What the door counts.
+//! Counters of commands, packets and connections, and the rate limit of log lines about peers.
 
 use super::protocol::opcode;
 use ::metrics::Counter;
@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// Handles made once: a command is counted without a look-up.
+/// Counters that are registered once, so that counting a command needs no look-up by name.
 pub struct Metrics {
     commands: Vec<Option<Counter>>,
     client_not_found: Counter,
@@ -25,28 +25,31 @@ impl Default for Metrics {
 }
 
 impl Metrics {
+    /// Counts a command by its number; an unknown number is not counted.
     pub fn command(&self, command: u8) {
         if let Some(counter) = self.commands.get(usize::from(command)).and_then(Option::as_ref) {
             counter.increment(1);
         }
     }
 
-    /// A command for a client that is not here.
+    /// Counts a command for a client that is not connected.
     pub fn client_not_found(&self) {
         self.client_not_found.increment(1);
     }
 
+    /// Counts a packet that is ignored.
     pub fn packet_rejected(&self) {
         self.packet_rejected.increment(1);
     }
 }
 
-/// A connection that was ended, or not let in.
+/// Counts a connection that the node closes, with the reason as a label.
 pub fn connection_rejected(reason: &'static str) {
     metrics::counter!("roomcast_php_connections_rejected_total", "reason" => reason).increment(1);
 }
 
-/// A line of the log a second about strangers: whoever can connect could fill the disk with them otherwise. All are counted.
+/// Returns true if a line about a peer may be logged: one per second in all, or a peer could fill the disk. Metrics count
+/// everything.
 pub fn within_log_rate_limit() -> bool {
     static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
     static LAST_LINE: AtomicU64 = AtomicU64::new(0);

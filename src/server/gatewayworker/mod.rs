@@ -1,5 +1,44 @@
-//! Another door: PHP's. GatewayWorker's Register and inner protocol, so that an unchanged GatewayClient or BusinessWorker finds
-//! this node and calls it (docs/protocol.md). It decides nothing, it translates: what a packet asks for is done by the gateway.
+//! The server for PHP: an unchanged GatewayClient, or an unchanged BusinessWorker, uses this node as a GatewayWorker gateway.
+//!
+//! GatewayWorker is a PHP framework of three kinds of processes. A *gateway* holds the sockets of the clients; this node replaces
+//! it. *Register* is a service that knows the addresses of all gateways; this node runs one, on `gateway.register_addr`. A
+//! *BusinessWorker* is a PHP process that receives the events of clients: connected, message, disconnected. GatewayClient is the
+//! PHP library of web pages: it asks Register for the gateways, connects to the *inner port* of each (`gateway.lan_addr`), and sends
+//! commands such as `sendToGroup`. BusinessWorkers connect there, too. The *inner protocol* is the format of these packets
+//! (docs/protocol.md).
+//!
+//! This module translates only: the gateway carries out the commands.
+//!
+//! ```text
+//!   GatewayClient, BusinessWorker
+//!     ├─ lines of JSON ──> register                addresses of the gateways
+//!     └─ packets ────────> inner ──> commands ──> server::gateway
+//!                            └────── workers <── events of clients
+//! ```
+//!
+//! `protocol` is the wire format, `acceptor` limits connections, `shutdown` holds the reasons and deadlines of closing.
+//!
+//! ```no_run
+//! use roomcast::server::config::GatewaySettings;
+//! use roomcast::server::gateway::Gateway;
+//! use roomcast::server::gatewayworker::{GatewayWorkerServer, Listeners};
+//! use std::net::TcpListener;
+//! use tokio::sync::watch;
+//! use tokio_util::sync::CancellationToken;
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let settings = GatewaySettings::default();
+//! let gateway = Gateway::start(settings.clone())?;
+//! let listeners =
+//!     Listeners { inner: TcpListener::bind(settings.lan_addr)?, register: TcpListener::bind(settings.register_addr)? };
+//! listeners.inner.set_nonblocking(true)?;
+//! listeners.register.set_nonblocking(true)?;
+//! let (server, events) = GatewayWorkerServer::new(&settings, gateway, 3000).ok_or("the gateway has a listener already")?;
+//! let (_is_open, open) = watch::channel(true);
+//! server.serve(events, listeners, open, CancellationToken::new()).await?;
+//! # Ok(())
+//! # }
+//! ```
 
 mod acceptor;
 mod commands;
@@ -34,24 +73,25 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use workers::router::Workers;
 
-/// KiB that large packets and what is made of them may hold at once.
+/// Memory for large packets of all connections, and for the frames built from them, in KiB.
 const LARGE_PACKET_BUDGET_KIB: usize = 512 * 1024;
-/// Lists that are made at once, of all connections.
+/// List queries that run at the same time, of all connections.
 const CONCURRENT_LISTS: usize = 4;
-/// Connections that are accepted before those that are here are looked at again.
+/// Connections that are accepted before the open connections are polled again.
 const ACCEPT_BATCH: usize = 64;
-/// A peer whose machine is gone without a word is noticed after a minute and a half.
+/// A peer that vanished without closing is detected after 90 s.
 const KEEPALIVE: TcpKeepalive =
     TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(10)).with_retries(3);
 
-/// The two addresses PHP knows, opened.
+/// The two listeners that PHP connects to, in non-blocking mode.
 pub struct Listeners {
-    /// In every client_id.
+    /// Accepts commands, at the address in every client id.
     pub inner: std::net::TcpListener,
+    /// Accepts requests for the addresses of the gateways.
     pub register: std::net::TcpListener,
 }
 
-/// The door as it is built; [`GatewayWorkerServer::serve`] opens it.
+/// The server before it listens; [`GatewayWorkerServer::serve`] runs it.
 pub struct GatewayWorkerServer {
     inner: Arc<InnerContext>,
     register: Register,
@@ -60,13 +100,13 @@ pub struct GatewayWorkerServer {
 }
 
 impl GatewayWorkerServer {
-    /// The door, and what happens to the gateway's connections, which it tells workers; `gateway_port` is the one that browsers
-    /// call. `None`: the gateway is listened to already.
+    /// Creates the server, and the receiver of the gateway's events, which it forwards to workers. `gateway_port` is the port that
+    /// browsers connect to. Returns `None` if the gateway has an event listener already.
     pub fn new(settings: &GatewaySettings, gateway: Gateway, gateway_port: u16) -> Option<(Self, EventReceiver)> {
         let lan_addr = settings.lan_addr;
         let events = gateway.listen()?;
         let secret_key = SecretKey::new(&settings.secret_key);
-        // As the original does it: on one machine a link does not need to be kept awake.
+        // As GatewayWorker does it: connections within one machine need no pings.
         let ping_every = (*lan_addr.ip() != Ipv4Addr::LOCALHOST).then_some(Duration::from_millis(settings.ping_every_ms));
         let inner = InnerContext {
             gateway,
@@ -84,8 +124,8 @@ impl GatewayWorkerServer {
         Some((Self { inner: Arc::new(inner), register, gateway_port, max_connections }, events))
     }
 
-    /// Until `closed`. While `open` is false, another process may be serving: whoever is connected is seen off, and whoever
-    /// comes waits in the system's queue.
+    /// Serves both ports until `closed` is cancelled. While `open` is false, another process may be serving: open connections are
+    /// drained and closed, new ones wait in the accept backlog. Returns an error if a listener cannot be used.
     pub async fn serve(
         self,
         mut events: EventReceiver,
@@ -93,7 +133,7 @@ impl GatewayWorkerServer {
         open: watch::Receiver<bool>,
         closed: CancellationToken,
     ) -> io::Result<()> {
-        // Whoever is accepted inherits it.
+        // Accepted connections inherit the option.
         for listener in [&listeners.inner, &listeners.register] {
             SockRef::from(listener).set_tcp_keepalive(&KEEPALIVE)?;
         }
@@ -101,10 +141,10 @@ impl GatewayWorkerServer {
         let register = TcpListener::from_std(listeners.register)?;
         let (subscription, drained) = (events.subscription(), CancellationToken::new());
         tokio::select! {
-            // It has no end of its own: it goes on until the others are done.
+            // Runs until one of the other branches completes.
             () = self.inner.workers.forward(&mut events, self.inner.lan_addr, self.gateway_port) => {}
             () = self.serve_both(&inner, &register, open, &drained) => {}
-            // Workers are told of everyone whom the node saw off, and then that it is over.
+            // Workers receive the disconnect event of every drained client before their connections close.
             () = async {
                 closed.cancelled().await;
                 subscription.drained().await;
@@ -134,16 +174,16 @@ impl GatewayWorkerServer {
         }
     }
 
-    /// All in one task, as PHP's gateway is one process: what arrives first is begun first, also on different connections.
-    /// GatewayClient opens one for each call, and expects `joinGroup` to be done before the `sendToGroup` behind it. (So they are
-    /// unconstrained: who is made to pause by tokio's cooperative budget goes on in the opposite order.)
+    /// Serves the inner port in one task, so that packets are dispatched in the order in which they arrive, also across connections.
+    /// GatewayClient opens a connection for each call, and expects `joinGroup` to be done before the `sendToGroup` behind it.
+    /// Connections are `unconstrained`: tokio's cooperative yield would reverse their order.
     async fn serve_inner(&self, listener: &TcpListener, stop: &CancellationToken) {
         let (mut connections, queue) = (FuturesUnordered::new(), ReadyQueue::default());
         let mut acceptor = Acceptor::new(Port::Inner, self.max_connections);
         while !stop.is_cancelled() || !connections.is_empty() {
             tokio::select! {
                 accepted = acceptor.accept(listener), if !stop.is_cancelled() => {
-                    // And whoever else waits at the door: what they say came before what others say from now on.
+                    // Connections in the backlog, too: their packets arrived before packets that are read from now on.
                     let waiting = std::iter::from_fn(|| acceptor.accept(listener).now_or_never());
                     for accepted in std::iter::once(accepted).chain(waiting.take(ACCEPT_BATCH)) {
                         connections.push(self.serve_inner_connection(accepted, &queue, stop));
@@ -151,7 +191,7 @@ impl GatewayWorkerServer {
                 }
                 _ = connections.next(), if !connections.is_empty() => {}
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
-                // `stop` came between the loop's look at it and this one.
+                // `stop` was cancelled between the conditions of the loop and of the branches.
                 else => {}
             }
         }
@@ -167,9 +207,9 @@ impl GatewayWorkerServer {
         unconstrained(async { ticket.watch(&stream) }).now_or_never();
         let served = unconstrained(serve_connection(self.inner.clone(), stream, peer, ticket, stop.clone()));
         async move {
-            // They share a task: one that panics must not take the others with it.
+            // All connections share a task; a panic of one must not end the others.
             if AssertUnwindSafe(served).catch_unwind().await.is_err() {
-                tracing::error!(%peer, "an inner connection panicked: it is closed");
+                tracing::error!(%peer, "inner connection closed: panic");
             }
             drop(permit);
         }
@@ -194,7 +234,7 @@ impl GatewayWorkerServer {
     }
 }
 
-/// Or until it is over.
+/// Waits until `open` is `wanted`, or `closed` is cancelled.
 async fn until(open: &mut watch::Receiver<bool>, wanted: bool, closed: &CancellationToken) {
     tokio::select! {
         Ok(_) = open.wait_for(|open| *open == wanted) => {}

@@ -1,9 +1,10 @@
-//! The key that Register and the inner port ask for: known by its hash, so that comparing takes the same time whatever the
-//! other one is, and however long.
+//! The key that peers of Register and of the inner port must present. Only its hash is compared, so that the time of a comparison
+//! does not depend on the presented key.
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+/// The configured `gateway.secret_key`.
 #[derive(Clone)]
 pub struct SecretKey {
     hash: [u8; 32],
@@ -11,17 +12,19 @@ pub struct SecretKey {
 }
 
 impl SecretKey {
+    /// Hashes a key.
     pub fn new(key: &str) -> Self {
         Self { hash: Sha256::digest(key).into(), is_empty: key.is_empty() }
     }
 
-    /// No key: whoever connects may call everything.
+    /// Returns true if no key is configured: every peer may send every command.
     pub fn is_empty(&self) -> bool {
         self.is_empty
     }
 
-    pub fn matches(&self, other: &str) -> bool {
-        let other: [u8; 32] = Sha256::digest(other).into();
-        self.hash.ct_eq(&other).into()
+    /// Compares a presented key in constant time.
+    pub fn matches(&self, presented: &str) -> bool {
+        let presented: [u8; 32] = Sha256::digest(presented).into();
+        self.hash.ct_eq(&presented).into()
     }
 }

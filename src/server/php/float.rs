@@ -1,7 +1,7 @@
-//! Floats as PHP writes them: the fewest digits that read back as the same number, without `.0`, and with an exponent
-//! outside of 1.0E-4 to 1.0E+17.
+//! Formats floats as PHP does: the fewest digits that parse to the same number, without `.0`, and with an exponent outside of
+//! 1.0E-4 to 1.0E+17.
 
-/// In `serialize`'s text an exponent follows `E`, in JSON `e`.
+/// Appends a float. The exponent follows `E` in `serialize`, `e` in JSON.
 pub fn write(float: f64, e: char, out: &mut Vec<u8>) {
     if float.is_nan() {
         return out.extend_from_slice(b"NAN");
@@ -23,7 +23,8 @@ pub fn write(float: f64, e: char, out: &mut Vec<u8>) {
     out.extend_from_slice(format!("{e}{sign}{}", exponent.abs()).as_bytes());
 }
 
-/// `-1.2345e-7`. Where two texts are as short and as near, PHP takes the even one, as rounding to so many digits does.
+/// Returns a text such as `-1.2345e-7`. Of two texts of the same length and distance PHP uses the even one, which is the result of
+/// rounding to that number of digits.
 fn shortest(float: f64) -> String {
     let shortest = format!("{float:e}");
     let digits = shortest.split('e').next().unwrap_or_default().bytes().filter(u8::is_ascii_digit).count();
@@ -31,7 +32,7 @@ fn shortest(float: f64) -> String {
     if rounded.parse() == Ok(float) { rounded } else { shortest }
 }
 
-/// The same digits without an exponent.
+/// Formats the digits without an exponent.
 fn plain(mantissa: &str, exponent: i32) -> String {
     let (sign, unsigned) = mantissa.strip_prefix('-').map_or(("", mantissa), |unsigned| ("-", unsigned));
     let digits = unsigned.replace('.', "");
@@ -51,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn floats_are_written_as_php_does_it() {
+    fn floats_are_formatted_as_php_formats_them() {
         for (float, text) in [
             (0.1, "0.1"),
             (1.0, "1"),

@@ -1,31 +1,37 @@
-//! Between PHP's values and JSON: `json_encode($value, JSON_UNESCAPED_UNICODE)` of what was unserialized without its
-//! classes, and what `json_decode($text, true)` makes of JSON.
+//! Converts PHP's values to JSON, as `json_encode($value, JSON_UNESCAPED_UNICODE)` after `unserialize` without classes, and JSON to
+//! PHP's values, as `json_decode($text, true)`.
 
 use super::document::{MAX_DEPTH, NodeId};
 use super::{Document, Key, Node, Writer, float};
 use serde_json::Value;
 
-/// Why there is no JSON of a value; PHP has none either.
+/// Why a value has no JSON. `json_encode` fails at the same values, except for [`ToJsonError::TooLong`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ToJsonError {
-    #[error("a text that is not UTF-8")]
+    /// A string is not UTF-8.
+    #[error("a string is not UTF-8")]
     NotUtf8,
-    #[error("a number that is none, or has no end")]
+    /// A float is infinite or not a number.
+    #[error("a float is infinite or not a number")]
     NotFinite,
-    #[error("arrays within arrays without end")]
+    /// Arrays are nested deeper than 512, or contain themselves.
+    #[error("arrays are nested too deeply")]
     TooDeep,
-    #[error("an object in words of its own")]
+    /// An object with a serialization of its own, or an enumeration's case.
+    #[error("an object with a serialization of its own")]
     Opaque,
-    #[error("references make it longer than may be sent")]
+    /// The JSON exceeds the limit of the caller.
+    #[error("the JSON is too long")]
     TooLong,
 }
 
 impl Document<'_> {
-    /// As PHP writes it: `/` escaped, other characters as they are. At most `max_bytes`: references can make much of little.
+    /// Returns the JSON of the value as PHP writes it: `/` is escaped, characters beyond ASCII are not. At most about `max_bytes`, since
+    /// references can expand a short text to a long one.
     pub fn to_json(&self, max_bytes: usize) -> Result<String, ToJsonError> {
         let mut json = JsonWriter { document: self, out: Vec::new(), max_bytes, hidden: 0 };
         json.value(0, 0)?;
-        // Everything in it came from checked texts.
+        // Each string was checked, so this does not fail.
         String::from_utf8(json.out).map_err(|_| ToJsonError::NotUtf8)
     }
 }
@@ -34,7 +40,7 @@ struct JsonWriter<'a> {
     document: &'a Document<'a>,
     out: Vec<u8>,
     max_bytes: usize,
-    /// Properties passed over: nothing is written of them, but each is looked at as often as its object is named.
+    /// Hidden properties that were skipped. They add no bytes, but cost time at each reference to their object.
     hidden: usize,
 }
 
@@ -63,13 +69,13 @@ impl JsonWriter<'_> {
             Node::Array(entries) => self.object(None, entries, depth)?,
             Node::Object { class, properties } => self.object(Some(class), properties, depth)?,
             Node::Opaque(_) => return Err(ToJsonError::Opaque),
-            // Names were followed.
+            // `at` follows references.
             Node::Null | Node::Reference(_) | Node::SameObject(_) => self.raw("null"),
         }
         Ok(())
     }
 
-    /// An object without its class says which one it was; its private and protected properties stay out.
+    /// Writes an array as an object, or an object with the name of its class and without its private and protected properties.
     fn object(&mut self, class: Option<&[u8]>, entries: &[(Key<'_>, NodeId)], depth: usize) -> Result<(), ToJsonError> {
         self.raw("{");
         let mut is_first = true;
@@ -108,7 +114,7 @@ impl JsonWriter<'_> {
                 '\n' => self.raw("\\n"),
                 '\r' => self.raw("\\r"),
                 '\t' => self.raw("\\t"),
-                // Line ends to JavaScript before 2019.
+                // U+2028 and U+2029 were line ends in JavaScript before 2019.
                 '\0'..='\u{1f}' | '\u{2028}' | '\u{2029}' => self.raw(&format!("\\u{:04x}", u32::from(c))),
                 c => self.raw(c.encode_utf8(&mut [0; 4])),
             }
@@ -126,7 +132,7 @@ fn is_list(entries: &[(Key<'_>, NodeId)]) -> bool {
     entries.iter().enumerate().all(|(at, (key, _))| *key == Key::Int(at as i64))
 }
 
-/// `serialize(json_decode($json, true))`.
+/// Appends `serialize(json_decode($json, true))`.
 pub fn from_json(value: &Value, out: &mut Writer) {
     match value {
         Value::Null => out.null(),
@@ -165,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn values_become_the_json_that_php_writes() {
+    fn values_become_the_json_that_json_encode_writes() {
         check("N;", Ok("null"));
         check("d:1;", Ok("1"));
         check("d:1.0E+25;", Ok("1.0e+25"));
@@ -187,8 +193,8 @@ mod tests {
     }
 
     #[test]
-    fn references_cannot_make_much_of_little() {
-        // Each array holds the one before it ten times.
+    fn references_cannot_expand_a_short_text_without_limit() {
+        // Each array contains the one before it ten times.
         let mut text = "a:1:{i:0;i:1;}".to_owned();
         for _ in 0..40 {
             let again: String = (1..10).map(|place| format!("i:{place};R:2;")).collect();
@@ -196,7 +202,7 @@ mod tests {
         }
         let document = Document::read(text.as_bytes()).unwrap();
         assert!(matches!(document.to_json(100_000), Err(ToJsonError::TooLong | ToJsonError::TooDeep)));
-        // Nor much work: one object, named often, of which nothing is shown.
+        // Time is limited, too: one object with many hidden properties, and many references to it.
         let (hidden, again) = ("s:2:\"\0x\";N;", |n| format!("i:{n};R:2;"));
         let text =
             format!("a:1000:{{i:0;O:1:\"A\":1000:{{{}}}{}}}", hidden.repeat(1000), (1..1000).map(again).collect::<String>());
@@ -204,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn json_becomes_what_php_decodes() {
+    fn json_becomes_the_values_that_json_decode_returns() {
         let mut out = Writer::default();
         from_json(&json!({"a": [1, 2.5, "张"], "7": null, "o": {}, "big": 18446744073709551615u64, "t": true}), &mut out);
         let text = String::from_utf8(out.into_bytes()).unwrap();

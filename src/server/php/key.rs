@@ -1,19 +1,22 @@
-//! The keys of PHP's arrays: a text that is a whole number as PHP would write it is that number.
+//! The keys of PHP's arrays. A text that is an integer in PHP's own notation is an integer key.
 
-/// One key. `42` and `"42"` are the same key, `"007"` is another.
+/// A key. `42` and `"42"` are the same key, `"007"` is another.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Key<'a> {
+    /// An integer.
     Int(i64),
+    /// Any other text, as bytes.
     Text(&'a [u8]),
 }
 
 impl<'a> Key<'a> {
+    /// Returns the key for a text.
     pub fn of(text: &'a [u8]) -> Self {
         canonical(text).map_or(Self::Text(text), Self::Int)
     }
 }
 
-/// `0`, `-5`, `42`: no sign but a minus, no leading zero, no `-0`, and it fits.
+/// Parses `0`, `-5` or `42`: no plus sign, no leading zero, no `-0`, and within the range of an integer.
 fn canonical(text: &[u8]) -> Option<i64> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     let leads_well = match digits {
@@ -29,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whole_numbers_as_php_writes_them_are_numbers() {
+    fn integers_as_php_writes_them_are_integer_keys() {
         for (text, number) in
             [("0", 0), ("-5", -5), ("42", 42), ("9223372036854775807", i64::MAX), ("-9223372036854775808", i64::MIN)]
         {

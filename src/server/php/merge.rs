@@ -1,24 +1,29 @@
-//! `serialize(array_replace_recursive(unserialize($before), unserialize($update)))`, which is what UPDATE_SESSION does.
-//! Objects pass through whole, and what were two names of one value before are two names of one value after.
+//! `serialize(array_replace_recursive(unserialize($before), unserialize($update)))`, the operation of `UPDATE_SESSION`.
+//! Objects pass through unchanged, and two references to one value stay two references to one value.
 
 use super::document::{MAX_DEPTH, NodeId};
 use super::{Document, Key, Node, UnserializeError, Writer};
 use indexmap::IndexMap;
 use std::collections::{HashMap, HashSet};
 
+/// Why two values cannot be merged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum MergeError {
+    /// One of the texts is malformed.
     #[error(transparent)]
     Unserialize(#[from] UnserializeError),
-    #[error("only arrays are merged")]
+    /// One of the values is not an array.
+    #[error("not an array")]
     NotArray,
-    #[error("references make it endless")]
+    /// References make the result endless, or nested too deeply.
+    #[error("references make the result endless")]
     Endless,
+    /// The result exceeds the limit of the caller.
     #[error("the result is too long")]
     TooLong,
 }
 
-/// At most `max_bytes`: references can make much of little.
+/// Returns the merged value, of at most `max_bytes`: references can expand a short text to a long one.
 pub fn replace_recursive(before: &[u8], update: &[u8], max_bytes: usize) -> Result<Vec<u8>, MergeError> {
     let documents = [Document::read(before)?, Document::read(update)?];
     let mut steps = documents.iter().map(Document::len).sum::<usize>() * 4;
@@ -29,21 +34,20 @@ pub fn replace_recursive(before: &[u8], update: &[u8], max_bytes: usize) -> Resu
         max_bytes,
         values: 0,
         written: HashMap::new(),
-        under_way: HashSet::new(),
+        open_arrays: HashSet::new(),
     };
     text.write_merged(&merged, 0)?;
     text.fits()?;
     Ok(text.out.into_bytes())
 }
 
-/// A piece of the result: a value of one of the two documents as it is, or an array made of both.
+/// A part of the result: a value of one of the two documents, or an array merged from both.
 enum Merged<'a> {
     Of(usize, NodeId),
     Made(IndexMap<Key<'a>, Merged<'a>>),
 }
 
-/// `into` is of the first document, `from` of the second. References are followed, so `steps` bounds what they can make of
-/// little.
+/// Merges `from` of the second document into `into` of the first. References are followed, so `steps` limits the entries visited.
 fn merge<'a>(
     documents: &'a [Document<'a>; 2],
     into: NodeId,
@@ -54,37 +58,35 @@ fn merge<'a>(
     let [before, update] = documents;
     let (Node::Array(into), Node::Array(from)) = (before.at(into), update.at(from)) else { return Err(MergeError::NotArray) };
     *steps = steps.checked_sub(into.len() + from.len()).filter(|_| depth <= MAX_DEPTH).ok_or(MergeError::Endless)?;
-    let mut made: IndexMap<_, _> = into.iter().map(|(key, place)| (*key, Merged::Of(0, *place))).collect();
-    for (key, place) in from {
+    let mut made: IndexMap<_, _> = into.iter().map(|(key, id)| (*key, Merged::Of(0, *id))).collect();
+    for (key, id) in from {
         let part = match made.get(key) {
-            Some(Merged::Of(_, present))
-                if matches!((before.at(*present), update.at(*place)), (Node::Array(_), Node::Array(_))) =>
-            {
-                merge(documents, *present, *place, depth + 1, steps)?
+            Some(Merged::Of(_, present)) if matches!((before.at(*present), update.at(*id)), (Node::Array(_), Node::Array(_))) => {
+                merge(documents, *present, *id, depth + 1, steps)?
             }
-            _ => Merged::Of(1, *place),
+            _ => Merged::Of(1, *id),
         };
         made.insert(*key, part);
     }
     Ok(Merged::Made(made))
 }
 
-/// Writes the result and numbers its values anew, as `serialize` counts them.
+/// Writes the result, and numbers its values as `serialize` counts them.
 struct MergeWriter<'a> {
     documents: &'a [Document<'a>; 2],
     out: Writer,
     max_bytes: usize,
     values: usize,
-    /// Which number a value with several names got, by document and place.
+    /// The number of each value with several references, by document and node.
     written: HashMap<(usize, NodeId), usize>,
-    /// Arrays without a name of which the beginning was written: in itself such a one is null.
-    under_way: HashSet<(usize, NodeId)>,
+    /// Arrays that are being written and have no number: one that contains itself is written as null there.
+    open_arrays: HashSet<(usize, NodeId)>,
 }
 
 impl<'a> MergeWriter<'a> {
     fn write_merged(&mut self, part: &Merged<'a>, depth: usize) -> Result<(), MergeError> {
         match part {
-            Merged::Of(document, place) => self.write_value(*document, *place, depth)?,
+            Merged::Of(document, id) => self.write_value(*document, *id, depth)?,
             Merged::Made(entries) => {
                 self.values += 1;
                 self.out.array(entries.len());
@@ -98,38 +100,38 @@ impl<'a> MergeWriter<'a> {
         Ok(())
     }
 
-    /// The first time a value is met it is written, under whichever name; after that, that it is the same. A value whose
-    /// first name is gone stands within others: what was flat may become deep.
-    fn write_value(&mut self, document: usize, place: NodeId, depth: usize) -> Result<(), MergeError> {
+    /// Writes a value at its first occurrence, and a reference to it at each further one. If the first occurrence was replaced, the
+    /// value moves into another one, so the result may be nested deeper than its sources.
+    fn write_value(&mut self, document: usize, id: NodeId, depth: usize) -> Result<(), MergeError> {
         if depth > 2 * MAX_DEPTH {
             return Err(MergeError::Endless);
         }
         self.fits()?;
         let source = &self.documents[document];
-        let meant = source.target(place);
+        let target = source.target(id);
         self.values += 1;
-        let by_reference = source.is_shared(place);
-        if by_reference || matches!(source.node(meant), Node::Object { .. } | Node::Opaque(_)) {
-            if let Some(number) = self.written.get(&(document, meant)) {
-                // A reference is not counted again.
+        let by_reference = source.is_shared(id);
+        if by_reference || matches!(source.node(target), Node::Object { .. } | Node::Opaque(_)) {
+            if let Some(number) = self.written.get(&(document, target)) {
+                // `R:` is not counted as a value.
                 self.values -= usize::from(by_reference);
-                self.out.again(if by_reference { b'R' } else { b'r' }, *number);
+                self.out.reference(if by_reference { b'R' } else { b'r' }, *number);
                 return Ok(());
             }
-            self.written.insert((document, meant), self.values);
+            self.written.insert((document, target), self.values);
         }
-        match source.node(meant) {
-            // Names were followed.
+        match source.node(target) {
+            // `target` follows references.
             Node::Null | Node::Reference(_) | Node::SameObject(_) => self.out.null(),
             Node::Bool(value) => self.out.bool(*value),
             Node::Int(value) => self.out.int(*value),
             Node::Float(value) => self.out.float(*value),
             Node::Text(text) => self.out.text(text),
-            Node::Array(_) if !by_reference && !self.under_way.insert((document, meant)) => self.out.null(),
+            Node::Array(_) if !by_reference && !self.open_arrays.insert((document, target)) => self.out.null(),
             Node::Array(entries) => {
                 self.out.array(entries.len());
                 self.write_entries(document, entries, depth)?;
-                self.under_way.remove(&(document, meant));
+                self.open_arrays.remove(&(document, target));
             }
             Node::Object { class, properties } => {
                 self.out.object(class, properties.len());
@@ -145,9 +147,9 @@ impl<'a> MergeWriter<'a> {
     }
 
     fn write_entries(&mut self, document: usize, entries: &[(Key<'a>, NodeId)], depth: usize) -> Result<(), MergeError> {
-        for (key, place) in entries {
+        for (key, id) in entries {
             self.out.key(*key);
-            self.write_value(document, *place, depth + 1)?;
+            self.write_value(document, *id, depth + 1)?;
         }
         self.out.end();
         Ok(())
@@ -167,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn arrays_are_merged_and_everything_else_replaces() {
+    fn arrays_are_merged_and_other_values_are_replaced() {
         check("a:1:{s:1:\"a\";i:1;}", "a:1:{s:1:\"b\";i:2;}", "a:2:{s:1:\"a\";i:1;s:1:\"b\";i:2;}");
         check("a:2:{s:1:\"a\";i:1;i:5;i:2;}", "a:1:{s:1:\"a\";N;}", "a:2:{s:1:\"a\";N;i:5;i:2;}");
         check(
@@ -180,28 +182,28 @@ mod tests {
     }
 
     #[test]
-    fn names_of_one_value_stay_names_of_one_value() {
+    fn references_to_one_value_stay_references_to_one_value() {
         let shared = "a:3:{s:1:\"x\";i:0;s:1:\"a\";a:1:{i:0;i:7;}s:1:\"b\";R:3;}";
-        // What comes before it is counted.
+        // Values before the target are counted.
         check(shared, "a:1:{s:1:\"x\";a:1:{i:0;i:1;}}", "a:3:{s:1:\"x\";a:1:{i:0;i:1;}s:1:\"a\";a:1:{i:0;i:7;}s:1:\"b\";R:4;}");
-        // Where its first name is gone, it stands at the second.
+        // If the first occurrence is replaced, the value is written at the second.
         check(shared, "a:1:{s:1:\"a\";i:9;}", "a:3:{s:1:\"x\";i:0;s:1:\"a\";i:9;s:1:\"b\";a:1:{i:0;i:7;}}");
         check("a:2:{i:0;O:1:\"A\":0:{}i:1;r:2;}", "a:1:{i:2;s:0:\"\";}", "a:3:{i:0;O:1:\"A\":0:{}i:1;r:2;i:2;s:0:\"\";}");
         check("a:1:{i:0;R:1;}", "a:1:{i:1;N;}", "a:2:{i:0;a:1:{i:0;R:2;}i:1;N;}");
     }
 
     #[test]
-    fn what_cannot_be_merged_is_refused() {
+    fn values_that_cannot_be_merged_are_rejected() {
         let refused = |before: &str, update: &str| replace_recursive(before.as_bytes(), update.as_bytes(), MAX).unwrap_err();
         assert_eq!(refused("garbage", "a:0:{}"), MergeError::Unserialize(UnserializeError { at: 2 }));
         assert_eq!(refused("i:1;", "a:0:{}"), MergeError::NotArray);
         assert_eq!(refused("a:1:{i:0;R:1;}", "a:1:{i:0;R:1;}"), MergeError::Endless);
-        // Each value holds the one before it, and all but the last lose the name under which they were written.
+        // Each value contains the one before it, and all first occurrences except the last are replaced.
         let chain: String = (1..20_000).map(|n| format!("i:{n};a:1:{{i:0;R:{};}}", n + 1)).collect();
         let replaced: String = (0..19_999).map(|n| format!("i:{n};i:0;")).collect();
         let (before, update) = (format!("a:20000:{{i:0;a:0:{{}}{chain}}}"), format!("a:19999:{{{replaced}}}"));
         assert_eq!(refused(&before, &update), MergeError::Endless);
-        // Each name of one long value gets its own copy of it.
+        // Each reference to one long value becomes a copy of it.
         let names: String = (1..100).map(|n| format!("i:{n};R:2;")).collect();
         let updates: String = (0..100).map(|n| format!("i:{n};a:1:{{i:0;N;}}")).collect();
         let long = "x".repeat(MAX / 50);
@@ -209,7 +211,7 @@ mod tests {
         assert_eq!(refused(&before, &format!("a:100:{{{updates}}}")), MergeError::TooLong);
     }
 
-    /// What may be in an array, written as it is drawn.
+    /// An arbitrary value.
     #[derive(Clone, Debug)]
     enum Value {
         Null,
@@ -230,7 +232,7 @@ mod tests {
                 Self::Float(value) => out.float(*value),
                 Self::Text(text) => out.text(text),
                 Self::Array(entries) => {
-                    // No key twice.
+                    // Each key once.
                     let entries: IndexMap<_, _> = entries.iter().map(|(key, value)| (Key::of(key), value)).collect();
                     out.array(entries.len());
                     for (key, value) in entries {
@@ -271,23 +273,23 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_written_is_read_and_written_again(entries in prop::collection::vec((key(), value()), 0..8)) {
+        fn written_values_are_read_and_written_unchanged(entries in prop::collection::vec((key(), value()), 0..8)) {
             let mut out = Writer::default();
             Value::Array(entries).write(&mut out);
             let text = out.into_bytes();
-            // Nothing changes, whichever way round nothing is added.
+            // Merging with an empty array changes nothing, in either order.
             prop_assert_eq!(replace_recursive(&text, b"a:0:{}", MAX), Ok(text.clone()));
             prop_assert_eq!(replace_recursive(b"a:0:{}", &text, MAX), Ok(text));
         }
 
         #[test]
-        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        fn arbitrary_bytes_are_read_or_rejected(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = Document::read(&bytes).map(|document| document.to_json(1000).is_ok());
         }
 
-        /// Bytes of the kind that goes further.
+        /// Fragments of serialized text get further into the parser than arbitrary bytes.
         #[test]
-        fn any_words_are_read_or_refused(words in "([NbidsaOCERr]:?|[0-9]{1,3}|[:;\"{}]|i:0;|s:1:\"a\";|a:1:\\{){0,60}") {
+        fn fragments_are_read_or_rejected(words in "([NbidsaOCERr]:?|[0-9]{1,3}|[:;\"{}]|i:0;|s:1:\"a\";|a:1:\\{){0,60}") {
             let _ = replace_recursive(words.as_bytes(), words.as_bytes(), MAX);
         }
     }

@@ -1,9 +1,10 @@
-//! PHP's values as they travel: `serialize`'s text read and written, arrays' keys, `json_encode`, `array_replace_recursive`.
-//! Pure. Byte strings stay bytes, order is kept, objects and references are carried as they are; what cannot be read is an
-//! error, never a panic, and costs no more than a few times its own bytes.
+//! PHP's values: `serialize` and `unserialize`, array keys, `json_encode`, `json_decode` and `array_replace_recursive`.
 //!
-//! Written by hand since no crate does it: php_serde and its forks know neither objects nor references, and none keeps the
-//! order of an array with mixed keys.
+//! There is no I/O. Strings are bytes, the order of arrays is kept, objects and references pass through unchanged. Malformed text
+//! is an error, never a panic, and reading takes memory in proportion to the text.
+//!
+//! No crate does this: php_serde and its forks support neither objects nor references, and none keeps the order of an array with
+//! mixed keys.
 
 mod document;
 mod float;

@@ -1,47 +1,54 @@
-//! `serialize`: values written one after the other into bytes.
+//! `serialize`: appends values to a text.
 
 use super::{Key, float};
 
-/// Writes values; an array's entries follow its head, and its end follows them.
+/// A text that values are appended to. After [`Writer::array`] follow its entries, then [`Writer::end`].
 #[derive(Default)]
 pub struct Writer(Vec<u8>);
 
 impl Writer {
+    /// Returns the text.
     pub fn into_bytes(self) -> Vec<u8> {
         self.0
     }
 
-    /// Bytes so far.
+    /// Bytes of the text.
     pub fn written(&self) -> usize {
         self.0.len()
     }
 
+    /// Appends a null.
     pub fn null(&mut self) {
         self.raw(b"N;");
     }
 
+    /// Appends a boolean.
     pub fn bool(&mut self, value: bool) {
         self.raw(if value { b"b:1;" } else { b"b:0;" });
     }
 
+    /// Appends an integer.
     pub fn int(&mut self, value: i64) {
         self.raw(b"i:");
         self.number(value);
         self.raw(b";");
     }
 
+    /// Appends a float.
     pub fn float(&mut self, value: f64) {
         self.raw(b"d:");
         float::write(value, 'E', &mut self.0);
         self.raw(b";");
     }
 
+    /// Appends a string, of any bytes.
     pub fn text(&mut self, bytes: &[u8]) {
         self.raw(b"s:");
         self.quoted(bytes);
         self.raw(b";");
     }
 
+    /// Appends the key of an array or the name of a property.
     pub fn key(&mut self, key: Key<'_>) {
         match key {
             Key::Int(number) => self.int(number),
@@ -49,14 +56,14 @@ impl Writer {
         }
     }
 
-    /// `len` entries follow, each a key and a value, and then [`Writer::end`].
+    /// Starts an array. The caller appends `len` keys with their values, then [`Writer::end`].
     pub fn array(&mut self, len: usize) {
         self.raw(b"a:");
         self.number(len as i64);
         self.raw(b":{");
     }
 
-    /// The same of an object's properties.
+    /// Starts an object. The caller appends `len` names with their values, then [`Writer::end`].
     pub fn object(&mut self, class: &[u8], len: usize) {
         self.raw(b"O:");
         self.quoted(class);
@@ -65,28 +72,29 @@ impl Writer {
         self.raw(b":{");
     }
 
+    /// Ends an array or an object.
     pub fn end(&mut self) {
         self.raw(b"}");
     }
 
-    /// 0, 1, 2 … and these values.
+    /// Appends an array of integers with the keys 0, 1, 2 and so on.
     pub fn list(&mut self, values: impl ExactSizeIterator<Item = i64>) {
         self.array(values.len());
-        for (place, value) in values.enumerate() {
-            self.int(place as i64);
+        for (at, value) in values.enumerate() {
+            self.int(at as i64);
             self.int(value);
         }
         self.end();
     }
 
-    /// The value with this number in the order of writing, again: `R` as a reference, `r` as the same object.
-    pub fn again(&mut self, kind: u8, number: usize) {
+    /// Appends a reference to the value with this number in the order of writing: `R` for a reference, `r` for the same object.
+    pub fn reference(&mut self, kind: u8, number: usize) {
         self.raw(&[kind, b':']);
         self.number(number as i64);
         self.raw(b";");
     }
 
-    /// What is `serialize`'s text already.
+    /// Appends text that is serialized already.
     pub fn raw(&mut self, text: &[u8]) {
         self.0.extend_from_slice(text);
     }

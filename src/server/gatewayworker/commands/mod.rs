@@ -1,4 +1,4 @@
-//! The inner protocol's commands: arguments, dispatch to the gateway, and replies.
+//! The commands of the inner protocol: their arguments, the gateway's functions that carry them out, and their replies.
 
 pub mod args;
 pub mod dispatch;

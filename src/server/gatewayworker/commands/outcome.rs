@@ -1,43 +1,52 @@
-//! What a command leads to: its reply, or why it was not carried out.
+//! The result of a command: its reply, or the error for which it is ignored.
 
-use super::args::{MAX_FIELDS, MAX_NAMES};
+use super::args::{MAX_FIELDS, MAX_NAME_BYTES, MAX_NAMES};
 use crate::server::gateway::{MAX_REPEATS, SessionError};
 use crate::server::gatewayworker::protocol::body::BodyError;
 use crate::server::gatewayworker::protocol::opcode;
 
-/// What became of a command.
+/// The result of a command that was carried out.
 #[derive(Debug)]
 pub enum Outcome {
+    /// There is no reply.
     Done,
-    /// It was for a connection that is not here: one that has gone, or of a node before this one.
+    /// The client has disconnected, or belonged to an earlier node. There is no reply.
     ClientNotFound,
-    /// The answer of a query: one serialized value, or a session's own bytes.
+    /// The reply of a query: one serialized value, or the bytes of a session.
     Reply(Vec<u8>),
 }
 
-/// Why a command was not carried out. The original ended at most of these.
+/// Why a command was not carried out. A GatewayWorker process ends at most of these.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    #[error("no such command")]
+    /// The number is not a command of this protocol.
+    #[error("unknown command")]
     UnknownCommand,
-    #[error("its JSON cannot be read: {0}")]
+    /// The arguments are malformed.
+    #[error("malformed JSON: {0}")]
     Json(#[from] serde_json::Error),
-    #[error("its message: {0}")]
+    /// The message cannot be sent.
+    #[error("message: {0}")]
     Message(#[from] BodyError),
-    #[error("its session: {0}")]
+    /// The session cannot be stored.
+    #[error("session: {0}")]
     Session(#[from] SessionError),
-    #[error("a name of {0} bytes")]
+    /// A uid or group name exceeds [`MAX_NAME_BYTES`].
+    #[error("a name of {0} bytes; at most {MAX_NAME_BYTES}")]
     NameTooLong(usize),
+    /// More than [`MAX_NAMES`] clients, uids or groups.
     #[error("more than {MAX_NAMES} names")]
     TooManyNames,
+    /// More than [`MAX_FIELDS`] fields of a `SELECT`.
     #[error("more than {MAX_FIELDS} fields")]
     TooManyFields,
+    /// More than [`MAX_REPEATS`] repeats of names.
     #[error("names are repeated more than {MAX_REPEATS} times")]
     Repetitive,
 }
 
 impl CommandError {
-    /// A query that is not answered keeps its caller waiting for ever: then the connection ends.
+    /// Returns true if the connection must close, because the caller of a query would wait for its reply forever.
     pub fn closes_connection(&self, command: u8) -> bool {
         !matches!(self, Self::UnknownCommand) && opcode::is_query(command)
     }

@@ -1,4 +1,4 @@
-//! The inner protocol's questions, and their answers as PHP serializes them (protocol.md, 6).
+//! The queries of the inner protocol, and their replies as PHP serializes them (protocol.md, 6).
 
 use super::args::{Scalar, Values, groups, uids};
 use super::outcome::Outcome;
@@ -7,15 +7,15 @@ use crate::server::gateway::{ClientSession, Gateway, Group, Member, Selection, U
 use crate::server::php::{Key, Writer};
 use indexmap::IndexMap;
 
-/// One serialized value.
+/// Builds a reply of one serialized value.
 pub fn reply(write: impl FnOnce(&mut Writer)) -> Outcome {
     let mut out = Writer::default();
     write(&mut out);
     Outcome::Reply(out.into_bytes())
 }
 
-/// Text that is no JSON at all asks for nothing, as in the original; arrays in the place of names are an error, where the
-/// original ended.
+/// Parses the names of a batch query. Text that is not JSON yields no names, as in GatewayWorker. An array as a name is an error; a
+/// GatewayWorker process ends at it.
 pub fn parse_names(ext: &[u8]) -> Result<Vec<Scalar>, serde_json::Error> {
     match serde_json::from_slice::<Values>(ext) {
         Ok(names) => Ok(names.into_vec()),
@@ -26,12 +26,13 @@ pub fn parse_names(ext: &[u8]) -> Result<Vec<Scalar>, serde_json::Error> {
     }
 }
 
+/// Replies 1 or 0.
 pub async fn is_online(gateway: &Gateway, client: ClientId) -> Outcome {
     let online = gateway.is_online(client).await;
     reply(|out| out.int(online.into()))
 }
 
-/// Never set is an empty array, offline is null.
+/// Replies the session of a client: an empty array if it was never set, null if the client is not connected.
 pub async fn session(gateway: &Gateway, client: ClientId) -> Outcome {
     let kept = gateway.look(client, |member| member.session().map(|session| session.to_php().into_owned())).await;
     Outcome::Reply(match kept {
@@ -41,6 +42,7 @@ pub async fn session(gateway: &Gateway, client: ClientId) -> Outcome {
     })
 }
 
+/// Replies the sessions of a group's clients, or of all clients, by connection number.
 pub async fn sessions(gateway: &Gateway, group: Option<Group>) -> Outcome {
     let selection = group.map_or(Selection::All, |group| Selection::Groups(vec![group]));
     let rows = gateway.select(selection, |id, member| (id.connection, serialized_session(member))).await;
@@ -54,11 +56,13 @@ pub async fn sessions(gateway: &Gateway, group: Option<Group>) -> Outcome {
     })
 }
 
+/// Replies the connection numbers of the clients with a uid.
 pub async fn clients_of_uid(gateway: &Gateway, uid: Uid) -> Outcome {
     let clients = gateway.client_ids(Selection::Uids(vec![uid])).await;
     reply(|out| out.list(clients.iter().map(|client| client.connection.into())))
 }
 
+/// Replies the connection numbers of the clients by uid.
 pub async fn clients_of_uids(gateway: &Gateway, names: Vec<Scalar>) -> Outcome {
     let found = gateway.client_ids_by_uid(uids(&names)).await;
     reply(|out| {
@@ -71,13 +75,14 @@ pub async fn clients_of_uids(gateway: &Gateway, names: Vec<Scalar>) -> Outcome {
     })
 }
 
-/// Of a group; of all, if none is named.
+/// Replies the number of clients in a group, or of all clients if `group` is empty.
 pub async fn client_count(gateway: &Gateway, group: &[u8]) -> Outcome {
     let selection = if group.is_empty() { Selection::All } else { Selection::Groups(vec![Group::new(group)]) };
     let count = gateway.client_count(selection).await;
     reply(|out| out.int(count as i64))
 }
 
+/// Replies the number of clients by group.
 pub async fn client_counts(gateway: &Gateway, names: Vec<Scalar>) -> Outcome {
     let counts: IndexMap<Group, usize> = gateway.client_count_by_group(groups(&names)).await.into_iter().collect();
     reply(|out| {
@@ -90,6 +95,7 @@ pub async fn client_counts(gateway: &Gateway, names: Vec<Scalar>) -> Outcome {
     })
 }
 
+/// Replies the names of all groups.
 pub async fn group_names(gateway: &Gateway) -> Outcome {
     let groups = gateway.groups().await;
     reply(|out| {
@@ -102,7 +108,7 @@ pub async fn group_names(gateway: &Gateway) -> Outcome {
     })
 }
 
-/// As PHP serializes it; empty if it was never set.
+/// Returns a session as PHP serializes it; empty if it was never set.
 pub fn serialized_session(member: Member<'_>) -> Vec<u8> {
     member.session().map(ClientSession::to_php).unwrap_or_default().into_owned()
 }

@@ -1,4 +1,4 @@
-//! SELECT: rows of whatever fields are asked for, of whom any filter finds (protocol.md, 6).
+//! `SELECT`: the requested fields of the clients that match any of the filters (protocol.md, 6).
 
 use super::args::{Filters, MAX_FIELDS, Scalar, SelectArgs, Values, groups, read_object, uids};
 use super::outcome::{CommandError, Outcome};
@@ -9,12 +9,12 @@ use crate::server::php::{Key, Writer};
 use indexmap::IndexSet;
 use std::collections::HashSet;
 
-/// What cannot be read finds nobody, and neither does what is empty.
+/// Replies the selected clients by connection number. Malformed or empty arguments select no client.
 pub async fn select(gateway: &Gateway, ext: &[u8], client_id: impl Fn(u32) -> ClientId) -> Result<Outcome, CommandError> {
     let Some(SelectArgs { fields, filters }) = read_object(ext).ok().filter(|_| ext.trim_ascii() != b"{}") else {
         return Ok(Outcome::Reply(b"a:0:{}".to_vec()));
     };
-    // A row is an array: a field stands in it once.
+    // The fields of a client are an array, which holds each key once.
     let fields: IndexSet<Field> = fields.map(Values::into_vec).unwrap_or_default().iter().map(Field::from_name).collect();
     if fields.len() > MAX_FIELDS {
         return Err(CommandError::TooManyFields);
@@ -40,7 +40,7 @@ pub async fn select(gateway: &Gateway, ext: &[u8], client_id: impl Fn(u32) -> Cl
         rows.extend(gateway.select(selection, row.clone()).await.into_iter().filter(|row| seen.insert(row.connection)));
     }
     if of_all && fields.contains(&Field::Groups) {
-        // GatewayClient stops reading at the first row without them (protocol.md, 6, the hint).
+        // GatewayClient stops reading at the first client that lacks one of these (protocol.md, 6, the hint).
         rows.sort_by_key(|row| !row.is_whole(&fields));
     }
     Ok(reply(|out| {
@@ -73,7 +73,7 @@ enum Field {
     Groups,
     Session,
     Id,
-    /// The original gave away whatever its connection object had under this name; here it is null.
+    /// Any other name: null. GatewayWorker replies the property of its connection object.
     Other(Vec<u8>),
 }
 
@@ -122,7 +122,7 @@ impl Field {
 }
 
 impl ClientRow {
-    /// Has it all that was asked for of uid and groups?
+    /// Returns true if the client has the uid and the groups, as far as they are requested.
     fn is_whole(&self, fields: &[Field]) -> bool {
         let mut wanted = fields.iter().zip(&self.fields).filter(|(field, _)| matches!(field, Field::Uid | Field::Groups));
         wanted.all(|(_, value)| match value {

@@ -8,17 +8,17 @@ use super::decoder::{MemoryPermit, Received};
 use super::pipeline::{Completed, Pipeline};
 use super::read_scheduler::ReadTicket;
 use super::reader::Reader;
+use super::worker_link::{WorkerInput, WorkerLink, ping};
 use super::writer::{MAX_UNWRITTEN_EVENT_BYTES, Writer};
 use crate::server::gateway::Gateway;
 use crate::server::gatewayworker::commands::args::read_object;
 use crate::server::gatewayworker::commands::outcome::Outcome;
 use crate::server::gatewayworker::metrics::{self, Metrics};
-use crate::server::gatewayworker::protocol::opcode::{GATEWAY_CLIENT_CONNECT, PING, WORKER_CONNECT};
-use crate::server::gatewayworker::protocol::packet::{self, Packet};
+use crate::server::gatewayworker::protocol::opcode::{GATEWAY_CLIENT_CONNECT, WORKER_CONNECT};
+use crate::server::gatewayworker::protocol::packet::Packet;
 use crate::server::gatewayworker::secret_key::SecretKey;
 use crate::server::gatewayworker::shutdown::{CloseReason, Closing, shutdown_deadline};
-use crate::server::gatewayworker::workers::router::{Worker, Workers};
-use bytes::Bytes;
+use crate::server::gatewayworker::workers::router::Workers;
 use serde::Deserialize;
 use std::io;
 use std::net::{SocketAddr, SocketAddrV4};
@@ -26,7 +26,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 /// Shared by all connections to the inner port.
@@ -68,9 +67,7 @@ enum Input {
     Readable,
     Completed(Completed),
     Written(io::Result<()>),
-    /// `None`: another worker of the same name has connected.
-    WorkerEvent(Option<Bytes>),
-    PingDue,
+    Worker(WorkerInput),
     TimedOut(CloseReason),
     Shutdown,
     DrainTimedOut,
@@ -83,9 +80,7 @@ struct Connection<'a> {
     reader: Reader<'a>,
     pipeline: Pipeline,
     writer: Writer<'a>,
-    worker: Option<Worker>,
-    /// Due times of pings, used only while `worker` is set.
-    pings: Option<Interval>,
+    worker: WorkerLink,
     logged_bad_packet: bool,
 }
 
@@ -104,8 +99,7 @@ pub async fn serve_connection(
         reader: Reader::new(reads, ticket, context.large_packet_budget.clone(), context.secret_key.is_empty()),
         pipeline: Pipeline::default(),
         writer: Writer::new(writes),
-        worker: None,
-        pings: context.ping_every.map(ping_interval),
+        worker: WorkerLink::new(context.ping_every),
         logged_bad_packet: false,
         context,
         peer,
@@ -162,9 +156,7 @@ impl Connection<'_> {
     fn is_finished(&self) -> bool {
         let has_events = match &self.phase {
             Phase::Serving => return false,
-            Phase::Closing(closing) => {
-                matches!(closing.reason, CloseReason::Shutdown) && self.worker.as_ref().is_some_and(|worker| !worker.is_drained())
-            }
+            Phase::Closing(closing) => matches!(closing.reason, CloseReason::Shutdown) && self.worker.has_events(),
         };
         !has_events && self.pipeline.is_empty() && self.writer.is_empty()
     }
@@ -188,8 +180,7 @@ impl Connection<'_> {
             () = self.reader.readable(), if self.reader.may_read() => Input::Readable,
             Some(completed) = self.pipeline.next_completed(), if !self.pipeline.is_empty() => Input::Completed(completed),
             written = self.writer.write(), if !self.writer.is_empty() => Input::Written(written),
-            event = next_worker_event(&mut self.worker, worker_event_fits), if takes_worker_events => Input::WorkerEvent(event),
-            () = next_ping(&mut self.pings), if is_serving && self.worker.is_some() => Input::PingDue,
+            input = self.worker.next(worker_event_fits, is_serving), if takes_worker_events => Input::Worker(input),
             reason = self.reader.timeout(), if is_serving => Input::TimedOut(reason),
             () = shutdown_deadline(stop, self.reader.has_sent()), if is_serving => Input::Shutdown,
             () = self.phase.drain_timeout(stop) => Input::DrainTimedOut,
@@ -209,12 +200,12 @@ impl Connection<'_> {
                 self.writer.close();
                 self.close(CloseReason::Io(error));
             }
-            Input::WorkerEvent(Some(event)) => self.writer.push(&event),
-            Input::WorkerEvent(None) => {
-                self.worker = None;
+            Input::Worker(WorkerInput::Event(event)) => self.writer.push(&event),
+            Input::Worker(WorkerInput::PingDue) => self.writer.push_if_idle(&ping()),
+            Input::Worker(WorkerInput::Replaced) => {
+                self.worker.disconnect();
                 self.close(CloseReason::Replaced);
             }
-            Input::PingDue => self.ping(),
             Input::TimedOut(reason) => self.close(reason),
             Input::Shutdown => {
                 // The peer sent these bytes before it could know of the shutdown.
@@ -268,9 +259,7 @@ impl Connection<'_> {
         if packet.command == WORKER_CONNECT {
             let name = format!("{}:{}", self.peer.ip(), credentials.worker_key);
             tracing::info!(worker = name, "worker connected");
-            // The worker that this connection may have been before disconnects first.
-            self.worker = None;
-            self.worker = Some(self.context.workers.connect(name));
+            self.worker.connect(&self.context.workers, name);
         }
         Ok(())
     }
@@ -301,21 +290,6 @@ impl Connection<'_> {
         }
     }
 
-    fn ping(&mut self) {
-        let unspecified = SocketAddrV4::new([0; 4].into(), 0);
-        let ping = packet::WorkerPacket {
-            command: PING,
-            local: unspecified,
-            client: unspecified,
-            connection: 0,
-            flag: packet::PLAIN,
-            gateway_port: 0,
-            ext: b"",
-            body: b"",
-        };
-        self.writer.push_if_idle(&ping);
-    }
-
     /// Counts a packet that is ignored. Logs the first one of a connection, within the log rate limit of all connections.
     fn reject_packet(&mut self, command: u8, cause: &str) {
         self.context.metrics.packet_rejected();
@@ -334,29 +308,4 @@ impl Phase {
             Self::Closing(closing) => closing.drain_timeout(stop).await,
         }
     }
-}
-
-/// Waits for the next event of a worker, if it `fits` into the send buffer. Returns `None` if another worker of the same name
-/// has connected. Waits forever without a worker.
-async fn next_worker_event(worker: &mut Option<Worker>, fits: bool) -> Option<Bytes> {
-    let Some(worker) = worker else { return std::future::pending().await };
-    let replaced = worker.replaced();
-    tokio::select! {
-        biased;
-        () = replaced.cancelled() => None,
-        event = worker.next_event(), if fits => Some(event),
-    }
-}
-
-async fn next_ping(pings: &mut Option<Interval>) {
-    match pings {
-        Some(pings) => _ = pings.tick().await,
-        None => std::future::pending().await,
-    }
-}
-
-fn ping_interval(every: Duration) -> Interval {
-    let mut pings = tokio::time::interval_at(Instant::now() + every, every);
-    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    pings
 }

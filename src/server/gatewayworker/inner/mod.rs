@@ -5,4 +5,5 @@ mod decoder;
 mod pipeline;
 pub mod read_scheduler;
 mod reader;
+mod worker_link;
 mod writer;

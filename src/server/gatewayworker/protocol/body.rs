@@ -1,4 +1,4 @@
-//! A command's body as what sockets are sent (protocol.md, 3.2 and 8.1).
+//! The body of a command, converted to the message that sockets receive (protocol.md, 3.2 and 8.1).
 
 use super::packet::{MAX_PACKET_BYTES, PLAIN, RAW};
 use crate::server::gateway::Publication;
@@ -6,26 +6,33 @@ use crate::server::payload;
 use crate::server::php::{Document, Node, ToJsonError, UnserializeError};
 use bytes::Bytes;
 
-/// PHP's gateway ended at each of these.
+/// Why a body cannot be sent. A GatewayWorker process ends at each of these.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum BodyError {
+    /// The body is not a serialized value.
     #[error(transparent)]
     Unserialize(#[from] UnserializeError),
-    #[error("a serialized number is no message")]
+    /// The value is a boolean, a number or a reference.
+    #[error("a serialized number or boolean is not a message")]
     Scalar,
-    #[error("there is no JSON of it: {0}")]
+    /// The value has no JSON.
+    #[error("no JSON: {0}")]
     ToJson(#[from] ToJsonError),
 }
 
+/// A decoded body.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Body {
+    /// Bytes, or a serialized string.
     Text(Bytes),
-    /// What was an array or an object.
+    /// The JSON of an array or an object.
     Json(String),
+    /// A serialized null.
     Null,
 }
 
 impl Body {
+    /// Decodes a body, serialized or not, as the flag says.
     pub fn decode(flag: u8, body: &Bytes) -> Result<Self, BodyError> {
         if flag & PLAIN != 0 {
             return Ok(Self::Text(body.clone()));
@@ -39,7 +46,7 @@ impl Body {
         }
     }
 
-    /// `None`: there is nothing to send.
+    /// Converts the body to both dialects. Returns `None` if there is nothing to send.
     pub fn into_publication(self, flag: u8) -> Option<Publication> {
         let is_text = matches!(self, Self::Text(_));
         let bytes = match self {
@@ -48,10 +55,10 @@ impl Body {
             Self::Null => Bytes::from_static(b"null"),
         };
         if flag & RAW != 0 {
-            // A slow reader's queue holds it, and not the whole packet.
+            // A copy, so that a slow reader's queue does not hold the whole packet.
             return payload::raw(Bytes::copy_from_slice(&bytes));
         }
-        // A page that parses JSON gets what JSON can say of it.
+        // Dialect v1 carries JSON: bytes that are not UTF-8 are replaced.
         let json = || match String::from_utf8_lossy(&bytes) {
             text if is_text => serde_json::to_string(&text).unwrap_or_default(),
             json => json.into_owned(),
@@ -91,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ended_the_original_is_refused() {
+    fn bodies_that_end_a_gatewayworker_process_are_rejected() {
         for body in [&b"i:5;"[..], b"b:0;", b"d:1.5;", b"garbage", b"", b"s:1:\"\xff", b"a:1:{i:0;s:1:\"\xff\";}"] {
             assert!(Body::decode(0, &Bytes::copy_from_slice(body)).is_err(), "{body:?}");
         }

@@ -1,4 +1,4 @@
-//! The inner protocol's wire format, without I/O: packets, their command numbers, and message bodies.
+//! The wire format of the inner protocol: packets, command numbers and message bodies. No I/O happens here.
 
 pub mod body;
 pub mod opcode;

@@ -1,41 +1,49 @@
-//! The inner protocol's frames: a header of 28 bytes, `ext_data`, and a body (protocol.md, 3).
+//! The packets of the inner protocol: a header of 28 bytes, `ext_data`, and a body (protocol.md, 3).
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::net::SocketAddrV4;
 
+/// The longest packet, with its header, in bytes.
 pub const MAX_PACKET_BYTES: usize = 10_485_760;
 const HEADER_BYTES: usize = 28;
 
-/// The body is bytes; without this bit it is PHP's `serialize`.
+/// Flag: the body is bytes. Without this bit it is the text of PHP's `serialize`.
 pub const PLAIN: u8 = 0x01;
-/// The body goes to the client as it is.
+/// Flag: the body is a WebSocket frame already, and is sent unchanged.
 pub const RAW: u8 = 0x02;
 
+/// A packet from GatewayClient or a BusinessWorker. The addresses in its header are ignored.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Packet {
+    /// The number of the command, see [`opcode`](super::opcode).
     pub command: u8,
-    /// 0 where the command is about no connection.
+    /// The connection number of a client; 0 if the command has none.
     pub connection: u32,
+    /// [`PLAIN`] and [`RAW`].
     pub flag: u8,
+    /// The arguments.
     pub ext: Bytes,
+    /// The message.
     pub body: Bytes,
 }
 
-/// What a stream's next bytes are.
+/// The next packet of a stream.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Decoded {
+    /// A whole packet.
     Packet(Packet),
-    /// Shorter than a header: passed over, and most likely what follows is out of step.
+    /// The packet is shorter than a header. It is skipped; most likely the bytes behind it are out of step.
     TooShort,
-    /// The rest of it is to come.
+    /// More bytes are needed.
     Incomplete,
-    /// It says it is empty, so it never ends: PHP waits for ever, too.
+    /// The length is 0, so the packet has no end. GatewayWorker waits forever, too.
     ZeroLength,
+    /// The packet is longer than [`MAX_PACKET_BYTES`].
     TooLong,
 }
 
 impl Decoded {
-    /// Takes a packet out of what has arrived.
+    /// Removes the next packet from the buffer.
     pub fn take(buffer: &mut BytesMut) -> Self {
         let Some(length) = peek_length(buffer) else { return Self::Incomplete };
         match length {
@@ -50,7 +58,7 @@ impl Decoded {
         }
         packet.advance(4);
         let command = packet.get_u8();
-        // Addresses and ports, which mean something only on the way to a worker.
+        // Addresses and ports, which are used only in packets to a worker.
         packet.advance(12);
         let (connection, flag) = (packet.get_u32(), packet.get_u8());
         packet.advance(2);
@@ -60,7 +68,7 @@ impl Decoded {
     }
 }
 
-/// The length and command of the packet that begins here, once its header has arrived.
+/// Returns the length and the command of the packet at the start of the buffer, if its header is complete.
 pub fn peek_header(buffer: &[u8]) -> Option<(usize, u8)> {
     Some((peek_length(buffer)?, buffer[4]))
 }
@@ -71,20 +79,28 @@ fn peek_length(buffer: &[u8]) -> Option<usize> {
     Some(u32::from_be_bytes([a, b, c, d]) as usize)
 }
 
-/// To a worker: something about a client (protocol.md, 7).
+/// A packet to a BusinessWorker: an event of a client (protocol.md, 7), or a ping.
 pub struct WorkerPacket<'a> {
+    /// The number of the event.
     pub command: u8,
+    /// The node's address in client ids.
     pub local: SocketAddrV4,
-    /// 0.0.0.0 for a client without IPv4.
+    /// The client's address; 0.0.0.0 for a client without IPv4.
     pub client: SocketAddrV4,
+    /// The client's connection number.
     pub connection: u32,
+    /// [`PLAIN`], or 0 for a serialized body.
     pub flag: u8,
+    /// The port that browsers connect to.
     pub gateway_port: u16,
+    /// The client's session.
     pub ext: &'a [u8],
+    /// The message, or the handshake.
     pub body: &'a [u8],
 }
 
 impl WorkerPacket<'_> {
+    /// Appends the packet to a buffer.
     pub fn write(&self, out: &mut BytesMut) {
         let length = HEADER_BYTES + self.ext.len() + self.body.len();
         out.reserve(length);
@@ -121,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn odd_lengths_have_their_fates() {
+    fn each_odd_length_is_recognized() {
         let mut ping = packet(11, 1, 1, b"", b"");
         assert_eq!(next(&ping[..27]), Decoded::Incomplete);
         ping[3] = 27;
@@ -132,7 +148,7 @@ mod tests {
         assert_eq!(next(&ping), Decoded::Incomplete);
         ping[..4].copy_from_slice(&(MAX_PACKET_BYTES as u32 + 1).to_be_bytes());
         assert_eq!(next(&ping), Decoded::TooLong);
-        // ext_len beyond the packet: what is there.
+        // An ext_len beyond the packet is cut.
         let mut long = packet(24, 0, 1, b"ab", b"");
         long[27] = 200;
         let Decoded::Packet(packet) = next(&long) else { panic!() };
@@ -141,7 +157,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn packets_are_the_same_in_any_pieces(
+        fn packets_are_the_same_however_the_stream_is_cut(
             packets in prop::collection::vec((any::<u8>(), any::<u32>(), any::<u8>(), prop::collection::vec(any::<u8>(), 0..40),
                 prop::collection::vec(any::<u8>(), 0..40)), 1..6),
             cuts in prop::collection::vec(1..50usize, 0..40),
@@ -163,7 +179,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_are_too_odd(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut buffer = BytesMut::from(&bytes[..]);
             while matches!(Decoded::take(&mut buffer), Decoded::Packet(_) | Decoded::TooShort) {}
         }

@@ -1,4 +1,4 @@
-//! GatewayWorker's Register: the service that tells workers and GatewayClient the addresses of all gateways.
+//! GatewayWorker's Register: the service that knows the addresses of all gateways.
 
 mod request;
 pub mod server;

@@ -1,22 +1,26 @@
-//! A line that is said to Register (protocol.md, 2.2 and 2.3).
+//! A request to Register: one line of JSON (protocol.md, 2.2 and 2.3).
 
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 
-/// Bytes of an address of another gateway.
+/// Bytes of the address of another gateway.
 const MAX_ADDRESS: usize = 256;
 
-/// What it asks for.
+/// A parsed request.
 #[derive(PartialEq, Eq, Debug)]
 pub enum Request {
+    /// Another gateway registers its address.
     Gateway {
+        /// The address of its inner port.
         address: String,
     },
+    /// A worker subscribes to the addresses of all gateways.
     Worker,
+    /// Keeps the connection open.
     Ping,
-    /// The connection ends, with nothing said.
+    /// The key is wrong, or the event is unknown. The connection closes without a reply.
     Rejected,
-    /// It ends with a line that says why.
+    /// The line is not a request. The connection closes with a reply that says so.
     Malformed,
 }
 
@@ -25,15 +29,15 @@ fn text(value: &RawValue) -> Option<String> {
 }
 
 impl Request {
-    /// A line without its end.
+    /// Parses a line without its line end. `is_key` compares the presented key.
     pub fn read(line: &[u8], is_key: impl Fn(&str) -> bool) -> Self {
-        // Of two values under one name the last counts; what they are is looked at where it matters. Null counts as missing.
-        let Ok(mut take) = serde_json::from_slice::<HashMap<String, Option<&RawValue>>>(line) else { return Self::Malformed };
-        let mut take = |name: &str| take.remove(name).flatten();
-        // PHP counts these as missing, too.
-        const NOTHING: [&str; 7] = ["\"\"", "\"0\"", "0", "0.0", "false", "[]", "{}"];
-        let Some(event) = take("event").filter(|event| !NOTHING.contains(&event.get())) else { return Self::Malformed };
-        // A missing key is the empty one; a number is none.
+        // Of two values under one name the last is used. Null counts as absent. Values are parsed only where they are used.
+        let Ok(mut fields) = serde_json::from_slice::<HashMap<String, Option<&RawValue>>>(line) else { return Self::Malformed };
+        let mut take = |name: &str| fields.remove(name).flatten();
+        // PHP regards these as absent, too.
+        const EMPTY: [&str; 7] = ["\"\"", "\"0\"", "0", "0.0", "false", "[]", "{}"];
+        let Some(event) = take("event").filter(|event| !EMPTY.contains(&event.get())) else { return Self::Malformed };
+        // An absent key is the empty key. A number is not a key.
         let knows_key = take("secret_key").map_or_else(|| is_key(""), |key| text(key).is_some_and(|key| is_key(&key)));
         match text(event).unwrap_or_default().as_str() {
             "gateway_connect" => match take("address").and_then(text) {
@@ -54,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_of_odd_input_has_its_reaction() {
+    fn requests_are_accepted_rejected_or_malformed() {
         let check = |line: &str, key: &str, expected: Request| {
             assert_eq!(Request::read(line.as_bytes(), |shown| shown == key), expected, "{line}");
         };

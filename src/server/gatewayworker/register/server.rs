@@ -1,5 +1,5 @@
-//! GatewayWorker's Register: gateways say where they are, workers and GatewayClient are told where all are (protocol.md, 2). A
-//! line of JSON in; a line of JSON to those who asked, now and whenever the list changes.
+//! The Register service: gateways register their address, workers and GatewayClient receive the addresses of all gateways
+//! (protocol.md, 2). A request is one line of JSON. A worker receives one line of JSON at once, and one at each change.
 
 use super::request::Request;
 use crate::server::gatewayworker::metrics;
@@ -20,21 +20,24 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Whoever has not said a line by then goes.
+/// A connection without a line within this is closed.
 const FIRST_LINE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Lists a worker may leave unread before it is given up.
+/// Address lists that a worker has not read, beyond which it is disconnected.
 const MAX_UNREAD_UPDATES: usize = 1024;
-/// A list that is not taken within this ends the connection.
+/// A connection that does not accept a reply within this is closed.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Of a line that is no request, this much is said back.
+/// Bytes of a malformed line that are echoed in the error reply.
 const ECHO_BYTES: usize = 1024;
-/// Who has not shown the key may say a line of so many bytes, and so many of them may stay by saying `ping`.
+/// Bytes of a line of an unauthenticated peer.
 const UNAUTHENTICATED_LINE_BYTES: usize = 4096;
+/// Unauthenticated peers that keep a connection open with `ping`.
 const MAX_UNAUTHENTICATED_PINGS: usize = 100;
-/// Bytes of unfinished lines that all connections may hold together.
+/// Bytes of unfinished lines, of all connections together.
 const MAX_UNFINISHED_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes read at once.
 const READ_BYTES: usize = 4 * 1024;
 
+/// The service. Clones share the registrations.
 #[derive(Clone)]
 pub struct Register(Arc<Shared>);
 
@@ -43,52 +46,54 @@ struct Shared {
     secret_key: SecretKey,
     registrations: Mutex<Registrations>,
     unfinished_bytes: AtomicUsize,
-    /// For who pings and does not show the key: the original lets them stay.
-    unauthenticated_ping: Arc<Semaphore>,
+    /// Permits for unauthenticated peers that send `ping`: GatewayWorker keeps such connections open.
+    unauthenticated_pings: Arc<Semaphore>,
 }
 
-/// By connection.
+/// Gateways and workers by connection.
 #[derive(Default)]
 struct Registrations {
-    next: u64,
-    /// Other gateways; one may say its address twice.
+    next_number: u64,
+    /// The addresses of other gateways; several connections may register the same address.
     gateways: IndexMap<u64, String>,
-    /// Whoever is told of changes.
+    /// The workers that receive changes.
     workers: IndexMap<u64, mpsc::Sender<Arc<str>>>,
 }
 
 impl Register {
+    /// A service whose list holds this node's `lan_addr`.
     pub fn new(lan_addr: SocketAddrV4, secret_key: SecretKey) -> Self {
         Self(Arc::new(Shared {
             lan_addr,
             secret_key,
             registrations: Mutex::default(),
             unfinished_bytes: AtomicUsize::new(0),
-            unauthenticated_ping: Arc::new(Semaphore::new(MAX_UNAUTHENTICATED_PINGS)),
+            unauthenticated_pings: Arc::new(Semaphore::new(MAX_UNAUTHENTICATED_PINGS)),
         }))
     }
 
+    /// Serves a connection until the peer or a limit closes it, or `stop` is cancelled.
     pub async fn serve_connection(self, stream: TcpStream, peer: SocketAddr, stop: CancellationToken) {
         match RegisterConn::new(&self, peer.ip()).run(stream, &stop).await {
             Ok(None) => {}
-            Ok(Some(bound)) => metrics::connection_rejected(bound),
-            Err(error) => tracing::debug!(%error, %peer, "a connection to Register"),
+            Ok(Some(reason)) => metrics::connection_rejected(reason),
+            Err(error) => tracing::debug!(%error, %peer, "connection to Register closed"),
         }
     }
 
-    /// This node's address, and every other gateway's once.
+    /// The line with this node's address, and the address of each other gateway once.
     fn list(&self, registrations: &Registrations) -> Arc<str> {
         let lan_addr = self.0.lan_addr.to_string();
         let addresses: IndexSet<_> = [&lan_addr].into_iter().chain(registrations.gateways.values()).collect();
         let addresses: Vec<_> = addresses.into_iter().collect();
-        // By hand, for the order of the original.
+        // Formatted here to keep the order of GatewayWorker's keys.
         format!("{{\"event\":\"broadcast_addresses\",\"addresses\":{}}}\n", json!(addresses)).into()
     }
 
-    /// Also where the list is what it was: a gateway came or went.
-    fn announce(&self, registrations: &mut Registrations) {
+    /// Sends the list to all workers after a gateway connected or disconnected, even if the list is unchanged.
+    fn broadcast(&self, registrations: &mut Registrations) {
         let list = self.list(registrations);
-        // One that reads nothing is given up: its connection ends with its sender.
+        // A worker that does not read loses its sender, and its connection closes.
         registrations.workers.retain(|_, worker| worker.try_send(list.clone()).is_ok());
     }
 
@@ -97,18 +102,20 @@ impl Register {
     }
 }
 
-/// One connection.
+/// One connection to Register.
 struct RegisterConn<'a> {
     register: &'a Register,
     address: IpAddr,
     number: u64,
     in_buf: BytesMut,
-    /// How far it was looked for the end of a line.
+    /// The first byte of `in_buf` that was not searched for a line end.
     scan_from: usize,
     is_authenticated: bool,
-    unauthenticated_ping: Option<OwnedSemaphorePermit>,
-    /// Of `arrived`, what is counted among all.
+    /// Held by an unauthenticated peer that sent `ping`.
+    ping_permit: Option<OwnedSemaphorePermit>,
+    /// Bytes of `in_buf` that are counted in `unfinished_bytes`.
     counted_bytes: usize,
+    /// Address lists to send, if the peer is a worker.
     updates: Option<mpsc::Receiver<Arc<str>>>,
     out_buf: Vec<u8>,
 }
@@ -116,8 +123,8 @@ struct RegisterConn<'a> {
 impl<'a> RegisterConn<'a> {
     fn new(register: &'a Register, address: IpAddr) -> Self {
         let mut registrations = register.registrations();
-        let number = registrations.next;
-        registrations.next += 1;
+        let number = registrations.next_number;
+        registrations.next_number += 1;
         drop(registrations);
         Self {
             register,
@@ -126,14 +133,14 @@ impl<'a> RegisterConn<'a> {
             in_buf: BytesMut::new(),
             scan_from: 0,
             is_authenticated: register.0.secret_key.is_empty(),
-            unauthenticated_ping: None,
+            ping_permit: None,
             counted_bytes: 0,
             updates: None,
             out_buf: Vec::new(),
         }
     }
 
-    /// Until it ends: `Some` tells the bound that ended it.
+    /// Serves the connection. Returns the reason if a limit closes it.
     async fn run(mut self, mut stream: TcpStream, stop: &CancellationToken) -> io::Result<Option<&'static str>> {
         let (mut reads, mut writes) = stream.split();
         let (mut has_sent, first_line_by) = (false, Instant::now() + FIRST_LINE_TIMEOUT);
@@ -151,7 +158,7 @@ impl<'a> RegisterConn<'a> {
                 () = tokio::time::sleep_until(first_line_by), if !has_sent => return Ok(Some("register_timeout")),
                 () = shutdown_deadline(stop, has_sent) => return Ok(None),
             };
-            let goes_on = self.take_lines(&mut has_sent) && !ended;
+            let stays_open = self.take_lines(&mut has_sent) && !ended;
             if !self.out_buf.is_empty() {
                 tokio::select! {
                     written = tokio::time::timeout(WRITE_TIMEOUT, writes.write_all(&self.out_buf)) => {
@@ -164,7 +171,7 @@ impl<'a> RegisterConn<'a> {
                 }
                 self.out_buf = Vec::new();
             }
-            if !goes_on {
+            if !stays_open {
                 return Ok(None);
             }
             if !self.is_within_limits() {
@@ -173,7 +180,7 @@ impl<'a> RegisterConn<'a> {
         }
     }
 
-    /// Whether it may go on.
+    /// Handles the complete lines. Returns false if the connection must close.
     fn take_lines(&mut self, has_sent: &mut bool) -> bool {
         while let Some(end) = self.in_buf[self.scan_from..].iter().position(|byte| *byte == b'\n') {
             let line = self.in_buf.split_to(self.scan_from + end + 1);
@@ -188,29 +195,30 @@ impl<'a> RegisterConn<'a> {
         true
     }
 
+    /// Handles one request. Returns false if the connection must close.
     fn handle_line(&mut self, line: &[u8]) -> bool {
         match Request::read(line, |key| self.register.0.secret_key.matches(key)) {
             Request::Gateway { address } => {
-                tracing::info!(address, "another gateway came to Register");
+                tracing::info!(address, "another gateway registered");
                 let mut registrations = self.register.registrations();
-                (self.is_authenticated, self.unauthenticated_ping) = (true, None);
+                (self.is_authenticated, self.ping_permit) = (true, None);
                 registrations.workers.shift_remove(&self.number);
                 registrations.gateways.insert(self.number, address);
                 self.updates = None;
-                self.register.announce(&mut registrations);
+                self.register.broadcast(&mut registrations);
             }
             Request::Worker => {
                 let mut registrations = self.register.registrations();
-                (self.is_authenticated, self.unauthenticated_ping) = (true, None);
-                let (to, from) = mpsc::channel(MAX_UNREAD_UPDATES);
+                (self.is_authenticated, self.ping_permit) = (true, None);
+                let (sender, updates) = mpsc::channel(MAX_UNREAD_UPDATES);
                 self.out_buf.extend_from_slice(self.register.list(&registrations).as_bytes());
-                registrations.workers.insert(self.number, to);
-                self.updates = Some(from);
+                registrations.workers.insert(self.number, sender);
+                self.updates = Some(updates);
             }
-            Request::Ping if self.is_authenticated || self.unauthenticated_ping.is_some() => {}
+            Request::Ping if self.is_authenticated || self.ping_permit.is_some() => {}
             Request::Ping => {
-                self.unauthenticated_ping = self.register.0.unauthenticated_ping.clone().try_acquire_owned().ok();
-                if self.unauthenticated_ping.is_none() {
+                self.ping_permit = self.register.0.unauthenticated_pings.clone().try_acquire_owned().ok();
+                if self.ping_permit.is_none() {
                     metrics::connection_rejected("unauthenticated_pings");
                     return false;
                 }
@@ -218,30 +226,31 @@ impl<'a> RegisterConn<'a> {
             Request::Rejected => {
                 metrics::connection_rejected("register_request_rejected");
                 if metrics::within_log_rate_limit() {
-                    tracing::warn!(peer = %self.address, "Register refused a line: another secret key, or a request it does not know");
+                    tracing::warn!(peer = %self.address, "Register request rejected: gateway.secret_key differs, or the event is unknown");
                 }
                 return false;
             }
             Request::Malformed => {
                 metrics::connection_rejected("register_request_rejected");
                 let echo = String::from_utf8_lossy(&line[..line.len().min(ECHO_BYTES)]);
-                // The original's own words, which programs may look for.
-                let words = format!(
+                // GatewayWorker's own text, which programs may search for.
+                let text = format!(
                     "Bad request for Register service. Request info(IP:{}, Request Buffer:{echo}). See \
                      http://doc2.workerman.net/register-auth-timeout.html\n",
                     self.address,
                 );
-                self.out_buf.extend_from_slice(words.as_bytes());
+                self.out_buf.extend_from_slice(text.as_bytes());
                 return false;
             }
         }
         true
     }
 
-    /// Is the unfinished line within its bounds?
+    /// Counts the unfinished line, and returns true if it is within its limits.
     fn is_within_limits(&mut self) -> bool {
         let all = &self.register.0.unfinished_bytes;
-        let (before, now) = (std::mem::replace(&mut self.counted_bytes, self.in_buf.len()), self.in_buf.len());
+        let now = self.in_buf.len();
+        let before = std::mem::replace(&mut self.counted_bytes, now);
         all.fetch_sub(before, Ordering::Relaxed);
         all.fetch_add(now, Ordering::Relaxed) + now <= MAX_UNFINISHED_BYTES
             && now <= if self.is_authenticated { MAX_PACKET_BYTES } else { UNAUTHENTICATED_LINE_BYTES }
@@ -254,12 +263,12 @@ impl Drop for RegisterConn<'_> {
         let mut registrations = self.register.registrations();
         registrations.workers.shift_remove(&self.number);
         if registrations.gateways.shift_remove(&self.number).is_some() {
-            self.register.announce(&mut registrations);
+            self.register.broadcast(&mut registrations);
         }
     }
 }
 
-/// Never, for who did not ask.
+/// Waits for the next address list; forever, if the peer is not a worker.
 async fn next_update(lists: &mut Option<mpsc::Receiver<Arc<str>>>) -> Option<Arc<str>> {
     match lists {
         Some(lists) => lists.recv().await,

@@ -1,4 +1,4 @@
-//! What happened to a client, as a worker is told it (protocol.md, 7).
+//! Encodes the events of a client for a worker (protocol.md, 7).
 
 use super::query_string;
 use crate::server::gateway::{ClientSession, ConnectionEvent, EventKind, Handshake};
@@ -9,6 +9,8 @@ use bytes::BytesMut;
 use indexmap::IndexMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
+/// Appends the packets of an event: two for a handshake, else one. `lan_addr` is the node's address in client ids, `gateway_port` the
+/// port that browsers connect to.
 pub fn write_event(
     event: &ConnectionEvent,
     session: Option<&ClientSession>,
@@ -46,10 +48,10 @@ pub fn write_event(
     }
 }
 
-/// `['get' => …, 'server' => …, 'cookie' => …]`
+/// Serializes the request of a handshake: `['get' => …, 'server' => …, 'cookie' => …]`.
 fn handshake_array(handshake: &Handshake, address: IpAddr, port: u16, gateway_port: u16) -> Vec<u8> {
     let query = handshake.path_and_query.split_once('?').map_or("", |(_, query)| query);
-    // Of a header that came twice PHP sees one.
+    // PHP joins the values of a repeated header.
     let mut headers: IndexMap<&str, Vec<u8>> = IndexMap::new();
     for (name, value) in &handshake.headers {
         let seen = headers.entry(name).and_modify(|seen| seen.push(b','));
@@ -95,7 +97,7 @@ fn handshake_array(handshake: &Handshake, address: IpAddr, port: u16, gateway_po
     out.into_bytes()
 }
 
-/// Values as they came: PHP's gateway does not decode them.
+/// Appends the array of a `Cookie` header. Values are not decoded, as in GatewayWorker.
 fn cookies(line: &[u8], out: &mut Writer) {
     let mut cookies: IndexMap<Key<'_>, &[u8]> = IndexMap::new();
     for cookie in line.split(|byte| *byte == b';') {
@@ -116,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_handshake_is_described_as_php_describes_it() {
+    fn a_handshake_is_serialized_as_gatewayworker_serializes_it() {
         let headers =
             [("host", "127.0.0.1:28282"), ("x-twice", "a"), ("x-twice", "b"), ("cookie", "sid=42; name=%E5%BC%A0; odd; 7=x")];
         let handshake = Handshake {

@@ -1,4 +1,4 @@
-//! PHP's BusinessWorkers: routing of connection events to them, and the encoding of these events.
+//! PHP's BusinessWorkers: events of clients are routed to them, encoded as PHP expects them.
 
 mod encode;
 mod query_string;

@@ -1,10 +1,11 @@
-//! A query string as PHP's `parse_str` reads it: names decoded, `a[]` and `a[k]` made arrays.
+//! Parses a query string as PHP's `parse_str` does: names are decoded, `a[]` and `a[k]` become arrays.
 
 use crate::server::php::{Key, Writer};
 use indexmap::IndexMap;
 
-/// PHP's max_input_vars and max_input_nesting_level.
+/// PHP's `max_input_vars`.
 const MAX_FIELDS: usize = 1000;
+/// PHP's `max_input_nesting_level`.
 const MAX_DEPTH: usize = 64;
 
 enum Value {
@@ -15,10 +16,11 @@ enum Value {
 #[derive(Default)]
 struct Array {
     entries: IndexMap<Vec<u8>, Value>,
-    /// The largest number among the keys: `a[]` takes the one behind it.
+    /// The largest number among the keys. The key of `a[]` is one more.
     last: Option<i64>,
 }
 
+/// Appends the array of a query string, serialized.
 pub fn write(query: &str, out: &mut Writer) {
     let mut root = Array::default();
     for field in query.split('&').filter(|field| !field.is_empty()).take(MAX_FIELDS) {
@@ -40,7 +42,7 @@ fn write_array(array: &Array, out: &mut Writer) {
     out.end();
 }
 
-/// `a[b][]=1`: the name before the first bracket, then what stands in brackets as long as they follow each other.
+/// Assigns a value. The name `a[b][]` is split into the part before the first bracket, and the parts in adjacent brackets.
 fn put(mut array: &mut Array, name: &[u8], value: Vec<u8>) {
     let blanks = name.iter().take_while(|byte| **byte == b' ').count();
     let name = name[blanks..].split(|byte| *byte == 0).next().unwrap_or_default();
@@ -49,7 +51,7 @@ fn put(mut array: &mut Array, name: &[u8], value: Vec<u8>) {
         return;
     }
     let (first, mut rest) = name.split_at(opens.filter(|at| name[*at..].contains(&b']')).unwrap_or(name.len()));
-    // Names that were variables once.
+    // PHP replaces characters that a variable name cannot contain.
     let mut key: Vec<u8> = first.iter().map(|byte| if b" .[".contains(byte) { b'_' } else { *byte }).collect();
     for _ in 0..MAX_DEPTH {
         let Some(inner) =
@@ -76,7 +78,7 @@ fn put(mut array: &mut Array, name: &[u8], value: Vec<u8>) {
 }
 
 impl Array {
-    /// What is under this key; an empty text, if nothing was.
+    /// Returns the value of a key; an empty text for a new key.
     fn slot(&mut self, key: Vec<u8>) -> &mut Value {
         if let Key::Int(number) = Key::of(&key) {
             self.last = self.last.max(Some(number));
@@ -84,7 +86,7 @@ impl Array {
         self.entries.entry(key).or_insert_with(|| Value::Text(Vec::new()))
     }
 
-    /// `None`: there is no number behind the last.
+    /// Returns the key of `a[]`; `None` if the largest number is used.
     fn next(&self) -> Option<i64> {
         self.last.map_or(Some(0), |last| last.checked_add(1))
     }
@@ -99,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn query_strings_are_read_as_php_reads_them() {
+    fn query_strings_are_parsed_as_php_parses_them() {
         let check = |query: &str, expected: &str| {
             let mut out = Writer::default();
             write(query, &mut out);

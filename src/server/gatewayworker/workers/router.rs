@@ -1,5 +1,5 @@
-//! PHP's BusinessWorkers: who is connected, and which of them hears of which client. A client stays with its worker, also when
-//! that comes again under its name; while it is gone, the next event finds the client another, the one with the fewest.
+//! Routes the events of clients to BusinessWorkers. Each client is pinned to the name of one worker, also across that worker's
+//! reconnect. If the worker is absent at the next event, the client is pinned to the worker with the fewest clients.
 
 use super::encode;
 use crate::server::gateway::{ClientSession, ConnectionEvent, EventKind, EventReceiver, Subscription};
@@ -12,71 +12,76 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::sync::CancellationToken;
 
-/// Bytes that may wait for a worker; what does not fit is dropped and counted (GatewayWorker's sendToWorkerBufferSize).
+/// Bytes of events that a worker has not read. Further events are dropped and counted, as by GatewayWorker's
+/// `sendToWorkerBufferSize`.
 const MAX_UNREAD_BYTES: usize = 10_240_000;
 
+/// The connected workers. Clones share them.
 #[derive(Clone)]
 pub struct Workers(Arc<Shared>);
 
 struct Shared {
     table: Mutex<Table>,
-    /// The gateway is asked for what happens only while there are workers.
+    /// Enabled while a worker is connected; otherwise shards emit no events.
     subscription: Subscription,
 }
 
 #[derive(Default)]
 struct Table {
-    /// By name; the newest of a name is the one.
+    /// By name. A new worker replaces the one of the same name.
     links: IndexMap<Arc<str>, Link>,
-    /// By connection id: the name of the worker that hears of it.
+    /// By connection number: the name of the client's worker.
     pins: HashMap<u32, Arc<str>>,
-    /// How many are pinned to a name, whether or not it is here.
+    /// The number of clients by name, also of workers that are absent.
     clients: HashMap<Arc<str>, usize>,
     next: u64,
 }
 
 struct Link {
     number: u64,
-    to: UnboundedSender<Bytes>,
-    unsent: Arc<AtomicUsize>,
+    events: UnboundedSender<Bytes>,
+    unread_bytes: Arc<AtomicUsize>,
     replaced: CancellationToken,
 }
 
-/// A worker's side of its link. It ends when it is dropped, or when another of its name takes its place.
+/// A worker's connection to the router. It disconnects when it is dropped, or when another of the same name replaces it.
 pub struct Worker {
     workers: Workers,
     name: Arc<str>,
     number: u64,
-    from: UnboundedReceiver<Bytes>,
-    unsent: Arc<AtomicUsize>,
+    events: UnboundedReceiver<Bytes>,
+    unread_bytes: Arc<AtomicUsize>,
     replaced: CancellationToken,
 }
 
 impl Workers {
+    /// No workers yet.
     pub fn new(subscription: Subscription) -> Self {
         let workers = Self(Arc::new(Shared { table: Mutex::default(), subscription }));
         workers.record(&workers.table());
         workers
     }
 
+    /// Connects a worker. A worker of the same name is replaced.
     pub fn connect(&self, name: String) -> Worker {
         let name: Arc<str> = name.into();
-        let (to, from) = unbounded_channel();
-        let unsent = Arc::<AtomicUsize>::default();
+        let (sender, events) = unbounded_channel();
+        let unread_bytes = Arc::<AtomicUsize>::default();
         let mut table = self.table();
         let number = table.next;
         table.next += 1;
         let replaced = CancellationToken::new();
-        let link = Link { number, to, unsent: unsent.clone(), replaced: replaced.clone() };
+        let link = Link { number, events: sender, unread_bytes: unread_bytes.clone(), replaced: replaced.clone() };
         if let Some(before) = table.links.insert(name.clone(), link) {
             before.replaced.cancel();
         }
         self.record(&table);
         drop(table);
-        Worker { workers: self.clone(), name, number, from, unsent, replaced }
+        Worker { workers: self.clone(), name, number, events, unread_bytes, replaced }
     }
 
-    /// Passes on what happens, until nothing does any more.
+    /// Forwards events to the workers until `events` ends. `lan_addr` is the node's address in client ids, `gateway_port` the port
+    /// that browsers connect to.
     pub async fn forward(&self, events: &mut EventReceiver, lan_addr: SocketAddrV4, gateway_port: u16) {
         while let Some(event) = events.next().await {
             let (connection, is_last) = (event.client.connection, matches!(event.kind, EventKind::Disconnected));
@@ -87,7 +92,7 @@ impl Workers {
         }
     }
 
-    /// `event` writes it, with the session or without.
+    /// Sends an event to the client's worker. `event` encodes it, with the session or without.
     fn route(&self, connection: u32, is_last: bool, event: impl Fn(bool) -> Bytes) {
         let mut table = self.table();
         let Some(link) = table.link(connection, is_last) else {
@@ -95,16 +100,16 @@ impl Workers {
             return;
         };
         let mut whole = event(true);
-        let mut fits = link.unsent.load(Ordering::Relaxed) + whole.len() <= MAX_UNREAD_BYTES;
+        let mut fits = link.unread_bytes.load(Ordering::Relaxed) + whole.len() <= MAX_UNREAD_BYTES;
         if !fits && is_last {
-            // That a client left comes once, and is what a worker forgets it by: it is always told, if need be without more.
+            // A worker forgets a client at this event, which is sent once: it is queued beyond the limit, without the session.
             (whole, fits) = (event(false), true);
         }
         let bytes = whole.len();
-        // Before it is taken: what was taken is not counted any more.
-        link.unsent.fetch_add(bytes, Ordering::Relaxed);
-        if !fits || link.to.send(whole).is_err() {
-            link.unsent.fetch_sub(bytes, Ordering::Relaxed);
+        // Added before the worker can subtract it.
+        link.unread_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if !fits || link.events.send(whole).is_err() {
+            link.unread_bytes.fetch_sub(bytes, Ordering::Relaxed);
             metrics::counter!("roomcast_php_worker_events_dropped_total").increment(1);
         }
     }
@@ -159,7 +164,7 @@ impl Table {
         if self.links.get(name).is_some_and(|link| link.number == number) {
             self.links.shift_remove(name);
         }
-        // Nobody hears who leaves from here on.
+        // Without workers no disconnect event arrives, so pins would stay forever.
         if self.links.is_empty() {
             (self.pins, self.clients) = Default::default();
         }
@@ -167,26 +172,26 @@ impl Table {
 }
 
 impl Worker {
-    /// The next thing it is told.
+    /// Waits for the next encoded event.
     pub async fn next_event(&mut self) -> Bytes {
-        match self.from.recv().await {
+        match self.events.recv().await {
             Some(event) => {
-                self.unsent.fetch_sub(event.len(), Ordering::Relaxed);
+                self.unread_bytes.fetch_sub(event.len(), Ordering::Relaxed);
                 event
             }
-            // Nothing more will come: another has its place.
+            // Replaced: no further event arrives.
             None => std::future::pending().await,
         }
     }
 
-    /// Cancelled when another of its name comes.
+    /// Returns a token that is cancelled when another worker of the same name connects.
     pub fn replaced(&self) -> CancellationToken {
         self.replaced.clone()
     }
 
-    /// Nothing waits to be told.
+    /// Returns true if no event is queued.
     pub fn is_drained(&self) -> bool {
-        self.from.is_empty()
+        self.events.is_empty()
     }
 }
 
@@ -215,12 +220,12 @@ mod tests {
     }
 
     fn received(worker: &mut Worker) -> Vec<String> {
-        let told = std::iter::from_fn(|| worker.next_event().now_or_never());
-        told.map(|event| String::from_utf8(event.to_vec()).unwrap()).collect()
+        let events = std::iter::from_fn(|| worker.next_event().now_or_never());
+        events.map(|event| String::from_utf8(event.to_vec()).unwrap()).collect()
     }
 
     #[test]
-    fn a_client_stays_with_its_worker_and_moves_when_that_goes() {
+    fn a_client_stays_with_its_worker_and_moves_when_the_worker_disconnects() {
         let workers = no_workers();
         send(&workers, 9, false);
         let (mut one, mut two) = (workers.connect("one".into()), workers.connect("two".into()));
@@ -231,7 +236,7 @@ mod tests {
             (received(&mut one), received(&mut two)),
             (vec!["1".into(), "3".into(), "1".into(), "1".into()], vec!["2".into(), "2".into()])
         );
-        // 1 and 3 leave: the next one goes to where fewer are.
+        // Clients 1 and 3 disconnect: client 4 goes to the worker with fewer clients.
         send(&workers, 1, true);
         send(&workers, 3, true);
         send(&workers, 4, false);
@@ -246,7 +251,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_newest_of_a_name_takes_its_place() {
+    async fn a_new_worker_replaces_the_one_of_the_same_name() {
         let workers = no_workers();
         let mut old = workers.connect("php:0".into());
         let mut new = workers.connect("php:0".into());
@@ -255,7 +260,7 @@ mod tests {
         drop(old);
         send(&workers, 1, false);
         assert_eq!((received(&mut new).len(), workers.table().links.len()), (1, 1));
-        // And finds its clients again, but for those who were heard elsewhere meanwhile.
+        // A worker that reconnects gets its clients back, except those that had an event in the meantime.
         let mut other = workers.connect("php:1".into());
         for connection in [2, 3, 4] {
             send(&workers, connection, false);
@@ -275,14 +280,14 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_takes_nothing_is_told_no_more() {
+    fn events_for_a_worker_that_does_not_read_are_dropped_except_disconnects() {
         let workers = no_workers();
         let mut worker = workers.connect("php:0".into());
         let large = |with_session: bool| Bytes::from(vec![0; if with_session { 1_000_000 } else { 1 }]);
         for _ in 0..20 {
             workers.route(1, false, large);
         }
-        // But that it left.
+        // A disconnect is queued all the same.
         workers.route(1, true, large);
         let lengths: Vec<_> = received(&mut worker).iter().map(String::len).collect();
         assert_eq!(lengths, [vec![1_000_000; 10], vec![1]].concat());

@@ -1,0 +1,90 @@
+//! The worker of an inner connection, if its peer is a BusinessWorker, and the pings to it.
+
+use crate::server::gatewayworker::protocol::opcode::PING;
+use crate::server::gatewayworker::protocol::packet::{PLAIN, WorkerPacket};
+use crate::server::gatewayworker::workers::router::{Worker, Workers};
+use bytes::Bytes;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::Duration;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
+
+/// What a worker's connection must do next.
+pub enum WorkerInput {
+    /// Send an encoded event.
+    Event(Bytes),
+    /// Send a ping.
+    PingDue,
+    /// Close: another worker of the same name has connected.
+    Replaced,
+}
+
+/// Connects the peer to the events of clients. Nothing happens until [`WorkerLink::connect`].
+pub struct WorkerLink {
+    worker: Option<Worker>,
+    /// Due times of pings; `None` if workers are not pinged.
+    pings: Option<Interval>,
+}
+
+impl WorkerLink {
+    /// A link without a worker.
+    pub fn new(ping_every: Option<Duration>) -> Self {
+        Self { worker: None, pings: ping_every.map(ping_interval) }
+    }
+
+    /// Connects the peer as a worker. The worker that it may have been before disconnects first.
+    pub fn connect(&mut self, workers: &Workers, name: String) {
+        self.worker = None;
+        self.worker = Some(workers.connect(name));
+    }
+
+    /// Disconnects the worker.
+    pub fn disconnect(&mut self) {
+        self.worker = None;
+    }
+
+    /// Returns true if events are queued.
+    pub fn has_events(&self) -> bool {
+        self.worker.as_ref().is_some_and(|worker| !worker.is_drained())
+    }
+
+    /// Waits for the next input; for an event only if it fits into the send buffer. Waits forever without a worker. No event is
+    /// lost when the future is dropped.
+    pub async fn next(&mut self, event_fits: bool, may_ping: bool) -> WorkerInput {
+        let Some(worker) = &mut self.worker else { return std::future::pending().await };
+        let replaced = worker.replaced();
+        tokio::select! {
+            biased;
+            () = replaced.cancelled() => WorkerInput::Replaced,
+            () = next_ping(&mut self.pings), if may_ping => WorkerInput::PingDue,
+            event = worker.next_event(), if event_fits => WorkerInput::Event(event),
+        }
+    }
+}
+
+/// A packet without a content.
+pub fn ping() -> WorkerPacket<'static> {
+    let unspecified = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+    WorkerPacket {
+        command: PING,
+        local: unspecified,
+        client: unspecified,
+        connection: 0,
+        flag: PLAIN,
+        gateway_port: 0,
+        ext: b"",
+        body: b"",
+    }
+}
+
+async fn next_ping(pings: &mut Option<Interval>) {
+    match pings {
+        Some(pings) => _ = pings.tick().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn ping_interval(every: Duration) -> Interval {
+    let mut pings = tokio::time::interval_at(Instant::now() + every, every);
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pings
+}
