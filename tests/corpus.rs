@@ -1,5 +1,5 @@
-//! What the fuzzers start from, and what they found, as ordinary tests: no panic, and no more memory than in proportion to the
-//! bytes. `make fuzz` looks for more.
+//! Replays the fuzzers' corpus, which holds their seeds and their findings: no panic, and memory in proportion to the input.
+//! `make fuzz` searches for more.
 
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,9 +12,9 @@ mod unserialize;
 
 use std::path::Path;
 
-/// Bytes held at once, for each byte that is read.
+/// Bytes allocated at once, per byte of input.
 const PER_BYTE: usize = 100;
-/// Whatever is read: references may make so much of little.
+/// Bytes allowed for any input: references can expand a short text.
 const AT_LEAST: usize = 64 * 1024;
 
 fn check(bytes: &[u8], target: fn(&[u8])) {
@@ -26,11 +26,11 @@ fn check(bytes: &[u8], target: fn(&[u8])) {
 fn replay(name: &str, target: fn(&[u8])) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
     let files: Vec<_> = folder.read_dir().unwrap().map(|file| file.unwrap().path()).collect();
-    assert!(files.len() > 20, "{name}: the corpus is not there");
+    assert!(files.len() > 20, "{name}: the corpus is missing");
     for file in files {
         let bytes = std::fs::read(&file).unwrap();
         check(&bytes, target);
-        // Cut anywhere, and with each byte another.
+        // Cut at each byte, and with one bit of each byte changed.
         for at in 0..bytes.len().min(400) {
             check(&bytes[..at], target);
             let mut other = bytes.clone();
@@ -41,18 +41,18 @@ fn replay(name: &str, target: fn(&[u8])) {
 }
 
 #[test]
-fn odd_bytes_are_read_or_refused_at_a_cost_in_proportion() {
+fn the_corpus_is_accepted_or_rejected_with_memory_in_proportion() {
     replay("packet", packets::check);
     replay("register_line", register_line::check);
     replay("unserialize", unserialize::check);
-    // What says that it is large, and is not.
+    // Lengths that are not true.
     for text in ["a:99999999999999:{", "s:99999999999999:\"", "O:3:\"A\":999999999:{", "C:1:\"C\":99999999999:{"] {
         check(text.as_bytes(), unserialize::check);
     }
-    // And what is.
+    // A large array.
     let many = (0..20_000).map(|n| format!("i:{};N;", n * 7 % 20_011)).collect::<String>();
     check(format!("a:20000:{{{many}}}").as_bytes(), unserialize::check);
-    // A long value under many names, and an update for each of them.
+    // Many references to a long value, and an update of each of them.
     let names: String = (1..500).map(|n| format!("i:{n};R:2;")).collect();
     let updates: String = (0..500).map(|n| format!("i:{n};a:1:{{i:0;N;}}")).collect();
     let before = format!("a:500:{{i:0;a:1:{{s:1:\"x\";s:9000:\"{}\";}}{names}}}", "x".repeat(9000));

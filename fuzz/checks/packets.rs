@@ -1,4 +1,4 @@
-//! The inner protocol's packets: whatever arrives, in whatever pieces, is taken apart to the same packets.
+//! The packets of the inner protocol: any bytes decode to the same packets, however the stream is cut.
 
 #[expect(dead_code, reason = "only its reading is fuzzed")]
 #[path = "../../src/server/gatewayworker/protocol/packet.rs"]
@@ -25,6 +25,7 @@ fn packets(pieces: impl Iterator<Item = impl AsRef<[u8]>>) -> Vec<Decoded> {
     found
 }
 
+/// Decodes the bytes whole and in pieces, and compares the results.
 pub fn check(bytes: &[u8]) {
     let whole = packets([bytes].into_iter());
     assert_eq!(packets(bytes.chunks(7)), whole);

@@ -1,4 +1,4 @@
-//! See the check.
+//! The fuzz target of `checks/packets.rs`.
 #![no_main]
 
 #[path = "../checks/packets.rs"]

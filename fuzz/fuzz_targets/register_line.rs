@@ -1,4 +1,4 @@
-//! See the check.
+//! The fuzz target of `checks/register_line.rs`.
 #![no_main]
 
 #[path = "../checks/register_line.rs"]

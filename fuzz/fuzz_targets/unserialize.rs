@@ -1,4 +1,4 @@
-//! See the check.
+//! The fuzz target of `checks/unserialize.rs`.
 #![no_main]
 
 #[path = "../checks/unserialize.rs"]

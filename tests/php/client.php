@@ -1,14 +1,14 @@
 <?php
 /*
- * What a PHP site says to a running node, and what it must hear back: every call of GatewayClient, on two sockets.
+ * Makes every call of GatewayClient against a running node with two sockets, and checks the results.
  *
  *     php tests/php/client.php <register host:port> <client_id of A> <client_id of B> [secret]
  *
- * A and B are the node's only sockets, on the plain dialect, with neither uid nor group nor session. One line of JSON a check,
- * {"check", "ok", "got", "want"}; exit code 1 if one failed. One-way calls go over connections of their own and nothing tells
- * when they are done: each check asks again for up to 5 s.
+ * A and B are the node's only sockets, of the plain dialect, without uid, group or session. Prints one line of JSON per check,
+ * {"check", "ok", "got", "want"}; the exit code is 1 if one failed. One-way calls use connections of their own and have no
+ * reply, so each check repeats its query for up to 5 s.
  *
- * After `init` the sockets receive exactly this, in this order (text frames unless said):
+ * After `init` the sockets receive exactly this, in this order (text frames, unless stated):
  *
  *     A                                        B
  *     to all                                   to all
@@ -24,7 +24,7 @@
  *     null                                     room less A
  *     (an empty frame)                         ff 00, a binary frame
  *     b, 70,000 times                          {"a":1,"b":[]}
- *     to u1                                    burst, 20 frames of it
+ *     to u1                                    burst, in 20 frames
  *     to uids
  *     to uids
  *     to room
@@ -35,7 +35,7 @@
  *     room less B
  *     {"a":1,"b":[]}
  *     bye A
- *     the end, without a close frame
+ *     the end of the stream, without a close frame
  */
 declare(strict_types=1);
 
@@ -101,7 +101,7 @@ $secret = Gateway::$secretKey = $argv[4] ?? '';
 $gone = substr($a, 0, 12) . 'ffffffff';
 $failed = false;
 
-// Who may ask
+// The key
 
 check('Register tells the address', [Gateway::parts($a)[0]], fn() => Gateway::addresses());
 Gateway::$secretKey = 'not the key';
@@ -109,7 +109,7 @@ check('Register closes on a wrong key', 'closed', fn() => refused(fn() => Gatewa
 check('the inner address closes on a wrong key', 'closed', fn() => refused(fn() => Gateway::isOnline($a)));
 Gateway::$secretKey = $secret;
 
-// Who is there
+// Connected clients
 
 check('isOnline', [1, 1, 0, 1], fn() => array_map(Gateway::isOnline(...), [$a, $b, $gone, strtoupper($a)]));
 check('getAllClientIdList', named($a, $b), fn() => sorted(Gateway::getAllClientIdList()));
@@ -118,7 +118,7 @@ check('getAllClientIdCount', [2, 2, 2], fn() => [Gateway::getAllClientIdCount(),
 check('nothing yet', [null, [], [], 0, []], fn() => [Gateway::getUidByClientId($a), Gateway::getAllUidList(),
     Gateway::getAllGroupIdList(), Gateway::getAllUidCount(), Gateway::getAllGroupUidList()]);
 
-// Listings of all groups stop at the first row that lacks something, whoever connected first: full rows come first
+// Listings of all groups stop at the first row that lacks a field, in whichever order clients connected: full rows come first
 
 Gateway::bindUid($b, 1001);
 Gateway::joinGroup($b, 'room');
@@ -134,7 +134,7 @@ check('getAllGroupUidList, A', ['room' => named('former')], fn() => Gateway::get
 check('getAllGroupClientIdCount', ['room' => 2], fn() => Gateway::getAllGroupClientIdCount());
 check('getAllGroupUidCount', ['room' => 1], fn() => Gateway::getAllGroupUidCount());
 
-// uids: one a client, many clients a uid
+// Uids: one per client, many clients per uid
 
 Gateway::bindUid($a, 'u1');
 check('another uid', [0, [$a]], fn() => [Gateway::isUidOnline('former'), Gateway::getClientIdByUid('u1')]);
@@ -214,7 +214,7 @@ check('setSocketSession, cleared', [], fn() => Gateway::getSession($b));
 Gateway::setSession($b, ['long' => str_repeat('s', 1_000_000)]);
 check('a long session', 1_000_000, fn() => strlen(Gateway::getSession($b)['long'] ?? ''));
 
-// What the sockets receive: over one connection, so in this order
+// The messages of the sockets: over one connection, so in this order
 
 Gateway::$persistentConnection = true;
 Gateway::sendToAll('to all');
@@ -242,11 +242,11 @@ Gateway::sendToGroup('room', 'room less A', $a);
 Gateway::sendToGroup('room', 'room less B', [$b]);
 Gateway::sendToGroup('room', "\x82\x02\xff\x00", [$a], true);
 Gateway::sendToGroup('room', ['a' => 1, 'b' => []]);
-// Answered on the same connection: all of it was done before.
+// A reply on the same connection: all commands before it are done.
 check('a kept connection answers in order', [1, 2], fn() => [Gateway::isOnline($a), Gateway::getAllClientIdCount()]);
 Gateway::$persistentConnection = false;
 
-// The end of A
+// The kick of A
 
 for ($i = 0; $i < 20; $i++) {
     Gateway::sendToClient($b, 'burst');

@@ -1,11 +1,11 @@
 <?php
 /*
- * GatewayClient's calls, written anew from the wire: the same names, arguments and results, so that client.php says what a PHP
- * site would say. One connection a call, closed as soon as the bytes are written; with $persistentConnection one kept
- * connection for everything, commands and queries in order, as GatewayWorker's own variant does.
+ * GatewayClient's calls, written anew from the wire format: the same names, arguments and results. One connection per call,
+ * closed as soon as the bytes are written; with $persistentConnection one connection for all commands and queries in order, as
+ * in GatewayWorker's own variant.
  *
- * It is as lenient and as short-sighted as the original where a server must know: the listings of all groups stop at the first
- * client without a uid or a group, and one-way calls wait for nothing.
+ * It has the weaknesses of the original that a server must know: the listings of all groups stop at the first client without a
+ * uid or a group, and one-way calls do not wait.
  */
 declare(strict_types=1);
 
@@ -51,7 +51,7 @@ final class Gateway extends Wire
         return null;
     }
 
-    // Connections, uids, groups
+    // Clients, uids, groups
 
     public static function closeClient(string $id, mixed $message = null): bool { return self::tellClient($id, 7, '', $message); }
     public static function destoryClient(string $id): bool { return self::tellClient($id, 8); }

@@ -1,17 +1,17 @@
 <?php
 /*
- * Random PHP values, as PHP itself writes and merges them; the node's own reading and writing is held against it.
+ * Prints random PHP values as PHP itself writes and merges them, for comparison with the node's own functions.
  *
  *     php tests/php/values.php <count> <seed>
  *
- * First a few lines {"floats": {"<the 16 hex digits of its bits>": "d:1.5;", …}}. Then a line for each value v, in hex:
+ * Prints first a few lines {"floats": {"<the 16 hex digits of its bits>": "d:1.5;", …}}. Then one line per value v, in hex:
  *
  *     serialized   serialize(v)
- *     json         what a websocket client is sent for it: classes unknown, Unicode as it is; null where json_encode fails
- *     merge_with   serialize(w), w another array with some of v's keys, or v once more; null if v is no array
- *     merged       both read again, array_replace_recursive, serialize; null where PHP refuses: an array that contains itself
+ *     json         the JSON for WebSocket clients: classes unknown, Unicode unescaped; null if json_encode fails
+ *     merge_with   serialize(w), w is another array with some of v's keys, or v again; null if v is not an array
+ *     merged       both unserialized, array_replace_recursive, serialize; null if PHP fails, at an array that contains itself
  *
- * The same seed gives the same values. References (R:) and shared objects (r:) go across v, also in circles.
+ * The same seed gives the same values. References (R:) and shared objects (r:) occur anywhere in v, also in circles.
  */
 declare(strict_types=1);
 
@@ -87,7 +87,7 @@ final class Maker
     {
         $array = [];
         foreach ($like as $key => $value) {
-            // The same keys again, some of them, deeper where there are arrays on both sides.
+            // Some of the same keys, deeper if both values are arrays.
             $turn = mt_rand(0, 3);
             if ($turn > 1 && is_array($value) && $depth > 0) {
                 $array[$key] = $this->array($depth - 1, $value);
@@ -113,7 +113,7 @@ final class Maker
         } elseif ($turn < 14 && $this->objects) {
             $array[$key] = $this->objects[array_rand($this->objects)];
         } elseif ($turn < 15) {
-            // May be referred to from within itself.
+            // Values inside may refer to it.
             $this->cells[] = &$array[$key];
             $array[$key] = $this->value($depth);
         } else {
@@ -186,7 +186,7 @@ function any_float(): float
         0 => [0.0, -0.0, INF, -INF, NAN, 0.1, 0.1 + 0.2, 1e15, 1e-7, 2.0 ** 63, PHP_FLOAT_MAX, PHP_FLOAT_MIN, 5e-324][mt_rand(0, 12)],
         1 => (float) $digits,
         2 => $digits / 10 ** mt_rand(1, 20),
-        // Around where the notation changes.
+        // Near the limits of the notations.
         3 => (float) (mt_rand(1, 9999) . 'e' . mt_rand(-10, 25)),
         4 => unpack('E', pack('NN', mt_rand(0, 0xffffffff), mt_rand(0, 0xffffffff)))[1],
     };

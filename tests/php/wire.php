@@ -1,8 +1,8 @@
 <?php
 /*
- * What GatewayClient's calls are on the wire: a line to Register, packets of a 28-byte header to a gateway's inner address, and
- * answers of a length and serialize's text. Knows no call. Whoever uses it makes PHP's warnings exceptions: what cannot be
- * connected, written or read is one.
+ * The wire format of GatewayClient's calls: a line to Register, packets with a header of 28 bytes to a gateway's inner address,
+ * and replies of a length and a serialized value. The caller turns PHP's warnings into exceptions, so that an error of connecting,
+ * writing or reading is one.
  */
 declare(strict_types=1);
 
@@ -15,7 +15,7 @@ abstract class Wire
     private const WITHIN_SECONDS = 5;
     private static array $kept = [];
 
-    // client_id: the inner address, and the connection's number there
+    // A client_id is the inner address and the connection number
 
     public static function parts(string $id): array
     {
@@ -50,7 +50,7 @@ abstract class Wire
         return $found;
     }
 
-    // The wire
+    // Connections
 
     /** What Register tells: every gateway's inner address. */
     public static function addresses(): array
@@ -78,7 +78,7 @@ abstract class Wire
     protected static function tell(string $address, int $cmd, int $connection, string $ext, mixed $body, bool $raw = false): bool
     {
         $packet = self::packet($cmd, $connection, $ext, $body, $raw);
-        // A stream that goes out of scope is closed, whether or not the gateway has read it.
+        // PHP closes a stream that goes out of scope, whether or not the gateway has read it.
         return fwrite(self::stream($address), $packet) === strlen($packet);
     }
 

@@ -1,4 +1,4 @@
-//! PHP itself, where it is installed: our own calls from our own PHP code, and its values beside ours.
+//! PHP itself, if it is installed: every call of GatewayClient, from our own PHP code, and values compared with PHP's.
 
 use crate::support::Server;
 use futures_util::StreamExt;
@@ -9,10 +9,10 @@ use std::process::Command;
 use std::time::Duration;
 use tokio_tungstenite::tungstenite::Message as Frame;
 
-/// Bytes of a result.
+/// Bytes of a result, at most.
 const MAX: usize = 1 << 30;
 
-/// What a script prints, a line of JSON each. `None`: there is no PHP here, of which `make test` warns.
+/// Runs a script, and returns whether it succeeded and its lines of JSON. `None` if PHP is not installed; `make test` warns of it.
 fn php(script: &str, arguments: &[&str]) -> Option<(bool, Vec<Value>)> {
     let script = format!("{}/tests/php/{script}", env!("CARGO_MANIFEST_DIR"));
     let output = match Command::new("php").args(["-d", "memory_limit=1G", &script]).args(arguments).output() {
@@ -20,12 +20,12 @@ fn php(script: &str, arguments: &[&str]) -> Option<(bool, Vec<Value>)> {
         Err(error) if error.kind() == ErrorKind::NotFound => return None,
         Err(error) => panic!("{error}"),
     };
-    let said = String::from_utf8(output.stdout).unwrap();
-    let lines = said.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let lines = printed.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
     Some((output.status.success(), lines))
 }
 
-/// The texts a socket was sent, until it ends or nothing more is expected.
+/// The messages that a socket receives, until it closes or `count` have arrived.
 async fn texts(socket: &mut crate::support::Socket, count: usize) -> Vec<String> {
     let mut texts = Vec::new();
     while texts.len() < count {
@@ -71,7 +71,7 @@ async fn every_call(settings: &[&str], secret: &[&str]) {
     ];
     let at_a = at_a.into_iter().chain(["to u1", "to uids", "to uids", "to room", "to 42", "to \"42\"", "to groups", "to groups"]);
     let at_a: Vec<_> = at_a.chain(["room less B", r#"{"a":1,"b":[]}"#, "bye A"]).collect();
-    // It ends behind them, without a close frame.
+    // The connection closes behind them, without a close frame.
     assert_eq!(texts(&mut a, usize::MAX).await, at_a);
     let at_b = [
         "to all",
@@ -91,12 +91,12 @@ async fn every_call(settings: &[&str], secret: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn php_calls_everything() {
+async fn every_call_of_gateway_client_works() {
     every_call(&[], &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn php_calls_everything_with_a_key() {
+async fn every_call_of_gateway_client_works_with_a_key() {
     every_call(&["gateway.secret_key=schlüssel/42"], &["schlüssel/42"]).await;
 }
 
@@ -110,7 +110,7 @@ fn shown(text: &[u8]) -> String {
 }
 
 #[test]
-fn php_and_we_read_and_write_the_same() {
+fn values_are_read_and_written_as_php_does() {
     let Some((succeeded, lines)) = php("values.php", &["1000", "20261124"]) else { return };
     assert!(succeeded);
     let (mut floats, mut values, mut merged, mut json) = (0, 0, 0, 0);
@@ -132,14 +132,14 @@ fn php_and_we_read_and_write_the_same() {
         let ours = replace_recursive(&text, &other, MAX).ok();
         let theirs = bytes(&line["merged"]);
         if ours != theirs {
-            // Where they part; the whole is long.
+            // Shows the first difference; the values are long.
             let [ours, theirs] = [&ours, &theirs].map(|text| text.as_deref().map(shown).unwrap_or_default());
             let at = ours.bytes().zip(theirs.bytes()).take_while(|(a, b)| a == b).count().saturating_sub(120);
             let window = |text: &str| text.chars().skip(at).take(240).collect::<String>();
             panic!("{} + {}\nours   …{}\ntheirs …{}", shown(&text), shown(&other), window(&ours), window(&theirs));
         }
         merged += usize::from(theirs.is_some());
-        // Nothing added changes nothing: what was read is written again.
+        // Merging with an empty array changes nothing.
         if let Ok(again) = replace_recursive(&text, b"a:0:{}", MAX) {
             assert_eq!(shown(&again), shown(&text));
         }

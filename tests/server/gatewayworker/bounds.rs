@@ -1,4 +1,4 @@
-//! Keys, bounds and odd input at PHP's door: what is refused, what it costs nobody else, and where it shows.
+//! Keys, limits and odd input at the ports for PHP: the rejections, their metrics, and that other connections are unaffected.
 
 use super::{command, connection, packet, query};
 use crate::support::{Server, binary};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::Message as Frame;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn names_are_whatever_bytes_php_gives() {
+async fn names_are_any_bytes_up_to_a_limit() {
     let server = Server::start();
     let socket = server.visitor().open(None).await;
     let mut php = Wire::to(server.inner.into()).await;
@@ -23,13 +23,13 @@ async fn names_are_whatever_bytes_php_gives() {
         let list = format!("a:1:{{i:0;i:{};}}", connection(&socket));
         assert_eq!(query(&mut php, packet(command::CLIENTS_OF_UID, 0, name, b"")).await, list, "{}", shown(name));
     }
-    // But not without end.
+    // A name over the limit is rejected.
     command(&mut php, packet(command::JOIN_GROUP, connection(&socket), &[b'x'; 4097], b"")).await;
     assert_eq!(query(&mut php, packet(command::COUNT_OF_GROUP, 0, &[b'x'; 4097], b"")).await, "i:0;");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_largest_packet_is_taken_and_a_larger_one_ends_the_connection() {
+async fn the_largest_packet_is_accepted_and_a_larger_one_closes_the_connection() {
     let server = Server::start();
     let mut socket = server.visitor().open(None).await;
     let mut php = Wire::to(server.inner.into()).await;
@@ -49,7 +49,7 @@ async fn the_largest_packet_is_taken_and_a_larger_one_ends_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_stays_who_does_not_show_the_key() {
+async fn unauthenticated_connections_are_closed() {
     let server = Server::with(&["gateway.secret_key=k€y", "gateway.max_inner_connections=3"]);
     let since = Instant::now();
     let mut idle = Wire::to(server.inner.into()).await;
@@ -63,7 +63,7 @@ async fn nobody_stays_who_does_not_show_the_key() {
         wire.send(&wrong).await;
         assert_eq!(wire.rest_of("without the key").await, b"");
     }
-    // Only a short hello is waited for.
+    // An incomplete short packet with the key has until the timeout; a long one is rejected.
     let mut long = Wire::to(server.inner.into()).await;
     long.send(&hello("k€y")[..28]).await;
     let mut huge = Wire::to(server.inner.into()).await;
@@ -79,40 +79,40 @@ async fn nobody_stays_who_does_not_show_the_key() {
         known.push(Wire::to(server.inner.into()).await);
         command(known.last_mut().unwrap(), [hello("k€y"), hello("k€y")].concat()).await;
     }
-    // All places are taken: one more waits until there is one, and what it wrote is done then.
+    // All permits are in use: a further connection waits for one, and its commands are carried out then.
     let mut waits = Wire::to(server.inner.into()).await;
     waits.send(&[hello("k€y"), is_anyone_online()].concat()).await;
     known.pop();
     assert_eq!(shown(&waits.take(OFFLINE.len()).await), shown(OFFLINE));
-    // But not for ever.
+    // After the timeout it is closed.
     let mut beyond = Wire::to(server.inner.into()).await;
     assert_eq!(beyond.rest_of("a connection beyond the bound").await, b"");
     for wire in known.iter_mut().chain([&mut waits]) {
         command(wire, vec![]).await;
     }
     is_counted(&server, &["unauthorized", "max_connections"]).await;
-    // A few mistakes are no errors of ours.
+    // Mistakes of peers are not logged as errors.
     assert_eq!(server.errors(), [""; 0]);
 }
 
 #[test]
-fn without_a_key_nobody_listens_in_public() {
+fn a_public_listener_requires_a_key() {
     let folder = tempfile::TempDir::new().unwrap();
     for variable in ["ROOMCAST_LAN_ADDR", "ROOMCAST_REGISTER_ADDR"] {
         let started = binary().current_dir(folder.path()).args(["--addr", "127.0.0.1:0"]).env(variable, "0.0.0.0:0").output();
         let output = started.unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success() && said.contains("gateway.secret_key"), "{variable}: {said}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && stderr.contains("gateway.secret_key"), "{variable}: {stderr}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_php_does_is_counted() {
+async fn commands_and_rejected_packets_are_counted() {
     let server = Server::start();
     let mut php = Wire::to(server.inner.into()).await;
     command(&mut php, packet(command::SEND_TO_ONE, 7, b"", b"to nobody")).await;
     command(&mut php, Packet::new(99, 0, b"").into_bytes()).await;
-    let figures = server.visitor().get("/metrics").await.text().await.unwrap();
+    let metrics = server.visitor().get("/metrics").await.text().await.unwrap();
     for line in [
         "roomcast_php_commands_total{command=\"send_to_one\"} 1",
         "roomcast_php_client_not_found_total 1",
@@ -120,26 +120,26 @@ async fn what_php_does_is_counted() {
         "roomcast_php_connections{port=\"inner\"} 1",
         "roomcast_php_workers 0",
     ] {
-        assert!(figures.contains(line), "{line} is not in\n{figures}");
+        assert!(metrics.contains(line), "{line} is not in\n{metrics}");
     }
-    // And told, once.
-    assert_eq!(server.log().matches("an inner packet was passed over: no such command").count(), 1);
+    // The rejected packet is logged once.
+    assert_eq!(server.log().matches("inner packet rejected: unknown command").count(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_at_register_are_bounded() {
+async fn unauthenticated_peers_of_register_are_limited() {
     let server = Server::with(&["gateway.secret_key=k", "gateway.max_inner_connections=3"]);
     let mut long = Wire::to(server.register).await;
     long.send(&[b'x'; 4097]).await;
     assert_eq!(long.rest_of("a stranger's long line").await, b"");
-    // Who showed the key may say more.
+    // An authenticated peer may send longer lines.
     let mut known = Wire::to(server.register).await;
     known.send(&worker_line("k")).await;
     let list = known.until(b"\n").await;
     let (name, value) = ("worker_connect", "x".repeat(100_000));
     known.send(format!("{{\"event\":\"{name}\",\"secret_key\":\"k\",\"x\":\"{value}\"}}\n").as_bytes()).await;
     assert_eq!(shown(&known.until(b"\n").await), shown(&list));
-    // Places are taken by whoever is there, and one more is hung up on.
+    // Idle connections use permits, too; a further connection is closed.
     let mut pinging = Vec::new();
     for _ in 0..2 {
         let mut wire = Wire::to(server.register).await;
@@ -150,33 +150,33 @@ async fn strangers_at_register_are_bounded() {
     beyond.send(&worker_line("k")).await;
     assert_eq!(beyond.rest_of("a connection beyond the bound").await, b"");
     drop(pinging);
-    // Until it has seen them go, there is no place.
-    let (mut later, told) = loop {
+    // Permits are free once the node has seen the connections close.
+    let (mut later, received) = loop {
         let mut later = Wire::to(server.register).await;
         later.send(&worker_line("k")).await;
         match later.until(b"\n").await {
             nothing if nothing.is_empty() => {}
-            told => break (later, told),
+            received => break (later, received),
         }
     };
-    assert_eq!(shown(&told), shown(&list));
+    assert_eq!(shown(&received), shown(&list));
     later.send(&worker_line("another")).await;
     assert_eq!(later.rest_of("another key").await, b"");
     is_counted(&server, &["register_limit", "max_connections", "register_request_rejected"]).await;
 }
 
-async fn is_counted(server: &Server, refused: &[&str]) {
-    let figures = server.visitor().get("/metrics").await.text().await.unwrap();
-    for why in refused {
+async fn is_counted(server: &Server, reasons: &[&str]) {
+    let metrics = server.visitor().get("/metrics").await.text().await.unwrap();
+    for reason in reasons {
         assert!(
-            figures.contains(&format!("roomcast_php_connections_rejected_total{{reason=\"{why}\"}}")),
-            "{why} is not in\n{figures}"
+            metrics.contains(&format!("roomcast_php_connections_rejected_total{{reason=\"{reason}\"}}")),
+            "{reason} is not in\n{metrics}"
         );
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bytes_that_are_no_frame_hurt_only_who_gets_them() {
+async fn a_raw_body_that_is_not_a_frame_affects_only_its_receiver() {
     let server = Server::start();
     let (mut one, mut other) = (server.visitor().open(None).await, server.visitor().open(None).await);
     let mut php = Wire::to(server.inner.into()).await;
@@ -185,7 +185,7 @@ async fn bytes_that_are_no_frame_hurt_only_who_gets_them() {
     command(&mut php, raw.into_bytes()).await;
     command(&mut php, packet(command::SEND_TO_ALL, 0, b"", b"goes on")).await;
     assert_eq!(other.push().await, json!("goes on"));
-    // Its own end of the connection cannot read them.
+    // The receiver fails to parse it.
     assert!(one.stream.next().await.unwrap().is_err());
     drop(one);
     command(&mut php, packet(command::SEND_TO_ALL, 0, b"", b"and on")).await;
@@ -194,15 +194,15 @@ async fn bytes_that_are_no_frame_hurt_only_who_gets_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_door_may_stay_closed() {
+async fn the_server_for_php_can_be_switched_off() {
     let server = Server::with(&["gateway.php=off"]);
-    // It does not say where PHP finds it.
+    // No addresses for PHP are printed.
     assert_eq!((server.register.port(), server.inner.port()), (1, 1));
     server.visitor().open(None).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_told_may_be_another_address_than_what_is_opened() {
+async fn the_advertised_address_may_differ_from_the_listen_address() {
     let opened = "127.9.8.7:29017";
     let settings = ["gateway.lan_addr=10.9.8.7:2900", &format!("gateway.lan_listen={opened}"), "gateway.secret_key=k"];
     let server = Server::with(&settings);
@@ -219,19 +219,19 @@ async fn what_is_told_may_be_another_address_than_what_is_opened() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn odd_input_is_taken_as_php_takes_it() {
+async fn odd_input_is_handled_as_gatewayworker_handles_it() {
     let server = Server::start();
     let (mut one, mut other) = (server.visitor().open(None).await, server.visitor().open(None).await);
     let (id, other_id) = (connection(&one), connection(&other));
     let mut php = Wire::to(server.inner.into()).await;
-    // Who is named twice hears it twice.
+    // A client that is named twice receives the message twice.
     let ext = json!({"connections": [id, other_id, id]}).to_string();
     command(&mut php, packet(command::SEND_TO_ALL, 0, ext.as_bytes(), b"again")).await;
     for socket in [&mut one, &mut other] {
         assert_eq!(socket.push().await, json!("again"));
     }
     assert_eq!(one.push().await, json!("again"));
-    // A row is an array, and nothing asks for nothing.
+    // A repeated field occurs once, and empty arguments select no client.
     let mut select = async |ext: &str| query(&mut php, packet(command::SELECT, 0, ext.as_bytes(), b"")).await;
     assert_eq!(select("{}").await, "a:0:{}");
     let rows = format!("a:2:{{i:{id};a:1:{{s:3:\"uid\";N;}}i:{other_id};a:1:{{s:3:\"uid\";N;}}}}");
@@ -240,11 +240,11 @@ async fn odd_input_is_taken_as_php_takes_it() {
     let mut beyond = Wire::to(server.inner.into()).await;
     beyond.send(&packet(command::SELECT, 0, json!({"fields": fields}).to_string().as_bytes(), b"")).await;
     assert_eq!(beyond.rest_of("a question with too many fields").await, b"");
-    // What was sent before is not lost with who is destroyed.
+    // Messages sent before a destroy are delivered.
     let last = packet(command::SEND_TO_ONE, id, b"", b"last");
     command(&mut php, [last, packet(command::DESTROY, id, b"", b"")].concat()).await;
     assert_eq!((one.push().await, one.close_code().await), (json!("last"), 1006));
-    // A farewell that is none keeps nobody.
+    // A malformed last message does not prevent the kick.
     let mut kick = Packet::new(command::KICK, other_id, b"garbage");
     kick.head[21] = 0;
     command(&mut php, kick.into_bytes()).await;
@@ -252,7 +252,7 @@ async fn odd_input_is_taken_as_php_takes_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_large_packet_that_does_not_come_gives_its_room_back() {
+async fn an_incomplete_large_packet_times_out_and_releases_its_memory() {
     let server = Server::start();
     let head = |length: u32| {
         let mut head = Packet::new(command::SEND_TO_ALL, 0, b"").into_bytes();
@@ -264,14 +264,14 @@ async fn a_large_packet_that_does_not_come_gives_its_room_back() {
         halfway.push(Wire::to(server.inner.into()).await);
         halfway.last_mut().unwrap().send(&head(10_485_760)).await;
     }
-    // Taken in the order in which they came: there is no room for this one.
+    // The memory budget is used up.
     let mut beyond = Wire::to(server.inner.into()).await;
     beyond.send(&head(10_485_760)).await;
     assert_eq!(beyond.rest_of("a large packet too many").await, b"");
     halfway.pop();
     let mut php = Wire::to(server.inner.into()).await;
     command(&mut php, packet(command::SEND_TO_ALL, 0, b"", &vec![b'x'; 10_485_760 - 28])).await;
-    // And is not waited for without end.
+    // The incomplete packets time out.
     for mut wire in halfway {
         assert_eq!(wire.rest_of("half a large packet").await, b"");
     }
@@ -281,22 +281,22 @@ async fn a_large_packet_that_does_not_come_gives_its_room_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_takes_no_replies_holds_nobody_up() {
+async fn a_peer_that_does_not_read_replies_blocks_no_other_connection() {
     let server = Server::start();
     let client = server.visitor().open(None).await;
-    let (mut php, mut deaf) = (Wire::to(server.inner.into()).await, Wire::to(server.inner.into()).await);
+    let (mut php, mut slow) = (Wire::to(server.inner.into()).await, Wire::to(server.inner.into()).await);
     command(&mut php, packet(command::SET_SESSION, connection(&client), &vec![b'x'; 1_000_000], b"")).await;
-    // More than its socket and its queue hold.
-    deaf.send(&packet(command::GET_SESSION, connection(&client), b"", b"").repeat(40)).await;
+    // More than its socket and its send buffer hold.
+    slow.send(&packet(command::GET_SESSION, connection(&client), b"", b"").repeat(40)).await;
     for _ in 0..50 {
-        // Whatever it says besides waits with it.
-        deaf.send(&packet(command::IS_ONLINE, 1, b"", b"")).await;
+        // Its further commands wait.
+        slow.send(&packet(command::IS_ONLINE, 1, b"", b"")).await;
         command(&mut php, vec![]).await;
     }
     for _ in 0..40 {
-        assert_eq!(query(&mut deaf, vec![]).await.len(), 1_000_000);
+        assert_eq!(query(&mut slow, vec![]).await.len(), 1_000_000);
     }
     for _ in 0..50 {
-        assert_eq!(shown(&deaf.take(OFFLINE.len()).await), shown(OFFLINE));
+        assert_eq!(shown(&slow.take(OFFLINE.len()).await), shown(OFFLINE));
     }
 }

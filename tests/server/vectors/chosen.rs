@@ -1,15 +1,15 @@
-//! What a server chooses itself, put into recorded bytes in place of what the recorded one chose: connection ids, ports.
+//! Replaces the values that the recorded server chose, connection ids and ports, by those of our node.
 
 use super::packet::{Packet, Php, command::*, replace};
 use std::net::SocketAddr;
 
-/// What a node of ours chose, where the recorded one chose otherwise.
+/// The values of our node.
 pub struct Chosen {
-    /// The recorded one's inner port.
+    /// The inner port of the recorded node.
     pub recorded_port: u16,
     pub inner: SocketAddr,
     pub public: SocketAddr,
-    /// Each client's connection id and the port it came from, in the order they came; the recorded ids are 1, 2, 3 …
+    /// Each client's connection id and its port, in the order of connecting. The recorded ids are 1, 2, 3 and so on.
     pub clients: Vec<(u32, u16)>,
 }
 
@@ -18,7 +18,7 @@ impl Chosen {
         self.clients.get((recorded as usize).checked_sub(1)?).copied()
     }
 
-    /// An id that nobody ever had stays.
+    /// The id of a client; an id that no client had is unchanged.
     fn id(&self, recorded: u32) -> u32 {
         self.client(recorded).map_or(recorded, |(id, _)| id)
     }
@@ -37,7 +37,7 @@ impl Chosen {
         packets.chain(rest.iter().copied()).collect()
     }
 
-    /// In the list or object of one of these names every number is a client, as a key and as a value.
+    /// Replaces the numbers in the lists and objects of these names: all of them are clients, as keys and as values.
     fn listed(&self, json: &[u8]) -> Vec<u8> {
         let text = std::str::from_utf8(json).unwrap();
         let names = ["\"connections\":", "\"exclude\":", "\"connection_id\":"];
@@ -50,7 +50,7 @@ impl Chosen {
         [&text[..start], pieces.collect::<String>().as_str(), &text[end..]].concat().into_bytes()
     }
 
-    /// Whole client_ids, written out.
+    /// Replaces whole client ids in a text.
     pub fn client_ids(&self, recorded: &[u8]) -> Vec<u8> {
         let name = |port: u16, id: u32| format!("7f000001{port:04x}{id:08x}");
         (1..).zip(&self.clients).fold(recorded.to_vec(), |text, (theirs, (ours, _))| {
@@ -58,17 +58,17 @@ impl Chosen {
         })
     }
 
-    /// The inner address, written out.
+    /// Replaces the inner address in a text.
     pub fn addresses(&self, recorded: &[u8]) -> Vec<u8> {
         ["127.0.0.1", "127.0.0.3"]
             .iter()
             .fold(recorded.to_vec(), |text, ip| replace(&text, &format!("{ip}:{}", self.recorded_port), &self.inner.to_string()))
     }
 
-    /// `asked` tells what the recorded replies are replies to.
-    pub fn replies(&self, asked: &[u8], recorded: &[u8]) -> Vec<u8> {
+    /// Replaces ids in the replies to `requests`.
+    pub fn replies(&self, requests: &[u8], recorded: &[u8]) -> Vec<u8> {
         let (mut replies, mut rest) = (Vec::<u8>::new(), recorded);
-        for query in Packet::split(asked).0.iter().filter(|packet| packet.is_query()) {
+        for query in Packet::split(requests).0.iter().filter(|packet| packet.is_query()) {
             let Some((length, after)) = rest.split_first_chunk::<4>() else { break };
             let (value, after) = after.split_at(u32::from_be_bytes(*length) as usize);
             let value = self.value(query.command(), value);
@@ -80,7 +80,7 @@ impl Chosen {
     }
 
     fn value(&self, command: u8, recorded: &[u8]) -> Vec<u8> {
-        // The others name nobody; what a session is, is not the protocol's to say.
+        // The other replies contain no clients, and sessions are opaque.
         if !matches!(command, ALL_SESSIONS | SESSIONS_OF_GROUP | SELECT | CLIENTS_OF_UID | CLIENTS_OF_UIDS) {
             return recorded.to_vec();
         }
@@ -103,28 +103,28 @@ impl Chosen {
         value.to_bytes()
     }
 
-    /// What a worker is told.
+    /// The events for a worker.
     pub fn events(&self, recorded: &[Packet]) -> Vec<u8> {
         recorded.iter().flat_map(|event| self.event(event.clone()).into_bytes()).collect()
     }
 
     fn event(&self, mut event: Packet) -> Packet {
-        // A ping is about nobody.
+        // A ping concerns no client.
         let Some((id, port)) = self.client(event.connection()) else { return event };
         event.head[9..11].copy_from_slice(&self.inner.port().to_be_bytes());
         event.head[15..17].copy_from_slice(&port.to_be_bytes());
         event.head[17..21].copy_from_slice(&id.to_be_bytes());
         event.head[22..24].copy_from_slice(&self.public.port().to_be_bytes());
         if event.command() == ON_WEBSOCKET_CONNECT {
-            event.body = self.told(&event.body, port).to_bytes();
+            event.body = self.handshake_event(&event.body, port).to_bytes();
         }
         event
     }
 
-    /// What a worker is told of a handshake.
-    fn told(&self, recorded: &[u8], port: u16) -> Php {
-        let mut told = Php::read(recorded).unwrap();
-        let server = told.get_mut("server").unwrap();
+    /// The handshake in an event.
+    fn handshake_event(&self, recorded: &[u8], port: u16) -> Php {
+        let mut value = Php::read(recorded).unwrap();
+        let server = value.get_mut("server").unwrap();
         let text = |text: String| Php::Text(text.into_bytes());
         let uri = server.get_mut("REQUEST_URI").unwrap().text().replace("/chat", "/ws");
         for (name, ours) in [
@@ -136,13 +136,13 @@ impl Chosen {
         ] {
             *server.get_mut(name).unwrap() = ours;
         }
-        told
+        value
     }
 
-    /// The handshake that a worker was told of, as a client of ours makes it: the same headers in the same order.
+    /// The HTTP request of a recorded handshake, with the same headers in the same order.
     pub fn handshake(&self, recorded: &[u8]) -> String {
-        let mut told = self.told(recorded, 0);
-        let server = told.get_mut("server").unwrap();
+        let mut value = self.handshake_event(recorded, 0);
+        let server = value.get_mut("server").unwrap();
         let request = format!("GET {} HTTP/1.1\r\n", server.get_mut("REQUEST_URI").unwrap().text());
         let headers = server.entries().iter().filter_map(|(name, value)| {
             let name = name.text().strip_prefix("HTTP_")?.replace('_', "-");

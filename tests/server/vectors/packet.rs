@@ -1,4 +1,4 @@
-//! The bytes on the wire: packets of the inner protocol, and PHP's `serialize` as far as it is met there.
+//! The wire format: packets of the inner protocol, and PHP's `serialize` as far as it occurs there.
 
 /// The numbers of the inner protocol's commands (protocol.md, 6 and 7).
 pub mod command {
@@ -49,7 +49,7 @@ impl Packet {
         Self { head, ext: vec![], body: body.to_vec() }
     }
 
-    /// Whole packets, and what follows them.
+    /// Splits bytes into whole packets and the rest.
     pub fn split(mut bytes: &[u8]) -> (Vec<Self>, &[u8]) {
         let mut packets = Vec::new();
         while let Some((head, rest)) = bytes.split_first_chunk::<HEAD>() {
@@ -95,7 +95,7 @@ impl Packet {
     }
 }
 
-/// As much of `serialize` as replies and handshakes are made of; sessions stand in them as texts.
+/// A serialized value, as far as replies and handshakes contain it. Sessions occur as texts.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Php {
     Null,
@@ -173,7 +173,7 @@ impl Php {
     pub fn text(&self) -> &str {
         match self {
             Self::Text(text) => std::str::from_utf8(text).unwrap(),
-            other => panic!("no text: {other:?}"),
+            other => panic!("not a text: {other:?}"),
         }
     }
 }
@@ -188,7 +188,7 @@ pub fn replace(text: &[u8], from: &str, to: &str) -> Vec<u8> {
     [&replaced[..], rest].concat()
 }
 
-/// So that a failed comparison can be read.
+/// Bytes in a readable form.
 pub fn shown(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string()
 }

@@ -1,4 +1,4 @@
-//! A node of ours, and who speaks to it: WebSocket clients that answer nothing by themselves, PHP's workers, anybody.
+//! A node of ours and its peers: WebSocket clients that reply nothing by themselves, workers, and plain connections.
 
 use super::chosen::Chosen;
 use super::packet::{Packet, command, shown};
@@ -14,17 +14,18 @@ use tokio::time::timeout;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Every node's, beside those of its session. Nobody here answers a ping.
+/// The settings of every node. The clients answer no pings, so none are sent.
 const SETTINGS: [&str; 3] = ["gateway.workers=on", "gateway.ping_every_ms=3600000", "web.allowed_origins=http://example.test"];
 
-/// What is answered about a client that never was. Asked behind a command, it shows that the command is carried out and
-/// has no answer of its own.
+/// The reply to [`is_anyone_online`]. Behind a command it shows that the command is carried out and has no reply of its own.
 pub const OFFLINE: &[u8] = b"\0\0\0\x04i:0;";
 
+/// A query about a client that never existed.
 pub fn is_anyone_online() -> Vec<u8> {
     Packet::new(command::IS_ONLINE, 0xff_ffff, b"").into_bytes()
 }
 
+/// A TCP connection to one of the ports.
 pub struct Wire(BufReader<TcpStream>);
 
 impl Wire {
@@ -38,7 +39,7 @@ impl Wire {
         self.0.get_ref().local_addr().unwrap().port()
     }
 
-    /// A peer that hung up is noticed by who reads.
+    /// Sends bytes. A closed connection shows at the next read.
     pub async fn send(&mut self, bytes: &[u8]) {
         let _ = self.0.write_all(bytes).await;
     }
@@ -54,7 +55,7 @@ impl Wire {
         let _ = self.0.shutdown().await;
     }
 
-    /// Less, if no more comes.
+    /// Reads `count` bytes; fewer at the end of the stream or the timeout.
     pub async fn take(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut limited = (&mut self.0).take(count as u64);
@@ -62,7 +63,7 @@ impl Wire {
         bytes
     }
 
-    /// Up to these bytes and with them; less, if they do not come.
+    /// Reads up to and including `end`; fewer bytes at the end of the stream or the timeout.
     pub async fn until(&mut self, end: &[u8]) -> Vec<u8> {
         let mut bytes = Vec::new();
         let reading = async {
@@ -76,15 +77,15 @@ impl Wire {
         bytes
     }
 
-    /// Up to its end, which must come; a peer that hangs up on what it has not read resets the connection.
+    /// Reads to the end of the stream, or to a reset. Fails at the timeout.
     pub async fn rest_of(&mut self, what: &str) -> Vec<u8> {
         let mut bytes = Vec::new();
         let ended = timeout(PATIENCE, self.0.read_to_end(&mut bytes)).await;
-        assert!(ended.is_ok(), "{what}: the connection does not end: {}", shown(&bytes));
+        assert!(ended.is_ok(), "{what}: the connection does not close: {}", shown(&bytes));
         bytes
     }
 
-    /// It is open, and nothing has come.
+    /// Returns true if the connection is open and nothing has arrived.
     pub fn is_quiet(&self) -> bool {
         let read = self.0.get_ref().try_read(&mut [0]);
         self.0.buffer().is_empty() && read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
@@ -100,16 +101,16 @@ impl Wire {
 
 struct Client {
     label: String,
-    /// `None`: it is gone.
+    /// `None` once the client has disconnected.
     wire: Option<Wire>,
 }
 
 pub struct Node {
     pub chosen: Chosen,
     pub register: SocketAddr,
-    /// PHP's BusinessWorker, once it came.
+    /// The BusinessWorker, once it has connected.
     pub worker: Option<Wire>,
-    /// The connection that PHP spoke on last; it speaks on when it keeps its connections.
+    /// The last connection of PHP, which is used again if PHP keeps its connections.
     pub kept: Option<Wire>,
     clients: Vec<Client>,
     _server: Server,
@@ -123,7 +124,7 @@ impl Node {
         Self { chosen, register: server.register, worker: None, kept: None, clients: vec![], _server: server }
     }
 
-    /// The next client. Beside what was recorded it is told who it is: always first, and by the node itself.
+    /// Connects the next client. Unlike the recorded node ours sends its client id first.
     pub async fn connect(&mut self, label: &str, handshake: &str) {
         let mut wire = Wire::to(self.chosen.public).await;
         wire.send(handshake.as_bytes()).await;
@@ -138,7 +139,7 @@ impl Node {
         self.clients.push(Client { label: label.to_owned(), wire: Some(wire) });
     }
 
-    /// The same of a client whose coming no vector tells of, though the worker is told.
+    /// Connects a client that no vector records, although the worker receives its events.
     pub async fn arrive(&mut self, label: &str) {
         let handshake = format!(
             "GET /ws HTTP/1.1\r\nHost: {}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
@@ -148,31 +149,31 @@ impl Node {
         self.connect(label, &handshake).await;
         let (id, _) = *self.chosen.clients.last().unwrap();
         if let Some(worker) = &mut self.worker {
-            for told in [command::ON_CONNECT, command::ON_WEBSOCKET_CONNECT] {
+            for expected in [command::ON_CONNECT, command::ON_WEBSOCKET_CONNECT] {
                 let event = worker.packet().await;
-                assert_eq!((event.command(), event.connection()), (told, id), "{label}");
+                assert_eq!((event.command(), event.connection()), (expected, id), "{label}");
             }
         }
     }
 
-    /// What the client with this recorded id speaks over, unless it is gone.
+    /// The connection of the client with this recorded id.
     pub fn wire(&mut self, recorded: u32) -> &mut Option<Wire> {
         &mut self.clients[recorded as usize - 1].wire
     }
 
-    /// It sends a frame, masked with zeros: the payload stands as it is.
-    pub async fn say(&mut self, recorded: u32, first: u8, payload: &[u8]) {
+    /// Sends a frame of a client. The mask is zero, so the payload is unchanged.
+    pub async fn send_frame(&mut self, recorded: u32, first: u8, payload: &[u8]) {
         let frame = [&[first, 0x80 | payload.len() as u8, 0, 0, 0, 0][..], payload].concat();
         self.wire(recorded).as_mut().unwrap().send(&frame).await;
     }
 
-    /// Everybody hangs up, and is forgotten.
+    /// Disconnects and forgets all clients.
     pub fn forget_clients(&mut self) {
         self.clients.clear();
         self.chosen.clients.clear();
     }
 
-    /// A message to each client that stays: when it comes, everything came that was sent because of the vector.
+    /// A message to each client that stays connected. It arrives after everything that the vector causes.
     pub fn markers(&self, vector: &Vector) -> Vec<u8> {
         let clients = self.clients.iter().zip(&self.chosen.clients);
         let staying = clients.filter(|(client, _)| {
@@ -184,8 +185,8 @@ impl Node {
         staying.flat_map(to_one).collect()
     }
 
-    /// Every client received what the vector says, and nothing else before its marker.
-    pub async fn hear(&mut self, vector: &Vector) {
+    /// Checks that every client receives the recorded frames, and nothing else before its marker.
+    pub async fn expect_frames(&mut self, vector: &Vector) {
         for client in &mut self.clients {
             let marker = marker(vector, client);
             let Some(wire) = &mut client.wire else { continue };
@@ -200,30 +201,35 @@ impl Node {
             }
             let frame = [&[0x81, marker.len() as u8][..], marker.as_bytes()].concat();
             let got = wire.until(&frame).await;
-            let came = got.strip_suffix(&frame[..]).unwrap_or_else(|| panic!("{what}: no marker, but {}", shown(&got)));
+            let received = got.strip_suffix(&frame[..]).unwrap_or_else(|| panic!("{what}: no marker, got {}", shown(&got)));
             if vector.gateway_process_died {
-                // Nobody knows what it was to receive: nothing, or the number that it was sent.
-                assert!([&b""[..], b"\x81\x015"].contains(&came), "{what}: {}", shown(came));
+                // Nothing was recorded: the client receives nothing, or the number that it was sent.
+                assert!([&b""[..], b"\x81\x015"].contains(&received), "{what}: {}", shown(received));
             } else {
-                assert!(came.len() == count && came.starts_with(&start), "{what}: {}, not {}", shown(came), shown(&start));
+                assert!(
+                    received.len() == count && received.starts_with(&start),
+                    "{what}: {}, not {}",
+                    shown(received),
+                    shown(&start)
+                );
             }
         }
     }
 
-    /// The worker is told of these events next.
+    /// Checks that the worker receives these events next.
     pub async fn expect_events(&mut self, vector: &Vector, recorded: &[Packet]) {
         let expected = self.chosen.events(recorded);
         let got = self.worker.as_mut().unwrap().take(expected.len()).await;
         assert_eq!(shown(&got), shown(&expected), "{}", vector.name);
     }
 
-    /// The worker was told of nothing but what was expected, and is told last that those who are left leave.
+    /// Checks that the worker received only expected events, and at last the disconnects of the remaining clients.
     pub async fn end(mut self) {
         let Some(mut worker) = self.worker else { return };
         for (client, (id, _)) in self.clients.iter_mut().zip(&self.chosen.clients) {
             if client.wire.take().is_some() {
                 let event = worker.packet().await;
-                assert_eq!((event.command(), event.connection()), (command::ON_CLOSE, *id), "{} leaves", client.label);
+                assert_eq!((event.command(), event.connection()), (command::ON_CLOSE, *id), "{} disconnects", client.label);
             }
         }
         worker.half_close().await;

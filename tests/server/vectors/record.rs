@@ -1,8 +1,9 @@
-//! What was recorded between unmodified PHP programs: tests/gatewayclient/vectors.json.
+//! The recorded traffic between unmodified PHP programs: tests/gatewayclient/vectors.json.
 
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 
+/// One recorded request with its effects.
 #[derive(Deserialize)]
 pub struct Vector {
     pub name: String,
@@ -19,16 +20,17 @@ pub struct Vector {
     pub server_closed_connection: bool,
     #[serde(default)]
     pub gateway_process_died: bool,
-    /// By label: what they received meanwhile. Of a call to both gateways, each vector tells of the clients of both.
+    /// The bytes that clients received meanwhile, by label. If a call goes to both gateways, each vector holds the clients of both.
     #[serde(default)]
     pub clients: BTreeMap<String, Received>,
-    /// What was said to Register meanwhile.
+    /// Requests to Register meanwhile.
     #[serde(default)]
     pub register: Vec<Exchange>,
     #[serde(default)]
     pub side_traffic: Vec<Exchange>,
 }
 
+/// A request and its reply beside the vector's own.
 #[derive(Deserialize)]
 pub struct Exchange {
     pub peer: Option<String>,
@@ -39,6 +41,7 @@ pub struct Exchange {
     pub closed_by: Option<String>,
 }
 
+/// The bytes that a client received.
 #[derive(Deserialize)]
 pub struct Received {
     bytes_hex: String,
@@ -46,7 +49,7 @@ pub struct Received {
 }
 
 impl Vector {
-    /// Which of the two nodes it speaks to; what is said to no gateway in particular is said to the first.
+    /// The index of the node that receives the request; 0 if it is for no gateway in particular.
     pub fn node(&self) -> usize {
         usize::from(self.peer.as_deref() == Some("gwB"))
     }
@@ -57,7 +60,7 @@ impl Vector {
 }
 
 impl Received {
-    /// How it began, and how many bytes it was: `8101…...(70010 bytes)` where only the beginning was kept.
+    /// The first bytes, and the number of all: `8101…...(70010 bytes)` if only the first were recorded.
     pub fn bytes(&self) -> (Vec<u8>, usize) {
         let (start, count) = self.bytes_hex.split_once("...(").unwrap_or((&self.bytes_hex, ""));
         let start = unhex(start);
@@ -66,7 +69,7 @@ impl Received {
     }
 }
 
-/// By session, each in the order of the recording.
+/// The vectors by session, in the order of the recording.
 pub fn sessions() -> BTreeMap<String, Vec<Vector>> {
     let vectors: Vec<Vector> = serde_json::from_str(include_str!("../../gatewayclient/vectors.json")).unwrap();
     let mut sessions: BTreeMap<String, Vec<Vector>> = BTreeMap::new();

@@ -1,4 +1,4 @@
-//! The same at the other doors: Register, and the public port.
+//! Replays at the other ports: Register, and the public port.
 
 use super::packet::{replace, shown};
 use super::peers::Wire;
@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
-/// What a worker is told while both gateways are there.
+/// The list while both gateways are registered.
 const BOTH: &[u8] = b"{\"event\":\"broadcast_addresses\",\"addresses\":[\"127.0.0.1:22900\",\"127.0.0.1:22910\"]}\n";
 
 pub fn worker_line(key: &str) -> Vec<u8> {
@@ -20,20 +20,20 @@ pub fn gateway_line(address: &str, key: &str) -> Vec<u8> {
     format!("{{\"event\":\"gateway_connect\", \"address\":\"{address}\", \"secret_key\":\"{key}\"}}\n").into_bytes()
 }
 
-/// Who says nothing may stay for ten seconds; who said `ping`, for ever.
+/// A silent connection is closed after ten seconds; one that sent `ping` stays open.
 pub async fn take_ten_seconds(register: SocketAddr) {
     let (mut idle, mut pinging) = (Wire::to(register).await, Wire::to(register).await);
     let since = Instant::now();
     pinging.send(b"{\"event\":\"ping\"}\n").await;
     let longer = timeout(Duration::from_millis(11_500), pinging.take(1));
     let idles = async { (idle.rest_of("probe_register_idle").await, since.elapsed()) };
-    let ((said, after), stays) = tokio::join!(idles, longer);
-    assert!(said.is_empty() && after >= Duration::from_secs(9), "probe_register_idle: {said:?} after {after:?}");
+    let ((received, after), stays) = tokio::join!(idles, longer);
+    assert!(received.is_empty() && after >= Duration::from_secs(9), "probe_register_idle: {received:?} after {after:?}");
     assert!(stays.is_err(), "probe_register_ping_no_auth_stays: {stays:?}");
 }
 
 impl Wire {
-    /// PHP's gateways do not survive being answered.
+    /// Closes, and checks that there is no reply: a PHP gateway dies of one.
     pub async fn leave_register(mut self) {
         self.half_close().await;
         assert_eq!(shown(&self.rest_of("a gateway at Register").await), "");
@@ -51,8 +51,8 @@ impl Session {
         ours
     }
 
-    /// A gateway says that it is there: every worker is told, also if it was there already.
-    pub async fn enrol(&mut self, line: &[u8]) -> (Wire, Vec<u8>) {
+    /// Registers a gateway, and returns the list that workers receive, also for a known address.
+    pub async fn register_gateway(&mut self, line: &[u8]) -> (Wire, Vec<u8>) {
         let mut gateway = Wire::to(self.nodes[0].register).await;
         gateway.send(line).await;
         (gateway, self.watcher.until(b"\n").await)
@@ -60,13 +60,13 @@ impl Session {
 
     pub async fn gateway_registers(&mut self, vector: &Vector) {
         let line = self.rename(&vector.request);
-        let (gateway, told) = self.enrol(&line).await;
-        assert!(told.ends_with(b"]}\n"), "{}: {}", vector.name, shown(&told));
+        let (gateway, list) = self.register_gateway(&line).await;
+        assert!(list.ends_with(b"]}\n"), "{}: {}", vector.name, shown(&list));
         self.gateways.push(gateway);
     }
 
     pub async fn worker_registers(&mut self, vector: &Vector) {
-        // One came while the gateways did, and was told twice.
+        // A worker that registered between the gateways received two lists.
         let last = vector.response.split_inclusive(|byte| *byte == b'\n').next_back().unwrap();
         let expected = self.rename(last);
         let mut worker = Wire::to(self.nodes[0].register).await;
@@ -76,7 +76,7 @@ impl Session {
 
     pub async fn meanwhile_at_register(&mut self, vector: &Vector, exchange: &Exchange) {
         if vector.name.starts_with("keepalive_") {
-            // That no answer ever comes is seen when it leaves.
+            // `leave_register` checks that there is no reply.
             return self.gateways.last_mut().unwrap().send(&exchange.request).await;
         }
         let (request, expected) = (self.rename(&exchange.request), self.rename(&exchange.response));
@@ -116,8 +116,8 @@ impl Session {
     }
 
     pub async fn gateway_comes_and_goes(&mut self, vector: &Vector) {
-        let (gateway, told) = self.enrol(&vector.request).await;
-        assert!(shown(&told).contains("10.0.0.1:1"), "{}: {}", vector.name, shown(&told));
+        let (gateway, list) = self.register_gateway(&vector.request).await;
+        assert!(shown(&list).contains("10.0.0.1:1"), "{}: {}", vector.name, shown(&list));
         gateway.leave_register().await;
         assert_eq!(shown(&self.watcher.until(b"\n").await), shown(&self.renamed(BOTH)), "{}", vector.name);
     }
@@ -127,8 +127,8 @@ impl Session {
         let mut got = self.watcher.until(b"\n").await;
         let mut gateways = Vec::new();
         for address in ["10.0.0.1:1", "10.0.0.1:1", "10.0.0.2:1"] {
-            let (gateway, told) = self.enrol(&gateway_line(address, self.key)).await;
-            got.extend(told);
+            let (gateway, list) = self.register_gateway(&gateway_line(address, self.key)).await;
+            got.extend(list);
             gateways.push(gateway);
         }
         for gateway in gateways {
@@ -143,7 +143,7 @@ impl Session {
     pub async fn open_public_port(&mut self, vector: &Vector) {
         let (name, recorded) = (&vector.name, shown(&vector.response));
         let mut wire = Wire::to(self.nodes[0].chosen.public).await;
-        // The socket has a path of its own.
+        // Roomcast's socket has a path of its own.
         wire.send(&replace(&vector.request, " /", " /ws")).await;
         let head = shown(&wire.until(b"\r\n\r\n").await).to_lowercase();
         if recorded.starts_with("HTTP/1.1 4") {
@@ -162,7 +162,7 @@ impl Session {
         let rest = wire.rest_of(name).await;
         match vector.response.strip_suffix(b"\x88\x02\x03\xe8") {
             Some(_) => assert_eq!(shown(&rest), shown(b"\x88\x02\x03\xe8"), "{name}"),
-            // Ours may say why.
+            // Roomcast may send a close frame.
             None => assert!(rest.first().is_none_or(|first| *first == 0x88), "{name}: {}", shown(&rest)),
         }
     }

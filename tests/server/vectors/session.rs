@@ -1,4 +1,4 @@
-//! One recorded session, said again to two nodes of ours: what is said to their inner ports, by anybody and by workers.
+//! Replays one recorded session against two nodes: the requests to their inner ports, of GatewayClient and of workers.
 
 use super::packet::{Packet, Php, command, shown};
 use super::peers::{Node, OFFLINE, Wire, is_anyone_online};
@@ -6,7 +6,7 @@ use super::record::Vector;
 use super::register::{gateway_line, take_ten_seconds, worker_line};
 use tokio::task::JoinHandle;
 
-/// Who connects before a vector: clients of the first node, and of the second.
+/// The clients that connect before a vector: to the first node, and to the second.
 const ARRIVALS: [(&str, &[&str], &[&str]); 6] = [
     ("set_session_reset_A1", &["A2", "A3", "A4", "A5", "A6"], &["B1", "B2", "B3"]),
     ("lib_send_to_all@gwA", &["L1", "L2", "L3"], &["M1", "M2"]),
@@ -16,30 +16,31 @@ const ARRIVALS: [(&str, &[&str], &[&str]); 6] = [
     ("probe_gw_update_session_garbage", &["A1"], &[]),
 ];
 
+/// The nodes and the connections of one session.
 pub struct Session {
     pub key: &'static str,
-    /// The first one's Register is everybody's.
+    /// Both use the Register of the first.
     pub nodes: [Node; 2],
-    /// A worker at Register, told of every change there.
+    /// A worker at Register, which receives every change.
     pub watcher: Wire,
-    /// The gateways at Register.
+    /// The registered gateways.
     pub gateways: Vec<Wire>,
-    /// What takes longer than all the rest.
+    /// Vectors that take longer than all others together.
     slow: Option<JoinHandle<()>>,
-    /// Something of the vector at hand was sent, or expected, under other names than the recorded ones.
+    /// Whether ids, addresses or ports of the current vector were replaced.
     pub renamed: bool,
 }
 
-/// What becomes of a connection to the inner port.
+/// The expected end of a connection to the inner port.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Fate {
     StaysOpen,
-    /// We half close it, and read on.
+    /// The test half-closes it, and reads to its end.
     HalfClosed,
-    Refused,
-    /// What came is no packet yet, and never will be one.
-    Waits,
-    /// The original died of it. Ours may hang up, ignore it or answer; but it lives.
+    Rejected,
+    /// The bytes are an incomplete packet forever.
+    Incomplete,
+    /// The GatewayWorker process died. Roomcast may close, ignore it or reply; but it continues.
     Survived,
 }
 
@@ -49,10 +50,10 @@ impl Fate {
         match vector.name.as_str() {
             _ if vector.gateway_process_died => Self::Survived,
             name if name.contains("half_close") => Self::HalfClosed,
-            // PHP hung up before it could be seen that the server did.
-            "secret_wrong_key_send_to_client" => Self::Refused,
-            _ if by_server => Self::Refused,
-            name if name.contains("pack_len") => Self::Waits,
+            // PHP closed before the server's close could be recorded.
+            "secret_wrong_key_send_to_client" => Self::Rejected,
+            _ if by_server => Self::Rejected,
+            name if name.contains("pack_len") => Self::Incomplete,
             _ => Self::StaysOpen,
         }
     }
@@ -72,16 +73,16 @@ impl Session {
         watcher.send(&worker_line(key)).await;
         watcher.until(b"\n").await;
         let mut session = Self { key, nodes, watcher, gateways: vec![], slow, renamed: false };
-        // Where it was not recorded how it got there.
+        // The session does not record the registration of the second gateway.
         if vectors.iter().all(|vector| vector.role() != "gateway-register") {
             let second = gateway_line(&session.nodes[1].chosen.inner.to_string(), key);
-            let (gateway, _) = session.enrol(&second).await;
+            let (gateway, _) = session.register_gateway(&second).await;
             session.gateways.push(gateway);
         }
         session
     }
 
-    /// Whether something was renamed.
+    /// Replays a vector. Returns true if ids, addresses or ports were replaced.
     pub async fn replay(&mut self, vector: &Vector) -> bool {
         self.renamed = false;
         for (_, first, second) in ARRIVALS.iter().filter(|(name, ..)| *name == vector.name) {
@@ -95,16 +96,16 @@ impl Session {
             (_, "gateway-register") => self.gateway_registers(vector).await,
             (_, "worker-register") => self.worker_registers(vector).await,
             (name, "worker") if name.starts_with("startup_") => self.worker_connects(vector).await,
-            (_, "worker") => self.worker_speaks(vector).await,
+            (_, "worker") => self.worker_replies(vector).await,
             ("event_ws_ping", _) => self.client_pings(vector).await,
-            // Under way since the beginning.
+            // Started with the session.
             ("probe_register_idle" | "probe_register_ping_no_auth_stays", _) => {}
             ("probe_register_broadcast_sequence", _) => self.gateways_come_and_go(vector).await,
             ("probe_register_gateway_ok", _) => self.gateway_comes_and_goes(vector).await,
             (name, _) if name.starts_with("probe_register_") => self.ask_register(vector).await,
             (name, _) if name.starts_with("wsport_") => self.open_public_port(vector).await,
             (name, _) if vector.request.is_empty() => {
-                assert!(vector.response.is_empty() && vector.clients.is_empty(), "{name}: something came of nothing");
+                assert!(vector.response.is_empty() && vector.clients.is_empty(), "{name}: a reply without a request");
             }
             _ => self.ask_gateway(vector).await,
         }
@@ -145,7 +146,7 @@ impl Session {
             Some(kept) if vector.new_connection == Some(false) => kept,
             _ => Wire::to(node.chosen.inner).await,
         };
-        // Only where the same connection serves on can it tell by itself what came of the request.
+        // If the connection stays open, these follow on it; otherwise on another one.
         let behind = [node.markers(vector), is_anyone_online()].concat();
         match fate {
             Fate::StaysOpen if name.contains("split") || name.contains("then_later") => {
@@ -153,7 +154,7 @@ impl Session {
             }
             Fate::StaysOpen => wire.send(&[request, behind.clone()].concat()).await,
             Fate::Survived => wire.send(&[request, is_anyone_online()].concat()).await,
-            Fate::HalfClosed | Fate::Refused | Fate::Waits => wire.send(&request).await,
+            Fate::HalfClosed | Fate::Rejected | Fate::Incomplete => wire.send(&request).await,
         }
         if matches!(fate, Fate::HalfClosed | Fate::Survived) {
             wire.half_close().await;
@@ -163,22 +164,22 @@ impl Session {
                 let got = wire.take(expected.len() + OFFLINE.len()).await;
                 check_reply(vector, &got, &[&expected[..], OFFLINE].concat());
                 node.kept = Some(wire);
-                return node.hear(vector).await;
+                return node.expect_frames(vector).await;
             }
-            Fate::HalfClosed | Fate::Refused => check_reply(vector, &wire.rest_of(name).await, &expected),
+            Fate::HalfClosed | Fate::Rejected => check_reply(vector, &wire.rest_of(name).await, &expected),
             Fate::Survived => {
                 let got = wire.rest_of(name).await;
                 assert!(is_survival(&vector.request, &got), "{name}: {}", shown(&got));
             }
-            Fate::Waits => {}
+            Fate::Incomplete => {}
         }
         let mut other = Wire::to(node.chosen.inner).await;
         let key = format!("{{\"secret_key\":\"{}\"}}", self.key);
         let hello = Packet::new(command::GATEWAY_CLIENT_CONNECT, 0, key.as_bytes()).into_bytes();
         other.send(&[hello, behind].concat()).await;
         assert_eq!(shown(&other.take(OFFLINE.len()).await), shown(OFFLINE), "{name}");
-        node.hear(vector).await;
-        if fate == Fate::Waits {
+        node.expect_frames(vector).await;
+        if fate == Fate::Incomplete {
             assert!(wire.is_quiet(), "{name}");
             wire.half_close().await;
             assert_eq!(shown(&wire.rest_of(name).await), "", "{name}");
@@ -189,7 +190,8 @@ impl Session {
         let node = &mut self.nodes[vector.node()];
         let mut worker = Wire::to(node.chosen.inner).await;
         worker.send(&vector.request).await;
-        // Who comes from here on, the worker must be told of. Where pings may come between, nobody comes.
+        // Waits until the worker is connected, so that it receives the events of all later clients. In the `ping` session no client
+        // connects, and a ping could arrive first.
         if vector.session != "ping" {
             worker.send(&is_anyone_online()).await;
             assert_eq!(shown(&worker.take(OFFLINE.len()).await), shown(OFFLINE), "{}", vector.name);
@@ -197,12 +199,12 @@ impl Session {
         node.worker = Some(worker);
     }
 
-    /// What a client does makes the worker speak; that a client goes comes of it.
-    async fn worker_speaks(&mut self, vector: &Vector) {
+    /// A client causes the first events; the worker replies, and may cause a disconnect event.
+    async fn worker_replies(&mut self, vector: &Vector) {
         let node = &mut self.nodes[vector.node()];
         let (events, _) = Packet::split(&vector.response);
-        let goes = events.iter().position(|event| event.command() == command::ON_CLOSE).unwrap_or(events.len());
-        let (causes, effects) = events.split_at(goes);
+        let disconnect = events.iter().position(|event| event.command() == command::ON_CLOSE).unwrap_or(events.len());
+        let (causes, effects) = events.split_at(disconnect);
         match events.first().map(|event| (event.command(), event.connection())) {
             Some((command::ON_CONNECT, _)) => {
                 let handshake = node.chosen.handshake(&events[1].body);
@@ -211,10 +213,10 @@ impl Session {
             }
             Some((command::ON_MESSAGE, client)) => {
                 let first = if vector.name.contains("binary") { 0x82 } else { 0x81 };
-                node.say(client, first, &events[0].body).await;
+                node.send_frame(client, first, &events[0].body).await;
             }
             Some((command::ON_CLOSE, client)) if vector.name.contains("close_frame") => {
-                node.say(client, 0x88, b"\x03\xe8").await;
+                node.send_frame(client, 0x88, b"\x03\xe8").await;
             }
             Some((command::ON_CLOSE, client)) if vector.request.is_empty() => *node.wire(client) = None,
             _ => {}
@@ -224,13 +226,13 @@ impl Session {
         self.renamed |= request != vector.request || node.chosen.events(&events) != vector.response;
         let bytes = [request, node.markers(vector)].concat();
         node.worker.as_mut().unwrap().send(&bytes).await;
-        node.hear(vector).await;
+        node.expect_frames(vector).await;
         node.expect_events(vector, effects).await;
     }
 
     async fn client_pings(&mut self, vector: &Vector) {
         let node = &mut self.nodes[0];
-        node.say(1, 0x89, b"p1").await;
+        node.send_frame(1, 0x89, b"p1").await;
         let (pong, count) = vector.clients["A1"].bytes();
         let got = node.wire(1).as_mut().unwrap().take(count).await;
         assert_eq!(shown(&got), shown(&pong), "{}", vector.name);
@@ -249,7 +251,7 @@ fn check_reply(vector: &Vector, got: &[u8], expected: &[u8]) {
     assert_eq!((ours, behind_ours), (theirs, behind_theirs), "{}: {}", vector.name, shown(got));
 }
 
-/// Of the first reply, and what is behind it.
+/// The rows of the first reply, and the bytes behind it.
 fn rows(replies: &[u8]) -> (Vec<(Php, Php)>, &[u8]) {
     let (length, rest) = replies.split_first_chunk::<4>().expect("a reply");
     let (value, rest) = rest.split_at(u32::from_be_bytes(*length) as usize);
@@ -257,7 +259,7 @@ fn rows(replies: &[u8]) -> (Vec<(Php, Php)>, &[u8]) {
     (rows, rest)
 }
 
-/// Either the connection ended, or it went on: with the answer, if it was a question, and never with the next one's in its place.
+/// Returns true if the connection closed, or continued with the reply of the query, and without another reply in its place.
 fn is_survival(request: &[u8], got: &[u8]) -> bool {
     if got.is_empty() {
         return true;
