@@ -18,7 +18,7 @@ const which = (name) => { try { return execSync(`command -v ${name}`).toString()
 const executablePath = [process.env.CHROMIUM ?? "", "chromium", "chromium-browser", "google-chrome"].filter(Boolean).map(which).find(Boolean);
 const folder = mkdtempSync(join(tmpdir(), "roomcast-bench-"));
 const server = spawn(process.argv[2], ["--addr", "127.0.0.1:0", "--data-dir", folder, "--set", "chat.cooldown_ms=0", "--set", "limits.per_ip=off"], { stdio: ["ignore", "pipe", "ignore"] });
-const base = await new Promise((found) => server.stdout.on("data", (said) => { const url = /listening on ([\d.:]+)/.exec(said); if (url) found(`http://${url[1]}`); }));
+const base = await new Promise((found) => server.stdout.on("data", (text) => { const url = /listening on ([\d.:]+)/.exec(text); if (url) found(`http://${url[1]}`); }));
 const agent = new Agent({ keepAlive: true, maxSockets: 32 });
 
 const post = (path, form, cookie = "") =>

@@ -16,7 +16,7 @@ use roomcast::server::{
     chat::Chat,
     clock::Clock,
     config::Config,
-    control::{Control, Reloader, ServerCommand, Takeover},
+    control::{ControlServer, Reloader, ServerCommand, Takeover},
     gateway::Gateway,
     gatewayworker::{GatewayWorkerServer, Listeners as PhpListeners},
     storage::Store,
@@ -127,11 +127,11 @@ fn control(
     listeners: &NodeListeners,
     address: SocketAddr,
     commands: &mpsc::Sender<ServerCommand>,
-) -> io::Result<Control> {
+) -> io::Result<ControlServer> {
     let reloader = Reloader::new(&listeners.all())?;
     let data_dir = &services.config.storage.data_dir;
     let (gateway, shutdown) = (services.gateway.clone(), services.shutdown.clone());
-    Ok(Control::new(gateway, commands.clone(), reloader, address.to_string(), data_dir, shutdown))
+    Ok(ControlServer::new(gateway, commands.clone(), reloader, address.to_string(), data_dir, shutdown))
 }
 
 /// Starts the PHP gateway protocol in a task that ends after `closed`. `None`: the gateway has a subscriber already.

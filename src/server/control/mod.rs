@@ -28,5 +28,5 @@ mod takeover;
 
 pub use client::ControlClient;
 pub use protocol::{Request, Response, Status};
-pub use server::{Control, ServerCommand};
+pub use server::{ControlServer, ServerCommand};
 pub use takeover::{InheritedListeners, Reloader, Takeover, TakeoverError};

@@ -43,7 +43,7 @@ pub enum ServerCommand {
 
 /// The control socket's server. A clone shares its state; there is one clone per connection.
 #[derive(Clone)]
-pub struct Control(Arc<Inner>);
+pub struct ControlServer(Arc<Inner>);
 
 struct Inner {
     gateway: Gateway,
@@ -55,8 +55,8 @@ struct Inner {
     draining: CancellationToken,
 }
 
-impl Control {
-    /// Creates the server; [`Control::serve`] opens the socket. `address` is shown by `roomcast status`; `draining` is
+impl ControlServer {
+    /// Creates the server; [`ControlServer::serve`] opens the socket. `address` is shown by `roomcast status`; `draining` is
     /// cancelled when the shutdown starts.
     pub fn new(
         gateway: Gateway,
