@@ -21,10 +21,10 @@ pub enum KeyCommand {
         /// Name of the key, for the list and the log
         name: String,
         /// Scopes: push (send), query (read), admin (bind, join, store sessions, close) [default: all]
-        #[arg(long = "scope", value_delimiter = ',')]
+        #[arg(long = "scope", value_name = "SCOPE,…", value_delimiter = ',')]
         scopes: Vec<Scope>,
         /// Lifetime, e.g. 90d, 12h, 30m, 45s [default: until it is removed]
-        #[arg(long, value_parser = duration)]
+        #[arg(long, value_name = "DURATION", value_parser = duration)]
         expires_in: Option<Duration>,
     },
     /// Remove a key; a running server rejects it within 5 seconds

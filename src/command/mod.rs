@@ -25,7 +25,7 @@ use user::UserCommand;
 
 type Outcome = Result<(), Box<dyn Error>>;
 
-/// Live-room chat and push gateway. Without a command: serve
+/// The command line. Its `--help` summary is the package's description.
 #[derive(Parser)]
 #[command(name = "roomcast", version, about)]
 pub struct Cli {
