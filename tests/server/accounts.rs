@@ -4,17 +4,17 @@ use crate::support::Server;
 use serde_json::json;
 
 #[tokio::test]
-async fn a_guest_may_register_and_stays_who_they_are() {
+async fn a_guest_keeps_the_uid_when_registering_and_gets_a_new_token() {
     let server = Server::start();
     let person = server.guest("阿明").await;
     let before = person.cookie().unwrap();
     let registered =
         person.post("/session/register", &[("name", "ming"), ("password", "correct horse"), ("nickname", "阿明")]).await;
     assert_eq!(registered.body, json!({"uid": person.uid, "nickname": "阿明"}));
-    assert_ne!(person.cookie().unwrap(), before, "another token after a rise in rights");
+    assert_ne!(person.cookie().unwrap(), before, "a new token for more rights");
     let thief = server.visitor();
     thief.set_cookie(&before);
-    assert_eq!(thief.say("x").await.status, 401, "the old one is worth nothing");
+    assert_eq!(thief.say("x").await.status, 401, "the old token is rejected");
     let elsewhere = server.visitor();
     assert_eq!(
         elsewhere.post("/session/login", &[("name", "MING"), ("password", "correct horse")]).await.body["uid"],
@@ -25,7 +25,7 @@ async fn a_guest_may_register_and_stays_who_they_are() {
 }
 
 #[tokio::test]
-async fn a_guest_may_take_another_nickname() {
+async fn a_guest_can_change_the_nickname() {
     let server = Server::start();
     let person = server.guest("before").await;
     let renamed = person.post("/session/guest", &[("nickname", "after")]).await;
@@ -36,7 +36,7 @@ async fn a_guest_may_take_another_nickname() {
 }
 
 #[tokio::test]
-async fn the_session_cookie_is_closed_to_scripts_and_other_sites() {
+async fn the_session_cookie_is_http_only_same_site_and_secure() {
     let server = Server::with(&["web.public_url=https://chat.example.com"]);
     let visitor = server.visitor();
     let answer = visitor.post("/session/guest", &[("nickname", "阿明")]).await;
@@ -71,7 +71,7 @@ async fn the_owners_link_works_once() {
 }
 
 #[tokio::test]
-async fn an_expired_session_is_nobodys() {
+async fn an_expired_session_is_rejected() {
     let server = Server::start();
     let person = server.guest("阿明").await;
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(server.data.path().join("data/roomcast.db"));
@@ -88,7 +88,7 @@ async fn an_expired_session_is_nobodys() {
 }
 
 #[tokio::test]
-async fn a_session_slides_for_thirty_days_and_then_ends() {
+async fn a_session_ends_thirty_days_after_its_last_request() {
     use roomcast::server::{
         accounts::{Accounts, GuestSignIn},
         clock::Clock,

@@ -1,4 +1,4 @@
-//! The command line beside a running server.
+//! The command line while a server runs, and its errors.
 
 use crate::support::{Server, binary};
 use std::io::Write;
@@ -25,7 +25,7 @@ fn printed(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn users_and_rooms_are_kept_beside_the_server() {
+async fn users_and_rooms_are_managed_while_the_server_runs() {
     let server = Server::start();
     printed(&run(&server, &["user", "add", "Ming", "--nickname", "阿明"], "correct horse\n"));
     assert!(!run(&server, &["user", "add", "ming"], "correct horse\n").status.success(), "taken");
@@ -53,7 +53,7 @@ async fn users_and_rooms_are_kept_beside_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn signing_out_by_the_command_line_ends_the_sockets_too() {
+async fn sign_out_closes_the_sockets_of_the_account() {
     let server = Server::start();
     printed(&run(&server, &["user", "add", "ming"], "correct horse\n"));
     let ming = server.visitor();
@@ -67,22 +67,22 @@ async fn signing_out_by_the_command_line_ends_the_sockets_too() {
 }
 
 #[test]
-fn mistakes_are_named() {
+fn errors_name_the_setting_or_file() {
     let folder = tempfile::TempDir::new().unwrap();
-    let said = |arguments: &[&str], environment: &[(&str, &str)]| {
+    let stderr_of = |arguments: &[&str], environment: &[(&str, &str)]| {
         let output = binary().current_dir(folder.path()).args(arguments).envs(environment.iter().copied()).output().unwrap();
         assert!(!output.status.success(), "{arguments:?}");
         String::from_utf8(output.stderr).unwrap()
     };
     std::fs::write(folder.path().join("Leptos.toml"), "[chat]\ncooldwn_ms = 1\n").unwrap();
-    let words = said(&[], &[]);
-    assert!(words.contains("chat.cooldwn_ms") && words.contains("chat.cooldown_ms"), "{words}");
+    let error = stderr_of(&[], &[]);
+    assert!(error.contains("chat.cooldwn_ms") && error.contains("chat.cooldown_ms"), "{error}");
     std::fs::remove_file(folder.path().join("Leptos.toml")).unwrap();
-    assert!(said(&["--config", "nothing.toml"], &[]).contains("nothing.toml"));
-    assert!(said(&["--set", "chat.x=1"], &[]).contains("chat.x"));
-    assert!(said(&["--addr", "0.0.0.0:0"], &[("ROOMCAST_LIMITS_PER_IP", "off")]).contains("loopback"));
-    assert!(said(&[], &[("ROOMCAST_CHAT_COOLDOWN_MS", "soon")]).contains("cooldown_ms"));
-    assert!(said(&["--data-dir", "/proc/nowhere"], &[("LEPTOS_SITE_ADDR", "127.0.0.1:0")]).contains("/proc/nowhere"));
+    assert!(stderr_of(&["--config", "nothing.toml"], &[]).contains("nothing.toml"));
+    assert!(stderr_of(&["--set", "chat.x=1"], &[]).contains("chat.x"));
+    assert!(stderr_of(&["--addr", "0.0.0.0:0"], &[("ROOMCAST_LIMITS_PER_IP", "off")]).contains("loopback"));
+    assert!(stderr_of(&[], &[("ROOMCAST_CHAT_COOLDOWN_MS", "soon")]).contains("cooldown_ms"));
+    assert!(stderr_of(&["--data-dir", "/proc/nowhere"], &[("LEPTOS_SITE_ADDR", "127.0.0.1:0")]).contains("/proc/nowhere"));
     for command in [&["--help"][..], &["serve", "--help"], &["user", "--help"], &["room", "--help"], &["user", "add", "--help"]] {
         assert!(binary().args(command).output().unwrap().status.success());
     }

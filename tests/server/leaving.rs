@@ -1,10 +1,10 @@
-//! Leaving politely: `bye` to every socket, requests in flight finished, exit 0, in time.
+//! Shutdown: `bye` to every socket, requests in flight finished, exit status 0, within the deadline. Health, metrics, log.
 
 use crate::support::Server;
 use std::time::{Duration, Instant};
 
 #[tokio::test]
-async fn a_signal_says_bye_with_jitter_and_ends_well() {
+async fn a_signal_sends_bye_with_jitter_and_exits_with_0() {
     for signal in [libc::SIGTERM, libc::SIGINT] {
         let mut server = Server::start();
         let person = server.guest("阿明").await;
@@ -22,8 +22,8 @@ async fn a_signal_says_bye_with_jitter_and_ends_well() {
         }
         waits.sort();
         waits.dedup();
-        assert!(waits.len() > 4, "everyone has a time of their own: {waits:?}");
-        assert_eq!(plain.close_code().await, 1001, "a page that knows no bye is closed all the same");
+        assert!(waits.len() > 4, "the delays differ: {waits:?}");
+        assert_eq!(plain.close_code().await, 1001, "a plain socket gets no bye and is closed too");
         drop((plain, v1));
         assert!(server.ended().await.success());
         assert!(began.elapsed() < Duration::from_secs(8));
@@ -33,17 +33,17 @@ async fn a_signal_says_bye_with_jitter_and_ends_well() {
 }
 
 #[tokio::test]
-async fn sockets_that_never_answer_do_not_hold_it_up() {
+async fn unresponsive_sockets_do_not_delay_the_shutdown() {
     let mut server = Server::with(&["web.drain_within_ms=500"]);
     let person = server.guest("阿明").await;
-    // Open, and never read again.
+    // Open, and never read.
     let _deaf = person.enter(Some("roomcast.v1")).await;
     server.signal(libc::SIGTERM);
     assert!(server.ended().await.success());
 }
 
 #[tokio::test]
-async fn alive_ready_and_counted() {
+async fn health_metrics_and_log_report_requests() {
     let server = Server::start();
     let person = server.guest("阿明").await;
     assert_eq!(person.get("/healthz").await.status(), 200);
@@ -73,13 +73,13 @@ async fn alive_ready_and_counted() {
 }
 
 #[tokio::test]
-async fn figures_are_for_operators() {
+async fn metrics_are_readable_from_metrics_from_only() {
     let server = Server::with(&["web.metrics_from=10.0.0.0/8", "web.trusted_proxies=127.0.0.0/8"]);
     let visitor = server.visitor();
     assert_eq!(visitor.get("/metrics").await.status(), 403);
     let proxied = Server::start();
     let forwarded = proxied.visitor().request("GET", "/metrics").header("x-forwarded-for", "203.0.113.5").send();
-    assert_eq!(forwarded.await.unwrap().status(), 403, "a proxy nobody told us of hides who asks");
+    assert_eq!(forwarded.await.unwrap().status(), 403, "the address behind an untrusted proxy is unknown");
     let from = |address: &'static str| visitor.request("GET", "/metrics").header("x-forwarded-for", address).send();
     assert_eq!(from("10.1.1.1").await.unwrap().status(), 200);
     assert_eq!(from("10.1.1.1, 203.0.113.5").await.unwrap().status(), 403);

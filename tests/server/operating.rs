@@ -1,4 +1,4 @@
-//! What an operator does to a running node: look, stop, hand over to a fresh process, run out of room and recover.
+//! Operation of a running server: status, stop, reload; limits of sockets and file descriptors; TLS.
 
 use crate::support::{Server, binary};
 use futures_util::{SinkExt, StreamExt};
@@ -23,24 +23,24 @@ fn run(server: &Server, arguments: &[&str]) -> Output {
     binary().current_dir(server.data.path()).arg("--data-dir").arg(data).args(arguments).output().unwrap()
 }
 
-async fn said(server: &Server, arguments: &[&str]) -> String {
+async fn stdout_of(server: &Server, arguments: &[&str]) -> String {
     let output = run(server, arguments);
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
 #[tokio::test]
-async fn status_and_connections_tell_what_is_there() {
+async fn status_and_connections_list_the_open_sockets() {
     let server = Server::start();
     let ming = server.guest("阿明").await;
     let socket = ming.enter(Some("roomcast.v1")).await;
     ming.say("hello").await;
-    let status = said(&server, &["status"]).await;
+    let status = stdout_of(&server, &["status"]).await;
     assert!(status.contains(&format!("pid {}", server.pid())) && status.contains("1 connections"), "{status}");
     let all: Vec<_> = status.lines().last().unwrap().split_whitespace().collect();
     assert_eq!((all[0], all[1], all[2]), ("all", "1", "1"), "{status}");
     assert!(all[6].parse::<u32>().unwrap() >= 1, "pushes: {status}");
-    let connections = said(&server, &["connections"]).await;
+    let connections = stdout_of(&server, &["connections"]).await;
     let line: Vec<_> = connections.lines().nth(1).unwrap().split_whitespace().collect();
     assert_eq!((line[0], line[2], line[3]), (socket.client_id.as_str(), "127.0.0.1", "v1"), "{connections}");
     assert_eq!(line[line.len() - 2..], [ming.uid.as_str(), "1"], "{connections}");
@@ -53,7 +53,7 @@ async fn status_and_connections_tell_what_is_there() {
 }
 
 #[tokio::test]
-async fn stop_sees_everyone_off_and_waits_for_the_end() {
+async fn stop_drains_the_sockets_and_waits_for_the_exit() {
     let mut server = Server::start();
     let mut socket = server.guest("a").await.enter(Some("roomcast.v1")).await;
     let reading = tokio::spawn(async move {
@@ -69,11 +69,11 @@ async fn stop_sees_everyone_off_and_waits_for_the_end() {
     assert!(bye["reconnect_after_ms"].as_u64().unwrap() >= 200);
     assert_eq!(code, 1001);
     assert!(server.ended().await.success());
-    assert!(!server.data.path().join("data/roomcast.sock").exists(), "it leaves no file behind");
+    assert!(!server.data.path().join("data/roomcast.sock").exists(), "the socket file is removed");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_asks_twice_is_in_a_hurry() {
+async fn a_second_stop_shortens_a_graceful_shutdown() {
     let mut server = Server::with(&["limits.per_ip=off", "web.drain_slowly_ms=600000"]);
     let mut sockets = Vec::new();
     for _ in 0..250 {
@@ -83,7 +83,7 @@ async fn whoever_asks_twice_is_in_a_hurry() {
     let mut slowly = binary();
     slowly.current_dir(server.data.path()).arg("--data-dir").arg(data).args(["stop", "-g"]).stdout(Stdio::piped());
     let slowly = tokio::task::spawn_blocking(move || slowly.output().unwrap());
-    // The first have been seen off, the last would be minutes later.
+    // The drain has started; its last batch would be minutes later.
     let mut byes = futures_util::future::select_all(sockets.iter_mut().map(|socket| Box::pin(socket.push_of("bye")))).await.2;
     server.signal(libc::SIGTERM);
     while !byes.is_empty() {
@@ -93,9 +93,9 @@ async fn whoever_asks_twice_is_in_a_hurry() {
     assert!(String::from_utf8_lossy(&slowly.await.unwrap().stdout).contains("stopped"));
 }
 
-/// People who keep coming while the node is handed over twice: nobody is refused, nothing accepted is lost.
+/// Clients connect and send throughout two reloads: no connection is refused, no accepted message is lost.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reload_refuses_nobody_and_loses_nothing() {
+async fn a_reload_refuses_no_connection_and_loses_no_message() {
     let mut server = Server::with(&["chat.cooldown_ms=0", "limits.per_ip=off", "web.drain_slowly_ms=2000"]);
     let mut first = server.guest("first").await.enter(Some("roomcast.v1")).await;
     let before = server.pid();
@@ -104,11 +104,11 @@ async fn a_reload_refuses_nobody_and_loses_nothing() {
     for number in 0..4 {
         let (ming, stop) = (server.guest(&format!("p{number}")).await, stop.clone());
         talkers.push(tokio::spawn(async move {
-            let (mut accepted, mut cut, mut said) = (Vec::new(), 0, 0);
+            let (mut accepted, mut cut, mut sent) = (Vec::new(), 0, 0);
             while !stop.load(Ordering::Relaxed) {
-                // A connection each, and a nonce: what was cut off in flight is asked again.
-                let text = format!("p{number} {said}");
-                said += 1;
+                // A new connection per request, and a nonce: a request whose connection breaks is repeated.
+                let text = format!("p{number} {sent}");
+                sent += 1;
                 loop {
                     match ming.try_say(&text, &text).await {
                         Some(answer) if answer.status == 200 => {
@@ -125,7 +125,7 @@ async fn a_reload_refuses_nobody_and_loses_nothing() {
     }
     let mut pids = vec![before];
     for _ in 0..2 {
-        let reloaded = said(&server, &["reload"]).await;
+        let reloaded = stdout_of(&server, &["reload"]).await;
         let pid: u32 = reloaded.split_whitespace().next().unwrap().parse().unwrap();
         assert!(!pids.contains(&pid), "{reloaded}");
         pids.push(pid);
@@ -134,9 +134,9 @@ async fn a_reload_refuses_nobody_and_loses_nothing() {
     assert_eq!(first.push_of("bye").await["type"], "bye");
     let mut accepted = Vec::new();
     for talker in talkers {
-        let (said, cut) = talker.await.unwrap();
-        assert!(!said.is_empty() && cut == 0, "{cut} attempts were cut off");
-        accepted.extend(said);
+        let (sent, cut) = talker.await.unwrap();
+        assert!(!sent.is_empty() && cut == 0, "{cut} connections broke");
+        accepted.extend(sent);
     }
     let reader = server.guest("reader").await;
     let mut stored = Vec::new();
@@ -151,47 +151,47 @@ async fn a_reload_refuses_nobody_and_loses_nothing() {
     stored.sort();
     accepted.sort();
     assert_eq!(stored, accepted);
-    assert!(said(&server, &["stop"]).await.contains("stopped"));
+    assert!(stdout_of(&server, &["stop"]).await.contains("stopped"));
     assert!(server.ended().await.success());
 }
 
-/// Until it is their turn to leave, people with the old process hear what is said and pushed at the new one.
+/// Until they are drained, sockets of the old process receive the messages and pushes of the new one.
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_reload_those_who_stayed_hear_everything() {
+async fn after_a_reload_sockets_of_the_old_process_receive_every_publish() {
     let server = Server::with(&[KEY, "limits.per_ip=off", "web.drain_slowly_ms=40000"]);
     let mut sockets = Vec::new();
-    // More than leave at once.
+    // More than one batch of the drain.
     for _ in 0..300 {
         sockets.push(server.visitor().open(Some("roomcast.v1")).await);
     }
     let mut ming = server.guest("阿明").await.enter(Some("roomcast.v1")).await;
-    said(&server, &["reload"]).await;
+    stdout_of(&server, &["reload"]).await;
     let hong = server.guest("hong").await;
     let (pushed, answer) = tokio::join!(
         server.visitor().request("POST", "/gateway/api/sendToAll").bearer_auth("secret").json(&json!({"message": "news"})).send(),
         hong.say("anyone there?")
     );
     assert_eq!((pushed.unwrap().status().as_u16(), answer.status.as_u16()), (200, 200));
-    let mut heard = 0;
+    let mut received = 0;
     for socket in &mut sockets {
         loop {
             match socket.push().await {
-                push if push["data"] == "news" => heard += 1,
+                push if push["data"] == "news" => received += 1,
                 push if push["type"] == "bye" => break,
                 _ => {}
             }
         }
     }
-    assert!(heard > 100, "{heard} of 300 heard it before their bye");
-    // She came last and leaves with the last.
+    assert!(received > 100, "{received} of 300 received it before their bye");
+    // This socket connected last and is drained last.
     assert_eq!(ming.push_of("message").await["text"], "anyone there?");
     assert_eq!(ming.push_of("bye").await["type"], "bye");
 }
 
 #[tokio::test]
-async fn a_successor_that_cannot_serve_changes_nothing() {
+async fn after_a_failed_reload_the_old_process_keeps_serving() {
     let server = Server::start();
-    // What it would start from is not readable any more.
+    // The successor's configuration file has an unknown key.
     std::fs::write(server.data.path().join("Leptos.toml"), "[chat]\nnonsense = 1\n").unwrap();
     let output = run(&server, &["--config", "/dev/null", "reload"]);
     assert!(!output.status.success());
@@ -202,7 +202,7 @@ async fn a_successor_that_cannot_serve_changes_nothing() {
 }
 
 #[tokio::test]
-async fn push_speaks_through_the_api() {
+async fn push_sends_through_the_api() {
     let server = Server::with(&[KEY]);
     let mut socket = server.guest("a").await.enter(None).await;
     let push = |arguments: &[&str]| {
@@ -215,11 +215,11 @@ async fn push_speaks_through_the_api() {
     assert_eq!(socket.push().await, "news");
     let wrong = push(&["--key", "wrong", "--all", "news"]);
     assert!(!wrong.status.success() && !wrong.stderr.is_empty());
-    assert!(!push(&["news"]).status.success(), "to whom?");
+    assert!(!push(&["news"]).status.success(), "a receiver is required");
 }
 
 #[tokio::test]
-async fn no_descriptor_left_refuses_politely_and_recovers() {
+async fn without_file_descriptors_connections_get_503_until_some_are_free() {
     let server = Server::with_open_files(120, &["limits.per_ip=off"]);
     let mut held = Vec::new();
     let mut refused = 0;
@@ -242,7 +242,7 @@ async fn no_descriptor_left_refuses_politely_and_recovers() {
     }
     assert!(refused > 20, "{refused} of 160 were refused");
     drop(held);
-    // It is told of each end in its own time.
+    // The server notices each closed connection at its next read.
     let visitor = server.visitor();
     while !matches!(visitor.request("GET", "/healthz").send().await, Ok(answer) if answer.status() == 200) {}
     let mut socket = server.guest("a").await.enter(Some("roomcast.v1")).await;
@@ -250,7 +250,7 @@ async fn no_descriptor_left_refuses_politely_and_recovers() {
 }
 
 #[tokio::test]
-async fn sockets_are_bounded_by_session_and_by_address() {
+async fn sockets_are_limited_per_session_and_per_address() {
     let server = Server::with(&["gateway.max_per_session=2", "gateway.max_per_address=4"]);
     let (ming, hong) = (server.guest("a").await, server.guest("b").await);
     let mut open = vec![ming.open(None).await, ming.open(None).await];
@@ -264,7 +264,7 @@ async fn sockets_are_bounded_by_session_and_by_address() {
     while ming.try_open(None, None).await.is_err() {}
 }
 
-/// A stream to a server whose certificate this is.
+/// A TLS stream, if the server presents this certificate.
 async fn encrypted(server: &Server, cert: &[u8]) -> Option<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from(cert.to_vec())).unwrap();
@@ -275,7 +275,7 @@ async fn encrypted(server: &Server, cert: &[u8]) -> Option<TlsStream<TcpStream>>
     TlsConnector::from(Arc::new(config)).connect("localhost".try_into().unwrap(), stream).await.ok()
 }
 
-/// A request, and all that is answered.
+/// Sends a request and returns the whole response.
 async fn https(server: &Server, cert: &[u8], request: &str) -> String {
     let mut stream = encrypted(server, cert).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -285,7 +285,7 @@ async fn https(server: &Server, cert: &[u8], request: &str) -> String {
 }
 
 #[tokio::test]
-async fn tls_without_a_proxy_through_the_same_engine() {
+async fn tls_serves_pages_and_sockets_and_reloads_its_certificate() {
     let folder = tempfile::TempDir::new().unwrap();
     let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
     let write = || {
@@ -300,7 +300,7 @@ async fn tls_without_a_proxy_through_the_same_engine() {
     let stream = encrypted(&server, &first).await.unwrap();
     let (mut socket, _) = tokio_tungstenite::client_async("ws://localhost/ws", stream).await.unwrap();
     assert!(socket.next().await.unwrap().unwrap().to_text().unwrap().contains("init"));
-    // Larger than a record, and than what a TLS buffer holds: it waits, and comes whole.
+    // Larger than a TLS record and than the TLS buffer: it is queued and arrives complete.
     let body = json!({"message": "x".repeat(900_000)}).to_string();
     let request = format!(
         "POST /gateway/api/sendToAll HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer secret\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
@@ -316,7 +316,7 @@ async fn tls_without_a_proxy_through_the_same_engine() {
     let home = https(&server, &first, "POST /session/guest HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: 10\r\n\r\nnickname=a").await;
     assert!(home.starts_with("HTTP/1.1 200") && home.contains("; Secure"), "{home}");
 
-    // A new certificate is read with the next sweep; one that is none changes nothing.
+    // The next sweep loads the new certificate.
     let second = write();
     while encrypted(&server, &second).await.is_none() {
         tokio::time::sleep(Duration::from_millis(200)).await;
