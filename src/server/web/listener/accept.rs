@@ -1,4 +1,4 @@
-//! Accepts connections and serves HTTP/1.1 on them.
+//! Accepts TCP connections and serves HTTP/1.1 on each, within `web.max_http_connections`.
 
 use super::overload::{ReservedFd, refuse};
 use crate::server::web::state::AppState;
@@ -20,18 +20,19 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-/// Largest request header, in bytes.
+/// Longest request line with headers, in bytes; also the read buffer's limit.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
-/// After the system refused a connection (out of file descriptors), the next try waits this long.
+/// Pause after a failed accept. The usual cause is that the process has no file descriptors left.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(20);
-/// What was sent and is not taken for this long ends a connection: the longest an answer nobody reads is kept.
+/// The kernel resets a connection whose peer acknowledges nothing for this long, so a response that is not read is kept for
+/// 60 s at most. `gateway.slow_after_ms` raises it, as sockets keep the option.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(60);
-/// Who is told at once that there is no room; others are hung up on.
+/// Connections that get a 503 at the same time; further ones are closed without a response.
 const MAX_CONCURRENT_REFUSALS: usize = 256;
-/// A connection that was accepted before the door closed has this long to ask for something.
+/// Grace period at shutdown for a connection that has not sent a request yet.
 const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(500);
 
-/// HTTP connections that may be told to finish together.
+/// The open HTTP connections, which can be finished together.
 #[derive(Default)]
 pub struct OpenConnections {
     connections: TaskTracker,
@@ -39,28 +40,33 @@ pub struct OpenConnections {
 }
 
 impl OpenConnections {
-    /// Whether all were finished in time. Those that come after are counted anew.
-    pub async fn finish(&mut self, within: Duration) -> bool {
+    /// Ends keep-alive on all connections and waits for their requests. Returns false if some took longer than `timeout`.
+    /// Connections accepted afterwards are tracked anew.
+    pub async fn finish(&mut self, timeout: Duration) -> bool {
         let Self { connections, finish } = std::mem::take(self);
         finish.cancel();
         connections.close();
-        tokio::time::timeout(within, connections.wait()).await.is_ok()
+        tokio::time::timeout(timeout, connections.wait()).await.is_ok()
     }
 }
 
+/// The listener and the connections that it accepted.
 pub struct Acceptor {
+    /// The site's listener.
     pub listener: TcpListener,
     router: Router,
+    /// Connections that were accepted and have not ended.
     pub open_connections: OpenConnections,
     reserved_fd: ReservedFd,
-    /// HTTP connections there may be at once; one that became a socket is none any more.
+    /// One permit per HTTP connection. An upgrade to a WebSocket returns it.
     connection_permits: Arc<Semaphore>,
-    /// Connections that are being told there is no room.
+    /// One permit per 503 being written.
     refusal_permits: Arc<Semaphore>,
     state: AppState,
 }
 
 impl Acceptor {
+    /// Takes over the listener and accepts nothing yet.
     pub fn new(listener: TcpListener, state: AppState, router: Router) -> Self {
         Self {
             listener,
@@ -73,30 +79,14 @@ impl Acceptor {
         }
     }
 
-    pub async fn finish(&mut self, within: Duration) {
-        if !self.open_connections.finish(within).await {
-            tracing::warn!("some requests were cut off: they took longer than the handing over may");
-        }
-    }
-
-    /// Beside the accepting, or whoever reads slowly would be in everyone's way; and not without end.
-    fn refuse(&self, stream: TcpStream) {
-        if self.state.tls.is_none()
-            && let Ok(permit) = self.refusal_permits.clone().try_acquire_owned()
-        {
-            self.open_connections.connections.spawn(async move {
-                refuse(stream).await;
-                drop(permit);
-            });
-        }
-    }
-
+    /// Serves an accepted connection in a task of its own. Beyond the limit of connections it gets a 503, and after a failed
+    /// accept the next connection in the backlog does.
     pub async fn handle_accepted(&mut self, accepted: std::io::Result<(TcpStream, SocketAddr)>) {
         match accepted {
             Ok((stream, peer)) => match self.connection_permits.clone().try_acquire_owned() {
                 Ok(permit) => {
                     if let Err(error) = set_socket_options(&stream, &self.state) {
-                        tracing::debug!(%error, "a new connection");
+                        tracing::debug!(%error, "could not set socket options");
                     }
                     let (state, router, finish) = (self.state.clone(), self.router.clone(), self.open_connections.finish.clone());
                     self.open_connections.connections.spawn(async move {
@@ -107,28 +97,42 @@ impl Acceptor {
                 Err(_) => self.refuse(stream),
             },
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                tracing::warn!(%error, "could not accept a connection");
                 self.reserved_fd.refuse_next(&self.listener).await;
                 tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
+
+    /// Writes the 503 in a task of its own, so that slow readers cannot block accept. Over TLS the connection is only
+    /// closed: a handshake would cost more than the response.
+    fn refuse(&self, stream: TcpStream) {
+        if self.state.tls.is_none()
+            && let Ok(permit) = self.refusal_permits.clone().try_acquire_owned()
+        {
+            self.open_connections.connections.spawn(async move {
+                refuse(stream).await;
+                drop(permit);
+            });
+        }
+    }
 }
 
 fn set_socket_options(stream: &TcpStream, state: &AppState) -> std::io::Result<()> {
-    // A push is small and wanted now.
+    // Pushes are small and must not wait for Nagle's algorithm.
     stream.set_nodelay(true)?;
     let slow_after = Duration::from_millis(state.config.gateway.slow_after_ms);
     SockRef::from(stream).set_tcp_user_timeout(Some(TCP_USER_TIMEOUT.max(slow_after * 2)))
 }
 
+/// Serves one connection until it closes, is upgraded, or `finish` is cancelled and its last request is answered.
 async fn serve_connection(stream: TcpStream, peer: SocketAddr, state: &AppState, router: Router, finish: CancellationToken) {
-    let read_within = Duration::from_millis(state.config.web.read_within_ms);
-    let client_stream: ClientStream = match &state.tls {
+    let read_timeout = Duration::from_millis(state.config.web.read_within_ms);
+    let stream: ClientStream = match &state.tls {
         None => Either::Left(stream),
-        Some(tls) => match tokio::time::timeout(read_within, tls.accept(stream)).await {
+        Some(tls) => match tokio::time::timeout(read_timeout, tls.accept(stream)).await {
             Ok(Ok(encrypted)) => Either::Right(encrypted),
-            Ok(Err(error)) => return tracing::debug!(%error, "no TLS"),
+            Ok(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),
             Err(_) => return,
         },
     };
@@ -142,15 +146,15 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, state: &AppState,
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(read_within)
+        .header_read_timeout(read_timeout)
         .max_buf_size(MAX_HEADER_BYTES)
-        .serve_connection(TokioIo::new(client_stream), service)
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let served = tokio::select! {
         served = &mut connection => served,
         () = finish.cancelled() => {
-            // Who has only just connected is not cut off: hyper would close what has not said a word yet.
+            // hyper's graceful shutdown closes a connection that has not sent a request: wait for one first.
             tokio::select! {
                 served = &mut connection => served,
                 () = async { _ = tokio::time::timeout(FIRST_REQUEST_GRACE, first_request.notified()).await } => {
@@ -160,8 +164,8 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, state: &AppState,
             }
         }
     };
-    // Whatever goes wrong on one connection is the client's affair: it went away, or was no HTTP.
+    // Usual causes are the client's: it disconnected, or sent something else than HTTP.
     if let Err(error) = served {
-        tracing::debug!(%error, "connection");
+        tracing::debug!(%error, "connection failed");
     }
 }

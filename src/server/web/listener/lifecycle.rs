@@ -1,4 +1,4 @@
-//! Serves until an order to leave, and leaves politely: stop accepting, say `bye`, finish what is in flight.
+//! The life of the site's listener: serve, pause for a takeover, drain, shut down.
 
 use super::accept::Acceptor;
 use crate::server::allocator;
@@ -7,32 +7,52 @@ use crate::server::web::state::AppState;
 use axum::Router;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
-/// How long a data folder that the successor still holds is waited for before the next try.
-const DATA_DIR_RETRY_DELAY: Duration = Duration::from_millis(20);
+/// Pause between two attempts to lock the data folder again, and the number of attempts: a new process that failed may
+/// hold the lock until it has exited, here for at most 1 s.
+const LOCK_RETRY_DELAY: Duration = Duration::from_millis(20);
+const LOCK_ATTEMPTS: u32 = 50;
+/// Interval of the maintenance task.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
-/// What is in flight when another process takes over has this long.
+/// Time that requests in flight have when another process takes over.
 const HANDOVER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What was left undone when the time was over.
+/// Result of [`serve`].
 #[derive(Debug)]
 pub struct ServeOutcome {
+    /// Requests were still running when `web.drain_within_ms` was over, and were aborted.
     pub requests_cut_off: bool,
 }
 
-/// Serves until an order to leave, and until everyone was seen off.
+/// Result of a pause for a takeover.
+enum Takeover {
+    /// The new process serves.
+    Completed,
+    /// The new process failed, and this one has the data folder again.
+    Failed,
+    /// The new process failed, and the data folder is locked by another process.
+    DataFolderLost,
+}
+
+/// Serves HTTP on `listener` until a shutdown command or a completed takeover, and returns when all connections are drained.
 pub async fn serve(
     listener: TcpListener,
     state: AppState,
     router: Router,
     mut commands: mpsc::Receiver<ServerCommand>,
 ) -> ServeOutcome {
-    let sweeping = TaskTracker::new();
-    sweeping.spawn(sweep(state.clone()));
+    let maintenance = TaskTracker::new();
+    maintenance.spawn(sweep(state.clone()));
     let mut acceptor = Acceptor::new(listener, state.clone(), router);
-    let gracefully = loop {
+    let gracefully = accept_until_shutdown(&mut acceptor, &state, &mut commands).await;
+    shut_down(acceptor, &state, &mut commands, gracefully).await
+}
+
+/// Returns whether the shutdown is a graceful one.
+async fn accept_until_shutdown(acceptor: &mut Acceptor, state: &AppState, commands: &mut mpsc::Receiver<ServerCommand>) -> bool {
+    loop {
         let command = tokio::select! {
             accepted = acceptor.listener.accept() => {
                 acceptor.handle_accepted(accepted).await;
@@ -41,39 +61,63 @@ pub async fn serve(
             command = commands.recv() => command,
         };
         match command {
-            // Nobody is left to give orders: nobody is left to serve for.
-            None => break false,
-            Some(ServerCommand::Shutdown { gracefully }) => break gracefully,
-            Some(ServerCommand::Pause { paused, taken_over }) => {
-                state.accepting.send_replace(false);
-                acceptor.finish(HANDOVER_TIMEOUT).await;
-                state.store.release_lock();
-                let _ = paused.send(());
-                if taken_over.await.is_ok() {
-                    break true;
-                }
-                tracing::error!("the successor did not serve: this process serves on");
-                if let Err(error) = reacquire_lock(&state).await {
-                    tracing::error!(%error, "the data folder is somebody else's: leaving");
-                    break false;
-                }
-                state.accepting.send_replace(true);
-            }
+            // All senders are gone, the signal handler among them: nothing could stop this server later.
+            None => return false,
+            Some(ServerCommand::Shutdown { gracefully }) => return gracefully,
+            Some(ServerCommand::Pause { paused, taken_over }) => match pause(acceptor, state, paused, taken_over).await {
+                Takeover::Completed => return true,
+                Takeover::Failed => {}
+                Takeover::DataFolderLost => return false,
+            },
         }
-    };
+    }
+}
 
+/// Finishes the requests in flight and releases the data folder. Connections wait in the backlog until the new process
+/// accepts them, or this one does again.
+async fn pause(
+    acceptor: &mut Acceptor,
+    state: &AppState,
+    paused: oneshot::Sender<()>,
+    taken_over: oneshot::Receiver<()>,
+) -> Takeover {
+    state.accepting.send_replace(false);
+    if !acceptor.open_connections.finish(HANDOVER_TIMEOUT).await {
+        tracing::warn!(timeout = ?HANDOVER_TIMEOUT, "requests aborted: they took longer than a takeover waits");
+    }
+    state.store.release_lock();
+    let _ = paused.send(());
+    if taken_over.await.is_ok() {
+        return Takeover::Completed;
+    }
+    tracing::error!("takeover failed: the new process does not serve, so this one continues");
+    if let Err(error) = reacquire_lock(state).await {
+        tracing::error!(%error, "could not lock the data folder again: shutting down");
+        return Takeover::DataFolderLost;
+    }
+    state.accepting.send_replace(true);
+    Takeover::Failed
+}
+
+/// Closes the listener, drains sockets and requests side by side, and waits for handshakes on their way to the gateway.
+async fn shut_down(
+    acceptor: Acceptor,
+    state: &AppState,
+    commands: &mut mpsc::Receiver<ServerCommand>,
+    gracefully: bool,
+) -> ServeOutcome {
     state.shutdown.cancel();
     let web = &state.config.web;
     let drain_within = Duration::from_millis(web.drain_within_ms);
     let socket_drain = if gracefully { Duration::from_millis(web.drain_slowly_ms) } else { drain_within };
-    tracing::info!(sockets = state.gateway.connection_count(), within_ms = socket_drain.as_millis(), "leaving");
+    tracing::info!(sockets = state.gateway.connection_count(), within_ms = socket_drain.as_millis(), "shutting down");
     let Acceptor { listener, mut open_connections, .. } = acceptor;
-    // Attempts to connect are refused from here on, or another process's.
+    // From here on the kernel refuses new connections, or the process that took over accepts them.
     drop(listener);
     let drain_sockets = async {
         tokio::select! {
             () = state.gateway.drain(socket_drain) => {}
-            // Whoever asks a second time is in a hurry.
+            // A second shutdown command shortens the drain.
             Some(ServerCommand::Shutdown { .. }) = commands.recv() => state.gateway.drain(drain_within).await,
         }
     };
@@ -83,18 +127,18 @@ pub async fn serve(
     ServeOutcome { requests_cut_off: !finished }
 }
 
-/// A successor that failed may take a moment to end.
 async fn reacquire_lock(state: &AppState) -> Result<(), std::fs::TryLockError> {
-    for _ in 0..50 {
+    for _ in 0..LOCK_ATTEMPTS {
         if state.store.reacquire_lock().is_ok() {
             return Ok(());
         }
-        tokio::time::sleep(DATA_DIR_RETRY_DELAY).await;
+        tokio::time::sleep(LOCK_RETRY_DELAY).await;
     }
     state.store.reacquire_lock()
 }
 
-/// Forgets what time has made worthless, beside the accepting of connections and never in its way.
+/// Maintenance until shutdown, in a task of its own so that it never delays accepting: rate limiters, metrics, certificate,
+/// free memory, expired sessions.
 async fn sweep(state: AppState) {
     let mut tick = tokio::time::interval(SWEEP_INTERVAL);
     loop {
@@ -105,7 +149,7 @@ async fn sweep(state: AppState) {
         state.sweep();
         allocator::trim();
         if let Err(error) = state.accounts.sweep().await {
-            tracing::warn!(%error, "expired sessions were not removed");
+            tracing::warn!(%error, "could not remove expired sessions");
         }
     }
 }

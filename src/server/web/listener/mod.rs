@@ -1,4 +1,4 @@
-//! The TCP side of HTTP: accepts, serves, refuses when there is no room, and leaves.
+//! The TCP side of HTTP: accepting connections, refusing them under overload, pausing and shutting down.
 
 mod accept;
 pub mod lifecycle;

@@ -1,40 +1,47 @@
-//! Saying no when there is no room, even when the system gives out no more file descriptors: one is held back for that.
+//! Refuses connections with a 503, also when the process has no file descriptors left: one is reserved for that.
 
 use std::fs::File;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// The body is the refusal `busy`; nobody's language is known yet.
+/// The whole response. Its body is the refusal `busy`, in English, as the request is not read.
 const BUSY_RESPONSE: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 2\r\nconnection: close\r\n\
 content-length: 79\r\n\r\n{\"code\":\"busy\",\"message\":\"The server is busy: please try again\",\"status\":false}";
-/// Nobody is waited for longer while being refused.
+/// Longest time spent on refusing one connection.
 const REFUSAL_TIMEOUT: Duration = Duration::from_millis(100);
 
+/// A file descriptor that is kept open, to be given up for an accept that would otherwise fail.
 pub struct ReservedFd(Option<File>);
 
 impl ReservedFd {
+    /// Reserves a descriptor if there is one.
     pub fn new() -> Self {
-        Self(File::open("/dev/null").ok())
+        Self(open_placeholder())
     }
 
-    /// Takes one waiting connection with the descriptor held back, refuses it, and holds one back again.
+    /// Accepts the next connection in the backlog with the reserved descriptor, refuses it, and reserves one again.
     pub async fn refuse_next(&mut self, listener: &TcpListener) {
         self.0 = None;
         if let Ok(Ok((stream, _))) = tokio::time::timeout(REFUSAL_TIMEOUT, listener.accept()).await {
             refuse(stream).await;
         }
-        self.0 = File::open("/dev/null").ok();
+        self.0 = open_placeholder();
     }
 }
 
+fn open_placeholder() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+/// Writes a 503 and closes the connection, within 100 ms. Counts it in `roomcast_connections_refused_total`.
 pub async fn refuse(mut stream: TcpStream) {
     metrics::counter!("roomcast_connections_refused_total").increment(1);
     let respond = async {
         stream.write_all(BUSY_RESPONSE).await?;
         stream.shutdown().await?;
-        // What is unread when it is closed would reset the connection, and the answer with it.
+        // A close with unread input would reset the connection, and the client could lose the response.
         stream.read(&mut [0; 2048]).await
     };
     let _ = tokio::time::timeout(REFUSAL_TIMEOUT, respond).await;

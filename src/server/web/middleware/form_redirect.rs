@@ -1,4 +1,4 @@
-//! A form posted without JavaScript is answered with a page to go to; if it was refused, what was typed waits there.
+//! Post/redirect/get for forms of pages without JavaScript. The input of a refused form is kept for the next page.
 
 use super::cookies::{RETURNED_COOKIE, set_cookie};
 use super::headers::header_str;
@@ -15,7 +15,9 @@ use axum::response::Response;
 use leptos::server_fn::error::SERVER_FN_ERROR_HEADER;
 use std::collections::HashMap;
 
-/// Where a page without JavaScript goes after its form was posted.
+/// Turns the response to a form into a 303. After success it leads to `next`, the new room or the form's page. After a
+/// refusal it leads to the form's page, and the refusal waits for that page with the person's input. Another error, as for
+/// an unknown path, is returned unchanged.
 pub async fn redirect_after_post(
     state: &AppState,
     path: &str,
@@ -24,49 +26,57 @@ pub async fn redirect_after_post(
     response: Response,
     is_https: bool,
 ) -> Response {
-    let referer_path = || header_str(headers, &header::REFERER).and_then(local_path).unwrap_or("/").to_owned();
+    let form_page = || header_str(headers, &header::REFERER).and_then(local_path).unwrap_or("/").to_owned();
     let (mut parts, body) = response.into_parts();
     let body = to_bytes(body, state.config.web.body_bytes * 4).await.unwrap_or_default();
-    if parts.status.is_success() {
-        let next = fields.get("next").and_then(|next| local_path(next)).map(str::to_owned);
-        let to = match path {
-            paths::OPEN_ROOM => serde_json::from_slice::<OpenRoomReply>(&body).ok().map(|opened| paths::room_page(&opened.room)),
-            paths::GUEST | paths::REGISTER | paths::LOGIN => Some(next.unwrap_or_else(|| "/".into())),
-            _ => next,
-        };
-        redirect(&mut parts.headers, &to.unwrap_or_else(referer_path));
+    let to = if parts.status.is_success() {
+        target_after_success(path, &fields, &body).unwrap_or_else(form_page)
     } else {
         let refusal = parts.extensions.remove::<Refusal>().or_else(|| serde_json::from_slice(&body).ok());
-        // Not a form of ours: no such address, or not by this method.
         let Some(refusal) = refusal else { return Response::from_parts(parts, Body::from(body)) };
-        let field = match path {
-            paths::SEND => "message",
-            paths::OPEN_ROOM => "title",
-            paths::GUEST => "nickname",
-            _ => "name",
-        };
-        let text = fields.remove(field).unwrap_or_default();
-        let name = state.returned_forms.insert(ReturnedForm { form: path.into(), refusal, text });
+        let text = fields.remove(text_field(path)).unwrap_or_default();
+        let key = state.returned_forms.insert(ReturnedForm { form: path.into(), refusal, text });
         let seconds = i64::try_from(RETURNED_FORM_TTL.as_secs()).unwrap_or(i64::MAX);
-        if let Ok(cookie) = HeaderValue::from_str(&set_cookie(RETURNED_COOKIE, &name, seconds, is_https, true)) {
+        if let Ok(cookie) = HeaderValue::from_str(&set_cookie(RETURNED_COOKIE, &key, seconds, is_https, true)) {
             parts.headers.append(header::SET_COOKIE, cookie);
         }
-        redirect(&mut parts.headers, &referer_path());
-    }
+        form_page()
+    };
+    redirect(&mut parts.headers, &to);
     parts.status = StatusCode::SEE_OTHER;
     Response::from_parts(parts, Body::empty())
+}
+
+/// `None`: back to the form's page.
+fn target_after_success(path: &str, fields: &HashMap<String, String>, body: &[u8]) -> Option<String> {
+    let next = fields.get("next").and_then(|next| local_path(next)).map(str::to_owned);
+    match path {
+        paths::OPEN_ROOM => serde_json::from_slice::<OpenRoomReply>(body).ok().map(|opened| paths::room_page(&opened.room)),
+        paths::GUEST | paths::REGISTER | paths::LOGIN => Some(next.unwrap_or_else(|| "/".into())),
+        _ => next,
+    }
+}
+
+/// The field of a form that holds the person's own text.
+fn text_field(path: &str) -> &'static str {
+    match path {
+        paths::SEND => "message",
+        paths::OPEN_ROOM => "title",
+        paths::GUEST => "nickname",
+        _ => "name",
+    }
 }
 
 fn redirect(headers: &mut HeaderMap, to: &str) {
     for name in [header::CONTENT_TYPE, header::CONTENT_LENGTH] {
         headers.remove(name);
     }
-    // The refusal is said by the page one goes to.
+    // The page shows the refusal; a redirect has no body for this header to describe.
     headers.remove(SERVER_FN_ERROR_HEADER);
     headers.insert(header::LOCATION, HeaderValue::from_str(to).unwrap_or(HeaderValue::from_static("/")));
 }
 
-/// The path of an address of ours; another site's is no place to send anyone.
+/// Returns path and query of a URL, without its host, so that no redirect leads to another site. `None`: not a path.
 fn local_path(url: &str) -> Option<&str> {
     let path = match url.split_once("://") {
         Some((_, rest)) => rest.find('/').map(|slash| &rest[slash..])?,
@@ -81,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_is_sent_to_another_site() {
+    fn redirects_stay_on_this_site() {
         assert_eq!(local_path("/rooms/1"), Some("/rooms/1"));
         assert_eq!(local_path("https://anywhere.example/rooms/1?a=b#c"), Some("/rooms/1?a=b"));
         for bad in [

@@ -1,4 +1,4 @@
-//! Groups: made by the first who joins, gone with the last who leaves.
+//! Methods of groups. A group exists from its first member's join to its last member's leave.
 
 use crate::server::accounts::Scope::{Admin, Query};
 use crate::server::gateway::{Gateway, Member, Selection, Uid};
@@ -9,97 +9,130 @@ use crate::server::web::api::params::{
 use crate::server::web::api::results::{client_id_strings, to_strings};
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Returns the methods of this file.
 pub fn all() -> Vec<Method> {
-    let count = async |gateway: Gateway, p: OptionalGroupParams| Ok(gateway.client_count(selection(p.group)).await);
+    [changes(), members(), whole_node()].into_iter().flatten().collect()
+}
+
+fn changes() -> Vec<Method> {
     vec![
         method(
             "joinGroup",
             Admin,
-            "Joining twice is joining once. False: not online.",
-            async |gateway: Gateway, p: Membership| Ok(gateway.join_group(p.client_id.0, p.group.0).await.is_found()),
+            "Adds the connection to the group; a member stays one. Returns false if the connection is offline.",
+            async |gateway: Gateway, params: Membership| {
+                Ok(gateway.join_group(params.client_id.0, params.group.0).await.is_found())
+            },
         ),
         method(
             "leaveGroup",
             Admin,
-            "Leaving what one is not in changes nothing. False: not online.",
-            async |gateway: Gateway, p: Membership| Ok(gateway.leave_group(p.client_id.0, p.group.0).await.is_found()),
+            "Removes the connection from the group, if it is a member. Returns false if the connection is offline.",
+            async |gateway: Gateway, params: Membership| {
+                Ok(gateway.leave_group(params.client_id.0, params.group.0).await.is_found())
+            },
         ),
         method(
             "ungroup",
             Admin,
-            "Everyone leaves the group; connections stay. How many were in it.",
-            async |gateway: Gateway, p: GroupParams| Ok(gateway.ungroup(p.group.0).await),
+            "Removes all members from the group; their connections stay open. Returns the number of members.",
+            async |gateway: Gateway, params: GroupParams| Ok(gateway.ungroup(params.group.0).await),
         ),
+    ]
+}
+
+/// Methods about the members of given groups, and the groups of a given member.
+fn members() -> Vec<Method> {
+    let count = async |gateway: Gateway, params: OptionalGroupParams| Ok(gateway.client_count(selection(params.group)).await);
+    vec![
         method(
             "getClientIdListByGroup",
             Query,
-            "The connections in these groups, each once.",
-            async |gateway: Gateway, p: GroupsParams| {
-                client_id_strings(gateway.client_ids(Selection::Groups(to_groups(p.group.into_vec()))).await)
+            "Returns the client_ids in one or more groups, without duplicates.",
+            async |gateway: Gateway, params: GroupsParams| {
+                client_id_strings(gateway.client_ids(Selection::Groups(to_groups(params.group.into_vec()))).await)
             },
         ),
-        method("getClientIdCountByGroup", Query, "How many connections a group has; without one, how many there are.", count),
-        method("getClientCountByGroup", Query, "The same, by its old name.", count),
+        method(
+            "getClientIdCountByGroup",
+            Query,
+            "Returns the number of connections in a group; without a group, of all connections.",
+            count,
+        ),
+        method("getClientCountByGroup", Query, "Same as getClientIdCountByGroup, by its older name.", count),
         method(
             "batchGetClientIdCountByGroup",
             Query,
-            "How many connections each of these groups has.",
-            async |gateway: Gateway, p: GroupListParams| {
-                let counts = gateway.client_count_by_group(to_groups(p.groups)).await;
+            "Returns the number of connections in each of the groups.",
+            async |gateway: Gateway, params: GroupListParams| {
+                let counts = gateway.client_count_by_group(to_groups(params.groups)).await;
                 Ok(counts.into_iter().map(|(group, count)| (group.to_string(), count)).collect::<BTreeMap<_, _>>())
-            },
-        ),
-        method("getAllGroupIdList", Query, "Every group that has a member.", async |gateway: Gateway, _: NoParams| {
-            Ok(gateway.groups().await.keys().map(|group| group.to_string()).collect::<Vec<_>>())
-        }),
-        method("getAllGroupUidList", Query, "Every group with its people.", async |gateway: Gateway, _: NoParams| {
-            Ok(uids_by_group(&gateway).await)
-        }),
-        method(
-            "getAllGroupUidCount",
-            Query,
-            "Every group with how many people are in it.",
-            async |gateway: Gateway, _: NoParams| {
-                Ok(uids_by_group(&gateway).await.into_iter().map(|(group, uids)| (group, uids.len())).collect::<BTreeMap<_, _>>())
-            },
-        ),
-        method("getAllGroupClientIdList", Query, "Every group with its connections.", async |gateway: Gateway, _: NoParams| {
-            let mut all = BTreeMap::<String, Vec<String>>::new();
-            for (id, groups) in
-                gateway.select(Selection::All, |id, member| (id, member.groups().cloned().collect::<Vec<_>>())).await
-            {
-                for group in groups {
-                    all.entry(group.to_string()).or_default().push(id.to_string());
-                }
-            }
-            Ok(all)
-        }),
-        method(
-            "getAllGroupClientIdCount",
-            Query,
-            "Every group with how many connections it has.",
-            async |gateway: Gateway, _: NoParams| {
-                let groups = gateway.groups().await;
-                Ok(groups.into_iter().map(|(group, count)| (group.to_string(), count)).collect::<BTreeMap<_, _>>())
             },
         ),
         method(
             "getGroupByClientId",
             Query,
-            "The groups a connection is in; null if it is offline.",
-            async |gateway: Gateway, p: ClientParams| {
-                let groups = gateway.groups_of(p.client_id.0).await;
+            "Returns the groups of a connection, or null if it is offline.",
+            async |gateway: Gateway, params: ClientParams| {
+                let groups = gateway.groups_of(params.client_id.0).await;
                 Ok(groups.map(|groups| groups.iter().map(|group| group.to_string()).collect::<Vec<_>>()))
             },
         ),
     ]
 }
 
-/// Groups whose members all have no uid are listed, with nobody in them.
+/// Methods about all groups of the node.
+fn whole_node() -> Vec<Method> {
+    vec![
+        method("getAllGroupIdList", Query, "Returns all groups.", async |gateway: Gateway, _: NoParams| {
+            Ok(gateway.groups().await.keys().map(|group| group.to_string()).collect::<Vec<_>>())
+        }),
+        method(
+            "getAllGroupUidList",
+            Query,
+            "Returns all groups with the uids of their members.",
+            async |gateway: Gateway, _: NoParams| Ok(uids_by_group(&gateway).await),
+        ),
+        method(
+            "getAllGroupUidCount",
+            Query,
+            "Returns all groups with the number of different uids of their members.",
+            async |gateway: Gateway, _: NoParams| {
+                Ok(uids_by_group(&gateway).await.into_iter().map(|(group, uids)| (group, uids.len())).collect::<BTreeMap<_, _>>())
+            },
+        ),
+        method(
+            "getAllGroupClientIdList",
+            Query,
+            "Returns all groups with the client_ids of their members.",
+            async |gateway: Gateway, _: NoParams| {
+                let mut all = BTreeMap::<String, Vec<String>>::new();
+                let groups_of = |id, member: Member<'_>| (id, member.groups().cloned().collect::<Vec<_>>());
+                for (id, groups) in gateway.select(Selection::All, groups_of).await {
+                    for group in groups {
+                        all.entry(group.to_string()).or_default().push(id.to_string());
+                    }
+                }
+                Ok(all)
+            },
+        ),
+        method(
+            "getAllGroupClientIdCount",
+            Query,
+            "Returns all groups with the number of their connections.",
+            async |gateway: Gateway, _: NoParams| {
+                let groups = gateway.groups().await;
+                Ok(groups.into_iter().map(|(group, count)| (group.to_string(), count)).collect::<BTreeMap<_, _>>())
+            },
+        ),
+    ]
+}
+
+/// A group whose members have no uid is in the result, with an empty list.
 async fn uids_by_group(gateway: &Gateway) -> BTreeMap<String, Vec<String>> {
     let mut all = BTreeMap::<String, BTreeSet<Uid>>::new();
-    let of_each = |_, member: Member<'_>| (member.uid().cloned(), member.groups().cloned().collect::<Vec<_>>());
-    for (uid, groups) in gateway.select(Selection::All, of_each).await {
+    let uid_and_groups = |_, member: Member<'_>| (member.uid().cloned(), member.groups().cloned().collect::<Vec<_>>());
+    for (uid, groups) in gateway.select(Selection::All, uid_and_groups).await {
         for group in groups {
             all.entry(group.to_string()).or_default().extend(uid.clone());
         }

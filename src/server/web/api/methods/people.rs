@@ -1,4 +1,4 @@
-//! People: many connections may be one person's.
+//! Methods of uids. A connection has at most one uid; a uid may have several connections.
 
 use crate::server::accounts::Scope::{Admin, Query};
 use crate::server::gateway::{Gateway, Selection};
@@ -9,67 +9,91 @@ use crate::server::web::api::params::{
 use crate::server::web::api::results::{client_id_strings, to_strings};
 use std::collections::BTreeMap;
 
+/// Returns the methods of this file.
 pub fn all() -> Vec<Method> {
+    [changes(), connections_of_uids(), uids()].into_iter().flatten().collect()
+}
+
+fn changes() -> Vec<Method> {
     vec![
         method(
             "bindUid",
             Admin,
-            "One uid a connection, the last one wins. False: not online.",
-            async |gateway: Gateway, p: BindUid| Ok(gateway.bind_uid(p.client_id.0, p.uid.0).await),
+            "Binds the connection to a uid, in place of an earlier one. Returns false if the connection is offline.",
+            async |gateway: Gateway, params: BindUid| Ok(gateway.bind_uid(params.client_id.0, params.uid.0).await),
         ),
         method(
             "unbindUid",
             Admin,
-            "Takes the uid away, whatever it is. False: not online.",
-            async |gateway: Gateway, p: UnbindUid| Ok(gateway.unbind_uid(p.client_id.0).await),
+            "Removes the connection's uid. Returns false if the connection is offline.",
+            async |gateway: Gateway, params: UnbindUid| Ok(gateway.unbind_uid(params.client_id.0).await),
         ),
-        method("isUidOnline", Query, "Has this person a connection?", async |gateway: Gateway, p: UidParams| {
-            Ok(gateway.is_uid_online(p.uid.0).await)
+    ]
+}
+
+fn connections_of_uids() -> Vec<Method> {
+    vec![
+        method("isUidOnline", Query, "Returns whether the uid has a connection.", async |gateway: Gateway, params: UidParams| {
+            Ok(gateway.is_uid_online(params.uid.0).await)
         }),
-        method("isUidsOnline", Query, "Who of these has a connection?", async |gateway: Gateway, p: UidListParams| {
-            let found = gateway.client_ids_by_uid(to_uids(p.uids)).await;
-            Ok(found.into_iter().map(|(uid, clients)| (uid.to_string(), !clients.is_empty())).collect::<BTreeMap<_, _>>())
-        }),
-        method("getClientIdByUid", Query, "The connections of a person.", async |gateway: Gateway, p: UidParams| {
-            client_id_strings(gateway.client_ids(Selection::Uids(vec![p.uid.0])).await)
+        method(
+            "isUidsOnline",
+            Query,
+            "Returns for each of the uids whether it has a connection.",
+            async |gateway: Gateway, params: UidListParams| {
+                let found = gateway.client_ids_by_uid(to_uids(params.uids)).await;
+                Ok(found.into_iter().map(|(uid, clients)| (uid.to_string(), !clients.is_empty())).collect::<BTreeMap<_, _>>())
+            },
+        ),
+        method("getClientIdByUid", Query, "Returns the client_ids of a uid.", async |gateway: Gateway, params: UidParams| {
+            client_id_strings(gateway.client_ids(Selection::Uids(vec![params.uid.0])).await)
         }),
         method(
             "batchGetClientIdByUid",
             Query,
-            "The connections of each of these people.",
-            async |gateway: Gateway, p: UidListParams| {
-                let found = gateway.client_ids_by_uid(to_uids(p.uids)).await;
+            "Returns the client_ids of each of the uids.",
+            async |gateway: Gateway, params: UidListParams| {
+                let found = gateway.client_ids_by_uid(to_uids(params.uids)).await;
                 Ok(found.into_iter().map(|(uid, clients)| (uid.to_string(), to_strings(clients))).collect::<BTreeMap<_, _>>())
             },
         ),
+    ]
+}
+
+fn uids() -> Vec<Method> {
+    vec![
         method(
             "getUidByClientId",
             Query,
-            "Whose connection this is; null if nobody's, or offline.",
-            async |gateway: Gateway, p: ClientParams| {
-                Ok(gateway.look(p.client_id.0, |member| member.uid().cloned()).await.flatten().map(|uid| uid.to_string()))
+            "Returns the uid of a connection, or null if it has none or is offline.",
+            async |gateway: Gateway, params: ClientParams| {
+                let uid = gateway.look(params.client_id.0, |member| member.uid().cloned()).await.flatten();
+                Ok(uid.map(|uid| uid.to_string()))
             },
         ),
-        method("getAllUidList", Query, "Everyone who has a connection.", async |gateway: Gateway, _: NoParams| {
+        method("getAllUidList", Query, "Returns all uids that have a connection.", async |gateway: Gateway, _: NoParams| {
             Ok(to_strings(gateway.uids(Selection::All).await))
         }),
-        method("getAllUidCount", Query, "How many people have a connection.", async |gateway: Gateway, _: NoParams| {
-            Ok(gateway.uids(Selection::All).await.len())
-        }),
+        method(
+            "getAllUidCount",
+            Query,
+            "Returns the number of uids that have a connection.",
+            async |gateway: Gateway, _: NoParams| Ok(gateway.uids(Selection::All).await.len()),
+        ),
         method(
             "getUidListByGroup",
             Query,
-            "The people with a connection in these groups.",
-            async |gateway: Gateway, p: GroupsParams| {
-                Ok(to_strings(gateway.uids(Selection::Groups(to_groups(p.group.into_vec()))).await))
+            "Returns the uids that have a connection in one or more groups.",
+            async |gateway: Gateway, params: GroupsParams| {
+                Ok(to_strings(gateway.uids(Selection::Groups(to_groups(params.group.into_vec()))).await))
             },
         ),
         method(
             "getUidCountByGroup",
             Query,
-            "How many people have a connection in these groups.",
-            async |gateway: Gateway, p: GroupsParams| {
-                Ok(gateway.uids(Selection::Groups(to_groups(p.group.into_vec()))).await.len())
+            "Returns the number of uids that have a connection in one or more groups.",
+            async |gateway: Gateway, params: GroupsParams| {
+                Ok(gateway.uids(Selection::Groups(to_groups(params.group.into_vec()))).await.len())
             },
         ),
     ]
