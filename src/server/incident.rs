@@ -1,10 +1,11 @@
-//! A failure that nobody below could decide about: logged here, once, under a number that the person is shown instead.
+//! Incidents: unexpected failures. The cause is logged here, once, under a random number; the person sees the number only.
 
 use crate::domain::refusal::Refusal;
 use crate::server::storage::StorageError;
 use uuid::Uuid;
 
-/// What a person is told about a failed store. A busy one passes by itself and is no incident.
+/// Returns the refusal of a storage error. A failure becomes an incident; a busy database, which recovers by itself, does not.
+/// `during` names the use case in the log.
 pub fn refusal_of(error: &StorageError, during: &'static str) -> Refusal {
     match error {
         StorageError::NameTaken => Refusal::NameTaken,
@@ -16,6 +17,7 @@ pub fn refusal_of(error: &StorageError, during: &'static str) -> Refusal {
     }
 }
 
+/// Logs `error` under a new incident number and returns the refusal that shows the number.
 pub fn incident(error: &dyn std::fmt::Display, during: &'static str) -> Refusal {
     let incident = Uuid::now_v7().simple().to_string();
     tracing::error!(during, %error, incident, "incident");

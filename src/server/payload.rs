@@ -1,31 +1,31 @@
-//! What a back end pushes, in the two forms its receivers understand (README, “push gateway”). The gateway never looks into a
-//! payload; the doors do, once a publish.
+//! Encodes a back end's payload for both dialects, once per publish. Only this file looks into a payload; the gateway does
+//! not.
 
 use crate::server::gateway::{Frame, Publication};
 use bytes::Bytes;
 use serde::Deserialize;
 
-/// An object with a `type` is a push as it is.
+/// Matches a JSON object with a string `type`: such a payload is a push already.
 #[derive(Deserialize)]
 struct HasType {
-    #[expect(dead_code, reason = "that it is there is what counts")]
+    #[expect(dead_code, reason = "only its presence matters")]
     r#type: String,
 }
 
-/// Old pages get `payload` as it is. `roomcast.v1` wants an object with a `type`: what is none is wrapped as `data`, which
-/// `json` writes.
-pub fn publication(payload: &[u8], json: impl FnOnce() -> String) -> Publication {
+/// Encodes a payload: unchanged for the plain dialect; for `roomcast.v1`, which requires an object with a `type`, it is wrapped
+/// into `{"type":"data","data":…}` unless it is one. `to_json` returns the payload as JSON for the wrapper.
+pub fn publication(payload: &[u8], to_json: impl FnOnce() -> String) -> Publication {
     let plain = Frame::text(payload);
-    // What is passed over in JSON is not looked at, and a text frame that is no UTF-8 ends a page's connection.
+    // serde_json does not validate UTF-8 in ignored fields, and a text frame with invalid UTF-8 ends a page's connection.
     let is_push = |text: &str| text.trim_ascii_start().starts_with('{') && serde_json::from_str::<HasType>(text).is_ok();
     if std::str::from_utf8(payload).is_ok_and(is_push) {
         return Publication::both(plain);
     }
-    let wrapped = format!(r#"{{"type":"data","data":{}}}"#, json());
+    let wrapped = format!(r#"{{"type":"data","data":{}}}"#, to_json());
     Publication { plain: Some(plain), v1: Some(Frame::text(wrapped.as_bytes())) }
 }
 
-/// Whole frames of the caller's own making; what they are is between it and its pages. `None`: nothing is no frame.
+/// A publication of complete frames that the caller has encoded, for both dialects, unchecked. `None`: no bytes.
 pub fn raw(bytes: Bytes) -> Option<Publication> {
     (!bytes.is_empty()).then(|| Publication::both(Frame::raw(bytes)))
 }
@@ -42,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn the_two_forms_of_a_payload() {
+    fn payloads_without_a_type_are_wrapped_for_v1() {
         check(b"hello", r#"{"type":"data","data":7}"#);
         check(br#" {"type":"x","a":1}"#, r#" {"type":"x","a":1}"#);
         check(br#"{"type":1}"#, r#"{"type":"data","data":7}"#);

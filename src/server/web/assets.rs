@@ -1,5 +1,5 @@
-//! The site's files, carried in the binary (in development read from `target/site`): compressed once at build time,
-//! with ETags, and immutable under an address that holds their version.
+//! The site's files, embedded in the binary (in a development build read from `target/site`): compressed at build time, with
+//! ETags, and immutable under a URL that contains their version.
 
 use super::middleware::headers::header_str;
 use axum::body::Body;
@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 #[allow_missing = true]
 struct Files;
 
-/// Of all files together, 12 hex digits: a page always gets the wasm that belongs to its HTML.
+/// 12 hex digits of a hash of all files, so that a page always loads the wasm of its own build.
 static VERSION: LazyLock<String> = LazyLock::new(|| {
     let mut digest = Sha256::new();
     for path in Files::iter() {
@@ -25,18 +25,18 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     hex(&digest.finalize()[..6])
 });
 
-/// Before `/pkg/…` in every address a page asks for.
+/// The prefix of `/pkg/…` in the URLs of a page: `/v/VERSION`, or nothing in a development build.
 pub fn versioned_root() -> String {
-    // While developing, files change under a running server.
+    // In development, files change while the server runs.
     if cfg!(debug_assertions) { String::new() } else { format!("/v/{}", *VERSION) }
 }
 
-/// Is anything there? A binary built without its site says so instead of serving blank pages.
+/// Returns whether the binary contains the site's files.
 pub fn is_embedded() -> bool {
     Files::iter().next().is_some()
 }
 
-/// A file by the path of the address, `None` when there is none.
+/// Returns the response for a GET or HEAD of an existing file, else `None`.
 pub fn find(request: &Request) -> Option<Response> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return None;
@@ -51,7 +51,7 @@ pub fn find(request: &Request) -> Option<Response> {
         return None;
     }
     let file = Files::get(path)?;
-    // A page of another version than ours must not keep our file under its name.
+    // Under another version's URL the file must not be cached as that version's.
     let immutable = version == Some(VERSION.as_str());
     Some(respond(path, file, immutable, request.headers()))
 }

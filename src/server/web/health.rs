@@ -1,4 +1,4 @@
-//! Alive, ready, and the figures.
+//! Endpoints for operators: liveness, readiness, metrics.
 
 use super::middleware::error_response::Refused;
 use super::request_context::RequestContext;
@@ -9,11 +9,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
+/// `GET /healthz`: 200 while the process can answer.
 pub async fn healthz() -> &'static str {
     "ok"
 }
 
-/// May this node get traffic?
+/// `GET /readyz`: 200 if a load balancer may send traffic; 503 `draining` during shutdown, 503 `storage` if the database does
+/// not answer.
 pub async fn readyz(State(state): State<AppState>) -> Response {
     if state.shutdown.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining").into_response();
@@ -21,12 +23,14 @@ pub async fn readyz(State(state): State<AppState>) -> Response {
     match state.store.ping().await {
         Ok(()) => "ready".into_response(),
         Err(error) => {
-            tracing::warn!(%error, "not ready");
+            tracing::warn!(%error, "not ready: the database does not answer");
             (StatusCode::SERVICE_UNAVAILABLE, "storage").into_response()
         }
     }
 }
 
+/// `GET /metrics`: Prometheus text, for clients in `web.metrics_from` only. A request through an untrusted proxy is refused,
+/// since its address is the proxy's.
 pub async fn metrics(State(state): State<AppState>, Extension(context): Extension<RequestContext>) -> Response {
     if context.behind_untrusted_proxy
         || !state.config.web.metrics_from.iter().any(|network| network.contains(&context.client_addr))

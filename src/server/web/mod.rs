@@ -1,5 +1,21 @@
-//! Floor 4, the door of the pages: HTTP in, use cases below, refusals out. Decides who asks, how often, and in which
-//! language they are answered; never what the chat's rules are, and never what a page looks like.
+//! HTTP. Floor 4: it uses all other floors of the server, and does not import the pages.
+//!
+//! A request passes the layers of [`router()`], gets a request context (client address, session, preferences), and is rate
+//! limited. Use cases and their rules are the floors' below; a use case that is not done is a refusal, rendered in one form.
+//!
+//! ```no_run
+//! use axum::Router;
+//! use roomcast::server::{control::ServerCommand, web::{self, AppState, Services}};
+//! # async fn example(services: Services, router: Router) -> std::io::Result<()> {
+//! let state = AppState::new(services);
+//! let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! let (commands, receiver) = tokio::sync::mpsc::channel::<ServerCommand>(1);
+//! // Serves until a shutdown command, or until all senders are dropped.
+//! let outcome = web::serve(listener, state, router, receiver).await;
+//! assert!(!outcome.requests_cut_off);
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod actions;
 mod api;

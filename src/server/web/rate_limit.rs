@@ -1,4 +1,5 @@
-//! How often one address and one session may ask (governor's GCRA). What is over the limit is refused with the time to wait.
+//! Rate limits per address and per session (governor's GCRA): requests per minute, with a burst. A request over the limit is
+//! refused as `too_fast`, with the time to wait.
 
 use super::request_context::RequestContext;
 use crate::domain::{name::account_key, refusal::Refusal};
@@ -11,22 +12,29 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-/// Guesses at one account's password: from one address, and from all together. The second is far higher, or anyone could
-/// keep an owner out by guessing.
+/// Password guesses for one account: burst, and guesses per minute; first from one address, then from all. The second limit
+/// is much higher, or a stranger could lock an owner out by guessing.
 const GUESSES_PER_ACCOUNT_AND_ADDRESS: (u32, u32) = (10, 10);
 const GUESSES_PER_ACCOUNT: (u32, u32) = (300, 60);
 
+/// Selects the limit that a request counts against.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RequestKind {
+    /// Sign-in to an account, registration, an unknown API key.
     SignIn,
+    /// Sign-in of a guest.
     Guest,
+    /// A WebSocket handshake.
     Socket,
+    /// Everything else.
     Request,
-    /// As a request, but where the chat's own cooldown is off, a session may send without end.
+    /// A chat message. It counts as a [`Request`](Self::Request), without a limit per session where the chat's cooldown is off.
     Send,
 }
 
+/// All rate limits of a node. They are kept in memory.
 pub struct RateLimits {
+    /// `None`: `limits.per_ip` is off, and so is the limit per session.
     by_address: Option<ByAddress>,
     by_session: KeyedLimiter<[u8; 32]>,
     by_account: KeyedLimiter<String>,
@@ -42,6 +50,7 @@ struct ByAddress {
 }
 
 impl RateLimits {
+    /// Creates the limits of the settings. `sends_unlimited`: the chat has no cooldown, so sends have no limit per session.
     pub fn new(settings: &LimitsSettings, sends_unlimited: bool) -> Self {
         let by_address = || ByAddress {
             sign_in: KeyedLimiter::new(settings.sign_in_burst, settings.sign_in_a_minute),
@@ -58,6 +67,7 @@ impl RateLimits {
         }
     }
 
+    /// Counts the request against its address and session. Returns [`Refusal::TooFast`] if either is over its limit.
     pub fn check(&self, kind: RequestKind, context: &RequestContext) -> Result<(), Refusal> {
         if let Some(by_address) = &self.by_address {
             let limiter = match kind {
@@ -76,12 +86,14 @@ impl RateLimits {
         }
     }
 
+    /// Counts an attempt to sign in to `account`. Returns [`Refusal::TooFast`] over the limit, for the address or in total.
     pub fn check_password_guess(&self, account: &str, context: &RequestContext) -> Result<(), Refusal> {
         let account = account_key(account);
         self.by_account_and_address.check(&(account.clone(), rate_limit_prefix(context.client_addr)))?;
         self.by_account.check(&account)
     }
 
+    /// Frees the memory of addresses, sessions and accounts whose full burst is available again.
     pub fn remove_idle(&self) {
         if let Some(by_address) = &self.by_address {
             let ByAddress { sign_in, guest, socket, request } = by_address;
@@ -93,10 +105,11 @@ impl RateLimits {
     }
 }
 
+/// One limiter per key: address, session or account.
 struct KeyedLimiter<K: Hash + Eq + Clone>(DefaultKeyedRateLimiter<K>);
 
 impl<K: Hash + Eq + Clone> KeyedLimiter<K> {
-    /// Zero would be a limit nobody passes; the least is one.
+    /// A setting of 0 counts as 1, since a limit of 0 would refuse everything.
     fn new(burst: u32, per_minute: u32) -> Self {
         let at_least_one = |count: u32| NonZeroU32::new(count).unwrap_or(NonZeroU32::MIN);
         Self(RateLimiter::keyed(Quota::per_minute(at_least_one(per_minute)).allow_burst(at_least_one(burst))))

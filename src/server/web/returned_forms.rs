@@ -1,13 +1,13 @@
-//! Refused forms, kept until their page is loaded again.
+//! Refused forms of pages without JavaScript, kept until the page is loaded again.
 
 use crate::domain::reply::ReturnedForm;
 use moka::sync::Cache;
 use std::time::Duration;
 
-/// How long a refused form waits for its page to be loaded again.
+/// Time for which a refused form is kept.
 pub const RETURNED_FORM_TTL: Duration = Duration::from_secs(120);
 
-/// Refused forms that wait for their page, by a random name in a cookie. Bounded: the oldest go.
+/// Refused forms by a random key, which the client holds in a cookie. At most 2,000; the least recently used are evicted.
 #[derive(Clone)]
 pub struct ReturnedForms(Cache<String, ReturnedForm>);
 
@@ -18,14 +18,15 @@ impl Default for ReturnedForms {
 }
 
 impl ReturnedForms {
+    /// Keeps a form and returns its key.
     pub fn insert(&self, returned: ReturnedForm) -> String {
-        let name = uuid::Uuid::new_v4().simple().to_string();
-        self.0.insert(name.clone(), returned);
-        name
+        let key = uuid::Uuid::new_v4().simple().to_string();
+        self.0.insert(key.clone(), returned);
+        key
     }
 
-    /// Once.
-    pub fn take(&self, name: &str) -> Option<ReturnedForm> {
-        self.0.remove(name)
+    /// Removes and returns the form of a key. `None`: unknown, taken already, or expired.
+    pub fn take(&self, key: &str) -> Option<ReturnedForm> {
+        self.0.remove(key)
     }
 }

@@ -1,4 +1,4 @@
-//! Every address of the site on one screen, grouped by who calls it.
+//! Every URL of the site, grouped by caller: pages, back ends, operators, sockets.
 
 use super::middleware::{context_layer, error_response, form_guard, security_headers};
 use super::state::AppState;
@@ -15,7 +15,8 @@ use leptos_axum::{LeptosRoutes, ResponseOptions, generate_route_list, render_app
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 
-/// `app` and `shell` are values from above: this floor renders them and knows nothing of what they show.
+/// Builds the router with all its layers. `app` and `shell` are the pages' root component and HTML document; they are values,
+/// because this floor does not import the pages.
 pub fn router<A, AV, S, SV>(state: AppState, app: A, shell: S) -> Router
 where
     A: Fn() -> AV + Clone + Send + 'static,
@@ -40,14 +41,14 @@ where
         .layer(from_fn_with_state(state.clone(), form_guard::check_form));
     let operators = Router::new().route("/readyz", get(health::readyz)).route("/metrics", get(health::metrics));
 
-    // The push channel: a crowd comes back at once, so what only pages need is not in its way.
+    // After a restart all clients reconnect at once, so handshakes pass only the layers that they need.
     let sockets = Router::new()
         .route("/ws", get(ws_upgrade::upgrade))
         .layer(from_fn(error_response::render_errors))
         .layer(from_fn_with_state(state.clone(), context_layer::context_layer));
 
     pages
-        // Back ends: the gateway's API, by key.
+        // Back ends, by API key.
         .merge(api::routes())
         .merge(operators)
         .layer(from_fn(error_response::render_errors))
@@ -62,7 +63,7 @@ where
         .with_state(state)
 }
 
-/// Files come before everything that costs a look at the person.
+/// Serves files before the session is looked up.
 async fn serve_asset(request: Request, next: axum::middleware::Next) -> Response {
     match assets::find(&request) {
         Some(file) => file,
@@ -70,7 +71,7 @@ async fn serve_asset(request: Request, next: axum::middleware::Next) -> Response
     }
 }
 
-/// A page for people, two words for programs.
+/// 404: the site's own page for browsers, two words for programs.
 async fn not_found<SV: IntoView + 'static>(
     request: Request,
     context: impl Fn() + Clone + Send + Sync + 'static,
@@ -90,7 +91,7 @@ async fn not_found<SV: IntoView + 'static>(
     render_app_async_with_context(with_status, shell)(request).await
 }
 
-/// Pages of allowed origins may read our answers, with their cookies.
+/// Lets pages of `web.allowed_origins` read responses to requests with cookies.
 fn cors(state: &AppState) -> CorsLayer {
     let allowed =
         state.config.web.allowed_origins.iter().filter_map(|origin| HeaderValue::from_str(origin.trim_end_matches('/')).ok());
@@ -101,6 +102,7 @@ fn cors(state: &AppState) -> CorsLayer {
         .allow_credentials(true)
 }
 
+/// Turns a panic of a handler into an incident and a refusal.
 fn panic_response(panic: Box<dyn std::any::Any + Send>) -> Response {
     let message = panic.downcast_ref::<&str>().map(|text| text.to_string()).or_else(|| panic.downcast_ref::<String>().cloned());
     let refusal = crate::server::incident::incident(&message.unwrap_or_default(), "panic");

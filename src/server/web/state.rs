@@ -1,4 +1,4 @@
-//! What every request may need.
+//! The state of the router: the services that every request may use.
 
 use super::rate_limit::RateLimits;
 use super::returned_forms::ReturnedForms;
@@ -18,34 +18,44 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// What every request may need. Cheap to clone: all clones share the same services.
+/// The router's state. Cheap to clone: all clones share the same services.
 #[derive(Clone)]
 pub struct AppState {
     services: Arc<Services>,
+    /// Rate limits per address and session.
     pub rate_limits: Arc<RateLimits>,
+    /// Refused forms that wait for their page.
     pub returned_forms: ReturnedForms,
-    /// Sockets whose handshake was answered, on their way to the gateway.
+    /// Tasks that hand a connection over to the gateway after its handshake response.
     pub handshakes: TaskTracker,
 }
 
-/// What the door stands on.
+/// The services below the web floor, as `serve` starts them.
 pub struct Services {
+    /// The whole configuration.
     pub config: Config,
+    /// The database.
     pub store: Store,
+    /// Connections and groups.
     pub gateway: Gateway,
+    /// People and their sessions.
     pub accounts: Accounts,
+    /// Keys of the HTTP API.
     pub api_keys: ApiKeys,
+    /// Rooms and messages.
     pub chat: Chat,
+    /// Renders the Prometheus metrics.
     pub metrics: PrometheusHandle,
-    /// `None`: plain.
+    /// `None`: HTTP without TLS.
     pub tls: Option<Tls>,
-    /// False while another process takes over: the doors beside this one see whoever is there off.
+    /// False while another process takes over: other listeners of this node then close their connections and accept none.
     pub accepting: watch::Sender<bool>,
-    /// Cancelled when the node begins to leave.
+    /// Cancelled when the shutdown starts.
     pub shutdown: CancellationToken,
 }
 
 impl AppState {
+    /// Wraps the services, with new rate limits and no returned forms.
     pub fn new(services: Services) -> Self {
         let rate_limits = RateLimits::new(&services.config.limits, services.config.chat.cooldown_ms == 0);
         Self {
@@ -56,8 +66,7 @@ impl AppState {
         }
     }
 
-    /// Forgets addresses and sessions that no limit remembers, folds the samples of the figures together, and looks whether
-    /// there is a new certificate.
+    /// Periodic maintenance: frees idle rate limiters, compacts the samples of histograms, reloads a changed certificate.
     pub fn sweep(&self) {
         self.rate_limits.remove_idle();
         self.metrics.run_upkeep();

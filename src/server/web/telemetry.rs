@@ -1,4 +1,4 @@
-//! What an operator sees: one line a request, and the figures.
+//! Logging and metrics: their set-up, and one log line per request.
 
 use crate::domain::refusal::Refusal;
 use axum::extract::Request;
@@ -9,18 +9,21 @@ use std::io::IsTerminal;
 use std::time::Instant;
 use tracing_subscriber::EnvFilter;
 
+/// Histogram buckets of all durations.
 const DURATION_BUCKETS_SECONDS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0];
+/// Histogram buckets of the messages per commit.
 const COMMIT_BUCKETS_MESSAGES: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 500.0];
 
-/// Text on a terminal, JSON otherwise; `RUST_LOG` chooses.
+/// Starts logging on standard error: text on a terminal, JSON otherwise. `RUST_LOG` sets the level; the default is `info`.
 pub fn init_tracing() {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
-    // A log that cannot be written (full disk) must not take a request down with it.
+    // A log that cannot be written, as on a full disk, must not fail a request.
     let builder = builder.log_internal_errors(false);
     if std::io::stderr().is_terminal() { builder.init() } else { builder.json().flatten_event(true).init() }
 }
 
+/// Installs the process's metrics recorder and returns the handle that renders it. Returns an error if there is one already.
 pub fn init_metrics() -> Result<PrometheusHandle, BuildError> {
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".into()), &DURATION_BUCKETS_SECONDS)?
@@ -28,7 +31,8 @@ pub fn init_metrics() -> Result<PrometheusHandle, BuildError> {
         .install_recorder()
 }
 
-/// One line a request with its outcome. The path without its query: what people type never reaches a log.
+/// Logs each request with its outcome and counts it in `roomcast_requests_total`. The query is left out, since it may hold a
+/// person's input. Files and probes are logged at debug level.
 pub async fn log_request(request: Request, next: Next) -> Response {
     let (method, path, started) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
     let response = next.run(request).await;

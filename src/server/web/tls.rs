@@ -1,4 +1,4 @@
-//! A connection's stream as it arrives, plain or encrypted, and as it leaves HTTP.
+//! TLS: the certificate and its reloading; and a client's stream, plain or encrypted, before and after HTTP.
 
 use crate::server::config::WebSettings;
 use crate::server::gateway::RawStream;
@@ -13,9 +13,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
+/// A client's TCP stream, plain or inside TLS.
 pub type ClientStream = Either<TcpStream, TlsStream<TcpStream>>;
 
-/// Out of this runtime, for a shard's own.
+/// Detaches the stream from tokio's I/O driver, so that a shard can register it with its own. Returns the OS error if that
+/// fails.
 pub fn into_raw_stream(stream: ClientStream) -> std::io::Result<RawStream> {
     Ok(match stream {
         Either::Left(tcp) => RawStream::Plain(tcp.into_std()?),
@@ -26,17 +28,26 @@ pub fn into_raw_stream(stream: ClientStream) -> std::io::Result<RawStream> {
     })
 }
 
+/// Error of a certificate or its key.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
+    /// A file cannot be read or is not PEM.
     #[error("{path}: {source}")]
-    Pem { path: PathBuf, source: rustls::pki_types::pem::Error },
-    #[error("{0} holds no certificate")]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: rustls::pki_types::pem::Error,
+    },
+    /// The certificate file has no certificate in it.
+    #[error("no certificate in {0}")]
     NoCertificate(PathBuf),
-    #[error("certificate and key do not belong together, or are of no kind that is known: {0}")]
+    /// The key is not the certificate's, or its kind is not supported.
+    #[error("unusable certificate or key: {0}")]
     Invalid(#[from] rustls::Error),
 }
 
-/// TLS with the certificate of two files, which are read again when they change.
+/// TLS with a certificate and key from files, which are loaded again when they change.
 #[derive(Clone)]
 pub struct Tls(Arc<Certificate>);
 
@@ -46,13 +57,14 @@ struct Certificate {
     current: Mutex<Current>,
 }
 
+/// The loaded certificate, with the modification times of both files at that moment.
 struct Current {
     config: Arc<ServerConfig>,
     modified: [Option<SystemTime>; 2],
 }
 
 impl Tls {
-    /// `None`: no certificate is configured.
+    /// Loads `web.tls_cert` and `web.tls_key`. Returns `None` if no certificate is configured.
     pub fn new(web: &WebSettings) -> Result<Option<Self>, TlsError> {
         if web.tls_cert.as_os_str().is_empty() {
             return Ok(None);
@@ -63,12 +75,13 @@ impl Tls {
         Ok(Some(Self(Arc::new(Certificate { cert, key, current }))))
     }
 
+    /// Performs the server's side of a TLS handshake.
     pub async fn accept(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
         let config = self.0.current.lock().unwrap_or_else(PoisonError::into_inner).config.clone();
         TlsAcceptor::from(config).accept(stream).await
     }
 
-    /// Reads the files again if they are others than before. What cannot be used changes nothing.
+    /// Loads the files again if a modification time changed. On an error the current certificate stays in use.
     pub fn reload_if_changed(&self) {
         let Certificate { cert, key, current } = &*self.0;
         let mut current = current.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,9 +93,9 @@ impl Tls {
         match load_config(cert, key) {
             Ok(config) => {
                 current.config = config;
-                tracing::info!("the certificate was read again");
+                tracing::info!("TLS certificate reloaded");
             }
-            Err(error) => tracing::error!(%error, "the new certificate cannot be used: the old one stays"),
+            Err(error) => tracing::error!(%error, "could not load the changed TLS certificate: the current one stays in use"),
         }
     }
 }

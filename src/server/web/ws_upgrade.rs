@@ -1,4 +1,5 @@
-//! `GET /ws`: the handshake (RFC 6455, 4.2), by hand because what follows is ours: the raw stream goes to the gateway.
+//! `GET /ws`: the WebSocket handshake (RFC 6455, section 4.2). It is done by hand because the raw stream moves to a shard of
+//! the gateway afterwards.
 
 use super::middleware::{error_response::Refused, headers::header_str, origin};
 use super::rate_limit::RequestKind;
@@ -16,11 +17,13 @@ use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
 use tungstenite::handshake::derive_accept_key;
 
-/// What our cookies' names begin with.
+/// Prefix of the names of all cookies of this site.
 const COOKIE_PREFIX: &[u8] = b"roomcast_";
-/// When whoever holds as many sockets as it may is asked to try again.
+/// `retry_after_ms` for a session or address that is at its limit of sockets.
 const CONNECTION_LIMIT_RETRY_MS: u64 = 5_000;
 
+/// Answers a handshake with 101 and hands the connection over to the gateway. Refuses a foreign origin (403), a session or
+/// address over its limits (429), and a full or draining node (503); a request that is no handshake gets 426.
 pub async fn upgrade(
     State(state): State<AppState>,
     Extension(context): Extension<RequestContext>,
@@ -61,15 +64,15 @@ pub async fn upgrade(
     let handshake = state.gateway.has_subscriber().then(|| Box::new(handshake_for_workers(&request)));
     let gateway = state.gateway.clone();
     state.handshakes.spawn(async move {
-        // Hyper resolves this when the answer is written, or fails it when the client is gone.
+        // hyper resolves this when the response is written, and fails it when the client has disconnected.
         let Ok(upgraded) = on_upgrade.await else { return };
         let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<ClientStream>>() else {
-            tracing::error!("a socket came up another stream than the one that is served");
+            tracing::error!("could not hand a socket over: unexpected stream type");
             return;
         };
         match into_raw_stream(io.into_inner()) {
             Ok(raw) => gateway.connect(raw, NewConnection { dialect, permit, early: read_buf, port, handshake }).await,
-            Err(error) => tracing::warn!(%error, "a socket could not be handed over"),
+            Err(error) => tracing::warn!(%error, "could not hand a socket over"),
         }
     });
 
@@ -86,7 +89,7 @@ pub async fn upgrade(
     response
 }
 
-/// What PHP's workers are told of it: everything but our own cookie, which is the session's secret.
+/// The handshake as BusinessWorkers receive it, without this site's cookies: the session cookie is a secret.
 fn handshake_for_workers(request: &Request) -> Handshake {
     let path_and_query = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
     let headers = request.headers().iter().filter_map(|(name, value)| {
@@ -96,7 +99,7 @@ fn handshake_for_workers(request: &Request) -> Handshake {
     Handshake { path_and_query, headers: headers.collect() }
 }
 
-/// `None`: there are no others.
+/// A `Cookie` header without this site's cookies. `None`: nothing is left.
 fn without_own_cookies(line: &[u8]) -> Option<Vec<u8>> {
     let is_own = |cookie: &&[u8]| {
         let name = cookie.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
@@ -110,12 +113,12 @@ fn without_own_cookies(line: &[u8]) -> Option<Vec<u8>> {
     (!others.is_empty()).then_some(others)
 }
 
-/// The client's key, if this is a WebSocket handshake of version 13.
+/// Returns `Sec-WebSocket-Key`, if the headers are a valid WebSocket handshake of version 13.
 fn websocket_key(headers: &HeaderMap) -> Option<&str> {
     let has = |name: &HeaderName, word: &str| header_values(headers, name).any(|value| value.eq_ignore_ascii_case(word));
     let handshake = has(&header::UPGRADE, "websocket") && has(&header::CONNECTION, "upgrade");
     let version = header_str(headers, &header::SEC_WEBSOCKET_VERSION) == Some("13");
-    // 16 bytes in base64.
+    // 16 bytes in base64 are 22 characters and padding.
     let base64 = |key: &&str| {
         let letters = key.strip_suffix("==").unwrap_or_default();
         letters.len() == 22 && letters.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
@@ -123,7 +126,7 @@ fn websocket_key(headers: &HeaderMap) -> Option<&str> {
     header_str(headers, &header::SEC_WEBSOCKET_KEY).filter(|_| handshake && version).filter(base64)
 }
 
-/// A header's comma-separated words.
+/// The comma-separated values of a header that may be repeated.
 fn header_values<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).map(str::trim)

@@ -17,7 +17,7 @@ use crate::server::web::rate_limit::RequestKind;
 const PREFERENCE_COOKIE_SECONDS: i64 = 365 * 24 * 3600;
 
 impl Actions {
-    /// Signs a guest in under `nickname`, or renames the guest who is signed in.
+    /// Signs a guest in under `nickname`, or renames the signed-in guest.
     pub async fn enter_as_guest(&self, nickname: &str) -> Result<SignInReply, Refusal> {
         self.check_rate_limit(RequestKind::Guest)?;
         match self.state.accounts.sign_in_as_guest(nickname, self.context.session.as_ref()).await? {

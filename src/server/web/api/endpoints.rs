@@ -1,4 +1,4 @@
-//! The addresses of the API: one for each method, one for several calls, one for the description.
+//! The endpoints of the API: one per method, one for a batch of calls, one for the description.
 
 use super::method::{self, ApiError};
 use super::method_table::MethodTable;
@@ -20,9 +20,10 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A call that waits for the shards longer than this is refused as busy. It may still be done.
+/// Timeout of one call, mainly for back-pressure of the shards. The caller gets `busy`; the call may still take effect.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Returns the routes of the API.
 pub fn routes() -> Router<AppState> {
     Router::new()
         .route("/gateway/api/openapi.json", get(describe))
@@ -31,6 +32,7 @@ pub fn routes() -> Router<AppState> {
         .layer(Extension(Arc::new(MethodTable::default())))
 }
 
+/// `GET /gateway/api/openapi.json`, without a key, but only while the API is on.
 async fn describe(
     State(state): State<AppState>,
     Extension(methods): Extension<Arc<MethodTable>>,
@@ -43,6 +45,7 @@ async fn describe(
     }
 }
 
+/// `POST /gateway/api/{method}`. The body is read only after the key was accepted.
 async fn call(
     State(state): State<AppState>,
     Extension(methods): Extension<Arc<MethodTable>>,
@@ -62,7 +65,8 @@ async fn call(
     }
 }
 
-/// Begun in their order, so that what goes to one shard is done in it; answered when all are done.
+/// `POST /gateway/api/batch`. Calls start in their order, so calls to one shard also take effect in it. The response follows
+/// when all have ended; each call has a result or an error of its own.
 async fn batch(
     State(state): State<AppState>,
     Extension(methods): Extension<Arc<MethodTable>>,
@@ -74,7 +78,7 @@ async fn batch(
         let key = authenticate(&state, &context, &headers).await?;
         let Batch { calls } = method::parse_input(read_body(&state, body).await?)?;
         if calls.len() > MAX_CALLS {
-            return Err(ApiError::malformed("calls", format!("at most {MAX_CALLS} calls")));
+            return Err(ApiError::malformed("calls", format!("more than {MAX_CALLS} calls")));
         }
         let calls = calls.into_iter().map(|call| method::parse_input(call.into()));
         let calls: Vec<OneCall> = calls.collect::<Result<_, _>>().map_err(|error| ApiError::malformed("calls", error.detail))?;
@@ -94,20 +98,21 @@ async fn batch(
     }
 }
 
+/// Runs a method within [`CALL_TIMEOUT`], if the key has its scope, and counts the outcome.
 async fn execute(state: &AppState, methods: &MethodTable, key: &ApiKey, name: &str, input: Value) -> Result<Value, ApiError> {
     let method = methods.0.get(name).ok_or(Refusal::NoSuchMethod)?;
     let outcome = if key.has_scope(method.scope) {
         let called = method.call(state.gateway.clone(), input);
         tokio::time::timeout(CALL_TIMEOUT, called).await.unwrap_or(Err(Refusal::Busy.into()))
     } else {
-        Err(ApiError { refusal: Refusal::NotAllowed, detail: format!("the key {} lacks the scope {}", key.name, method.scope) })
+        Err(ApiError { refusal: Refusal::NotAllowed, detail: format!("API key {} lacks the scope {}", key.name, method.scope) })
     };
     let code = outcome.as_ref().map_or_else(|error| error.refusal.code(), |_| "done");
     metrics::counter!("roomcast_api_calls_total", "method" => method.name, "outcome" => code).increment(1);
     outcome
 }
 
-/// A refusal in words, with what exactly was wrong.
+/// The response of an error, with `WWW-Authenticate` if the key is missing.
 fn error_response(error: ApiError, context: &RequestContext) -> Response {
     let ApiError { refusal, detail } = error;
     let mut response = error_response::refusal_response_with_detail(&refusal, context.preferences.lang, &detail);
@@ -117,6 +122,7 @@ fn error_response(error: ApiError, context: &RequestContext) -> Response {
     response
 }
 
+/// The JSON of one call's outcome in a batch.
 fn batch_result(result: Result<Value, ApiError>, lang: Lang) -> Value {
     match result {
         Ok(result) => json!({"status": true, "result": result}),

@@ -1,4 +1,4 @@
-//! One method of the API: its name, what a key needs for it, what goes in and comes out, and the call itself.
+//! One method of the API: name, required scope, schemas of input and output, and the call.
 
 use crate::domain::refusal::Refusal;
 use crate::server::accounts::Scope;
@@ -12,19 +12,26 @@ use serde_json::Value;
 
 type Call = Box<dyn Fn(Gateway, Value) -> BoxFuture<'static, Result<Value, ApiError>> + Send + Sync>;
 
+/// A method as the router calls it and as openapi.json describes it.
 pub struct Method {
+    /// Last part of its URL.
     pub name: &'static str,
+    /// Scope that an API key needs for it.
     pub scope: Scope,
-    /// One sentence for the description.
+    /// One or two sentences: the action, and the returned value.
     pub summary: &'static str,
+    /// JSON Schema of the request body.
     pub input_schema: Schema,
+    /// JSON Schema of `result` in the response.
     pub output_schema: Schema,
     call: Call,
 }
 
-/// A refusal, and what exactly was wrong with the caller's own input.
+/// An error of a call, as the back end receives it.
 pub struct ApiError {
+    /// Status and code.
     pub refusal: Refusal,
+    /// The exact error in the caller's input, in English. Empty: no detail.
     pub detail: String,
 }
 
@@ -35,18 +42,21 @@ impl From<Refusal> for ApiError {
 }
 
 impl ApiError {
+    /// Error `malformed` (422) in a field of the input.
     pub fn malformed(field: &str, detail: impl Into<String>) -> Self {
         Self { refusal: Refusal::malformed(field.to_owned()), detail: detail.into() }
     }
 }
 
 impl Method {
+    /// Parses `input` and runs the method. Returns `malformed` if the input does not match the schema.
     pub async fn call(&self, gateway: Gateway, input: Value) -> Result<Value, ApiError> {
         (self.call)(gateway, input).await
     }
 }
 
-/// `I` and `O` are the method's shapes, in the description as in the call.
+/// Creates a method from a handler. Its input type `I` and output type `O` are parsed and serialized in calls, and described
+/// in openapi.json.
 pub fn method<I, O, F>(
     name: &'static str,
     scope: Scope,
@@ -69,15 +79,16 @@ where
     Method { name, scope, summary, input_schema: schema::<I>(), output_schema: schema::<O>(), call: Box::new(call) }
 }
 
-/// Serde would take a list for a struct, field by field.
+/// Parses a JSON object into `I`. Returns `malformed` with the path of the wrong field, and for a list, which serde alone
+/// would accept as a struct's fields in order.
 pub fn parse_input<I: DeserializeOwned>(input: Value) -> Result<I, ApiError> {
     if !input.is_object() {
-        return Err(ApiError::malformed("body", "a JSON object is wanted"));
+        return Err(ApiError::malformed("body", "expected a JSON object"));
     }
     serde_path_to_error::deserialize(input).map_err(|error| {
         let detail = error.inner().to_string();
         let path = error.path().to_string();
-        // Of a field that is missing or unknown only the message knows the name.
+        // Missing and unknown fields have no path; serde names them in its message.
         let field = if path == "." { detail.split('`').nth(1).unwrap_or("body").to_owned() } else { path };
         ApiError::malformed(&field, detail)
     })

@@ -1,10 +1,10 @@
-//! Every method by its name.
+//! The methods of the API by name.
 
 use super::method::Method;
 use super::methods;
 use std::collections::BTreeMap;
 
-/// Every method by its name.
+/// Every method by its name, in alphabetical order.
 pub struct MethodTable(pub BTreeMap<&'static str, Method>);
 
 impl Default for MethodTable {

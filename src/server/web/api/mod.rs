@@ -1,5 +1,7 @@
-//! The gateway's API over HTTP, for foreign back ends (README, “push gateway”): who calls, with which key, what for. A door beside
-//! the pages': it translates, the gateway does.
+//! The HTTP API for back ends: GatewayClient's methods as JSON requests, authenticated by API key.
+//!
+//! It translates; the gateway acts. A method is one entry in `methods/`, with parameter and result types that both serde and
+//! the OpenAPI description use, so no second list of methods has to be maintained.
 
 mod endpoints;
 mod method;

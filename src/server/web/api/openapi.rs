@@ -1,9 +1,10 @@
-//! `GET /gateway/api/openapi.json`: OpenAPI 3.1, made from the methods themselves.
+//! The description of the API: OpenAPI 3.1, generated from the methods.
 
 use super::method::Method;
 use super::request::{MAX_BODY_BYTES, MAX_CALLS};
 use serde_json::{Map, Value, json};
 
+/// Returns the description of `methods` and of the batch endpoint.
 pub fn openapi_document<'a>(methods: impl Iterator<Item = &'a Method>) -> Value {
     let mut paths = Map::new();
     for method in methods {
@@ -16,12 +17,12 @@ pub fn openapi_document<'a>(methods: impl Iterator<Item = &'a Method>) -> Value 
         post["x-scope"] = json!(method.scope.as_str());
         paths.insert(format!("/gateway/api/{}", method.name), json!({"post": post}));
     }
-    // A name or params that are wrong are this one call's own refusal: the batch takes them.
+    // A wrong method or params is an error of that call alone, so the batch's schema accepts any.
     let call = json!({
         "type": "object",
         "properties": {
-            "method": {"type": "string", "description": "The name at the end of the method's own address"},
-            "params": {"description": "What would be posted there"},
+            "method": {"type": "string", "description": "The name of a method: the last part of its own path"},
+            "params": {"description": "The request body of that path"},
         },
         "required": ["method", "params"],
         "additionalProperties": false,
@@ -43,7 +44,7 @@ pub fn openapi_document<'a>(methods: impl Iterator<Item = &'a Method>) -> Value 
         },
         "required": ["status", "results"],
     });
-    let summary = "Several calls in one request, begun in their order; each has its own outcome, in the same order.";
+    let summary = "Makes several calls in one request. They start in their order; the results are in the same order, each with its own status.";
     paths.insert("/gateway/api/batch".into(), json!({"post": operation("batch", summary, &batch, &results)}));
     json!({
         "openapi": "3.1.0",
@@ -51,7 +52,7 @@ pub fn openapi_document<'a>(methods: impl Iterator<Item = &'a Method>) -> Value 
             "title": "Roomcast gateway",
             "version": env!("CARGO_PKG_VERSION"),
             "description": format!(
-                "GatewayClient's methods over HTTP. A body has at most {MAX_BODY_BYTES} bytes. A key's scopes decide what it may call (`x-scope`)."
+                "GatewayClient's methods over HTTP. A request body has at most {MAX_BODY_BYTES} bytes. A key may call the methods of its scopes (`x-scope`)."
             ),
         },
         "paths": paths,
@@ -72,15 +73,15 @@ fn operation(name: &str, summary: &str, input: &Value, output: &Value) -> Value 
         "summary": summary,
         "requestBody": {"required": true, "content": json_of(input)},
         "responses": {
-            "200": {"description": "Done", "content": json_of(output)},
-            "401": refusal_response("No key, or one that is unknown, removed or expired (`not_signed_in`)"),
-            "403": refusal_response("The key lacks the scope (`not_allowed`)"),
-            "404": refusal_response("No such method, or the API is off (`no_such_method`)"),
-            "413": refusal_response("Longer than `max` bytes (`too_long`)"),
-            "422": refusal_response("`field` is not what it should be; `detail` says why (`malformed`)"),
-            "429": refusal_response("Too many wrong keys: come back after `retry_after_ms` (`too_fast`)"),
-            "500": refusal_response("Our fault; its cause is in the log under `incident` (`internal`)"),
-            "503": refusal_response("Too busy just now: the same call may work soon (`busy`)"),
+            "200": {"description": "Success", "content": json_of(output)},
+            "401": refusal_response("The API key is missing, unknown, removed or expired (`not_signed_in`)"),
+            "403": refusal_response("The API key lacks the method's scope (`not_allowed`)"),
+            "404": refusal_response("There is no such method, or the API is off because no key exists (`no_such_method`)"),
+            "413": refusal_response("The request body, or a session, is longer than `max` bytes (`too_long`)"),
+            "422": refusal_response("`field` is invalid, for the reason in `detail` (`malformed`)"),
+            "429": refusal_response("Too many requests with wrong keys: retry after `retry_after_ms` (`too_fast`)"),
+            "500": refusal_response("Internal error: the server's log has its cause under `incident` (`internal`)"),
+            "503": refusal_response("The server is busy: retry later (`busy`)"),
         },
     })
 }

@@ -1,4 +1,4 @@
-//! What a caller may name, as it stands in JSON: PHP writes ids as numbers or texts, one or a list.
+//! Ids as parameters in JSON: PHP back ends send them as numbers or strings, one or a list.
 
 use crate::domain::id::{self, ClientId};
 use crate::domain::push::CloseCode;
@@ -9,34 +9,41 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Number, Value};
 use std::borrow::Cow;
 
-/// Characters of a group's name.
+/// Longest name of a group, in characters.
 const MAX_GROUP_CHARS: usize = 128;
 
+/// A client_id: 20 hex digits.
 #[derive(Clone)]
 pub struct ClientIdParam(pub ClientId);
 
+/// A uid: a string or a whole number.
 #[derive(Clone)]
 pub struct UidParam(pub Uid);
 
+/// A group: a string or a whole number.
 #[derive(Clone)]
 pub struct GroupParam(pub Group);
 
-/// A group, or `""` or null for everyone.
+/// A group, or `""` or null for all connections.
 #[derive(Default)]
 pub struct OptionalGroupParam(pub Option<Group>);
 
+/// A close code: 1000, or 3000 to 4999.
 #[derive(Clone, Copy)]
 pub struct CloseCodeParam(pub CloseCode);
 
-/// One, or a list of them.
+/// One value, or a list of values.
 #[derive(Clone, Deserialize)]
 #[serde(untagged)]
 pub enum OneOrMany<T> {
+    /// A value that is not in a list.
     One(T),
+    /// A list, which may be empty.
     Many(Vec<T>),
 }
 
 impl<T> OneOrMany<T> {
+    /// The values as a list.
     pub fn into_vec(self) -> Vec<T> {
         match self {
             Self::One(one) => vec![one],
@@ -45,7 +52,7 @@ impl<T> OneOrMany<T> {
     }
 }
 
-/// PHP knows no difference between 7 and "7" as a name.
+/// As PHP array keys, 7 and "7" are the same name. `None`: neither a string nor a whole number.
 fn name_of(value: Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text),
@@ -54,7 +61,7 @@ fn name_of(value: Value) -> Option<String> {
     }
 }
 
-/// JSON knows no difference between 7 and 7.0; past 2^53 such a one may have been another number before it was rounded.
+/// JSON does not distinguish 7 from 7.0. A float beyond 2^53 is rejected, since it may have been rounded from another number.
 fn whole_number(number: &Number) -> Option<i64> {
     let is_exact = |number: &f64| number.fract() == 0.0 && number.abs() <= (1_i64 << f64::MANTISSA_DIGITS) as f64;
     number.as_i64().or_else(|| number.as_f64().filter(is_exact).map(|number| number as i64))
@@ -69,7 +76,7 @@ impl<'de> Deserialize<'de> for ClientIdParam {
 impl<'de> Deserialize<'de> for UidParam {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = name_of(Value::deserialize(deserializer)?);
-        let text = text.ok_or_else(|| D::Error::custom("a uid is a text or a whole number"))?;
+        let text = text.ok_or_else(|| D::Error::custom("a uid is a string or a whole number"))?;
         let uid = text.parse::<id::Uid>();
         uid.map(|uid| Self((&uid).into())).map_err(|_| D::Error::custom("a uid has 1 to 64 bytes and no control characters"))
     }
@@ -78,7 +85,7 @@ impl<'de> Deserialize<'de> for UidParam {
 impl<'de> Deserialize<'de> for GroupParam {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = name_of(Value::deserialize(deserializer)?);
-        let text = text.ok_or_else(|| D::Error::custom("a group is a text or a whole number"))?;
+        let text = text.ok_or_else(|| D::Error::custom("a group is a string or a whole number"))?;
         if text.is_empty() || text.chars().count() > MAX_GROUP_CHARS {
             return Err(D::Error::custom("a group's name has 1 to 128 characters"));
         }
@@ -104,6 +111,7 @@ impl<'de> Deserialize<'de> for CloseCodeParam {
     }
 }
 
+/// Implements `JsonSchema` with a literal schema, which is inlined where it is used.
 macro_rules! schema {
     ($name:ident, $($schema:tt)*) => {
         impl JsonSchema for $name {
@@ -125,25 +133,25 @@ macro_rules! schema {
 schema!(ClientIdParam, {
     "type": "string",
     "pattern": "^[0-9a-fA-F]{20}$",
-    "description": "A client_id: the 20 hex digits that `init` tells the page",
+    "description": "A client_id: 20 hexadecimal digits, as a page receives them in `init`",
 });
 schema!(UidParam, {
-    "description": "A person's name at the site: 1 to 64 bytes of text without control characters, or a whole number",
-    // JSON Schema counts characters, not bytes: the rest is left to the words above.
+    "description": "The id of a person: a string of 1 to 64 bytes without control characters, or a whole number",
+    // JSON Schema counts characters, not bytes; the description states the exact limit.
     "anyOf": [
         {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"},
         {"type": "integer", "minimum": i64::MIN, "maximum": i64::MAX},
     ],
 });
 schema!(GroupParam, {
-    "description": "A group's name: 1 to 128 characters, or a whole number",
+    "description": "The name of a group: a string of 1 to 128 characters, or a whole number",
     "anyOf": [
         {"type": "string", "minLength": 1, "maxLength": MAX_GROUP_CHARS},
         {"type": "integer", "minimum": i64::MIN, "maximum": i64::MAX},
     ],
 });
 schema!(OptionalGroupParam, {
-    "description": "A group's name; an empty text or null is everyone",
+    "description": "The name of a group; an empty string or null selects all connections",
     "anyOf": [
         {"type": "string", "maxLength": MAX_GROUP_CHARS},
         {"type": "integer", "minimum": i64::MIN, "maximum": i64::MAX},
@@ -153,7 +161,7 @@ schema!(OptionalGroupParam, {
 schema!(CloseCodeParam, {
     "type": "integer",
     "anyOf": [{"const": 1000}, {"minimum": 3000, "maximum": 4999}],
-    "description": "RFC 6455's code: 4000-4499 come back, 4500-4999 do not",
+    "description": "The close code (RFC 6455). After 4000 to 4499 pages connect again, after 4500 to 4999 they do not",
 });
 
 impl<T: JsonSchema> JsonSchema for OneOrMany<T> {

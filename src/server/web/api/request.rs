@@ -1,4 +1,4 @@
-//! Whose call it is, and what is in it.
+//! A request of the API: its key, its body, its limits.
 
 use super::method::ApiError;
 use crate::domain::refusal::Refusal;
@@ -12,25 +12,31 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::time::Duration;
 
-/// Largest request, in bytes.
+/// Largest request body, in bytes.
 pub const MAX_BODY_BYTES: usize = 1024 * 1024;
-/// Calls of one batch.
+/// Most calls in one batch.
 pub const MAX_CALLS: usize = 1_000;
 
+/// Body of `POST /gateway/api/batch`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Batch {
+    /// Each to be parsed as a [`OneCall`].
     pub calls: Vec<Map<String, Value>>,
 }
 
+/// One call of a batch.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OneCall {
+    /// Name of the method.
     pub method: String,
+    /// Its input.
     pub params: Value,
 }
 
-/// Whose call it is. Wrong keys are counted by address: nobody tries them for long.
+/// Returns the API key of the `Authorization` header. Without a valid key the error is `not_signed_in`, and the request counts
+/// as a sign-in against the rate limit of its address. While no key exists the API is off: `no_such_method`.
 pub async fn authenticate(state: &AppState, context: &RequestContext, headers: &HeaderMap) -> Result<ApiKey, ApiError> {
     if !state.api_keys.any_exists().await? {
         return Err(Refusal::NoSuchMethod.into());
@@ -47,10 +53,12 @@ pub async fn authenticate(state: &AppState, context: &RequestContext, headers: &
     Err(Refusal::NotSignedIn.into())
 }
 
+/// Reads and parses the body. Returns `too_long` over 1 MiB, and `malformed` if it is not JSON or takes longer than
+/// `web.read_within_ms`.
 pub async fn read_body(state: &AppState, body: Body) -> Result<Value, ApiError> {
     let within = Duration::from_millis(state.config.web.read_within_ms);
     let bytes = match tokio::time::timeout(within, to_bytes(body, MAX_BODY_BYTES)).await {
-        Err(_) => return Err(ApiError::malformed("body", "it did not arrive in time")),
+        Err(_) => return Err(ApiError::malformed("body", "timeout: the body was not complete within web.read_within_ms")),
         Ok(Err(_)) => return Err(Refusal::TooLong { max: MAX_BODY_BYTES as u32 }.into()),
         Ok(Ok(bytes)) => bytes,
     };

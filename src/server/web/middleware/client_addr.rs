@@ -1,15 +1,16 @@
-//! The person's own address, and whether it came over TLS, as far as the proxies are trusted.
+//! The client's address and scheme, behind the proxies of `web.trusted_proxies`.
 
 use super::headers::header_str;
 use crate::server::config::WebSettings;
 use axum::http::{HeaderMap, HeaderName};
 use std::net::IpAddr;
 
+/// The addresses that each proxy appends: client first, the last proxy's peer last.
 pub const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// The last address of X-Forwarded-For that no proxy of ours wrote about another proxy of ours; the peer's own when it is
-/// no proxy.
+/// Returns the rightmost address of `X-Forwarded-For` that is not a trusted proxy. Without a trusted proxy, or before an
+/// entry that is no address, it is the nearest address known: at first the peer's.
 pub fn client_addr(peer: IpAddr, headers: &HeaderMap, web: &WebSettings) -> IpAddr {
     let trusted = |address: &IpAddr| web.trusted_proxies.iter().any(|network| network.contains(address));
     let mut address = peer.to_canonical();
@@ -26,6 +27,7 @@ pub fn client_addr(peer: IpAddr, headers: &HeaderMap, web: &WebSettings) -> IpAd
     address
 }
 
+/// Returns whether the client came over HTTPS, by `web.public_url` or by a trusted proxy's `X-Forwarded-Proto`.
 pub fn is_https(peer: IpAddr, headers: &HeaderMap, web: &WebSettings) -> bool {
     let from_trusted_proxy = web.trusted_proxies.iter().any(|network| network.contains(&peer.to_canonical()));
     web.public_url.starts_with("https://") || from_trusted_proxy && header_str(headers, &FORWARDED_PROTO) == Some("https")
@@ -36,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn forwarded_addresses_are_believed_from_proxies_only() {
+    fn only_trusted_proxies_set_the_client_address() {
         let web = WebSettings { trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()], ..WebSettings::default() };
         let mut headers = HeaderMap::new();
         headers.insert(FORWARDED_FOR, "6.6.6.6, 203.0.113.9, 10.0.0.7".parse().unwrap());

@@ -1,4 +1,4 @@
-//! Finds out who asks, once a request.
+//! Builds the [`RequestContext`] of each request: client address, session, preferences.
 
 use super::client_addr::{FORWARDED_FOR, client_addr, is_https};
 use super::cookies::{SESSION_COOKIE, cookie_value};
@@ -18,6 +18,8 @@ use axum::middleware::Next;
 use axum::response::Response;
 use std::net::SocketAddr;
 
+/// Adds a [`RequestContext`] to the request's extensions. It refuses a request whose session cannot be looked up, and one
+/// with an unknown token beyond the rate limit.
 pub async fn context_layer(
     State(state): State<AppState>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
@@ -37,7 +39,7 @@ pub async fn context_layer(
     if let Some(token) = token {
         match state.accounts.session(&token).await {
             Ok(Some(session)) => context.session = Some(session),
-            // Each token nobody has costs a look into the database: that is counted.
+            // An unknown token is not cached and costs a database query, so it counts as a request.
             Ok(None) => {
                 if let Err(refusal) = state.rate_limits.check(RequestKind::Request, &context) {
                     return refusal_response(&refusal, context.preferences.lang);

@@ -1,27 +1,31 @@
-//! The cookies this site sets and reads.
+//! The cookies that the site sets and reads: `SameSite=Lax`, for the whole site.
 
 use crate::server::accounts::Accounts;
 use axum::http::{HeaderMap, header};
 use cookie::{Cookie, SameSite};
 
+/// Holds the session token; not readable by scripts.
 pub const SESSION_COOKIE: &str = "roomcast_session";
+/// Holds the key of a refused form, see [`ReturnedForms`](crate::server::web::returned_forms::ReturnedForms).
 pub const RETURNED_COOKIE: &str = "roomcast_returned";
 
-/// The `Set-Cookie` of a new or renewed session.
+/// The `Set-Cookie` header of a new or renewed session. `secure`: the client came over HTTPS.
 pub fn session_cookie(token: &str, secure: bool) -> String {
     let seconds = i64::try_from(Accounts::cookie_seconds()).unwrap_or(i64::MAX);
     set_cookie(SESSION_COOKIE, token, seconds, secure, true)
 }
 
+/// The `Set-Cookie` header that removes the session cookie.
 pub fn expired_session_cookie(secure: bool) -> String {
     set_cookie(SESSION_COOKIE, "", 0, secure, true)
 }
 
-/// The token as it came, to be sent back with a longer life.
+/// The session token as the client sent it, so that its cookie can be set again with a new lifetime.
 pub fn session_cookie_value(headers: &HeaderMap) -> Option<String> {
     cookie_value(headers, SESSION_COOKIE)
 }
 
+/// A `Set-Cookie` header with a lifetime in seconds. `http_only` hides the cookie from scripts.
 pub fn set_cookie(name: &str, value: &str, seconds: i64, secure: bool, http_only: bool) -> String {
     Cookie::build((name, value))
         .path("/")
@@ -33,6 +37,7 @@ pub fn set_cookie(name: &str, value: &str, seconds: i64, secure: bool, http_only
         .to_string()
 }
 
+/// Returns the value of the first cookie called `name`. Other cookies may be malformed.
 pub fn cookie_value(headers: &HeaderMap, name: &str) -> Option<String> {
     let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|line| line.to_str().ok());
     lines

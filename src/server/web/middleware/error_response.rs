@@ -1,4 +1,4 @@
-//! Refusals on the wire: their status, their JSON in the reader's language, `Retry-After`. The one place that says them.
+//! Refusals as HTTP responses: status, JSON in the client's language, `Retry-After`. All refusals are rendered here.
 
 use crate::domain::{
     lang::Lang,
@@ -14,10 +14,10 @@ use axum::response::{IntoResponse, Response};
 use leptos::server_fn::error::SERVER_FN_ERROR_HEADER;
 use serde_json::Value;
 
-/// A refusal is small.
+/// Longest body of a server function's error that is parsed, in bytes.
 const MAX_REFUSAL_BYTES: usize = 16 * 1024;
 
-/// A refusal on its way out of a handler; [`render_errors`] gives it its words.
+/// A refusal as a handler returns it, without a body; [`render_errors`] adds the body.
 pub struct Refused(pub Refusal);
 
 impl IntoResponse for Refused {
@@ -32,7 +32,8 @@ fn status_code(refusal: &Refusal) -> StatusCode {
     StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// Outermost but for the log: whatever was refused below, by a handler, a server function or the router, leaves in one form.
+/// Gives every refusal from below one form, whether it comes from a handler, a server function or the router (405). Other
+/// responses pass unchanged.
 pub async fn render_errors(request: Request, next: Next) -> Response {
     let lang = request.extensions().get::<RequestContext>().map_or(Lang::default(), |context| context.preferences.lang);
     let response = next.run(request).await;
@@ -58,11 +59,12 @@ pub async fn render_errors(request: Request, next: Next) -> Response {
     refusal_response(&refusal, lang)
 }
 
+/// The response of a refusal in `lang`.
 pub fn refusal_response(refusal: &Refusal, lang: Lang) -> Response {
     refusal_response_with_detail(refusal, lang, "")
 }
 
-/// `detail` tells a program what exactly was wrong with its own input. Empty: nothing to add.
+/// The response of a refusal with a `detail` in English for developers: the exact error in their input. Empty: no detail.
 pub fn refusal_response_with_detail(refusal: &Refusal, lang: Lang, detail: &str) -> Response {
     let mut response = (status_code(refusal), Json(refusal_body(refusal, lang, detail))).into_response();
     if let Refusal::TooFast { retry_after_ms } = refusal {
@@ -74,10 +76,11 @@ pub fn refusal_response_with_detail(refusal: &Refusal, lang: Lang, detail: &str)
     response
 }
 
-/// It has its words already.
+/// Marks a response whose body is complete.
 #[derive(Clone)]
 struct Rendered;
 
+/// The JSON body of a refusal: its own fields, `status: false`, `message` in `lang`, and `detail` unless that is empty.
 pub fn refusal_body(refusal: &Refusal, lang: Lang, detail: &str) -> Value {
     let mut body = serde_json::to_value(refusal).unwrap_or_default();
     body["status"] = false.into();

@@ -1,4 +1,5 @@
-//! Every POST comes through here: from an allowed origin, form-encoded, small, each field once.
+//! Checks every POST of a page before a server function parses it: allowed origin, form encoding, size, UTF-8, no repeated
+//! field. The HTTP API for back ends is exempt.
 
 use super::error_response::Refused;
 use super::form_redirect::redirect_after_post;
@@ -18,8 +19,10 @@ use std::time::Duration;
 
 const FORM_CONTENT_TYPE: &str = "application/x-www-form-urlencoded";
 
+/// Rejects a POST that fails a check, and passes the buffered body on otherwise. A form of a page without JavaScript, which
+/// accepts `text/html`, gets a redirect as its response in both cases.
 pub async fn check_form(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    // The API for back ends speaks JSON, and knows its callers by key.
+    // The API for back ends takes JSON and authenticates by key, without cookies.
     if request.method() != Method::POST || request.uri().path().starts_with("/gateway/api/") {
         return next.run(request).await;
     }
@@ -27,7 +30,7 @@ pub async fn check_form(State(state): State<AppState>, request: Request, next: N
     let (path, headers) = (parts.uri.path().to_owned(), parts.headers.clone());
     let is_https = parts.extensions.get::<RequestContext>().is_some_and(|context| context.is_https);
     let wants_html = header_str(&headers, &header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
-    // Leptos has an answer of its own for those who accept HTML; the one here keeps what was typed.
+    // For text/html Leptos would redirect by itself and drop the input; with JSON the redirect is made here.
     parts.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     let (fields, response) = match read_form(&state, &path, &headers, body).await {
         Ok(Form { bytes, fields }) => (fields, next.run(Request::from_parts(parts, Body::from(bytes))).await),
@@ -53,12 +56,12 @@ async fn read_form(state: &AppState, path: &str, headers: &HeaderMap, body: Body
     let read = tokio::time::timeout(Duration::from_millis(web.read_within_ms), to_bytes(body, web.body_bytes));
     let bytes = match read.await {
         Err(_) => return Err(Refusal::malformed("body")),
-        // What does not even fit the request is too long a message, to a person.
+        // A body over the limit is reported as a message over its own limit, which the person can understand.
         Ok(Err(_)) if path == paths::SEND => return Err(Refusal::TooLong { max: state.chat.rules().max_graphemes }),
         Ok(Err(_)) => return Err(Refusal::TooLong { max: u32::try_from(web.body_bytes).unwrap_or(u32::MAX) }),
         Ok(Ok(bytes)) => bytes,
     };
-    // Escaped or not, a form is text.
+    // Percent-encoded or not, the fields must be UTF-8.
     if percent_decode(&bytes).decode_utf8().is_err() {
         return Err(Refusal::malformed("body"));
     }

@@ -1,4 +1,4 @@
-//! What a request passes on its way in and its response on the way out, and what several of these share.
+//! The router's layers, and the parts of a request that they read: cookies, origin, the client's address.
 
 pub mod client_addr;
 pub mod context_layer;

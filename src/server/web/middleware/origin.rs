@@ -1,5 +1,6 @@
-//! Whose pages may post and connect: the site's own and those that are allowed by name. Browsers always say where a POST
-//! or a socket comes from, so a request that says nothing comes from no page and cannot ride on anyone's cookie.
+//! Protection against cross-site requests: only pages of this site and of `web.allowed_origins` may post and connect.
+//! Browsers send `Origin` with every POST and WebSocket handshake, so a request without it comes from a program, which has
+//! no cookies of others.
 
 use super::headers::header_str;
 use crate::server::config::WebSettings;
@@ -7,6 +8,8 @@ use axum::http::{HeaderMap, HeaderName, header};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
+/// Returns whether the request's `Origin` may use the visitor's cookies here. Without `Origin` it depends on
+/// `Sec-Fetch-Site`; without both the request is allowed.
 pub fn is_allowed(headers: &HeaderMap, web: &WebSettings) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else {
         return header_str(headers, &SEC_FETCH_SITE).is_none_or(|site| matches!(site, "same-origin" | "none"));
@@ -18,7 +21,7 @@ pub fn is_allowed(headers: &HeaderMap, web: &WebSettings) -> bool {
     if !web.public_url.is_empty() {
         return web.public_url.eq_ignore_ascii_case(origin);
     }
-    // Without a public_url the Host header says who we are; the scheme is the proxy's affair.
+    // Without public_url the Host header is compared. The scheme is not: a proxy may have terminated TLS.
     let authority = origin.strip_prefix("https://").or(origin.strip_prefix("http://"));
     authority.is_some_and(|authority| header_str(headers, &header::HOST).is_some_and(|host| host.eq_ignore_ascii_case(authority)))
 }
@@ -36,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn closed_to_other_origins() {
+    fn other_origins_are_rejected() {
         let host = ("host", "chat.example:3000");
         let web = WebSettings::default();
         check(&web, &[host], true);

@@ -1,4 +1,4 @@
-//! What every rendered page gets along: its reader's preferences, and the policy of what it may load and who may frame it.
+//! Security headers: some for every response, and a Content-Security-Policy with a nonce for every rendered page.
 
 use super::cookies::{session_cookie, session_cookie_value};
 use crate::server::web::request_context::RequestContext;
@@ -11,13 +11,14 @@ use leptos::nonce::use_nonce;
 use leptos::prelude::{provide_context, use_context};
 use leptos_axum::ResponseOptions;
 
-/// Runs before each render and each server function, with the request's own context.
+/// Provides state and preferences to a render or a server function. A page also gets its Content-Security-Policy, is not
+/// cached, and renews the session cookie.
 pub fn provide_page_context(state: &AppState) {
     provide_context(state.clone());
     let (Some(parts), Some(response)) = (use_context::<Parts>(), use_context::<ResponseOptions>()) else { return };
     let Some(context) = parts.extensions.get::<RequestContext>() else { return };
     provide_context(context.preferences);
-    // A server function has no nonce: it answers data.
+    // A server function has no nonce: it returns data, not a page.
     let Some(nonce) = use_nonce() else { return };
     if let Ok(policy) = HeaderValue::from_str(&content_security_policy(state, &nonce)) {
         response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
@@ -26,11 +27,12 @@ pub fn provide_page_context(state: &AppState) {
     if let (Some(_), Some(token)) = (&context.session, session_cookie_value(&parts.headers))
         && let Ok(cookie) = HeaderValue::from_str(&session_cookie(&token, context.is_https))
     {
-        // Sliding: whoever comes back within 30 days stays.
+        // Each page load starts the cookie's 30 days again.
         response.append_header(header::SET_COOKIE, cookie);
     }
 }
 
+/// Allows scripts, styles, images and connections of this site only, and frames by `web.frame_ancestors`.
 fn content_security_policy(state: &AppState, nonce: &str) -> String {
     let reload =
         if cfg!(debug_assertions) { format!(" ws://127.0.0.1:{}", state.config.leptos.reload_port) } else { String::new() };
@@ -41,7 +43,7 @@ fn content_security_policy(state: &AppState, nonce: &str) -> String {
     )
 }
 
-/// Headers that every answer carries, page or not.
+/// Adds the security headers that do not depend on the response.
 pub async fn add_security_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     for (name, value) in [

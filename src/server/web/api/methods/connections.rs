@@ -1,4 +1,4 @@
-//! Who is connected, and no longer.
+//! Methods that list and close connections.
 
 use crate::server::accounts::Scope::{Admin, Query};
 use crate::server::gateway::{Gateway, Selection};
@@ -6,42 +6,48 @@ use crate::server::web::api::method::{Method, method};
 use crate::server::web::api::params::{ClientParams, CloseClient, CloseUid, NoParams, json_publication, kick};
 use crate::server::web::api::results::client_id_strings;
 
+/// Returns the methods of this file.
 pub fn all() -> Vec<Method> {
-    let destroy = async |gateway: Gateway, p: ClientParams| Ok(gateway.destroy_client(p.client_id.0).await);
+    let destroy = async |gateway: Gateway, params: ClientParams| Ok(gateway.destroy_client(params.client_id.0).await);
     let count = async |gateway: Gateway, _: NoParams| Ok(gateway.client_count(Selection::All).await);
     vec![
         method(
             "closeClient",
             Admin,
-            "Says the message, if one is given, then closes with a code and its reason. False: not online.",
-            async |gateway: Gateway, p: CloseClient| {
-                let last_message = p.message.filter(|message| !message.is_null()).map(|message| json_publication(&message));
-                Ok(gateway.close_client(p.client_id.0, last_message, kick(p.code, p.reason)).await)
+            "Sends the message, if there is one, then closes the connection with a code and its reason. Returns false if the \
+             connection is offline.",
+            async |gateway: Gateway, params: CloseClient| {
+                let last_message = params.message.filter(|message| !message.is_null()).map(|message| json_publication(&message));
+                Ok(gateway.close_client(params.client_id.0, last_message, kick(params.code, params.reason)).await)
             },
         ),
         method(
             "closeUid",
             Admin,
-            "Closes every connection of a person, as closeClient does. How many there were.",
-            async |gateway: Gateway, p: CloseUid| {
-                let last_message = p.message.filter(|message| !message.is_null()).map(|message| json_publication(&message));
-                Ok(gateway.close_uid(p.uid.0, last_message, kick(p.code, p.reason)).await)
+            "Closes all connections of a uid, each as closeClient does. Returns the number of connections.",
+            async |gateway: Gateway, params: CloseUid| {
+                let last_message = params.message.filter(|message| !message.is_null()).map(|message| json_publication(&message));
+                Ok(gateway.close_uid(params.uid.0, last_message, kick(params.code, params.reason)).await)
             },
         ),
         method(
             "destoryClient",
             Admin,
-            "Ends the connection at once; what is queued is lost. (The original's spelling.)",
+            "Closes the connection at once, without a close frame; queued messages are lost. Returns false if it is offline. (The \
+             spelling is the original's.)",
             destroy,
         ),
-        method("destroyClient", Admin, "The same, spelled right.", destroy),
-        method("isOnline", Query, "Is this connection open?", async |gateway: Gateway, p: ClientParams| {
-            Ok(gateway.is_online(p.client_id.0).await)
+        method("destroyClient", Admin, "Same as destoryClient.", destroy),
+        method("isOnline", Query, "Returns whether the connection is open.", async |gateway: Gateway, params: ClientParams| {
+            Ok(gateway.is_online(params.client_id.0).await)
         }),
-        method("getAllClientIdList", Query, "Every connection.", async |gateway: Gateway, _: NoParams| {
-            client_id_strings(gateway.client_ids(Selection::All).await)
-        }),
-        method("getAllClientIdCount", Query, "How many connections there are.", count),
-        method("getAllClientCount", Query, "The same, by its old name.", count),
+        method(
+            "getAllClientIdList",
+            Query,
+            "Returns the client_ids of all connections.",
+            async |gateway: Gateway, _: NoParams| client_id_strings(gateway.client_ids(Selection::All).await),
+        ),
+        method("getAllClientIdCount", Query, "Returns the number of connections.", count),
+        method("getAllClientCount", Query, "Same as getAllClientIdCount, by its older name.", count),
     ]
 }

@@ -1,5 +1,8 @@
-//! Every method of GatewayClient, and the few its users asked for, each one line into the gateway. Names are the original's,
-//! misspelling included; so are the names of what goes in.
+//! The methods of the HTTP API: those of GatewayClient and a few additions, each one call into the gateway. Method and
+//! parameter names are the original's, including its misspelling.
+//!
+//! To add a method, add an entry to one of these files; its description in openapi.json is derived from its types, and
+//! `tests/server/api.rs` must call it.
 
 mod connections;
 mod groups;
@@ -9,6 +12,7 @@ mod sessions;
 
 use super::method::Method;
 
+/// Returns every method.
 pub fn all() -> Vec<Method> {
     [sending::all(), connections::all(), people::all(), groups::all(), sessions::all()].into_iter().flatten().collect()
 }

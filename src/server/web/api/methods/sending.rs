@@ -1,4 +1,4 @@
-//! To one, to some, to all.
+//! Methods that send a message to connections.
 
 use crate::server::accounts::Scope::Push;
 use crate::server::gateway::{Delivered, Gateway, MAX_REPEATS, is_repetitive};
@@ -11,66 +11,79 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use std::hash::Hash;
 
-/// What became of a push: handed to how many, of which so many must wait behind what they have not taken yet; and how many
-/// were skipped, because their queue is full.
+/// Result of a send, in connections.
 #[derive(Serialize, JsonSchema)]
-struct PushOutcome {
+struct SendResult {
+    /// Connections that get the message
     to: usize,
+    /// Those of `to` that have a backlog, so the message waits in their send queue
     queued: usize,
+    /// Connections that were skipped because their send queue is full
     slow: usize,
 }
 
-impl From<Delivered> for PushOutcome {
+impl From<Delivered> for SendResult {
     fn from(Delivered { to, queued, slow }: Delivered) -> Self {
         Self { to, queued, slow }
     }
 }
 
+/// Returns the methods of this file.
 pub fn all() -> Vec<Method> {
     vec![
         method(
             "sendToAll",
             Push,
-            "To every connection, or to those of client_id_array.",
-            async |gateway: Gateway, p: SendToAll| {
-                let only = p.client_id_array.map(|clients| clients.into_iter().map(|ClientIdParam(client)| client).collect());
-                let publication = message_publication(&p.message, p.raw, p.base64)?;
-                outcome(
-                    gateway.send_to_all(only, except(p.exclude_client_id, p.exclude_uid), publication).await.delivered().await,
-                )
+            "Sends to all connections, or only to those of client_id_array.",
+            async |gateway: Gateway, params: SendToAll| {
+                let only =
+                    params.client_id_array.map(|clients| clients.into_iter().map(|ClientIdParam(client)| client).collect());
+                let publication = message_publication(&params.message, params.raw, params.base64)?;
+                let except = except(params.exclude_client_id, params.exclude_uid);
+                result(gateway.send_to_all(only, except, publication).await.delivered().await)
             },
         ),
-        method("sendToClient", Push, "To one connection; offline, it is dropped.", async |gateway: Gateway, p: SendToClient| {
-            outcome(
-                gateway.send_to_client(p.client_id.0, message_publication(&p.message, p.raw, p.base64)?).await.delivered().await,
-            )
-        }),
-        method("sendToUid", Push, "To every connection of these people.", async |gateway: Gateway, p: SendToUid| {
-            let publication = message_publication(&p.message, p.raw, p.base64)?;
-            let uids = reject_repetition("uid", to_uids(p.uid.into_vec()))?;
-            outcome(gateway.send_to_uid(uids, except(p.exclude_client_id, None), publication).await.delivered().await)
-        }),
+        method(
+            "sendToClient",
+            Push,
+            "Sends to one connection; if it is offline, the message is dropped.",
+            async |gateway: Gateway, params: SendToClient| {
+                let publication = message_publication(&params.message, params.raw, params.base64)?;
+                result(gateway.send_to_client(params.client_id.0, publication).await.delivered().await)
+            },
+        ),
+        method(
+            "sendToUid",
+            Push,
+            "Sends to all connections of one or more uids.",
+            async |gateway: Gateway, params: SendToUid| {
+                let publication = message_publication(&params.message, params.raw, params.base64)?;
+                let uids = limit_repeats("uid", to_uids(params.uid.into_vec()))?;
+                result(gateway.send_to_uid(uids, except(params.exclude_client_id, None), publication).await.delivered().await)
+            },
+        ),
         method(
             "sendToGroup",
             Push,
-            "To every member of these groups; once for each group one is in.",
-            async |gateway: Gateway, p: SendToGroup| {
-                let publication = message_publication(&p.message, p.raw, p.base64)?;
-                let except = except(p.exclude_client_id, p.exclude_uid);
-                let groups = reject_repetition("group", to_groups(p.group.into_vec()))?;
-                outcome(gateway.send_to_group(groups, except, publication).await.delivered().await)
+            "Sends to the members of one or more groups. A member of several of them gets the message once per group.",
+            async |gateway: Gateway, params: SendToGroup| {
+                let publication = message_publication(&params.message, params.raw, params.base64)?;
+                let except = except(params.exclude_client_id, params.exclude_uid);
+                let groups = limit_repeats("group", to_groups(params.group.into_vec()))?;
+                result(gateway.send_to_group(groups, except, publication).await.delivered().await)
             },
         ),
     ]
 }
 
-fn reject_repetition<T: Hash + Eq>(field: &str, names: Vec<T>) -> Result<Vec<T>, ApiError> {
+/// Returns a `malformed` error if names are repeated so often that one request would send a message many times.
+fn limit_repeats<T: Hash + Eq>(field: &str, names: Vec<T>) -> Result<Vec<T>, ApiError> {
     if is_repetitive(&names) {
-        return Err(ApiError::malformed(field, format!("names are repeated more than {MAX_REPEATS} times")));
+        return Err(ApiError::malformed(field, format!("more than {MAX_REPEATS} repeated names")));
     }
     Ok(names)
 }
 
-fn outcome(delivered: Delivered) -> Result<PushOutcome, ApiError> {
+fn result(delivered: Delivered) -> Result<SendResult, ApiError> {
     Ok(delivered.into())
 }

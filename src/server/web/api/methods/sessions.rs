@@ -1,4 +1,4 @@
-//! What a back end keeps with a connection.
+//! Methods of client sessions: the data that a back end keeps with a connection.
 
 use crate::domain::refusal::Refusal;
 use crate::server::accounts::Scope::{Admin, Query};
@@ -10,23 +10,28 @@ use crate::server::web::api::params::{
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
+/// Returns the methods of this file.
 pub fn all() -> Vec<Method> {
-    let sessions = async |gateway: Gateway, p: OptionalGroupParams| sessions_of(&gateway, selection(p.group)).await;
-    let group_sessions = async |gateway: Gateway, p: GroupParams| sessions_of(&gateway, Selection::Groups(vec![p.group.0])).await;
+    let sessions = async |gateway: Gateway, params: OptionalGroupParams| sessions_of(&gateway, selection(params.group)).await;
+    let group_sessions =
+        async |gateway: Gateway, params: GroupParams| sessions_of(&gateway, Selection::Groups(vec![params.group.0])).await;
     vec![
         method(
             "setSession",
             Admin,
-            "What is kept with the connection, in place of what was. False: not online.",
-            async |gateway: Gateway, p: SetSession| {
-                Ok(gateway.set_session(p.client_id.0, Some(client_session(p.session)?)).await)
+            "Replaces the connection's session. Returns false if the connection is offline.",
+            async |gateway: Gateway, params: SetSession| {
+                Ok(gateway.set_session(params.client_id.0, Some(client_session(params.session)?)).await)
             },
         ),
         method(
             "updateSession",
             Admin,
-            "Merges into what is kept: keys are replaced, arrays within merged, nothing is removed. False: not online.",
-            async |gateway: Gateway, p: SetSession| match gateway.update_session(p.client_id.0, client_session(p.session)?).await
+            "Merges into the connection's session: arrays are merged recursively, other keys are replaced, no key is removed. Returns \
+             false if the connection is offline.",
+            async |gateway: Gateway, params: SetSession| match gateway
+                .update_session(params.client_id.0, client_session(params.session)?)
+                .await
             {
                 None => Ok(false),
                 Some(merged) => merged.map(|()| true).map_err(session_error),
@@ -35,28 +40,29 @@ pub fn all() -> Vec<Method> {
         method(
             "setSocketSession",
             Admin,
-            "setSession, given as the object's JSON text. Another text is kept as it is, for PHP: what it serialized.",
-            async |gateway: Gateway, p: SetSessionText| {
-                let session = match serde_json::from_str(&p.session) {
+            "Replaces the connection's session with an object given as JSON text. Other text is stored unchanged, as the output of \
+             PHP's serialize(). Returns false if the connection is offline.",
+            async |gateway: Gateway, params: SetSessionText| {
+                let session = match serde_json::from_str(&params.session) {
                     Ok(object) => ClientSession::new(&Value::Object(object)).map(Some),
-                    Err(_) => ClientSession::php(p.session.as_bytes()),
+                    Err(_) => ClientSession::php(params.session.as_bytes()),
                 };
-                Ok(gateway.set_session(p.client_id.0, session.map_err(session_error)?).await)
+                Ok(gateway.set_session(params.client_id.0, session.map_err(session_error)?).await)
             },
         ),
         method(
             "getSession",
             Query,
-            "What is kept with the connection: an empty object if nothing was, null if it is offline.",
-            async |gateway: Gateway, p: ClientParams| {
-                let session = gateway.look(p.client_id.0, |member| member.session().cloned()).await;
+            "Returns the connection's session: an empty object if none was set, null if the connection is offline.",
+            async |gateway: Gateway, params: ClientParams| {
+                let session = gateway.look(params.client_id.0, |member| member.session().cloned()).await;
                 Ok(session.map(object_of))
             },
         ),
-        method("getAllClientSessions", Query, "What is kept with each connection, of all or of a group.", sessions),
-        method("getAllClientInfo", Query, "The same, by its old name.", sessions),
-        method("getClientSessionsByGroup", Query, "What is kept with each connection of a group.", group_sessions),
-        method("getClientInfoByGroup", Query, "The same, by its old name.", group_sessions),
+        method("getAllClientSessions", Query, "Returns the sessions of all connections, or of the members of a group.", sessions),
+        method("getAllClientInfo", Query, "Same as getAllClientSessions, by its older name.", sessions),
+        method("getClientSessionsByGroup", Query, "Returns the sessions of the members of a group.", group_sessions),
+        method("getClientInfoByGroup", Query, "Same as getClientSessionsByGroup, by its older name.", group_sessions),
     ]
 }
 
@@ -75,7 +81,7 @@ fn client_session(input: SessionInput) -> Result<ClientSession, ApiError> {
 
 fn session_error(error: SessionError) -> ApiError {
     match error {
-        // A PHP back end keeps something with this connection that is no array.
+        // NotMerged: PHP stored a value with this connection that is not an array.
         SessionError::NoObject | SessionError::NotMerged(_) => ApiError::malformed("session", error.to_string()),
         SessionError::TooLong | SessionError::TooLongForPhp => {
             ApiError { refusal: Refusal::TooLong { max: MAX_SESSION_BYTES as u32 }, detail: error.to_string() }
