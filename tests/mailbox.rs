@@ -1,9 +1,9 @@
-//! What threads share with a shard, under every order its steps can take: loom's locks stand where the system's would.
+//! The mailbox between threads and a shard, under every interleaving: loom's locks replace those of std.
 
 #[path = "../src/server/gateway/mailbox.rs"]
 mod mailbox;
 
-/// What `src/server/gateway/sync.rs` is there.
+/// Replaces `src/server/gateway/sync.rs`.
 mod sync {
     pub use loom::sync::{Mutex, MutexGuard};
     pub use std::sync::PoisonError;
@@ -17,16 +17,16 @@ use mailbox::{Mailbox, Posted};
 /// Two publishers and a shard that sleeps unless its bell was rung: no command waits for a bell that nobody rings, and
 /// each publisher's commands stay in order.
 #[test]
-fn whoever_posts_first_rings_and_nothing_is_left_behind() {
+fn the_first_poster_wakes_the_shard_and_no_command_is_lost() {
     loom::model(|| {
-        let (mailbox, bell) = (Arc::new(Mailbox::new()), Arc::new(AtomicUsize::new(0)));
+        let (mailbox, waker) = (Arc::new(Mailbox::new()), Arc::new(AtomicUsize::new(0)));
         let publishers: Vec<_> = (0..2)
             .map(|publisher| {
-                let (mailbox, bell) = (mailbox.clone(), bell.clone());
+                let (mailbox, waker) = (mailbox.clone(), waker.clone());
                 thread::spawn(move || {
                     for number in 0..2 {
-                        if mailbox.post((publisher, number)) == Posted::Ring {
-                            bell.fetch_add(1, Ordering::Release);
+                        if mailbox.post((publisher, number)) == Posted::Wake {
+                            waker.fetch_add(1, Ordering::Release);
                         }
                     }
                 })
@@ -35,7 +35,7 @@ fn whoever_posts_first_rings_and_nothing_is_left_behind() {
         let (mut done, mut taken) = (Vec::new(), Vec::new());
         let mut look = |rung: &mut usize| {
             // The bell is heard before the mailbox is looked into, as epoll hands an event out before the shard acts.
-            let now = bell.load(Ordering::Acquire);
+            let now = waker.load(Ordering::Acquire);
             if now != *rung {
                 *rung = now;
                 mailbox.take(&mut taken);

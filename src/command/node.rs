@@ -4,7 +4,7 @@ use super::Outcome;
 use roomcast::server::{
     config::Config,
     control::{ControlClient, Request, Response, Status},
-    gateway::ShardLine,
+    gateway::ShardStatus,
 };
 use std::io;
 use std::time::Duration;
@@ -76,36 +76,36 @@ fn print_status(before: &Status, now: &Status) {
         "shard", "connections", "groups", "backlog", "queued", "pushes/s", "pushes", "skipped", "failures"
     );
     let seconds = (uptime_s - before.uptime_s).max(0.001);
-    let line = |name: &str, line: &ShardLine, before: u64| {
-        let counted = &line.counted;
-        let rate = counted.pushes.saturating_sub(before) as f64 / seconds;
+    let line = |name: &str, line: &ShardStatus, before: u64| {
+        let stats = &line.stats;
+        let rate = stats.pushes.saturating_sub(before) as f64 / seconds;
         println!(
             "{name:>6} {:>11} {:>7} {:>7} {:>11} {rate:>10.0} {:>12} {:>9} {:>9}",
             line.connections,
             line.groups,
-            counted.behind,
-            bytes(counted.queue_bytes),
-            counted.pushes,
-            counted.skipped,
-            counted.failures
+            stats.backlogged,
+            bytes(stats.queue_bytes),
+            stats.pushes,
+            stats.skipped,
+            stats.failures
         );
     };
-    let pushes_before = |shard: usize| before.shards.get(shard).map_or(0, |line| line.counted.pushes);
+    let pushes_before = |shard: usize| before.shards.get(shard).map_or(0, |line| line.stats.pushes);
     for (shard, of_shard) in shards.iter().enumerate() {
         line(&shard.to_string(), of_shard, pushes_before(shard));
     }
-    let mut sum = ShardLine { connections: 0, groups: 0, counted: Default::default() };
-    for ShardLine { connections, groups, counted } in shards {
+    let mut sum = ShardStatus { connections: 0, groups: 0, stats: Default::default() };
+    for ShardStatus { connections, groups, stats } in shards {
         sum.connections += connections;
         // A group with members on two shards counts on both.
         sum.groups += groups;
-        sum.counted.pushes += counted.pushes;
-        sum.counted.skipped += counted.skipped;
-        sum.counted.failures += counted.failures;
-        sum.counted.queue_bytes += counted.queue_bytes;
-        sum.counted.behind += counted.behind;
+        sum.stats.pushes += stats.pushes;
+        sum.stats.skipped += stats.skipped;
+        sum.stats.failures += stats.failures;
+        sum.stats.queue_bytes += stats.queue_bytes;
+        sum.stats.backlogged += stats.backlogged;
     }
-    line("all", &sum, before.shards.iter().map(|line| line.counted.pushes).sum());
+    line("all", &sum, before.shards.iter().map(|line| line.stats.pushes).sum());
 }
 
 /// `roomcast connections`: prints one row per open connection, at most `limit` per shard.

@@ -1,7 +1,7 @@
-//! Says again what it is told, over the gateway's own reading and writing (`Incoming`, `Frame`): Autobahn's cases, which
+//! An echo server over the gateway's own frame decoder and encoder (`FrameDecoder`, `Frame`): Autobahn's cases, which
 //! `tools/conformance.sh` runs, want an answer, and our socket gives none. Made for them alone, it bounds nothing else.
 
-use roomcast::server::gateway::{Bounds, Event, Frame, Incoming};
+use roomcast::server::gateway::{Decoded, Frame, FrameDecoder, InboundLimits};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tungstenite::handshake::derive_accept_key;
 
 /// The largest of the cases' messages; they may come as fast as they can.
-const BOUNDS: Bounds = Bounds { message_bytes: 16 * 1024 * 1024, frames_a_second: usize::MAX };
+const LIMITS: InboundLimits = InboundLimits { message_bytes: 16 * 1024 * 1024, frames_per_second: usize::MAX };
 /// What a shard reads at once, so that messages come in the pieces they come in there.
 const SCRATCH_BYTES: usize = 8 * 1024;
 /// As long as a shard waits for the peer's end.
@@ -32,7 +32,7 @@ fn converse(mut stream: TcpStream) -> io::Result<()> {
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nServer: roomcast\r\nSec-WebSocket-Accept: {}\r\n\r\n",
         derive_accept_key(key(&mut reader)?.as_bytes())
     )?;
-    let (mut incoming, began) = (Incoming::within(BOUNDS), Instant::now());
+    let (mut incoming, began) = (FrameDecoder::new(LIMITS), Instant::now());
     let mut is_open = true;
     while is_open {
         let bytes = reader.fill_buf()?;
@@ -42,11 +42,11 @@ fn converse(mut stream: TcpStream) -> io::Result<()> {
         }
         let mut answers = Vec::new();
         let fed = incoming.feed(bytes, began.elapsed().as_millis() as u64, |event| match event {
-            Event::Message { text: true, payload } => answers.push(Frame::text(&payload)),
-            Event::Message { text: false, payload } => answers.push(Frame::binary(&payload)),
-            Event::Ping(payload) => answers.push(Frame::pong(&payload)),
-            Event::Pong => {}
-            Event::Closed(code) => {
+            Decoded::Message { text: true, payload } => answers.push(Frame::text(&payload)),
+            Decoded::Message { text: false, payload } => answers.push(Frame::binary(&payload)),
+            Decoded::Ping(payload) => answers.push(Frame::pong(&payload)),
+            Decoded::Pong => {}
+            Decoded::Close(code) => {
                 is_open = false;
                 answers.push(code.map_or_else(Frame::close_without_code, |code| Frame::close(code, "")));
             }

@@ -216,7 +216,7 @@ async fn two_thousand_sockets_get_what_is_theirs_and_nothing_else() {
         got.retain(|push| !push.contains("\"bye\""));
         assert_eq!(got, expected.pushes);
     }
-    assert_eq!((gateway.connection_count(), gateway.reserve_connection(HERE, None).err()), (0, Some(LimitReached::Leaving)));
+    assert_eq!((gateway.connection_count(), gateway.reserve_connection(HERE, None).err()), (0, Some(LimitReached::Draining)));
 }
 
 /// A name that can be a key of an ordered map.
@@ -323,7 +323,7 @@ async fn shards_take_connections_in_turns_whatever_is_done_between() {
         assert!(gateway.bind_uid(client.id, Uid::new(number.to_string())).await);
         clients.push(client);
     }
-    let connections: Vec<_> = gateway.shard_lines().await.iter().map(|line| line.connections).collect();
+    let connections: Vec<_> = gateway.shard_statuses().await.iter().map(|line| line.connections).collect();
     assert_eq!(connections, [10; 4]);
     // And listings are in the order they came, over all of them.
     let came: Vec<_> = clients.iter().map(|client| client.id).collect();

@@ -258,8 +258,8 @@ async fn sockets_are_limited_per_session_and_per_address() {
     open.extend([hong.open(None).await, server.visitor().open(None).await]);
     assert_eq!(server.visitor().try_open(None, None).await.err(), Some(reqwest::StatusCode::TOO_MANY_REQUESTS));
     let figures = server.visitor().get("/metrics").await.text().await.unwrap();
-    assert!(figures.contains("roomcast_sockets_refused_total{bound=\"session\"} 1"), "{figures}");
-    assert!(figures.contains("roomcast_sockets_refused_total{bound=\"address\"} 1"));
+    assert!(figures.contains("roomcast_sockets_refused_total{limit=\"session\"} 1"), "{figures}");
+    assert!(figures.contains("roomcast_sockets_refused_total{limit=\"address\"} 1"));
     open.clear();
     while ming.try_open(None, None).await.is_err() {}
 }

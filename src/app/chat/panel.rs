@@ -37,7 +37,7 @@ pub fn ChatPanel(lang: Lang, snapshot: Snapshot, you: Option<Person>, returned: 
                 </p>
             </header>
             <MessageList conversation/>
-            <ConnectionLine conversation/>
+            <ConnectionStatus conversation/>
             {if signed_in {
                 Either::Left(view! { <Composer conversation returned/> })
             } else {
@@ -49,7 +49,7 @@ pub fn ChatPanel(lang: Lang, snapshot: Snapshot, you: Option<Person>, returned: 
 
 /// Renders one line while the connection is lost or ended, and nothing otherwise.
 #[component]
-fn ConnectionLine(conversation: Conversation) -> impl IntoView {
+fn ConnectionStatus(conversation: Conversation) -> impl IntoView {
     let (reconnecting, ended) = (t!(reconnecting), t!(ended));
     let words = move || match conversation.connection.get() {
         ConnectionState::Lost => Some(reconnecting),

@@ -2,7 +2,7 @@
 //! version talks to the server of another.
 
 use crate::domain::id::Uid;
-use crate::server::gateway::{ConnectionLine, ShardLine};
+use crate::server::gateway::{ConnectionStatus, ShardStatus};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -57,7 +57,7 @@ pub struct Status {
     #[serde(rename = "leaving")]
     pub draining: bool,
     /// One row per shard, in shard order.
-    pub shards: Vec<ShardLine>,
+    pub shards: Vec<ShardStatus>,
 }
 
 /// The server's response to a [`Request`]: `{"answer":"closed","sockets":1}`.
@@ -69,7 +69,7 @@ pub enum Response {
     /// Open connections, in shard order.
     Connections {
         /// One row per connection.
-        connections: Vec<ConnectionLine>,
+        connections: Vec<ConnectionStatus>,
     },
     /// The person's sockets were closed.
     Closed {

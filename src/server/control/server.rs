@@ -128,7 +128,7 @@ impl ControlServer {
         let response = match serde_json::from_str(&line) {
             Ok(Request::Status) => Response::Status(self.status().await),
             Ok(Request::Connections { limit }) => {
-                Response::Connections { connections: self.0.gateway.connection_lines(limit).await }
+                Response::Connections { connections: self.0.gateway.connection_statuses(limit).await }
             }
             Ok(Request::SignOut { uid }) => {
                 let sockets = self.0.gateway.close_uid((&uid).into(), None, CloseCode::SIGNED_OUT.into()).await;
@@ -195,7 +195,7 @@ impl ControlServer {
             data_dir: data_dir.clone(),
             connections: gateway.connection_count(),
             draining: draining.is_cancelled(),
-            shards: gateway.shard_lines().await,
+            shards: gateway.shard_statuses().await,
         }
     }
 }

@@ -1,8 +1,10 @@
-//! Client ids of this node: its inner address, and a connection id that cannot be guessed from another and tells its shard.
+//! The client ids of this node: its inner address and a connection id. The connection id is random, so it cannot be guessed
+//! from another one, and its remainder by the number of shards is the index of its shard.
 
 use crate::domain::id::ClientId;
 use std::net::SocketAddrV4;
 
+/// Makes client ids and finds the shard of one.
 #[derive(Clone, Copy)]
 pub struct ClientIds {
     lan_addr: SocketAddrV4,
@@ -10,11 +12,12 @@ pub struct ClientIds {
 }
 
 impl ClientIds {
+    /// `lan_addr` is the inner address in every id; `shards` is the number of shards of the node.
     pub fn new(lan_addr: SocketAddrV4, shards: usize) -> Self {
         Self { lan_addr, shards: shards as u32 }
     }
 
-    /// A new name on a shard: drawn, not counted.
+    /// Draws a random id on a shard that is not in use.
     pub fn draw(self, shard: usize, is_taken: impl Fn(u32) -> bool) -> ClientId {
         loop {
             let random: u32 = rand::random();
@@ -25,11 +28,12 @@ impl ClientIds {
         }
     }
 
+    /// Returns the client id of a connection id of this node.
     pub fn name(self, connection: u32) -> ClientId {
         ClientId { address: self.lan_addr.ip().octets(), port: self.lan_addr.port(), connection }
     }
 
-    /// Where a client would be. `None`: it is another node's.
+    /// Returns the index of the shard that owns the id; `None` for an id of another node.
     pub fn shard(self, client: ClientId) -> Option<usize> {
         let ours = client.address == self.lan_addr.ip().octets() && client.port == self.lan_addr.port();
         ours.then(|| self.shard_of(client.connection))
@@ -45,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_tells_its_shard_and_nobody_elses() {
+    fn an_id_belongs_to_its_own_shard_only() {
         for shards in [1, 2, 3, 8] {
             let ids = ClientIds::new("127.0.0.1:2900".parse().unwrap(), shards);
             for shard in 0..shards {

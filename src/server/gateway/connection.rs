@@ -1,11 +1,11 @@
-//! One connection as its shard holds it: the stream, what it has not been sent, what it says, and whether it still lives.
+//! One connection of a shard: its stream, send queue and frame decoder, whether it is alive, and how it closes.
 
 use super::events::Handshake;
-use super::frame_decoder::{Bounds, Event, Incoming};
+use super::frame_decoder::{Decoded, FrameDecoder, InboundLimits};
 use super::limits::ConnectionPermit;
-use super::send_queue::{Outbox, Queued};
+use super::send_queue::{Enqueue, SendQueue};
 use super::stream::Stream;
-use super::write_batch::Round;
+use super::write_batch::WriteBatch;
 use super::{Dialect, Frame};
 use crate::domain::push::CloseCode;
 use bytes::Bytes;
@@ -13,66 +13,72 @@ use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::time::Instant;
 
-/// Bytes read at once from a peer that was told to go.
+/// Bytes read and discarded per wake-up after a close frame was sent; a peer that sends more is disconnected.
 const MAX_IGNORED: usize = 64 * 1024;
 
-/// A connection whose handshake is done.
+/// A connection after its handshake, on its way to a shard.
 pub struct NewConnection {
+    /// The dialect negotiated by the subprotocol.
     pub dialect: Dialect,
+    /// Counts it against the connection limits.
     pub permit: ConnectionPermit,
-    /// What the client sent right behind its handshake.
+    /// Bytes that the client sent right after its handshake request.
     pub early: Bytes,
-    /// The peer's.
+    /// The peer's port.
     pub port: u16,
-    /// For whoever listens, if anybody does ([`super::Gateway::has_subscriber`]).
+    /// The handshake request, for the event subscriber; `None` without one ([`super::Gateway::has_subscriber`]).
     pub handshake: Option<Box<Handshake>>,
 }
 
+/// A connection that its shard serves.
 pub struct Connection<S> {
     pub stream: S,
     pub dialect: Dialect,
-    /// The peer's.
+    /// The peer's port.
     pub port: u16,
-    pub outbox: Outbox,
-    /// Only while something comes up, which a one-way socket rarely sees.
-    incoming: Option<Box<Incoming>>,
-    /// Gives the place up when the connection is dropped.
+    pub send_queue: SendQueue,
+    /// Allocated while the peer sends: most peers of a one-way socket never do.
+    decoder: Option<Box<FrameDecoder>>,
+    /// Releases the connection's share of the limits when it is dropped.
     pub permit: ConnectionPermit,
     pub sent_bytes: u64,
-    /// Steps of the shard's wheel: when it was opened, last heard, and pinged without an answer yet (0: it was not).
+    /// Ticks of the shard's timer wheel: when it was opened, when it last sent bytes, and when the unanswered ping was sent
+    /// (0: none).
     pub opened: u32,
-    heard: u32,
+    last_input: u32,
     pinged: u32,
-    leaving: Option<Box<Leaving>>,
+    closing: Option<Box<Closing>>,
 }
 
-/// The close frame is queued: nothing else follows it.
-struct Leaving {
-    /// The connection is cut at this time.
+/// State after the close frame was queued; no frame follows it.
+struct Closing {
+    /// When the connection is dropped at the latest.
     deadline: Instant,
-    /// The peer closed first, so there is nothing to wait for once it was answered.
-    theirs: bool,
-    /// Everything was written and the stream half closed: what is awaited is the peer's end.
-    shut: bool,
+    /// The peer sent its close frame first: once ours is written, the handshake is complete.
+    peer_closed_first: bool,
+    /// Everything is written and the write half is shut down; the peer's EOF is awaited.
+    half_closed: bool,
 }
 
-/// What came up, beside what is only counted.
-pub struct Heard {
-    pub bounds: Bounds,
+/// Limits of one read, and the frames that it produced.
+pub struct Inbound {
+    pub limits: InboundLimits,
+    /// Answers to the peer's pings.
     pub pongs: Vec<Frame>,
-    /// `None`: nobody hears what is said, and it is dropped.
+    /// Messages for the event subscriber; `None`: there is none, and messages are counted and dropped.
     pub messages: Option<Vec<Vec<u8>>>,
 }
 
-/// What reading came to.
-pub enum Read {
-    /// All there was for now.
-    Dry,
-    Gone,
-    /// The peer closes, with the code it gave if any.
-    Theirs(Option<CloseCode>),
-    /// What it sent must not be.
-    Ours(CloseCode),
+/// Result of reading from a connection.
+pub enum ReadOutcome {
+    /// The stream has no more bytes for now.
+    WouldBlock,
+    /// End of the stream, a failed read, or too many bytes after the close frame.
+    Eof,
+    /// The peer sent a close frame, with or without a code.
+    PeerClose(Option<CloseCode>),
+    /// The peer violated RFC 6455 or a limit: close with this code.
+    Violation(CloseCode),
 }
 
 impl<S: Stream> Connection<S> {
@@ -81,147 +87,149 @@ impl<S: Stream> Connection<S> {
             stream,
             dialect,
             port,
-            outbox: Outbox::default(),
-            incoming: None,
+            send_queue: SendQueue::default(),
+            decoder: None,
             permit,
             sent_bytes: 0,
             opened: step,
-            heard: step,
+            last_input: step,
             pinged: 0,
-            leaving: None,
+            closing: None,
         }
     }
 
-    pub fn push(&mut self, round: &mut Round, frame: &Frame, held: Range<u32>, limit_bytes: usize) -> Queued {
-        if self.is_leaving() {
-            return Queued::Leaving;
+    pub fn push(&mut self, batch: &mut WriteBatch, frame: &Frame, span: Range<u32>, limit_bytes: usize) -> Enqueue {
+        if self.is_closing() {
+            return Enqueue::Closing;
         }
-        self.outbox.push(round, frame, held, limit_bytes, self.dialect)
+        self.send_queue.push(batch, frame, span, limit_bytes, self.dialect)
     }
 
-    pub fn write(&mut self, round: &Round, now: Instant) -> io::Result<usize> {
-        let written = self.outbox.write(round, &mut self.stream, now)?;
+    pub fn write(&mut self, batch: &WriteBatch, now: Instant) -> io::Result<usize> {
+        let written = self.send_queue.write(batch, &mut self.stream, now)?;
         self.sent_bytes += written as u64;
         Ok(written)
     }
 
-    /// Nothing is left to send.
+    /// Whether every queued byte is written.
     pub fn is_written(&self) -> bool {
-        !self.outbox.is_due() && self.outbox.behind_since().is_none()
+        !self.send_queue.has_batched() && self.send_queue.stalled_since().is_none()
     }
 
-    /// Reads until the stream is dry. `now_ms` is any steady clock.
-    pub fn read(&mut self, scratch: &mut [u8], now_ms: u64, step: u32, heard: &mut Heard) -> Read {
+    /// Reads until the stream would block. `now_ms` is a monotonic clock in milliseconds, `step` the timer wheel's tick.
+    pub fn read(&mut self, scratch: &mut [u8], now_ms: u64, step: u32, inbound: &mut Inbound) -> ReadOutcome {
         let mut ignored = 0;
         loop {
             let count = match self.stream.read(scratch) {
-                Ok(0) => return Read::Gone,
+                Ok(0) => return ReadOutcome::Eof,
                 Ok(count) => count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Read::Dry,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return ReadOutcome::WouldBlock,
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(_) => return Read::Gone,
+                Err(_) => return ReadOutcome::Eof,
             };
-            self.heard = step;
-            // After the close frame nothing that comes is looked at: its end is awaited, but not by who goes on talking.
-            if self.is_leaving() {
+            self.last_input = step;
+            // After a close frame, discard input until EOF, MAX_IGNORED bytes at most.
+            if self.is_closing() {
                 ignored += count;
                 if ignored > MAX_IGNORED {
-                    return Read::Gone;
+                    return ReadOutcome::Eof;
                 }
                 continue;
             }
-            match self.feed(&scratch[..count], now_ms, heard) {
-                Read::Dry => {}
+            match self.feed(&scratch[..count], now_ms, inbound) {
+                ReadOutcome::WouldBlock => {}
                 ended => return ended,
             }
         }
     }
 
-    pub fn feed(&mut self, bytes: &[u8], now_ms: u64, heard: &mut Heard) -> Read {
-        let mut incoming = self.incoming.take().unwrap_or_else(|| Box::new(Incoming::within(heard.bounds)));
+    /// Decodes bytes that were read.
+    pub fn feed(&mut self, bytes: &[u8], now_ms: u64, inbound: &mut Inbound) -> ReadOutcome {
+        let mut decoder = self.decoder.take().unwrap_or_else(|| Box::new(FrameDecoder::new(inbound.limits)));
         let (mut closed, mut pinged, mut answered) = (None, false, false);
-        let fed = incoming.feed(bytes, now_ms, |event| match event {
-            Event::Message { payload, .. } => {
-                if let Some(messages) = &mut heard.messages {
+        let fed = decoder.feed(bytes, now_ms, |event| match event {
+            Decoded::Message { payload, .. } => {
+                if let Some(messages) = &mut inbound.messages {
                     messages.push(payload);
                 }
             }
-            Event::Ping(payload) => {
+            Decoded::Ping(payload) => {
                 pinged = true;
-                heard.pongs.push(Frame::pong(&payload));
+                inbound.pongs.push(Frame::pong(&payload));
             }
-            Event::Pong => answered = true,
-            Event::Closed(code) => closed = Some(code),
+            Decoded::Pong => answered = true,
+            Decoded::Close(code) => closed = Some(code),
         });
-        let frames = std::mem::take(&mut incoming.data_frames);
-        // The one pong a ping asks for leaves nothing behind; whoever says more is counted.
-        let quiet = answered && std::mem::take(&mut self.pinged) > 0 && frames == 0 && !pinged && incoming.is_idle();
+        let frames = std::mem::take(&mut decoder.data_frames);
+        // The pong that answers our ping frees the decoder; any other input keeps it, with its rate counters.
+        let quiet = answered && std::mem::take(&mut self.pinged) > 0 && frames == 0 && !pinged && decoder.is_idle();
         if !quiet {
-            self.incoming = Some(incoming);
+            self.decoder = Some(decoder);
         }
-        if frames > 0 && heard.messages.is_none() {
+        if frames > 0 && inbound.messages.is_none() {
             metrics::counter!("roomcast_client_frames_dropped_total").increment(frames);
         }
         match (closed, fed) {
-            (Some(code), _) => Read::Theirs(code),
-            (None, Err(code)) => Read::Ours(code),
-            (None, Ok(())) => Read::Dry,
+            (Some(code), _) => ReadOutcome::PeerClose(code),
+            (None, Err(code)) => ReadOutcome::Violation(code),
+            (None, Ok(())) => ReadOutcome::WouldBlock,
         }
     }
 
-    /// Is it time for a ping? Notes that it is sent. One who is behind shows life by taking what waits; and who came less than
-    /// `young` ticks ago has shown it.
+    /// Whether a ping is due at this tick; records it as sent. No ping for connections with a backlog (write progress proves
+    /// liveness) or younger than `young` ticks.
     pub fn ping_due(&mut self, step: u32, young: u32) -> bool {
         if step.saturating_sub(self.opened) < young
-            || self.is_leaving()
-            || self.outbox.behind_since().is_some()
+            || self.is_closing()
+            || self.send_queue.stalled_since().is_some()
             || self.pinged > 0
         {
             return false;
         }
         self.pinged = step;
-        // What was read long ago is not needed to count what comes now.
-        if self.incoming.as_ref().is_some_and(|incoming| incoming.is_idle()) {
-            self.incoming = None;
+        // The rate counters are older than their second by now.
+        if self.decoder.as_ref().is_some_and(|decoder| decoder.is_idle()) {
+            self.decoder = None;
         }
         true
     }
 
-    /// Was it pinged `within` ticks ago or more, and not heard since? Whatever was heard answers the ping.
+    /// Whether a ping was sent `within` ticks ago or earlier and no byte has arrived since. Any input answers a ping.
     pub fn is_silent(&mut self, step: u32, within: u32) -> bool {
-        if self.pinged == 0 || self.is_leaving() || self.outbox.behind_since().is_some() {
+        if self.pinged == 0 || self.is_closing() || self.send_queue.stalled_since().is_some() {
             return false;
         }
-        if self.heard >= self.pinged {
+        if self.last_input >= self.pinged {
             self.pinged = 0;
             return false;
         }
         step.saturating_sub(self.pinged) >= within
     }
 
-    /// The close frame is queued, or further.
-    pub fn is_leaving(&self) -> bool {
-        self.leaving.is_some()
+    /// Whether a close frame was queued.
+    pub fn is_closing(&self) -> bool {
+        self.closing.is_some()
     }
 
-    pub fn leave(&mut self, deadline: Instant, theirs: bool) {
-        self.leaving.get_or_insert_with(|| Box::new(Leaving { deadline, theirs, shut: false }));
+    /// Marks the connection as closing; the first deadline stays.
+    pub fn start_close(&mut self, deadline: Instant, peer_closed_first: bool) {
+        self.closing.get_or_insert_with(|| Box::new(Closing { deadline, peer_closed_first, half_closed: false }));
     }
 
-    /// May it be dropped? Half closes the stream once the close frame is out: closing it whole at once would let unread
-    /// bytes reset the connection, and the close frame with it.
+    /// Whether the connection may be dropped. Shuts down the write half once the close frame is written: closing the socket
+    /// with unread input would send a reset, and the peer could lose the close frame.
     pub fn is_done(&mut self, now: Instant) -> bool {
         let is_written = self.is_written();
-        let Some(leaving) = &mut self.leaving else { return false };
-        if now >= leaving.deadline {
+        let Some(closing) = &mut self.closing else { return false };
+        if now >= closing.deadline {
             return true;
         }
         if !is_written {
             return false;
         }
-        if leaving.theirs {
+        if closing.peer_closed_first {
             return true;
         }
-        !std::mem::replace(&mut leaving.shut, true) && self.stream.shut().is_err()
+        !std::mem::replace(&mut closing.half_closed, true) && self.stream.shut().is_err()
     }
 }

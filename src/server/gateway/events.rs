@@ -1,6 +1,7 @@
-//! What happens to connections, for whoever listens: someone came, said something, left. Nobody listens unless a door
-//! asks to, and until then a shard pays a look at a flag. Bounded in bytes; what does not fit is dropped and counted, never
-//! waited for.
+//! Connection events for one subscriber: connected, message, disconnected.
+//!
+//! Without a subscriber a shard only checks a flag. The queue is bounded in bytes; an event that does not fit is dropped and
+//! counted, and a shard never waits.
 
 use super::ClientSession;
 use crate::domain::id::ClientId;
@@ -10,52 +11,62 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-/// Bytes that may wait for the listener.
+/// Bytes that may be queued for the subscriber.
 const MAX_WAITING_BYTES: usize = 10 * 1024 * 1024;
-/// How often it is looked whether the listener has taken all, 5 ms apart: a second at most.
-const SETTLES: u32 = 200;
-/// What an event weighs beside what was said.
+/// Polls of [`Subscription::drained`], 5 ms apart: it returns after one second at the latest.
+const DRAIN_POLLS: u32 = 200;
+/// Bytes counted per event beside its message, handshake and session.
 const EVENT_BYTES: usize = 256;
 
+/// An event of one connection.
 #[derive(Debug)]
 pub struct ConnectionEvent {
+    /// The connection.
     pub client: ClientId,
+    /// The peer's address.
     pub address: IpAddr,
+    /// The peer's port.
     pub port: u16,
+    /// The session that a back end stored with the connection.
     pub session: Option<ClientSession>,
+    /// What happened.
     pub kind: EventKind,
 }
 
+/// The kinds of connection events.
 #[derive(Debug)]
 pub enum EventKind {
+    /// The handshake is done.
     Connected(Option<Box<Handshake>>),
-    /// Only where clients are heard (`gateway.workers`).
+    /// A message of the client; only with `gateway.workers = "on"`.
     Message(Vec<u8>),
-    /// Or is leaving: nothing reaches it any more. Always the last.
+    /// The connection closes or is closed. The last event of a connection.
     Disconnected,
 }
 
-/// The request a connection began with.
+/// The HTTP request of the WebSocket handshake.
 #[derive(Debug)]
 pub struct Handshake {
+    /// The request target.
     pub path_and_query: String,
-    /// In their order, names in lower case.
+    /// In the order of the request, names in lower case.
     pub headers: Vec<(String, Vec<u8>)>,
 }
 
-/// The shards' side.
+/// The sending side, shared by the shards.
 pub struct EventSender {
     enabled: AtomicBool,
     waiting_bytes: AtomicUsize,
     to: UnboundedSender<ConnectionEvent>,
 }
 
-/// The listener's side.
+/// The receiving side, of the one subscriber.
 pub struct EventReceiver {
     sender: Arc<EventSender>,
     from: UnboundedReceiver<ConnectionEvent>,
 }
 
+/// Returns both sides of the event queue.
 pub fn channel() -> (Arc<EventSender>, EventReceiver) {
     let (to, from) = unbounded_channel();
     let sender = Arc::new(EventSender { enabled: AtomicBool::new(false), waiting_bytes: AtomicUsize::new(0), to });
@@ -63,14 +74,15 @@ pub fn channel() -> (Arc<EventSender>, EventReceiver) {
 }
 
 impl EventSender {
+    /// Whether a subscriber wants events.
     pub fn is_enabled(&self) -> bool {
         self.enabled.load(Ordering::Relaxed)
     }
 
+    /// Queues an event, or drops and counts it if the queue is full.
     pub fn send(&self, event: ConnectionEvent) {
         let bytes = event.weight();
-        // That someone left comes once, is what the listener forgets a client by, and holds nothing the connection did not
-        // hold before: it is always told.
+        // Disconnected is always queued: the subscriber frees the client's state by it, and it is small and sent once.
         let fits = |waiting: usize| waiting + bytes <= MAX_WAITING_BYTES || matches!(event.kind, EventKind::Disconnected);
         if !fits(self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed)) || self.to.send(event).is_err() {
             self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
@@ -79,14 +91,14 @@ impl EventSender {
     }
 }
 
-/// Whether anybody wants to know.
+/// Switches events on and off.
 #[derive(Clone)]
 pub struct Subscription(Arc<EventSender>);
 
 impl Subscription {
-    /// Everything that happened was taken by the listener; nothing happens any more.
+    /// Returns when the subscriber has received every queued event, or after one second. For use when no more are sent.
     pub async fn drained(&self) {
-        for _ in 0..SETTLES {
+        for _ in 0..DRAIN_POLLS {
             if self.0.waiting_bytes.load(Ordering::Relaxed) == 0 {
                 return;
             }
@@ -94,18 +106,19 @@ impl Subscription {
         }
     }
 
-    /// From here on, or no longer.
+    /// Enables or disables events from now on.
     pub fn set_enabled(&self, enabled: bool) {
         self.0.enabled.store(enabled, Ordering::Relaxed);
     }
 }
 
 impl EventReceiver {
+    /// Returns the switch of these events.
     pub fn subscription(&self) -> Subscription {
         Subscription(self.sender.clone())
     }
 
-    /// In the order they happened to each client.
+    /// Returns the next event; the events of one client come in order.
     pub async fn next(&mut self) -> Option<ConnectionEvent> {
         let event = self.from.recv().await?;
         self.sender.waiting_bytes.fetch_sub(event.weight(), Ordering::Relaxed);
@@ -132,7 +145,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn nobody_waits_for_a_listener_that_does_not_listen() {
+    async fn events_beyond_the_limit_are_dropped_without_waiting() {
         let (sender, mut events) = channel();
         let said = |len| ConnectionEvent {
             client: "7f0000010b5400000001".parse().unwrap(),

@@ -1,4 +1,4 @@
-//! An encoded WebSocket frame (RFC 6455, 5.2): made once a publish, shared by every connection that writes it.
+//! Encoded WebSocket frames (RFC 6455, 5.2). A frame is encoded once per publish and shared by all its receivers.
 
 use super::Group;
 use crate::domain::{id::Seq, push::CloseCode};
@@ -6,37 +6,44 @@ use bytes::Bytes;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
-/// Bytes of a close frame's reason (RFC 6455, 5.5: 125, less the code).
+/// Bytes of a close frame's reason: 125 for a control frame's payload (RFC 6455, 5.5), less two for the code.
 const MAX_REASON: usize = 123;
 
-/// Where a frame stands in its group, so that skipping it can be told without reading it.
+/// A frame's position in its group, so that a skipped frame is reported without parsing it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Position {
+    /// The group.
     pub group: Group,
+    /// The message's seq.
     pub seq: Seq,
 }
 
+/// An encoded frame. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// Header and payload, as they stand on the wire.
+    /// Header and payload as on the wire.
     pub bytes: Bytes,
+    /// Set for numbered messages; frames without a position are dropped without a gap.
     pub position: Option<Position>,
 }
 
 impl Frame {
+    /// A text frame. The payload must be UTF-8.
     pub fn text(payload: &[u8]) -> Self {
         Self::encode(OpCode::Data(Data::Text), payload)
     }
 
+    /// A binary frame.
     pub fn binary(payload: &[u8]) -> Self {
         Self::encode(OpCode::Data(Data::Binary), payload)
     }
 
-    /// Bytes that go to the socket as they are: whoever sends them has made whole frames.
+    /// Bytes that are written verbatim: the caller has encoded whole frames.
     pub fn raw(bytes: Bytes) -> Self {
         Self { bytes, position: None }
     }
 
+    /// Sets the frame's position.
     pub fn at(mut self, group: Group, seq: Seq) -> Self {
         self.position = Some(Position { group, seq });
         self
@@ -46,18 +53,19 @@ impl Frame {
         Self::encode(OpCode::Control(Control::Ping), b"")
     }
 
+    /// A pong frame; `payload` is the ping's.
     pub fn pong(payload: &[u8]) -> Self {
         Self::encode(OpCode::Control(Control::Pong), payload)
     }
 
-    /// A control frame is short: of a longer reason the beginning is said.
+    /// A close frame. A reason over 123 bytes is truncated at a character boundary.
     pub fn close(code: CloseCode, reason: &str) -> Self {
         let mut payload = code.0.to_be_bytes().to_vec();
         payload.extend_from_slice(&reason.as_bytes()[..reason.floor_char_boundary(MAX_REASON)]);
         Self::encode(OpCode::Control(Control::Close), &payload)
     }
 
-    /// The answer to a close frame that gave no code.
+    /// A close frame without a code: the answer to one without a code.
     pub fn close_without_code() -> Self {
         Self::encode(OpCode::Control(Control::Close), b"")
     }
@@ -73,24 +81,27 @@ impl Frame {
     }
 }
 
-/// One publish in the forms its receivers understand.
+/// The content of a publish, encoded for each dialect.
 #[derive(Clone, Debug)]
 pub struct Publication {
+    /// For connections without subprotocol; `None`: not sent to them.
     pub plain: Option<Frame>,
+    /// For connections on `roomcast.v1`; `None`: not sent to them.
     pub v1: Option<Frame>,
 }
 
 impl Publication {
-    /// The same bytes for both dialects.
+    /// The same frame for both dialects.
     pub fn both(frame: Frame) -> Self {
         Self { plain: Some(frame.clone()), v1: Some(frame) }
     }
 
+    /// A frame for `roomcast.v1` only.
     pub fn v1(frame: Frame) -> Self {
         Self { plain: None, v1: Some(frame) }
     }
 
-    /// Bytes it holds until every shard has written it.
+    /// Bytes it occupies until every shard has written it.
     pub(super) fn weight(&self) -> usize {
         let weight = |frame: &Option<Frame>| frame.as_ref().map_or(0, |frame| frame.bytes.len());
         weight(&self.plain) + weight(&self.v1)

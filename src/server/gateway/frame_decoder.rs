@@ -1,5 +1,8 @@
-//! What comes up the socket: read as RFC 6455 asks and counted. The socket is one way, so the gateway drops the messages
-//! that leave here; they are read whole all the same, so that Autobahn's cases can be held against it (tests/echo).
+//! Decodes the frames that a client sends (RFC 6455), within limits.
+//!
+//! With `gateway.workers = "off"` the connection drops the decoded messages: the socket is one way. With `"on"` they become
+//! [`EventKind::Message`](super::EventKind). Messages are reassembled and checked in either case, so that the decoder can be
+//! tested against the Autobahn cases (tests/echo).
 
 use crate::domain::push::CloseCode;
 use std::collections::VecDeque;
@@ -7,76 +10,86 @@ use std::io::Cursor;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 
-/// RFC 6455, 5.5.
+/// Payload bytes of a control frame (RFC 6455, 5.5).
 const MAX_CONTROL: u64 = 125;
 /// RFC 6455, 5.2: the highest bit of a length is 0.
 const MAX_FRAME: u64 = u64::MAX >> 1;
+/// Bytes of a frame header with the longest length and a mask.
 const MAX_HEADER: usize = 14;
 
-/// Over this the client is sent away.
+/// Limits of what a client may send; beyond them the connection is closed with 4408.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub struct InboundLimits {
+    /// Bytes per message.
     pub message_bytes: u64,
-    /// Of any kind, in any second.
-    pub frames_a_second: usize,
+    /// Frames of any kind in any period of one second.
+    pub frames_per_second: usize,
 }
 
-impl Default for Bounds {
-    /// The gateway's own (README, “The socket”).
+impl Default for InboundLimits {
+    /// The limits of a one-way socket.
     fn default() -> Self {
-        Self { message_bytes: 1024, frames_a_second: 10 }
+        Self { message_bytes: 1024, frames_per_second: 10 }
     }
 }
 
+/// A decoded message or control frame.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Event {
+pub enum Decoded {
+    /// A whole message.
     Message {
+        /// Text, checked to be UTF-8, or binary.
         text: bool,
+        /// The reassembled payload.
         payload: Vec<u8>,
     },
+    /// A ping with its payload.
     Ping(Vec<u8>),
+    /// A pong.
     Pong,
-    /// The peer closes, with the code it gave if any. Always the last.
-    Closed(Option<CloseCode>),
+    /// A close frame with its code, if it has one. Nothing is decoded after it.
+    Close(Option<CloseCode>),
 }
 
-/// Reads frames out of bytes that arrive in any pieces.
+/// A decoder that accepts its input in pieces of any size.
 #[derive(Default)]
-pub struct Incoming {
-    bounds: Bounds,
+pub struct FrameDecoder {
+    limits: InboundLimits,
     header: Vec<u8>,
-    frame: Option<Open>,
-    /// Payload of the frame under way when it is a control frame, of the message under way when it is not.
+    frame: Option<OpenFrame>,
+    /// Payload so far of a control frame, and of the current message: a control frame may come between two fragments.
     control: Vec<u8>,
     message: Vec<u8>,
-    /// Bytes of the message under way that are whole characters, if it is text.
-    characters: usize,
-    /// The message under way, if it is fragmented: text or not.
+    /// Length of the prefix of a text message that is checked to be valid UTF-8.
+    checked_utf8: usize,
+    /// Text or binary, while a fragmented message is incomplete.
     fragmented: Option<Data>,
-    /// When the last frames came, within a second.
-    lately: VecDeque<u64>,
-    /// Data frames since this was last looked at and set to 0.
+    /// Arrival times, in ms, of the frames within the last second.
+    frame_times: VecDeque<u64>,
+    /// Data frames since the caller last reset this to 0.
     pub data_frames: u64,
 }
 
-struct Open {
+struct OpenFrame {
     header: FrameHeader,
     remaining: u64,
     mask_at: usize,
 }
 
-impl Incoming {
-    pub fn within(bounds: Bounds) -> Self {
-        Self { bounds, ..Self::default() }
+impl FrameDecoder {
+    /// Returns a decoder with these limits.
+    pub fn new(limits: InboundLimits) -> Self {
+        Self { limits, ..Self::default() }
     }
 
-    /// Nothing is half read: but for how often it spoke lately, this is what a new one would be.
+    /// Whether no frame or message is incomplete. An idle decoder holds only its rate counters.
     pub fn is_idle(&self) -> bool {
         self.frame.is_none() && self.header.is_empty() && self.fragmented.is_none()
     }
 
-    /// `now_ms` is any steady clock. An `Err` is the code to close with; nothing may be fed after it, nor after `Closed`.
-    pub fn feed(&mut self, mut bytes: &[u8], now_ms: u64, mut event: impl FnMut(Event)) -> Result<(), CloseCode> {
+    /// Decodes `bytes` and calls `emit` for each message and control frame. `now_ms` is a monotonic clock. Fails with the code
+    /// to close with; nothing may be fed after an error or after [`Decoded::Close`].
+    pub fn feed(&mut self, mut bytes: &[u8], now_ms: u64, mut emit: impl FnMut(Decoded)) -> Result<(), CloseCode> {
         loop {
             let Some(open) = &mut self.frame else {
                 if bytes.is_empty() {
@@ -95,7 +108,7 @@ impl Incoming {
                 OpCode::Data(data) => {
                     self.message.extend(unmasked);
                     if self.fragmented.unwrap_or(data) == Data::Text {
-                        self.characters += characters(&self.message[self.characters..])?;
+                        self.checked_utf8 += valid_utf8_prefix(&self.message[self.checked_utf8..])?;
                     }
                 }
             }
@@ -106,11 +119,11 @@ impl Incoming {
                 return Ok(());
             }
             if let Some(open) = self.frame.take()
-                && let Some(ended) = self.end(open.header)?
+                && let Some(ended) = self.finish_frame(open.header)?
             {
-                // RFC 6455, 5.5.1: what follows a close frame is not looked at.
-                let is_last = matches!(ended, Event::Closed(_));
-                event(ended);
+                // RFC 6455, 5.5.1: data after a close frame is ignored.
+                let is_last = matches!(ended, Decoded::Close(_));
+                emit(ended);
                 if is_last {
                     return Ok(());
                 }
@@ -118,7 +131,7 @@ impl Incoming {
         }
     }
 
-    /// Takes bytes until a header is whole, and opens its frame if the frame may come.
+    /// Consumes bytes until a header is complete, and starts its frame if the header is valid.
     fn read_header<'a>(&mut self, bytes: &'a [u8], now_ms: u64) -> Result<&'a [u8], CloseCode> {
         let before = self.header.len();
         self.header.extend(bytes.iter().take(MAX_HEADER - before));
@@ -127,46 +140,46 @@ impl Incoming {
         let Some((header, length)) = parsed else { return Ok(&bytes[self.header.len() - before..]) };
         let used = cursor.position() as usize - before;
         self.header = Vec::new();
-        self.admit(&header, length, now_ms)?;
-        self.frame = Some(Open { header, remaining: length, mask_at: 0 });
+        self.check_header(&header, length, now_ms)?;
+        self.frame = Some(OpenFrame { header, remaining: length, mask_at: 0 });
         Ok(&bytes[used..])
     }
 
-    fn admit(&mut self, header: &FrameHeader, length: u64, now_ms: u64) -> Result<(), CloseCode> {
+    fn check_header(&mut self, header: &FrameHeader, length: u64, now_ms: u64) -> Result<(), CloseCode> {
         let reserved = header.rsv1 || header.rsv2 || header.rsv3;
-        let starts_or_goes_on = match header.opcode {
+        let is_expected = match header.opcode {
             OpCode::Data(Data::Continue) => self.fragmented.is_some(),
             OpCode::Data(Data::Text | Data::Binary) => self.fragmented.is_none(),
             OpCode::Control(Control::Close | Control::Ping | Control::Pong) => header.is_final && length <= MAX_CONTROL,
             OpCode::Data(Data::Reserved(_)) | OpCode::Control(Control::Reserved(_)) => false,
         };
-        if header.mask.is_none() || reserved || !starts_or_goes_on || length > MAX_FRAME {
+        if header.mask.is_none() || reserved || !is_expected || length > MAX_FRAME {
             return Err(CloseCode::PROTOCOL_ERROR);
         }
-        while self.lately.front().is_some_and(|at| now_ms.saturating_sub(*at) >= 1000) {
-            self.lately.pop_front();
+        while self.frame_times.front().is_some_and(|at| now_ms.saturating_sub(*at) >= 1000) {
+            self.frame_times.pop_front();
         }
-        self.lately.push_back(now_ms);
-        // What came of the message before it are whole frames.
+        self.frame_times.push_back(now_ms);
+        // `message` holds complete frames here: the payload of this one has not started.
         let message_bytes = match header.opcode {
             OpCode::Control(_) => 0,
             OpCode::Data(_) => self.message.len() as u64 + length,
         };
-        if self.lately.len() > self.bounds.frames_a_second || message_bytes > self.bounds.message_bytes {
+        if self.frame_times.len() > self.limits.frames_per_second || message_bytes > self.limits.message_bytes {
             return Err(CloseCode::INBOUND_LIMIT);
         }
         Ok(())
     }
 
-    /// A frame is whole.
-    fn end(&mut self, header: FrameHeader) -> Result<Option<Event>, CloseCode> {
+    /// Handles a complete frame.
+    fn finish_frame(&mut self, header: FrameHeader) -> Result<Option<Decoded>, CloseCode> {
         match header.opcode {
             OpCode::Control(control) => {
                 let payload = std::mem::take(&mut self.control);
                 match control {
-                    Control::Ping => Ok(Some(Event::Ping(payload))),
-                    Control::Close => closed(&payload).map(Event::Closed).map(Some),
-                    _ => Ok(Some(Event::Pong)),
+                    Control::Ping => Ok(Some(Decoded::Ping(payload))),
+                    Control::Close => parse_close(&payload).map(Decoded::Close).map(Some),
+                    _ => Ok(Some(Decoded::Pong)),
                 }
             }
             OpCode::Data(data) => {
@@ -178,17 +191,17 @@ impl Incoming {
                 }
                 let text = kind == Data::Text;
                 let payload = std::mem::take(&mut self.message);
-                if text && std::mem::take(&mut self.characters) < payload.len() {
+                if text && std::mem::take(&mut self.checked_utf8) < payload.len() {
                     return Err(CloseCode::NOT_UTF8);
                 }
-                Ok(Some(Event::Message { text, payload }))
+                Ok(Some(Decoded::Message { text, payload }))
             }
         }
     }
 }
 
-/// Bytes of whole characters; the last one's may be still to come.
-fn characters(text: &[u8]) -> Result<usize, CloseCode> {
+/// Returns the length of the valid prefix; a last character may be incomplete. Fails if the text is not UTF-8.
+fn valid_utf8_prefix(text: &[u8]) -> Result<usize, CloseCode> {
     match std::str::from_utf8(text) {
         Ok(_) => Ok(text.len()),
         Err(cut) if cut.error_len().is_none() => Ok(cut.valid_up_to()),
@@ -196,8 +209,8 @@ fn characters(text: &[u8]) -> Result<usize, CloseCode> {
     }
 }
 
-/// RFC 6455, 5.5.1 and 7.4: no payload, or a code that may stand on the wire and a reason in UTF-8.
-fn closed(payload: &[u8]) -> Result<Option<CloseCode>, CloseCode> {
+/// Parses a close frame's payload (RFC 6455, 5.5.1 and 7.4): empty, or a code that is valid on the wire and a UTF-8 reason.
+fn parse_close(payload: &[u8]) -> Result<Option<CloseCode>, CloseCode> {
     match payload {
         [] => Ok(None),
         [_] => Err(CloseCode::PROTOCOL_ERROR),
@@ -233,23 +246,23 @@ mod tests {
         bytes
     }
 
-    fn feed(bytes: &[u8]) -> Result<Vec<Event>, CloseCode> {
+    fn feed(bytes: &[u8]) -> Result<Vec<Decoded>, CloseCode> {
         let mut events = Vec::new();
-        Incoming::default().feed(bytes, 0, |event| events.push(event))?;
+        FrameDecoder::default().feed(bytes, 0, |emit| events.push(emit))?;
         Ok(events)
     }
 
-    fn text(text: &str) -> Event {
-        Event::Message { text: true, payload: text.into() }
+    fn text(text: &str) -> Decoded {
+        Decoded::Message { text: true, payload: text.into() }
     }
 
     #[test]
-    fn each_offence_has_its_code() {
+    fn each_violation_has_its_close_code() {
         let cat = |frames: &[Vec<u8>]| frames.concat();
         assert_eq!(feed(&frame(0x81, b"hello")), Ok(vec![text("hello")]));
         assert_eq!(
             feed(&cat(&[frame(0x01, b"n\xc3"), frame(0x89, b"p"), frame(0x00, b""), frame(0x80, b"\xa9e")])),
-            Ok(vec![Event::Ping(b"p".into()), text("née")])
+            Ok(vec![Decoded::Ping(b"p".into()), text("née")])
         );
         assert_eq!(feed(b"\x81\x02hi"), Err(CloseCode::PROTOCOL_ERROR), "unmasked");
         assert_eq!(feed(&frame(0xc1, b"x")), Err(CloseCode::PROTOCOL_ERROR), "reserved bit");
@@ -262,7 +275,7 @@ mod tests {
         assert_eq!(feed(&frame(0x01, b"\xff")[..7]), Err(CloseCode::NOT_UTF8), "before its message is whole");
         assert_eq!(feed(&frame(0x81, b"\xf4\x90\x80\x80")[..8]), Err(CloseCode::NOT_UTF8), "before its frame is whole");
         assert_eq!(feed(&frame(0x81, b"\xc3")), Err(CloseCode::NOT_UTF8), "a cut character");
-        let binary = Event::Message { text: false, payload: b"\xff".into() };
+        let binary = Decoded::Message { text: false, payload: b"\xff".into() };
         assert_eq!(feed(&frame(0x82, b"\xff")), Ok(vec![binary]), "binary need not be UTF-8");
         assert_eq!(feed(&frame(0x81, &[b'x'; 1024])), Ok(vec![text(&"x".repeat(1024))]));
         assert_eq!(feed(&frame(0x81, &[b'x'; 1025])), Err(CloseCode::INBOUND_LIMIT));
@@ -277,11 +290,11 @@ mod tests {
         assert!(feed(&cat(&within)).is_ok(), "a ping is none of the message");
         assert_eq!(feed(&cat(&vec![frame(0x81, b"x"); 10])), Ok(vec![text("x"); 10]));
         assert_eq!(feed(&cat(&vec![frame(0x81, b"x"); 11])), Err(CloseCode::INBOUND_LIMIT));
-        assert_eq!(feed(&frame(0x88, b"\x03\xe8bye")), Ok(vec![Event::Closed(Some(CloseCode(1000)))]));
-        assert_eq!(feed(&frame(0x88, b"")), Ok(vec![Event::Closed(None)]));
+        assert_eq!(feed(&frame(0x88, b"\x03\xe8bye")), Ok(vec![Decoded::Close(Some(CloseCode(1000)))]));
+        assert_eq!(feed(&frame(0x88, b"")), Ok(vec![Decoded::Close(None)]));
         assert_eq!(
             feed(&cat(&[frame(0x88, b""), frame(0x89, b""), frame(0x83, b"")])),
-            Ok(vec![Event::Closed(None)]),
+            Ok(vec![Decoded::Close(None)]),
             "the last"
         );
         for bad in [&b"\x03"[..], b"\x03\xed", b"\x00\x00"] {
@@ -291,8 +304,8 @@ mod tests {
     }
 
     #[test]
-    fn the_next_second_is_a_new_one() {
-        let mut incoming = Incoming::default();
+    fn the_rate_limit_is_per_second() {
+        let mut incoming = FrameDecoder::default();
         for second in 0..5 {
             assert_eq!(incoming.feed(&frame(0x81, b"x").repeat(10), second * 1000, |_| ()), Ok(()));
         }
@@ -302,15 +315,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_cut_reads_the_same(frames in prop::collection::vec((0..6usize, prop::collection::vec(any::<u8>(), 0..200)), 0..8), cuts in prop::collection::vec(1..40usize, 0..40)) {
+        fn input_cut_anywhere_decodes_the_same(frames in prop::collection::vec((0..6usize, prop::collection::vec(any::<u8>(), 0..200)), 0..8), cuts in prop::collection::vec(1..40usize, 0..40)) {
             let bytes: Vec<u8> = frames.iter().flat_map(|(kind, payload)| frame([0x81, 0x82, 0x89, 0x8a, 0x88, 0x01][*kind], payload)).collect();
             let mut events = Vec::new();
-            let mut incoming = Incoming::default();
+            let mut incoming = FrameDecoder::default();
             let mut result = Ok(());
             let (mut rest, mut cuts) = (&bytes[..], cuts.into_iter());
-            while !rest.is_empty() && result.is_ok() && !matches!(events.last(), Some(Event::Closed(_))) {
+            while !rest.is_empty() && result.is_ok() && !matches!(events.last(), Some(Decoded::Close(_))) {
                 let (piece, after) = rest.split_at(cuts.next().unwrap_or(usize::MAX).min(rest.len()));
-                result = incoming.feed(piece, 0, |event| events.push(event));
+                result = incoming.feed(piece, 0, |emit| events.push(emit));
                 rest = after;
             }
             let whole = feed(&bytes);
@@ -318,8 +331,8 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_it_panic_or_hold_much(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
-            let mut incoming = Incoming::default();
+        fn arbitrary_bytes_neither_panic_nor_exceed_the_limits(bytes in prop::collection::vec(any::<u8>(), 0..3000)) {
+            let mut incoming = FrameDecoder::default();
             let _ = incoming.feed(&bytes, 0, |_| ());
             prop_assert!(incoming.message.len() + incoming.control.len() <= 1024 + 125);
         }

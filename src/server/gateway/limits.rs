@@ -1,5 +1,6 @@
-//! How many connections a node, a session and an address may hold, and how many handshakes may be under way. Asked before
-//! the upgrade is answered; a [`ConnectionPermit`] is given up when whoever holds it is dropped, however that comes.
+//! Limits of concurrent connections per node, session and address, and of handshakes in progress.
+//!
+//! A [`ConnectionPermit`] is reserved before the upgrade is answered and is released when it is dropped.
 
 use super::SocketOwner;
 use crate::server::config::GatewaySettings as Settings;
@@ -10,26 +11,31 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
-/// Why there is no permit.
+/// The limit that refused a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum LimitReached {
-    #[error("the node is leaving")]
-    Leaving,
-    #[error("the node holds as many connections as it may")]
+    /// The node drains.
+    #[error("the node drains")]
+    Draining,
+    /// `gateway.max_connections`.
+    #[error("the node holds gateway.max_connections connections")]
     Node,
-    #[error("too many handshakes are under way")]
+    /// `gateway.max_handshakes`.
+    #[error("gateway.max_handshakes handshakes are in progress")]
     Handshakes,
-    #[error("the session holds as many connections as it may")]
+    /// `gateway.max_per_session`.
+    #[error("the session holds gateway.max_per_session connections")]
     Session,
-    #[error("the address holds as many connections as it may")]
+    /// `gateway.max_per_address`.
+    #[error("the address holds gateway.max_per_address connections")]
     Address,
 }
 
 impl LimitReached {
-    /// The bound's name in the figures.
-    fn bound(self) -> &'static str {
+    /// The value of the metric's label `limit`.
+    fn label(self) -> &'static str {
         match self {
-            Self::Leaving => "leaving",
+            Self::Draining => "draining",
             Self::Node => "node",
             Self::Handshakes => "handshakes",
             Self::Session => "session",
@@ -38,18 +44,19 @@ impl LimitReached {
     }
 }
 
+/// The limits of a node and the permits in use.
 pub struct ConnectionLimits {
     max_connections: usize,
     max_handshakes: usize,
     max_per_session: usize,
     max_per_address: usize,
-    taken: Mutex<Taken>,
-    /// Rung when the last permit is given up.
+    usage: Mutex<Usage>,
+    /// Notified when the last permit is released.
     empty: Notify,
 }
 
 #[derive(Default)]
-struct Taken {
+struct Usage {
     closed: bool,
     connections: usize,
     handshakes: usize,
@@ -57,11 +64,13 @@ struct Taken {
     by_address: HashMap<IpAddr, usize>,
 }
 
+/// One connection's share of the limits; dropping it releases the share.
 pub struct ConnectionPermit {
     limits: Arc<ConnectionLimits>,
+    /// The peer's address.
     pub address: IpAddr,
     owner: Option<Box<SocketOwner>>,
-    shaking_hands: bool,
+    in_handshake: bool,
 }
 
 impl ConnectionLimits {
@@ -71,61 +80,63 @@ impl ConnectionLimits {
             max_handshakes: settings.max_handshakes,
             max_per_session: settings.max_per_session,
             max_per_address: settings.max_per_address,
-            taken: Mutex::default(),
+            usage: Mutex::default(),
             empty: Notify::new(),
         }
     }
 
-    /// For a handshake that begins.
-    pub fn take(self: &Arc<Self>, address: IpAddr, owner: Option<SocketOwner>) -> Result<ConnectionPermit, LimitReached> {
-        let taken = self.try_take(address, owner);
-        if let Err(full) = taken {
-            metrics::counter!("roomcast_sockets_refused_total", "bound" => full.bound()).increment(1);
+    /// Reserves a connection whose handshake starts. Fails with the limit that is reached.
+    pub fn reserve(self: &Arc<Self>, address: IpAddr, owner: Option<SocketOwner>) -> Result<ConnectionPermit, LimitReached> {
+        let reserved = self.try_reserve(address, owner);
+        if let Err(limit) = reserved {
+            metrics::counter!("roomcast_sockets_refused_total", "limit" => limit.label()).increment(1);
         }
-        taken.map(|()| ConnectionPermit { limits: self.clone(), address, owner: owner.map(Box::new), shaking_hands: true })
+        reserved.map(|()| ConnectionPermit { limits: self.clone(), address, owner: owner.map(Box::new), in_handshake: true })
     }
 
-    fn try_take(&self, address: IpAddr, owner: Option<SocketOwner>) -> Result<(), LimitReached> {
-        let mut taken = self.taken();
-        let of_session = owner.and_then(|owner| taken.by_session.get(&owner)).copied().unwrap_or(0);
-        let of_address = taken.by_address.get(&rate_limit_prefix(address)).copied().unwrap_or(0);
-        let full = [
-            (taken.closed, LimitReached::Leaving),
-            (taken.connections >= self.max_connections, LimitReached::Node),
-            (taken.handshakes >= self.max_handshakes, LimitReached::Handshakes),
+    fn try_reserve(&self, address: IpAddr, owner: Option<SocketOwner>) -> Result<(), LimitReached> {
+        let mut usage = self.usage();
+        let of_session = owner.and_then(|owner| usage.by_session.get(&owner)).copied().unwrap_or(0);
+        let of_address = usage.by_address.get(&rate_limit_prefix(address)).copied().unwrap_or(0);
+        let reached = [
+            (usage.closed, LimitReached::Draining),
+            (usage.connections >= self.max_connections, LimitReached::Node),
+            (usage.handshakes >= self.max_handshakes, LimitReached::Handshakes),
             (of_session >= self.max_per_session, LimitReached::Session),
             (of_address >= self.max_per_address, LimitReached::Address),
         ];
-        if let Some((_, full)) = full.iter().find(|(is_full, _)| *is_full) {
-            return Err(*full);
+        if let Some((_, limit)) = reached.iter().find(|(is_reached, _)| *is_reached) {
+            return Err(*limit);
         }
-        taken.connections += 1;
-        taken.handshakes += 1;
+        usage.connections += 1;
+        usage.handshakes += 1;
         if let Some(owner) = owner {
-            *taken.by_session.entry(owner).or_default() += 1;
+            *usage.by_session.entry(owner).or_default() += 1;
         }
-        *taken.by_address.entry(rate_limit_prefix(address)).or_default() += 1;
+        *usage.by_address.entry(rate_limit_prefix(address)).or_default() += 1;
         Ok(())
     }
 
-    /// Connections, and handshakes on their way to become one.
+    /// Connections, including handshakes in progress.
     pub fn count(&self) -> usize {
-        self.taken().connections
+        self.usage().connections
     }
 
+    /// Handshakes in progress.
     pub fn handshakes(&self) -> usize {
-        self.taken().handshakes
+        self.usage().handshakes
     }
 
-    /// Nobody else is let in.
+    /// Refuses every further connection.
     pub fn close(&self) {
-        self.taken().closed = true;
+        self.usage().closed = true;
     }
 
-    pub async fn all_left(&self) {
+    /// Returns when no connection is left.
+    pub async fn all_released(&self) {
         loop {
             let mut empty = std::pin::pin!(self.empty.notified());
-            // From here on it is heard, also if the last one leaves before it is awaited.
+            // Registers for the notification before the count is read: a release in between is not missed.
             empty.as_mut().enable();
             if self.count() == 0 {
                 return;
@@ -134,40 +145,41 @@ impl ConnectionLimits {
         }
     }
 
-    fn taken(&self) -> MutexGuard<'_, Taken> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    fn usage(&self) -> MutexGuard<'_, Usage> {
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl ConnectionPermit {
+    /// The owner of the socket, if it was opened with a session.
     pub fn owner(&self) -> Option<SocketOwner> {
         self.owner.as_deref().copied()
     }
 
-    /// The handshake is done.
+    /// Ends the share of `max_handshakes`.
     pub fn handshake_done(&mut self) {
-        if std::mem::take(&mut self.shaking_hands) {
-            self.limits.taken().handshakes -= 1;
+        if std::mem::take(&mut self.in_handshake) {
+            self.limits.usage().handshakes -= 1;
         }
     }
 }
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let mut taken = self.limits.taken();
-        taken.connections -= 1;
-        taken.handshakes -= usize::from(self.shaking_hands);
+        let mut usage = self.limits.usage();
+        usage.connections -= 1;
+        usage.handshakes -= usize::from(self.in_handshake);
         if let Some(owner) = self.owner() {
-            give_up(&mut taken.by_session, owner);
+            release(&mut usage.by_session, owner);
         }
-        give_up(&mut taken.by_address, rate_limit_prefix(self.address));
-        if taken.connections == 0 {
+        release(&mut usage.by_address, rate_limit_prefix(self.address));
+        if usage.connections == 0 {
             self.limits.empty.notify_waiters();
         }
     }
 }
 
-/// An IPv6 network of 64 bits is one rate_limit_prefix, and one address here.
+/// The address that limits count by: an IPv6 address stands for its /64 network.
 pub fn rate_limit_prefix(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) if !v6.is_loopback() => {
@@ -178,7 +190,7 @@ pub fn rate_limit_prefix(address: IpAddr) -> IpAddr {
     }
 }
 
-fn give_up<K: Eq + Hash>(taken: &mut HashMap<K, usize>, key: K) {
+fn release<K: Eq + Hash>(taken: &mut HashMap<K, usize>, key: K) {
     if let Entry::Occupied(mut entry) = taken.entry(key) {
         *entry.get_mut() -= 1;
         if *entry.get() == 0 {
@@ -192,14 +204,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_bound_has_its_name_and_a_dropped_seat_is_free_again() {
+    fn each_limit_is_named_and_a_dropped_permit_is_released() {
         let settings =
             Settings { max_connections: 5, max_handshakes: 2, max_per_session: 2, max_per_address: 3, ..Settings::default() };
         let limits = Arc::new(ConnectionLimits::new(&settings));
         let (here, there) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
         let owner = Some(SocketOwner([1; 32]));
         let permit = |address, owner| {
-            limits.take(address, owner).map(|mut permit| {
+            limits.reserve(address, owner).map(|mut permit| {
                 permit.handshake_done();
                 permit
             })
@@ -208,16 +220,16 @@ mod tests {
         assert_eq!(permit(there, owner).err(), Some(LimitReached::Session));
         let _three = permit(here, None).unwrap();
         assert_eq!(permit(here, None).err(), Some(LimitReached::Address));
-        let (shaking, _also) = (limits.take(there, None).unwrap(), limits.take(there, None).unwrap());
+        let (in_handshake, _other) = (limits.reserve(there, None).unwrap(), limits.reserve(there, None).unwrap());
         assert_eq!(limits.handshakes(), 2);
         drop(one);
-        assert_eq!(limits.take(here, owner).err(), Some(LimitReached::Handshakes));
-        drop(shaking);
+        assert_eq!(limits.reserve(here, owner).err(), Some(LimitReached::Handshakes));
+        drop(in_handshake);
         let _four = permit(here, owner).unwrap();
         let _five = permit(there, None).unwrap();
         assert_eq!(permit(there, None).err(), Some(LimitReached::Node));
         drop(two);
         limits.close();
-        assert_eq!((permit(there, None).err(), limits.count(), limits.handshakes()), (Some(LimitReached::Leaving), 4, 1));
+        assert_eq!((permit(there, None).err(), limits.count(), limits.handshakes()), (Some(LimitReached::Draining), 4, 1));
     }
 }

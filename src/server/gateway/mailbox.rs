@@ -1,43 +1,46 @@
-//! The only thing threads share with a shard: its commands, in the order they were posted, and when to ring its bell.
+//! A shard's queue of commands, in FIFO order, and the rule of when to wake the shard.
 
 use super::sync::{Mutex, MutexGuard, PoisonError};
 
-/// What became of a command that was posted.
+/// Result of posting a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Posted {
-    /// The mailbox was empty: its owner may be asleep and must be woken.
-    Ring,
-    /// Others wait already, and whoever posted the first of them rings.
-    Waits,
-    /// The owner is gone; the command was dropped.
+    /// The mailbox was empty: the shard may be asleep and must be woken by this poster.
+    Wake,
+    /// Commands were queued already: the poster of the first one wakes the shard.
+    Queued,
+    /// The shard has ended; the command was dropped.
     Closed,
 }
 
+/// A mailbox. Its lock is held for a push or a swap only.
 pub struct Mailbox<C> {
-    /// `None`: closed.
+    /// `None` once closed.
     commands: Mutex<Option<Vec<C>>>,
 }
 
 impl<C> Mailbox<C> {
+    /// Returns an empty, open mailbox.
     pub fn new() -> Self {
         Self { commands: Mutex::new(Some(Vec::new())) }
     }
 
+    /// Appends a command.
     pub fn post(&self, command: C) -> Posted {
         let mut commands = self.commands();
         let Some(commands) = commands.as_mut() else { return Posted::Closed };
         commands.push(command);
-        if commands.len() == 1 { Posted::Ring } else { Posted::Waits }
+        if commands.len() == 1 { Posted::Wake } else { Posted::Queued }
     }
 
-    /// Everything that waits, in the place of `emptied`, whose room is used again.
+    /// Swaps the queued commands into `emptied`, an empty vector whose capacity is reused.
     pub fn take(&self, emptied: &mut Vec<C>) {
         if let Some(commands) = self.commands().as_mut() {
             std::mem::swap(commands, emptied);
         }
     }
 
-    /// Nothing is taken in any more; what waits is handed back, to be dropped outside of the lock.
+    /// Closes the mailbox and returns the queued commands, so that they are dropped outside of the lock.
     pub fn close(&self) -> Vec<C> {
         self.commands().take().unwrap_or_default()
     }

@@ -1,68 +1,75 @@
-//! What a shard counts: for `/metrics` (all shards together), and for `roomcast status` (each by itself).
+//! A shard's counters: summed over all shards in `/metrics`, per shard in `roomcast status`.
 
 use metrics::{Counter, Gauge, counter, gauge};
 
-/// Looked up once; a push costs no look-up.
-pub struct Figures {
-    pub counted: ShardStats,
+/// Handles of the metrics, looked up once per shard, not per push.
+pub struct ShardMetrics {
+    pub stats: ShardStats,
     pushes: Counter,
     skipped: Counter,
     bytes: Counter,
     failures: Counter,
     queue: Gauge,
-    behind: Gauge,
+    backlogged: Gauge,
 }
 
-/// Since this shard began; `queue_bytes` and `behind` are now.
+/// Totals since the shard started; `queue_bytes` and `backlogged` are current values.
 #[derive(Clone, Copy, Default, Debug, serde::Serialize, serde::Deserialize)]
 pub struct ShardStats {
-    /// Frames handed to connections.
+    /// Frames queued or written.
     pub pushes: u64,
-    /// Frames skipped because a queue was full.
+    /// Frames skipped because a send queue was full.
     pub skipped: u64,
+    /// Bytes written.
     pub bytes: u64,
-    /// Writes that failed: the peer was gone.
+    /// Writes that failed because the peer had disconnected.
     pub failures: u64,
-    /// Unsent bytes of those who are behind.
+    /// Unsent bytes of connections with a backlog.
     pub queue_bytes: u64,
-    /// Connections that are behind.
-    pub behind: u64,
+    /// Connections with a backlog.
+    #[serde(rename = "behind")]
+    pub backlogged: u64,
 }
 
-impl Figures {
+impl ShardMetrics {
+    /// Looks the metrics of a shard up.
     pub fn new(shard: usize) -> Self {
         let shard = shard.to_string();
         Self {
-            counted: ShardStats::default(),
+            stats: ShardStats::default(),
             pushes: counter!("roomcast_pushes_total"),
             skipped: counter!("roomcast_pushes_skipped_total"),
             bytes: counter!("roomcast_push_bytes_total"),
             failures: counter!("roomcast_push_failures_total"),
             queue: gauge!("roomcast_queue_bytes", "shard" => shard.clone()),
-            behind: gauge!("roomcast_connections_behind", "shard" => shard),
+            backlogged: gauge!("roomcast_connections_backlogged", "shard" => shard),
         }
     }
 
-    pub fn pushed(&mut self, to: u64, skipped: u64) {
-        self.counted.pushes += to;
-        self.counted.skipped += skipped;
+    /// Adds the outcome of one publish.
+    pub fn record_pushes(&mut self, to: u64, skipped: u64) {
+        self.stats.pushes += to;
+        self.stats.skipped += skipped;
         self.pushes.increment(to);
         self.skipped.increment(skipped);
     }
 
-    pub fn wrote(&mut self, bytes: u64) {
-        self.counted.bytes += bytes;
+    /// Adds written bytes.
+    pub fn record_write(&mut self, bytes: u64) {
+        self.stats.bytes += bytes;
         self.bytes.increment(bytes);
     }
 
-    pub fn failed(&mut self) {
-        self.counted.failures += 1;
+    /// Adds a failed write.
+    pub fn record_failure(&mut self) {
+        self.stats.failures += 1;
         self.failures.increment(1);
     }
 
-    pub fn waiting(&mut self, queue_bytes: u64, behind: u64) {
-        (self.counted.queue_bytes, self.counted.behind) = (queue_bytes, behind);
+    /// Sets the current backlog.
+    pub fn record_backlog(&mut self, queue_bytes: u64, backlogged: u64) {
+        (self.stats.queue_bytes, self.stats.backlogged) = (queue_bytes, backlogged);
         self.queue.set(queue_bytes as f64);
-        self.behind.set(behind as f64);
+        self.backlogged.set(backlogged as f64);
     }
 }

@@ -1,12 +1,26 @@
-//! Floor 1: who is connected to this node, and what is pushed to them. Moves encoded frames; knows no chat, no axum, no
-//! SQL, and never parses a payload. The verbs are GatewayWorker's.
+//! Floor 1: the connections of this node and the frames pushed to them. It knows no chat, no axum, no SQL and no other node,
+//! and never parses a payload. The verbs are GatewayWorker's.
 //!
-//! A [`shard`] owns its connections outright: the node's threads reach it through its [`mailbox`]. What else they share with
-//! it stands in ARCHITECTURE.md. A publish is encoded once and posted once to each shard ([`publish`]), which writes it to its
-//! readers itself ([`write_batch`]).
+//! A [`shard`] is a thread that owns its connections outright; other threads post commands to its [`mailbox`]. A publish is
+//! encoded once and posted once to each shard ([`publish`]), and the shard writes it to its readers ([`write_batch`]). A slow
+//! reader has a bounded queue of its own ([`send_queue`]) and delays nobody.
+//!
+//! ```no_run
+//! # async fn example() -> std::io::Result<()> {
+//! use roomcast::server::config::GatewaySettings;
+//! use roomcast::server::gateway::{Except, Frame, Gateway, Group, Publication};
+//!
+//! let gateway = Gateway::start(GatewaySettings::default())?;
+//! let hello = Publication::both(Frame::text(b"hello"));
+//! let sent = gateway.send_to_group(vec![Group::new("news")], Except::default(), hello).await;
+//! println!("{} connections", sent.delivered().await.to);
+//! # Ok(())
+//! # }
+//! ```
 
 mod client_ids;
 mod connection;
+mod drain;
 mod events;
 mod frame;
 mod frame_decoder;
@@ -14,6 +28,7 @@ mod handle;
 mod limits;
 mod mailbox;
 mod metrics;
+mod outcome;
 mod publish;
 mod queries;
 mod registry;
@@ -21,22 +36,27 @@ mod relay;
 mod send_queue;
 mod session;
 mod shard;
+mod shard_calls;
+mod shard_close;
 #[cfg(test)]
 mod shard_tests;
 mod shard_thread;
+mod shard_timeouts;
 mod stream;
 mod sync;
+mod timer_wheel;
 mod write_batch;
 
 pub use connection::NewConnection;
 pub use events::{ConnectionEvent, EventKind, EventReceiver, Handshake, Subscription};
 pub use frame::{Frame, Position, Publication};
-pub use frame_decoder::{Bounds, Event, Incoming};
-pub use handle::{BindOutcome, Gateway, GroupChange, Kick};
+pub use frame_decoder::{Decoded, FrameDecoder, InboundLimits};
+pub use handle::Gateway;
 pub use limits::{ConnectionPermit, LimitReached, rate_limit_prefix};
 pub use metrics::ShardStats;
+pub use outcome::{BindOutcome, GroupChange, Kick, Sent};
 pub use publish::{Delivered, Except, MAX_REPEATS, Target, is_repetitive};
-pub use queries::{ConnectionLine, Selection, ShardLine};
+pub use queries::{ConnectionStatus, Selection, ShardStatus};
 pub use registry::Member;
 pub use relay::Relayed;
 pub use session::{ClientSession, MAX_SESSION_BYTES, SessionError};
@@ -46,7 +66,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-/// A name in the gateway's tables: whatever bytes its caller gives, shared by whoever keeps it.
+/// A name in the gateway's tables: any bytes, shared by its holders.
 macro_rules! name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -54,21 +74,23 @@ macro_rules! name {
         pub struct $name(Arc<[u8]>);
 
         impl $name {
+            /// Copies the bytes of a name.
             pub fn new(name: impl AsRef<[u8]>) -> Self {
                 Self(name.as_ref().into())
             }
 
+            /// The bytes.
             pub fn as_bytes(&self) -> &[u8] {
                 &self.0
             }
 
-            /// As a reader sees it: what is no UTF-8 is replaced.
+            /// The name as text; invalid UTF-8 is replaced.
             pub fn as_text(&self) -> Cow<'_, str> {
                 String::from_utf8_lossy(&self.0)
             }
 
-            /// The same name in memory of the thread that asks: what is kept for long beside what is not would hold whole
-            /// pages of it.
+            /// Copies the name into this thread's allocator arena, so that a long-lived name does not pin pages of short-lived
+            /// data.
             fn to_owned_copy(&self) -> Self {
                 Self::new(&self.0)
             }
@@ -83,12 +105,12 @@ macro_rules! name {
 }
 
 name!(
-    /// A room's audience.
+    /// A group of connections. A room's group has the room's id as its name.
     Group
 );
 
 name!(
-    /// One person, who may hold many connections.
+    /// A person as the application names it. One uid may have many connections.
     Uid
 );
 
@@ -98,27 +120,27 @@ impl From<&crate::domain::id::Uid> for Uid {
     }
 }
 
-/// When something began, in the order things happened on this node; listings follow it, as PHP's arrays do. Drawn by the
-/// facade, so that no shard shares a counter.
+/// A logical time: the order in which connections opened, bound and joined on this node. Listings are sorted by it, as PHP's
+/// arrays are by insertion. The handle draws it, so that the shards share no counter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LogicalTime(u32);
 
 impl LogicalTime {
-    /// How many things happened since: the larger, the earlier it began. It stays right when the numbers begin anew, for
-    /// whatever is not two billion things old; what began after `now` was drawn is the newest.
+    /// Number of events since. Correct across a wrap-around of the counter, for ages up to two billion; a time later than
+    /// `now` has age 0.
     fn age(self, now: Self) -> u32 {
         (now.0.wrapping_sub(self.0) as i32).max(0) as u32
     }
 }
 
-/// Whoever opened a socket, as the door knows them; compared, never read.
+/// The owner of a socket: a hash of the credential that it was opened with. Only compared.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct SocketOwner(pub [u8; 32]);
 
-/// Which pushes a connection understands (README, “The socket”).
+/// The form of a connection's pushes (docs/protocol-pages.md).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Dialect {
-    /// No subprotocol: messages, and what the API pushes, verbatim.
+    /// No subprotocol: messages, and API payloads verbatim.
     Plain,
     /// `roomcast.v1`: every push is an object with a `type`.
     V1,

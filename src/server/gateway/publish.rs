@@ -1,5 +1,5 @@
-//! One publish on its way: to whom, what, and what became of it. Every shard gets the same one; when the last has queued it,
-//! the publisher is told; when the last has written it, how long it took is noted.
+//! A publish: receivers, content and delivery report. All shards share one. When the last shard has queued it, the publisher
+//! gets the report; when the last has written it, its latency is recorded.
 
 use super::client_ids::ClientIds;
 use super::frame::Publication;
@@ -13,42 +13,48 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-/// Whom a publish is for. Whoever is named twice, by two uids or two groups, gets it twice.
+/// The receivers of a publish. A connection found under two uids or two groups of the list receives it twice.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Target {
+    /// Every connection of the node.
     All,
-    /// Each once, however often it is named; unknown ones are skipped.
+    /// These connections, each once; ids that are not connected are skipped.
     Clients(Vec<ClientId>),
+    /// All connections of these uids.
     Uids(Vec<Uid>),
+    /// All members of these groups.
     Groups(Vec<Group>),
 }
 
-/// How often names may stand in one list again: each time their people are sent the same once more.
+/// Repeated names allowed in one list: each repetition sends the publish once more.
 pub const MAX_REPEATS: usize = 1000;
 
-/// More often than that?
+/// Whether a list repeats its names more than [`MAX_REPEATS`] times.
 pub fn is_repetitive<T: Hash + Eq>(names: &[T]) -> bool {
     names.len() > MAX_REPEATS && names.len() - names.iter().collect::<HashSet<_>>().len() > MAX_REPEATS
 }
 
-/// Who is left out of it.
+/// Connections excluded from a publish.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Except {
+    /// These connections.
     pub clients: HashSet<ClientId>,
+    /// All connections of these uids.
     pub uids: HashSet<Uid>,
 }
 
-/// What became of a publish on this node.
+/// Delivery report of a publish on this node.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Delivered {
-    /// Connections it was handed to, written or queued.
+    /// Connections reached: written or queued.
     pub to: usize,
-    /// Of those, how many have not taken what came before: it waits in their queue.
+    /// Of those, how many have a backlog, so that the frame is in their queue.
     pub queued: usize,
-    /// Connections whose queue was full: it was skipped for them.
+    /// Connections that skipped the frame because their queue was full.
     pub slow: usize,
 }
 
+/// One publish on its way through the shards.
 pub struct Publish {
     pub target: Target,
     pub except: Except,
@@ -57,48 +63,49 @@ pub struct Publish {
     to: AtomicUsize,
     queued: AtomicUsize,
     slow: AtomicUsize,
-    /// Shards that have not queued it yet.
-    to_come: AtomicUsize,
+    /// Shards that have not yet reported.
+    pending_shards: AtomicUsize,
     report: Mutex<Option<oneshot::Sender<Delivered>>>,
-    /// Its share of what may wait for the shards, given back when all have written it.
-    _room: Option<OwnedSemaphorePermit>,
+    /// Its share of the command budget, released when every shard has written it.
+    _budget: Option<OwnedSemaphorePermit>,
 }
 
 impl Publish {
+    /// Returns the publish and the receiver of its report. `shards` is the number of shards that it is posted to.
     pub fn new(
         target: Target,
         except: Except,
         publication: Publication,
         shards: usize,
-        room: Option<OwnedSemaphorePermit>,
+        budget: Option<OwnedSemaphorePermit>,
     ) -> (Self, oneshot::Receiver<Delivered>) {
         let (report, reported) = oneshot::channel();
         let [to, queued, slow] = [0; 3].map(AtomicUsize::new);
-        let (to_come, report) = (AtomicUsize::new(shards), Mutex::new(Some(report)));
+        let (pending_shards, report) = (AtomicUsize::new(shards), Mutex::new(Some(report)));
         let posted_at = Instant::now();
-        (Self { target, except, publication, posted_at, to, queued, slow, to_come, report, _room: room }, reported)
+        (Self { target, except, publication, posted_at, to, queued, slow, pending_shards, report, _budget: budget }, reported)
     }
 
-    /// One shard's part of the outcome.
-    pub fn add(&self, delivered: Delivered) {
+    /// Adds one shard's part of the delivery report; the last shard completes it.
+    pub fn report_shard(&self, delivered: Delivered) {
         self.to.fetch_add(delivered.to, Ordering::Relaxed);
         self.queued.fetch_add(delivered.queued, Ordering::Relaxed);
         self.slow.fetch_add(delivered.slow, Ordering::Relaxed);
-        // Whoever comes last sees what all others have added.
-        if self.to_come.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.tell();
+        // AcqRel: the last shard to report sees the additions of all others.
+        if self.pending_shards.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.complete();
         }
     }
 
-    /// The publisher need not be waiting.
-    fn tell(&self) {
+    /// Sends the report, if the publisher waits for it.
+    fn complete(&self) {
         if let Some(report) = self.report.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let [to, queued, slow] = [&self.to, &self.queued, &self.slow].map(|count| count.load(Ordering::Relaxed));
             let _ = report.send(Delivered { to, queued, slow });
         }
     }
 
-    /// Its receivers on one shard, by slot.
+    /// Returns the receivers on one shard.
     pub fn receivers<'a>(&'a self, registry: &'a Registry, ids: ClientIds) -> Box<dyn Iterator<Item = Slot> + 'a> {
         let all: Box<dyn Iterator<Item = Slot>> = match &self.target {
             Target::All => Box::new(registry.all()),
@@ -109,16 +116,17 @@ impl Publish {
         if self.except.clients.is_empty() && self.except.uids.is_empty() {
             return all;
         }
-        let is_meant =
+        let is_included =
             move |slot: &Slot| registry.get(*slot).is_some_and(|member| !self.except.covers(ids.name(member.id()), member.uid()));
-        Box::new(all.filter(is_meant))
+        Box::new(all.filter(is_included))
     }
 }
 
-/// What a name in a list weighs, in bytes.
+/// Bytes counted per name of a list.
 const NAME_BYTES: usize = 64;
 
 impl Target {
+    /// Bytes it occupies while queued.
     pub fn weight(&self) -> usize {
         NAME_BYTES
             * match self {
@@ -131,6 +139,7 @@ impl Target {
 }
 
 impl Except {
+    /// Bytes it occupies while queued.
     pub fn weight(&self) -> usize {
         NAME_BYTES * (self.clients.len() + self.uids.len())
     }
@@ -140,11 +149,11 @@ impl Except {
     }
 }
 
-/// The last shard is done with it.
+/// The last shard has written the publish, or dropped it.
 impl Drop for Publish {
     fn drop(&mut self) {
         metrics::histogram!("roomcast_push_seconds").record(self.posted_at.elapsed().as_secs_f64());
-        // A shard that was gone has told nothing; nobody may wait for it.
-        self.tell();
+        // A shard that ended has not reported: the publisher must not wait for it.
+        self.complete();
     }
 }

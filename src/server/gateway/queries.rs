@@ -1,5 +1,5 @@
-//! What may be asked of the gateway: who is here, under which name, in which group. Each shard answers for its own; the
-//! answers are laid together here.
+//! Queries: connections, uids, groups and their counts. Each shard answers for its own connections, and the answers are
+//! merged here.
 
 use super::handle::Gateway;
 use super::metrics::ShardStats;
@@ -14,20 +14,22 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
 use std::net::IpAddr;
 
-/// Which connections; each is counted once, however often it is named.
+/// The connections of a query; each is returned once, however often it is named.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Selection {
+    /// All connections of the node.
     All,
-    /// Members of any of them.
+    /// Members of any of these groups.
     Groups(Vec<Group>),
-    /// Connections of any of these people.
+    /// Connections of any of these uids.
     Uids(Vec<Uid>),
+    /// These connections.
     Clients(Vec<ClientId>),
 }
 
 impl Selection {
-    /// No name twice: each brings all who have it.
-    fn each_once(self) -> Self {
+    /// Removes repeated names.
+    fn deduplicated(self) -> Self {
         fn once<T: Hash + Eq>(names: Vec<T>) -> Vec<T> {
             names.into_iter().collect::<IndexSet<_>>().into_iter().collect()
         }
@@ -40,39 +42,51 @@ impl Selection {
     }
 }
 
-/// A line of `roomcast connections`.
+/// One connection in `roomcast connections`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ConnectionLine {
+pub struct ConnectionStatus {
+    /// The connection.
     pub client_id: ClientId,
+    /// Index of its shard.
     pub shard: usize,
+    /// The peer's address.
     pub address: IpAddr,
+    /// `v1` or `plain`.
     pub dialect: String,
+    /// The uid, if it is bound.
     pub uid: Option<String>,
+    /// Its groups, in joining order.
     pub groups: Vec<String>,
+    /// Unsent bytes.
     pub queued_bytes: usize,
+    /// Bytes sent since it was opened.
     pub sent_bytes: u64,
+    /// Seconds since it was opened.
     pub age_s: u64,
 }
 
-/// A line of `roomcast status`.
+/// One shard in `roomcast status`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ShardLine {
+pub struct ShardStatus {
+    /// Open connections.
     pub connections: usize,
+    /// Groups with members on this shard.
     pub groups: usize,
+    /// The shard's counters.
     #[serde(flatten)]
-    pub counted: ShardStats,
+    pub stats: ShardStats,
 }
 
 impl Gateway {
-    /// Of each of them whatever `pick` takes, so that nothing is copied that nobody wants. In PHP's order: everyone by when
-    /// they came, groups and people as they are named, and within by when they joined or were bound.
+    /// Returns the value of `pick` for each connection, so that only the wanted data is copied. In PHP's order: all by opening
+    /// time; groups and uids in the order of the selection, and within them by joining or binding time.
     pub async fn select<T: Send + 'static>(
         &self,
         selection: Selection,
         pick: impl Fn(ClientId, Member<'_>) -> T + Clone + Send + 'static,
     ) -> Vec<T> {
-        let (now, selection) = (self.logical_now(), selection.each_once());
-        let found = self.all(move |shard, _| {
+        let (now, selection) = (self.logical_now(), selection.deduplicated());
+        let found = self.on_all_shards(move |shard, _| {
             let pick = |(rank, slot)| Some((rank, pick(shard.client_id(slot)?, shard.registry.get(slot)?)));
             ranked(shard, &selection, now).into_iter().filter_map(pick).collect::<Vec<_>>()
         });
@@ -81,29 +95,31 @@ impl Gateway {
         rows.into_iter().map(|(_, row)| row).collect()
     }
 
-    /// The same of one. `None`: no such connection here.
-    pub async fn look<T: Send + 'static>(
+    /// Returns the value of `pick` for one connection. `None`: no such connection on this node.
+    pub async fn inspect<T: Send + 'static>(
         &self,
         client: ClientId,
         pick: impl FnOnce(Member<'_>) -> T + Send + 'static,
     ) -> Option<T> {
-        self.on(client, |shard, slot, _| shard.registry.get(slot).map(pick)).await.flatten()
+        self.on_client(client, |shard, slot, _| shard.registry.get(slot).map(pick)).await.flatten()
     }
 
+    /// Returns the ids of the connections.
     pub async fn client_ids(&self, selection: Selection) -> Vec<ClientId> {
         self.select(selection, |id, _| id).await
     }
 
+    /// Returns the number of connections.
     pub async fn client_count(&self, selection: Selection) -> usize {
-        let selection = selection.each_once();
-        self.sum(move |shard, _| match &selection {
+        let selection = selection.deduplicated();
+        self.sum_over_shards(move |shard, _| match &selection {
             Selection::All => shard.registry.len(),
             selection => slots(shard, selection).len(),
         })
         .await
     }
 
-    /// Each asked uid with its connections, none if it is offline; in the order in which they were asked.
+    /// Returns the connections of each uid, in the order of `uids`; an empty list for one that is offline.
     pub async fn client_ids_by_uid(&self, uids: Vec<Uid>) -> IndexMap<Uid, Vec<ClientId>> {
         let mut found: IndexMap<_, _> = uids.iter().map(|uid| (uid.clone(), Vec::new())).collect();
         for (id, uid) in self.select(Selection::Uids(uids), |id, member| (id, member.uid().cloned())).await {
@@ -114,27 +130,28 @@ impl Gateway {
         found
     }
 
+    /// Whether the uid has a connection.
     pub async fn is_uid_online(&self, uid: Uid) -> bool {
         self.client_count(Selection::Uids(vec![uid])).await > 0
     }
 
-    /// The distinct people among them; connections without uid are left out.
+    /// Returns the distinct uids of the connections; connections without a uid are left out.
     pub async fn uids(&self, selection: Selection) -> BTreeSet<Uid> {
-        let selection = selection.each_once();
-        let uids = self.all(move |shard, _| {
+        let selection = selection.deduplicated();
+        let uids = self.on_all_shards(move |shard, _| {
             let uid = |slot| shard.registry.get(slot).and_then(|member| member.uid().cloned());
             slots(shard, &selection).into_iter().filter_map(uid).collect::<HashSet<_>>()
         });
         uids.await.into_iter().flatten().collect()
     }
 
-    /// Every group with its number of connections, by when the first of them joined.
+    /// Returns every group with its number of connections, by the joining time of its first member.
     pub async fn groups(&self) -> IndexMap<Group, usize> {
         let now = self.logical_now();
         let groups = move |shard: &mut Shard<Socket>, _| -> Vec<_> {
             shard.registry.groups().map(|(group, count, since)| (rank(0, since, now), group.clone(), count)).collect()
         };
-        let mut found = self.all(groups).await.concat();
+        let mut found = self.on_all_shards(groups).await.concat();
         found.sort_by_key(|(rank, ..)| *rank);
         let mut all = IndexMap::new();
         for (_, group, count) in found {
@@ -143,31 +160,34 @@ impl Gateway {
         all
     }
 
+    /// Returns the number of connections of each group, in the order of `groups`.
     pub async fn client_count_by_group(&self, groups: Vec<Group>) -> Vec<(Group, usize)> {
-        let asked = groups.clone();
+        let names = groups.clone();
         let count = move |shard: &mut Shard<Socket>, _| -> Vec<_> {
-            asked.iter().map(|group| shard.registry.of_group(group).count()).collect()
+            names.iter().map(|group| shard.registry.of_group(group).count()).collect()
         };
-        let counts: Vec<Vec<usize>> = self.all(count).await;
+        let counts: Vec<Vec<usize>> = self.on_all_shards(count).await;
         let sum = |place: usize| counts.iter().filter_map(|counts| counts.get(place)).sum();
         groups.into_iter().enumerate().map(|(place, group)| (group, sum(place))).collect()
     }
 
+    /// Returns the groups of a connection, in joining order. `None`: no such connection on this node.
     pub async fn groups_of(&self, client: ClientId) -> Option<Vec<Group>> {
-        self.look(client, |member| member.groups().cloned().collect()).await
+        self.inspect(client, |member| member.groups().cloned().collect()).await
     }
 
-    /// Groups whose people may have changed since the last call, each with how many they are now: a uid counts once
-    /// however many connections it has, a connection without uid counts as one.
+    /// Returns the groups whose people may have changed since the last call, with their number of people: distinct uids, plus
+    /// connections without a uid.
     pub async fn take_changed_groups(&self) -> HashMap<Group, u32> {
-        let changed: HashSet<_> = self.all(|shard, _| shard.registry.take_changed()).await.into_iter().flatten().collect();
+        let changed: HashSet<_> =
+            self.on_all_shards(|shard, _| shard.registry.take_changed()).await.into_iter().flatten().collect();
         if changed.is_empty() {
             return HashMap::new();
         }
         let (groups, hasher): (Vec<_>, _) = (changed.into_iter().collect(), self.hasher().clone());
-        let asked = groups.clone();
-        let people =
-            self.all(move |shard, _| asked.iter().map(|group| shard.registry.people(group, &hasher)).collect::<Vec<_>>());
+        let names = groups.clone();
+        let people = self
+            .on_all_shards(move |shard, _| names.iter().map(|group| shard.registry.people(group, &hasher)).collect::<Vec<_>>());
         let mut counts: Vec<People> = groups.iter().map(|_| People::default()).collect();
         for people in people.await {
             counts.iter_mut().zip(people).for_each(|(all, of_shard)| all.merge(of_shard));
@@ -175,28 +195,29 @@ impl Gateway {
         groups.into_iter().zip(counts).map(|(group, people)| (group, people.count())).collect()
     }
 
-    pub async fn shard_lines(&self) -> Vec<ShardLine> {
-        self.all(|shard, _| ShardLine {
+    /// Returns the state of each shard.
+    pub async fn shard_statuses(&self) -> Vec<ShardStatus> {
+        self.on_all_shards(|shard, _| ShardStatus {
             connections: shard.registry.len(),
             groups: shard.registry.group_count(),
-            counted: shard.figures.counted,
+            stats: shard.metrics.stats,
         })
         .await
     }
 
-    /// At most `limit` of each shard.
-    pub async fn connection_lines(&self, limit: usize) -> Vec<ConnectionLine> {
-        let lines = self.all(move |shard, now| {
+    /// Returns the state of at most `limit` connections per shard.
+    pub async fn connection_statuses(&self, limit: usize) -> Vec<ConnectionStatus> {
+        let lines = self.on_all_shards(move |shard, now| {
             let line = |slot: Slot| {
                 let (member, connection) = (shard.registry.get(slot)?, shard.get(slot)?);
-                Some(ConnectionLine {
+                Some(ConnectionStatus {
                     client_id: shard.client_id(slot)?,
                     shard: shard.index(),
                     address: connection.permit.address,
                     dialect: if connection.dialect == Dialect::V1 { "v1".into() } else { "plain".into() },
                     uid: member.uid().map(|uid| uid.as_text().into_owned()),
                     groups: member.groups().map(|group| group.as_text().into_owned()).collect(),
-                    queued_bytes: connection.outbox.unsent_bytes(),
+                    queued_bytes: connection.send_queue.unsent_bytes(),
                     sent_bytes: connection.sent_bytes,
                     age_s: shard.age(connection, now).as_secs(),
                 })
@@ -207,7 +228,7 @@ impl Gateway {
     }
 }
 
-/// Each once.
+/// The slots of a selection, each once.
 fn slots(shard: &Shard<Socket>, selection: &Selection) -> Vec<Slot> {
     let registry = &shard.registry;
     match selection {
@@ -224,14 +245,14 @@ fn slots(shard: &Shard<Socket>, selection: &Selection) -> Vec<Slot> {
     }
 }
 
-/// A place in an answer: which of the names it was found under, and then the oldest first.
+/// Sort key of a result: index of the name it was found under, then its age, oldest first.
 type Rank = (usize, u32);
 
 fn rank(which: usize, since: LogicalTime, now: LogicalTime) -> Rank {
     (which, u32::MAX - since.age(now))
 }
 
-/// Each once, where it is found first.
+/// The slots of a selection with their sort keys, each once, under the first name that matches.
 fn ranked(shard: &Shard<Socket>, selection: &Selection, now: LogicalTime) -> Vec<(Rank, Slot)> {
     let registry = &shard.registry;
     let rank = |which: usize| move |(slot, since): (Slot, LogicalTime)| (rank(which, since, now), slot);

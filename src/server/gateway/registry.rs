@@ -1,5 +1,5 @@
-//! The tables of one shard: who is connected, under which uid and in which groups, and what was kept with them. Plain
-//! data, no streams; [`super::shard`] is the only one that changes it.
+//! The tables of one shard: connections, their uids, groups and sessions. Plain data without streams; only the
+//! [`super::shard`] changes it.
 
 use super::{ClientSession, Group, LogicalTime, Uid};
 use slab::Slab;
@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
-/// A connection's place in this shard's tables, used again after it left.
+/// Index of a connection in its shard's tables. It is reused after the connection is removed.
 pub type Slot = usize;
 
 struct Entry {
@@ -15,21 +15,21 @@ struct Entry {
     id: u32,
     since: LogicalTime,
     uid: Option<Uid>,
-    /// Since when it has its uid.
-    bound: LogicalTime,
-    /// It was in a group, if only once.
+    /// When it was bound to its uid.
+    bound_at: LogicalTime,
+    /// Whether it has ever joined a group.
     was_member: bool,
-    /// It is leaving: nobody can name it any more, and its slot waits for its stream to end.
-    retired: bool,
-    /// In the order it joined them.
+    /// The connection is closing: it is in no index any more, and its slot stays in use until its stream ends.
+    unlinked: bool,
+    /// In joining order.
     joined: Vec<Joined>,
     session: Option<ClientSession>,
 }
 
-/// A group a connection is in, by its place in the table, and where in its list: leaving looks nowhere else.
+/// A group of a connection: index of the group, and of the connection in its member list, so that leaving is O(1).
 struct Joined {
     group: u32,
-    place: u32,
+    index: u32,
 }
 
 struct GroupEntry {
@@ -44,7 +44,7 @@ struct Membership {
     since: LogicalTime,
 }
 
-/// One connection, as whoever asks may see it.
+/// A read-only view of one connection.
 #[derive(Clone, Copy)]
 pub struct Member<'a> {
     registry: &'a Registry,
@@ -52,146 +52,166 @@ pub struct Member<'a> {
 }
 
 impl<'a> Member<'a> {
+    /// The connection id in its client id.
     pub fn id(self) -> u32 {
         self.entry.id
     }
 
+    /// The uid, if it is bound.
     pub fn uid(self) -> Option<&'a Uid> {
         self.entry.uid.as_ref()
     }
 
+    /// The session that a back end stored.
     pub fn session(self) -> Option<&'a ClientSession> {
         self.entry.session.as_ref()
     }
 
-    /// In the order it joined them.
+    /// Its groups, in joining order.
     pub fn groups(self) -> impl Iterator<Item = &'a Group> {
         self.registry.names(self.entry)
     }
 
-    /// Whether it ever was in a group.
+    /// Whether it has ever joined a group.
     pub fn was_member(self) -> bool {
         self.entry.was_member
     }
 }
 
+/// The tables.
 #[derive(Default)]
 pub struct Registry {
     entries: Slab<Entry>,
     ids: HashMap<u32, u32>,
-    /// Most people have one connection: a second still needs no memory of its own.
+    /// Inline capacity of two: most people have one or two connections.
     uids: HashMap<Uid, SmallVec<[u32; 2]>>,
     groups: Slab<GroupEntry>,
     group_ids: HashMap<Group, u32>,
-    /// Groups whose people may be others than when this was last taken.
+    /// Groups whose people may have changed since [`Registry::take_changed`].
     changed: HashSet<Group>,
-    retired: usize,
+    unlinked: usize,
 }
 
-/// The people of a group as one shard knows them; those of all shards make [`People::count`].
+/// The people of a group on one shard. Merge those of all shards to count them.
 #[derive(Default)]
 pub struct People {
-    /// Hashes, since a uid may have connections on several shards and counts once.
+    /// Hashes of uids: a uid with connections on several shards counts once.
     uids: HashSet<u64>,
-    /// Connections without uid count as one each.
+    /// Connections without a uid count as one person each.
     without_uid: u32,
 }
 
 impl People {
+    /// Adds the people of another shard.
     pub fn merge(&mut self, other: Self) {
         self.uids.extend(other.uids);
         self.without_uid += other.without_uid;
     }
 
+    /// Returns the number of people.
     pub fn count(&self) -> u32 {
         self.uids.len() as u32 + self.without_uid
     }
 }
 
 impl Registry {
+    /// Connections that are not closing.
     pub fn len(&self) -> usize {
-        self.entries.len() - self.retired
+        self.entries.len() - self.unlinked
     }
 
+    /// Groups with at least one member.
     pub fn group_count(&self) -> usize {
         self.groups.len()
     }
 
+    /// Adds a connection.
     pub fn insert(&mut self, id: u32, since: LogicalTime) -> Slot {
-        let entry =
-            Entry { id, since, uid: None, bound: since, was_member: false, retired: false, joined: Vec::new(), session: None };
+        let entry = Entry {
+            id,
+            since,
+            uid: None,
+            bound_at: since,
+            was_member: false,
+            unlinked: false,
+            joined: Vec::new(),
+            session: None,
+        };
         let slot = self.entries.insert(entry);
         self.ids.insert(id, slot as u32);
         slot
     }
 
-    /// Takes its names away, and what was kept with it, which is answered: from here on it is nobody. Its slot stays taken
-    /// until it is removed. `None`: it was nobody already.
-    pub fn retire(&mut self, slot: Slot) -> Option<Option<ClientSession>> {
-        let entry = self.entries.get_mut(slot).filter(|entry| !entry.retired)?;
-        entry.retired = true;
+    /// Removes id, uid, groups and session (returned) from the indices. The slot stays in use until [`Registry::remove`].
+    /// `None`: the connection was unlinked before.
+    pub fn unlink(&mut self, slot: Slot) -> Option<Option<ClientSession>> {
+        let entry = self.entries.get_mut(slot).filter(|entry| !entry.unlinked)?;
+        entry.unlinked = true;
         let (id, joined, uid, session) = (entry.id, std::mem::take(&mut entry.joined), entry.uid.take(), entry.session.take());
-        self.retired += 1;
+        self.unlinked += 1;
         self.ids.remove(&id);
         for joined in joined {
-            self.strike(joined);
+            self.remove_from_group(joined);
         }
         if let Some(uid) = &uid {
-            self.forget_uid(slot, uid);
+            self.remove_uid(slot, uid);
         }
         Some(session)
     }
 
+    /// Removes a connection and frees its slot.
     pub fn remove(&mut self, slot: Slot) {
-        self.retire(slot);
+        self.unlink(slot);
         if self.entries.try_remove(slot).is_some() {
-            self.retired -= 1;
+            self.unlinked -= 1;
         }
     }
 
+    /// Returns the slot of a connection id.
     pub fn slot_of(&self, id: u32) -> Option<Slot> {
         self.ids.get(&id).map(|slot| *slot as Slot)
     }
 
+    /// Returns a connection that is not closing.
     pub fn get(&self, slot: Slot) -> Option<Member<'_>> {
-        self.entries.get(slot).filter(|entry| !entry.retired).map(|entry| Member { registry: self, entry })
+        self.entries.get(slot).filter(|entry| !entry.unlinked).map(|entry| Member { registry: self, entry })
     }
 
-    /// One uid a client, the last one wins; many clients a uid.
+    /// Binds a connection to a uid, in place of an earlier one. A uid may have many connections.
     pub fn bind_uid(&mut self, slot: Slot, uid: &Uid, now: LogicalTime) {
-        // The table's own copy of the name, shared by all its connections.
+        // One copy of the name per shard, shared by the connections of the uid.
         let name = self.uids.get_key_value(uid).map_or_else(|| uid.to_owned_copy(), |(name, _)| name.clone());
-        if self.take_uid(slot, Some(name.clone())) {
+        if self.replace_uid(slot, Some(name.clone())) {
             self.uids.entry(name).or_default().push(slot as u32);
         }
         if let Some(entry) = self.entries.get_mut(slot) {
-            entry.bound = now;
+            entry.bound_at = now;
         }
     }
 
-    /// Takes the uid away, whatever it is.
+    /// Removes the connection's uid.
     pub fn unbind_uid(&mut self, slot: Slot) {
-        self.take_uid(slot, None);
+        self.replace_uid(slot, None);
     }
 
-    /// False: nothing changed.
-    fn take_uid(&mut self, slot: Slot, uid: Option<Uid>) -> bool {
-        let changes = |entry: &&mut Entry| !entry.retired && entry.uid != uid;
+    /// Replaces the uid; returns false if nothing changed.
+    fn replace_uid(&mut self, slot: Slot, uid: Option<Uid>) -> bool {
+        let changes = |entry: &&mut Entry| !entry.unlinked && entry.uid != uid;
         let Some(entry) = self.entries.get_mut(slot).filter(changes) else { return false };
         let before = std::mem::replace(&mut entry.uid, uid);
         let groups = entry.joined.iter().filter_map(|joined| self.groups.get(joined.group as usize));
         self.changed.extend(groups.map(|group| group.name.clone()));
         if let Some(before) = before {
-            self.forget_uid(slot, &before);
+            self.remove_uid(slot, &before);
         }
         true
     }
 
-    /// False: it was in already.
+    /// Adds a connection to a group; returns false if it is a member already.
     pub fn join_group(&mut self, slot: Slot, group: &Group, now: LogicalTime) -> bool {
         let id = self.group_ids.get(group).copied();
         let is_in = |entry: &Entry| entry.joined.iter().any(|joined| Some(joined.group) == id);
-        let Some(entry) = self.entries.get_mut(slot).filter(|entry| !entry.retired && !is_in(entry)) else { return false };
+        let Some(entry) = self.entries.get_mut(slot).filter(|entry| !entry.unlinked && !is_in(entry)) else { return false };
         let id = id.unwrap_or_else(|| {
             let name = group.to_owned_copy();
             let id = self.groups.insert(GroupEntry { name: name.clone(), since: now, members: Vec::new() }) as u32;
@@ -200,23 +220,23 @@ impl Registry {
         });
         let GroupEntry { name, members, .. } = &mut self.groups[id as usize];
         entry.joined.reserve_exact(1);
-        entry.joined.push(Joined { group: id, place: members.len() as u32 });
+        entry.joined.push(Joined { group: id, index: members.len() as u32 });
         entry.was_member = true;
         members.push(Membership { slot: slot as u32, since: now });
         self.changed.insert(name.clone());
         true
     }
 
-    /// False: it was not in.
+    /// Removes a connection from a group; returns false if it is not a member.
     pub fn leave_group(&mut self, slot: Slot, group: &Group) -> bool {
         let (Some(id), Some(entry)) = (self.group_ids.get(group), self.entries.get_mut(slot)) else { return false };
         let Some(at) = entry.joined.iter().position(|joined| joined.group == *id) else { return false };
         let joined = entry.joined.remove(at);
-        self.strike(joined);
+        self.remove_from_group(joined);
         true
     }
 
-    /// Everyone leaves the group. How many were in it.
+    /// Removes all members from a group and returns their number.
     pub fn ungroup(&mut self, group: &Group) -> usize {
         let Some(id) = self.group_ids.remove(group) else { return 0 };
         let GroupEntry { name, members, .. } = self.groups.remove(id as usize);
@@ -229,45 +249,48 @@ impl Registry {
         members.len()
     }
 
-    /// The session, to be put in, changed or taken away.
+    /// Returns the session slot of a connection, to set, change or clear it.
     pub fn session_of(&mut self, slot: Slot) -> Option<&mut Option<ClientSession>> {
-        self.entries.get_mut(slot).filter(|entry| !entry.retired).map(|entry| &mut entry.session)
+        self.entries.get_mut(slot).filter(|entry| !entry.unlinked).map(|entry| &mut entry.session)
     }
 
+    /// All connections that are not closing.
     pub fn all(&self) -> impl Iterator<Item = Slot> {
         self.all_since().map(|(slot, _)| slot)
     }
 
-    /// The same, with when they came.
+    /// All connections with the time they were opened.
     pub fn all_since(&self) -> impl Iterator<Item = (Slot, LogicalTime)> {
-        self.entries.iter().filter(|(_, entry)| !entry.retired).map(|(slot, entry)| (slot, entry.since))
+        self.entries.iter().filter(|(_, entry)| !entry.unlinked).map(|(slot, entry)| (slot, entry.since))
     }
 
+    /// The members of a group.
     pub fn of_group(&self, group: &Group) -> impl Iterator<Item = Slot> {
         self.of_group_since(group).map(|(slot, _)| slot)
     }
 
-    /// The same, with when they joined.
+    /// The members of a group with the time they joined.
     pub fn of_group_since(&self, group: &Group) -> impl Iterator<Item = (Slot, LogicalTime)> {
         let found = self.group_ids.get(group).and_then(|id| self.groups.get(*id as usize));
         found.into_iter().flat_map(|group| &group.members).map(|member| (member.slot as Slot, member.since))
     }
 
+    /// The connections of a uid.
     pub fn of_uid(&self, uid: &Uid) -> impl Iterator<Item = Slot> {
         self.uids.get(uid).into_iter().flatten().map(|slot| *slot as Slot)
     }
 
-    /// The same, with when they were bound.
+    /// The connections of a uid with the time they were bound.
     pub fn of_uid_since(&self, uid: &Uid) -> impl Iterator<Item = (Slot, LogicalTime)> {
-        self.of_uid(uid).filter_map(|slot| Some((slot, self.entries.get(slot)?.bound)))
+        self.of_uid(uid).filter_map(|slot| Some((slot, self.entries.get(slot)?.bound_at)))
     }
 
-    /// With how many are in each, and since when there is one.
+    /// All groups with their number of members and the time the first member joined.
     pub fn groups(&self) -> impl Iterator<Item = (&Group, usize, LogicalTime)> {
         self.groups.iter().map(|(_, group)| (&group.name, group.members.len(), group.since))
     }
 
-    /// `hasher` is the same on every shard.
+    /// Returns the people of a group. `hasher` must be the same on every shard.
     pub fn people(&self, group: &Group, hasher: &RandomState) -> People {
         let mut people = People::default();
         for member in self.of_group(group).filter_map(|slot| self.get(slot)) {
@@ -279,6 +302,7 @@ impl Registry {
         people
     }
 
+    /// Returns and clears the set of groups whose people may have changed.
     pub fn take_changed(&mut self) -> HashSet<Group> {
         std::mem::take(&mut self.changed)
     }
@@ -287,13 +311,13 @@ impl Registry {
         entry.joined.iter().filter_map(|joined| self.groups.get(joined.group as usize)).map(|group| &group.name)
     }
 
-    /// Takes a place out of a group's list; the last in the list gets it.
-    fn strike(&mut self, Joined { group: id, place }: Joined) {
+    /// Removes a member from a group's list; the last member moves to its index.
+    fn remove_from_group(&mut self, Joined { group: id, index }: Joined) {
         let Some(group) = self.groups.get_mut(id as usize) else { return };
-        group.members.swap_remove(place as usize);
-        let moved = group.members.get(place as usize).and_then(|moved| self.entries.get_mut(moved.slot as Slot));
+        group.members.swap_remove(index as usize);
+        let moved = group.members.get(index as usize).and_then(|moved| self.entries.get_mut(moved.slot as Slot));
         if let Some(joined) = moved.and_then(|entry| entry.joined.iter_mut().find(|joined| joined.group == id)) {
-            joined.place = place;
+            joined.index = index;
         }
         self.changed.insert(group.name.clone());
         if group.members.is_empty() {
@@ -302,7 +326,7 @@ impl Registry {
         }
     }
 
-    fn forget_uid(&mut self, slot: Slot, uid: &Uid) {
+    fn remove_uid(&mut self, slot: Slot, uid: &Uid) {
         if let Some(slots) = self.uids.get_mut(uid) {
             slots.retain(|bound| *bound != slot as u32);
             if slots.is_empty() {
@@ -313,142 +337,5 @@ impl Registry {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use std::collections::{BTreeMap, BTreeSet};
-
-    #[derive(Clone, Debug)]
-    enum Command {
-        Connect(u32),
-        Remove(u32),
-        Retire(u32),
-        Bind(u32, u8),
-        Unbind(u32),
-        Join(u32, u8),
-        Leave(u32, u8),
-        Ungroup(u8),
-        Keep(u32, u8),
-    }
-
-    fn command() -> impl Strategy<Value = Command> {
-        let (id, name) = (1..6u32, 0..3u8);
-        prop_oneof![
-            3 => id.clone().prop_map(Command::Connect),
-            1 => id.clone().prop_map(Command::Remove),
-            1 => id.clone().prop_map(Command::Retire),
-            3 => (id.clone(), name.clone()).prop_map(|(c, n)| Command::Bind(c, n)),
-            1 => id.clone().prop_map(Command::Unbind),
-            4 => (id.clone(), name.clone()).prop_map(|(c, n)| Command::Join(c, n)),
-            2 => (id.clone(), name.clone()).prop_map(|(c, n)| Command::Leave(c, n)),
-            1 => name.clone().prop_map(Command::Ungroup),
-            1 => (id, name).prop_map(|(c, n)| Command::Keep(c, n)),
-        ]
-    }
-
-    /// The simplest thing that could be right: one list of connections with all that is known of each.
-    #[derive(Clone, Default, PartialEq, Eq, Debug)]
-    struct Known {
-        uid: Option<u8>,
-        /// With when it joined.
-        groups: BTreeMap<u8, LogicalTime>,
-        session: Option<u8>,
-    }
-
-    fn uid(n: u8) -> Uid {
-        Uid::new(format!("u{n}"))
-    }
-
-    fn group(n: u8) -> Group {
-        Group::new(n.to_string())
-    }
-
-    fn session(n: u8) -> ClientSession {
-        ClientSession::new(&serde_json::json!({ "n": n })).unwrap()
-    }
-
-    proptest! {
-        #[test]
-        fn the_tables_agree_with_the_model(commands in prop::collection::vec(command(), 0..80)) {
-            let (mut registry, mut model) = (Registry::default(), BTreeMap::<u32, Known>::new());
-            for (now, command) in commands.into_iter().enumerate() {
-                let now = LogicalTime(now as u32);
-                let slot = |registry: &Registry, id: u32| registry.slot_of(id);
-                match command {
-                    Command::Connect(c) => {
-                        if let Some(slot) = slot(&registry, c) { registry.remove(slot); }
-                        model.insert(c, Known::default());
-                        registry.insert(c, now);
-                    }
-                    Command::Remove(c) => {
-                        let known = model.remove(&c).is_some();
-                        prop_assert_eq!(slot(&registry, c).map(|slot| registry.remove(slot)).is_some(), known);
-                    }
-                    Command::Retire(c) => {
-                        let known = model.remove(&c).is_some();
-                        prop_assert_eq!(slot(&registry, c).and_then(|slot| registry.retire(slot)).is_some(), known);
-                    }
-                    Command::Bind(c, n) => if let Some(slot) = slot(&registry, c) {
-                        registry.bind_uid(slot, &uid(n), now);
-                        model.get_mut(&c).unwrap().uid = Some(n);
-                    },
-                    Command::Unbind(c) => if let Some(slot) = slot(&registry, c) {
-                        registry.unbind_uid(slot);
-                        model.get_mut(&c).unwrap().uid = None;
-                    },
-                    Command::Join(c, n) => if let Some(slot) = slot(&registry, c) {
-                        let groups = &mut model.get_mut(&c).unwrap().groups;
-                        prop_assert_eq!(registry.join_group(slot, &group(n), now), !groups.contains_key(&n));
-                        groups.entry(n).or_insert(now);
-                    },
-                    Command::Leave(c, n) => if let Some(slot) = slot(&registry, c) {
-                        prop_assert_eq!(registry.leave_group(slot, &group(n)), model.get_mut(&c).unwrap().groups.remove(&n).is_some());
-                    },
-                    Command::Ungroup(n) => {
-                        let left = model.values_mut().filter_map(|known| known.groups.remove(&n)).count();
-                        prop_assert_eq!(registry.ungroup(&group(n)), left);
-                    }
-                    Command::Keep(c, n) => if let Some(slot) = slot(&registry, c) {
-                        *registry.session_of(slot).unwrap() = Some(session(n));
-                        model.get_mut(&c).unwrap().session = Some(n);
-                    },
-                }
-                prop_assert_eq!(registry.len(), model.len());
-                let ids = |slots: &mut dyn Iterator<Item = Slot>| -> BTreeSet<u32> {
-                    slots.map(|slot| registry.get(slot).unwrap().id()).collect()
-                };
-                let where_ = |wanted: &dyn Fn(&Known) -> bool| -> BTreeSet<u32> {
-                    model.iter().filter(|(_, known)| wanted(known)).map(|(id, _)| *id).collect()
-                };
-                prop_assert_eq!(ids(&mut registry.all()), where_(&|_| true));
-                let hasher = RandomState::new();
-                let mut groups = 0;
-                for n in 0..3 {
-                    let in_it = where_(&|known| known.groups.contains_key(&n));
-                    groups += usize::from(!in_it.is_empty());
-                    let uids: BTreeSet<_> = in_it.iter().filter_map(|id| model[id].uid).collect();
-                    let without = in_it.iter().filter(|id| model[id].uid.is_none()).count();
-                    prop_assert_eq!(registry.people(&group(n), &hasher).count() as usize, uids.len() + without);
-                    prop_assert_eq!(registry.of_group(&group(n)).count(), in_it.len());
-                    for (slot, since) in registry.of_group_since(&group(n)) {
-                        prop_assert_eq!(model[&registry.get(slot).unwrap().id()].groups[&n], since);
-                    }
-                    prop_assert_eq!(ids(&mut registry.of_group(&group(n))), in_it);
-                    prop_assert_eq!(ids(&mut registry.of_uid(&uid(n))), where_(&|known| known.uid == Some(n)));
-                }
-                prop_assert_eq!(registry.group_count(), groups);
-                for (id, known) in &model {
-                    let member = registry.get(registry.slot_of(*id).unwrap()).unwrap();
-                    prop_assert_eq!(member.uid().cloned(), known.uid.map(uid));
-                    let mut groups: Vec<_> = known.groups.iter().map(|(n, since)| (since.0, group(*n))).collect();
-                    groups.sort();
-                    let groups: Vec<_> = groups.into_iter().map(|(_, group)| group).collect();
-                    prop_assert_eq!(member.groups().cloned().collect::<Vec<_>>(), groups);
-                    prop_assert_eq!(member.session().cloned(), known.session.map(session));
-                }
-            }
-            for slot in registry.all().collect::<Vec<_>>() { registry.remove(slot); }
-            prop_assert!(registry.groups.is_empty() && registry.group_ids.is_empty() && registry.uids.is_empty() && registry.ids.is_empty());
-        }
-    }
-}
+#[path = "registry_tests.rs"]
+mod tests;

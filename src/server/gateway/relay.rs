@@ -1,5 +1,5 @@
-//! Publishes for another process's people: while one hands over to the next, what is pushed at the new reaches those who are
-//! still with the old. Bounded; what does not fit is dropped and counted, never waited for.
+//! After a reload, forwards the publishes of this process to the old process, for the connections that it still drains.
+//! Bounded; a publish that does not fit is dropped and counted, and a publisher never waits.
 
 use super::frame::{Frame, Position, Publication};
 use super::publish::{Except, Target};
@@ -7,45 +7,49 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Publishes that may wait for the other process, and their bytes.
-const MAX_WAITING: usize = 1024;
-const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
+/// Publishes that may be queued for the old process, and their bytes.
+const MAX_QUEUED: usize = 1024;
+const MAX_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 
-/// A publish as it is handed on: encoded once, here.
+/// A publish to forward; its frames are already encoded.
 #[derive(Clone, Debug)]
 pub struct Relayed {
+    /// The receivers.
     pub target: Target,
+    /// The excluded connections.
     pub except: Except,
+    /// The frames.
     pub publication: Publication,
 }
 
+/// The connection to the old process, while it drains.
 #[derive(Default)]
-pub struct Relay(Mutex<Option<Other>>);
+pub struct Relay(Mutex<Option<OldProcess>>);
 
-/// The other process.
-struct Other {
-    to: mpsc::Sender<(Relayed, OwnedSemaphorePermit)>,
-    room: Arc<Semaphore>,
+struct OldProcess {
+    queue: mpsc::Sender<(Relayed, OwnedSemaphorePermit)>,
+    queue_budget: Arc<Semaphore>,
 }
 
 impl Relay {
-    /// From now on publishes are handed on, until the receiver is dropped; each holds its share of what may wait.
-    pub fn begin(&self) -> mpsc::Receiver<(Relayed, OwnedSemaphorePermit)> {
-        let (to, receiver) = mpsc::channel(MAX_WAITING);
-        let other = Other { to, room: Arc::new(Semaphore::new(MAX_WAITING_BYTES)) };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(other);
+    /// Starts forwarding, until the receiver is dropped. Each publish comes with its share of the queue's byte budget.
+    pub fn attach(&self) -> mpsc::Receiver<(Relayed, OwnedSemaphorePermit)> {
+        let (queue, receiver) = mpsc::channel(MAX_QUEUED);
+        let old = OldProcess { queue, queue_budget: Arc::new(Semaphore::new(MAX_QUEUED_BYTES)) };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(old);
         receiver
     }
 
-    pub fn hand_on(&self, target: &Target, except: &Except, publication: &Publication) {
+    /// Queues a publish for the old process, if there is one.
+    pub fn forward(&self, target: &Target, except: &Except, publication: &Publication) {
         let mut relay = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(Other { to, room }) = relay.as_ref() else { return };
-        let bytes = (publication.weight() + target.weight() + except.weight()).min(MAX_WAITING_BYTES) as u32;
-        let Ok(share) = room.clone().try_acquire_many_owned(bytes) else {
+        let Some(OldProcess { queue, queue_budget }) = relay.as_ref() else { return };
+        let bytes = (publication.weight() + target.weight() + except.weight()).min(MAX_QUEUED_BYTES) as u32;
+        let Ok(permit) = queue_budget.clone().try_acquire_many_owned(bytes) else {
             return metrics::counter!("roomcast_relay_dropped_total").increment(1);
         };
         let relayed = Relayed { target: target.clone(), except: except.clone(), publication: publication.clone() };
-        match to.try_send((relayed, share)) {
+        match queue.try_send((relayed, permit)) {
             Ok(()) => {}
             Err(TrySendError::Full(_)) => metrics::counter!("roomcast_relay_dropped_total").increment(1),
             Err(TrySendError::Closed(_)) => *relay = None,
@@ -53,7 +57,7 @@ impl Relay {
     }
 }
 
-/// On the wire between two processes of one binary, or of its neighbours in time.
+/// The line format between two processes, which may be of neighbouring versions: fields may be added, not changed.
 mod wire {
     use super::{Except, Frame, Position, Publication, Relayed, Target};
     use crate::domain::id::{ClientId, Seq};
@@ -85,7 +89,7 @@ mod wire {
         v1: Option<Encoded>,
     }
 
-    /// A name that is no text cannot be said in a line: whoever has such a one is passed over.
+    /// Names as text. A name that is not UTF-8 is skipped: JSON cannot carry it.
     fn texts<'a>(names: impl Iterator<Item = &'a [u8]>) -> Vec<String> {
         names.filter_map(|name| String::from_utf8(name.to_vec()).ok()).collect()
     }
@@ -134,11 +138,12 @@ mod wire {
 }
 
 impl Relayed {
-    /// One line, with its end.
+    /// Encodes the publish as one line of JSON, with its newline.
     pub fn to_line(self) -> serde_json::Result<String> {
         Ok(serde_json::to_string(&wire::Line::from(self))? + "\n")
     }
 
+    /// Decodes a line.
     pub fn from_line(line: &str) -> serde_json::Result<Self> {
         Ok(serde_json::from_str::<wire::Line>(line)?.into())
     }
@@ -151,7 +156,7 @@ mod tests {
     use crate::domain::id::Seq;
 
     #[test]
-    fn a_publish_travels_whole() {
+    fn a_publish_survives_the_line_format() {
         let frame = Frame::text("大家好".as_bytes()).at(Group::new("1"), Seq(7));
         let relayed = Relayed {
             target: Target::Groups(vec![Group::new("1")]),
@@ -165,17 +170,17 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_the_other_process() {
+    fn publishes_beyond_the_limit_are_dropped_without_waiting() {
         let relay = Relay::default();
         let publication = Publication::both(Frame::text(b"x"));
-        relay.hand_on(&Target::All, &Except::default(), &publication);
-        let mut other = relay.begin();
-        for _ in 0..MAX_WAITING + 10 {
-            relay.hand_on(&Target::All, &Except::default(), &publication);
+        relay.forward(&Target::All, &Except::default(), &publication);
+        let mut old = relay.attach();
+        for _ in 0..MAX_QUEUED + 10 {
+            relay.forward(&Target::All, &Except::default(), &publication);
         }
-        assert_eq!(std::iter::from_fn(|| other.try_recv().ok()).count(), MAX_WAITING);
-        drop(other);
-        relay.hand_on(&Target::All, &Except::default(), &publication);
+        assert_eq!(std::iter::from_fn(|| old.try_recv().ok()).count(), MAX_QUEUED);
+        drop(old);
+        relay.forward(&Target::All, &Except::default(), &publication);
         assert!(relay.0.lock().unwrap().is_none());
     }
 }

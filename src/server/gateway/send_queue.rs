@@ -1,10 +1,11 @@
-//! What one connection has not been sent yet: bounded in bytes, with a fate for what does not fit.
+//! The unsent frames of one connection, bounded in bytes.
 //!
-//! A reader who keeps up is due spans of the [`Round`] and owns no buffer. One who does not is [`Behind`]: frames wait for
-//! it, shared with everyone else who waits. A frame with a position that does not fit is skipped, and one `gap` says so as
-//! soon as there is room; other frames are dropped and counted. Nobody who publishes ever waits here.
+//! A reader that keeps up only has spans pending in the shard's [`WriteBatch`] and owns no buffer. A reader that does not
+//! has a [`Backlog`] of frames, shared with the other slow readers. At the limit the newest frame is skipped: a frame with
+//! a position is reported by one `gap` as soon as there is space, any other frame is dropped and counted. A publisher
+//! never waits for a send queue.
 
-use super::write_batch::{Due, Round, SLICES};
+use super::write_batch::{PendingSpans, SLICES, WriteBatch};
 use super::{Dialect, Frame, Group};
 use crate::domain::{id::Seq, push::Push};
 use bytes::Bytes;
@@ -13,99 +14,110 @@ use std::io::{self, ErrorKind, IoSlice, Write};
 use std::ops::Range;
 use std::time::Instant;
 
+/// The send queue of one connection.
 #[derive(Default)]
-pub struct Outbox {
-    due: Due,
-    due_bytes: usize,
-    behind: Option<Box<Behind>>,
+pub struct SendQueue {
+    pending: PendingSpans,
+    pending_bytes: usize,
+    backlog: Option<Box<Backlog>>,
 }
 
-/// What waits until the peer takes more.
-struct Behind {
-    /// The first may be cut: its beginning was written.
+/// Frames queued until the socket is writable again.
+struct Backlog {
+    /// The first frame may be a remainder whose beginning was written.
     frames: VecDeque<Bytes>,
     bytes: usize,
-    /// What was skipped, by group; rarely more than one.
+    /// Skipped frames not yet reported: group, first and last seq. Rarely more than one group.
     skipped: Vec<(Group, Seq, Seq)>,
+    /// When the peer last accepted bytes.
     progress_at: Instant,
 }
 
+/// Result of queueing one frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Queued {
-    /// Leaves with this round.
-    Due,
-    /// Waits behind what the peer has not taken.
-    Waits,
-    /// Skipped: the queue is full.
-    Slow,
-    /// The connection is closing: nothing else reaches it.
-    Leaving,
-    /// More is due in this round than may wait: write, then offer it again.
-    WriteFirst,
+pub enum Enqueue {
+    /// In this write batch.
+    Batched,
+    /// Queued behind a backlog.
+    Backlogged,
+    /// Not queued: the queue is full.
+    Skipped,
+    /// Not queued: the connection is closing.
+    Closing,
+    /// Not queued: this batch already holds the limit for this reader. Write, then push again.
+    FlushFirst,
 }
 
-impl Outbox {
-    /// `held` is where the frame stands in the round.
-    pub fn push(&mut self, round: &mut Round, frame: &Frame, held: Range<u32>, limit_bytes: usize, dialect: Dialect) -> Queued {
-        if let Some(behind) = &mut self.behind {
-            return behind.push(frame, limit_bytes, dialect);
+impl SendQueue {
+    /// Queues a frame; `span` is its place in the batch.
+    pub fn push(
+        &mut self,
+        batch: &mut WriteBatch,
+        frame: &Frame,
+        span: Range<u32>,
+        limit_bytes: usize,
+        dialect: Dialect,
+    ) -> Enqueue {
+        if let Some(backlog) = &mut self.backlog {
+            return backlog.push(frame, limit_bytes, dialect);
         }
-        // A single frame is never too large for who waits for nothing.
-        if self.due_bytes > 0 && self.due_bytes + frame.bytes.len() > limit_bytes {
-            return Queued::WriteFirst;
+        // The limit does not apply to the only frame of an empty queue: a frame larger than the limit can still be sent.
+        if self.pending_bytes > 0 && self.pending_bytes + frame.bytes.len() > limit_bytes {
+            return Enqueue::FlushFirst;
         }
-        self.push_surely(round, frame, held);
-        Queued::Due
+        self.push_unbounded(batch, frame, span);
+        Enqueue::Batched
     }
 
-    /// Whatever is queued: what the protocol itself has to say.
-    pub fn push_surely(&mut self, round: &mut Round, frame: &Frame, held: Range<u32>) {
-        match &mut self.behind {
-            Some(behind) => behind.append(frame.bytes.clone()),
+    /// Queues a frame without regard to the limit: for the protocol's own frames.
+    pub fn push_unbounded(&mut self, batch: &mut WriteBatch, frame: &Frame, span: Range<u32>) {
+        match &mut self.backlog {
+            Some(backlog) => backlog.append(frame.bytes.clone()),
             None => {
-                self.due_bytes += frame.bytes.len();
-                round.add(&mut self.due, held);
+                self.pending_bytes += frame.bytes.len();
+                batch.push_span(&mut self.pending, span);
             }
         }
     }
 
-    /// Is something due in this round?
-    pub fn is_due(&self) -> bool {
-        !self.due.is_empty()
+    /// Whether frames are pending in this write batch.
+    pub fn has_batched(&self) -> bool {
+        !self.pending.is_empty()
     }
 
-    /// Since when the peer took nothing, if something waits for it.
-    pub fn behind_since(&self) -> Option<Instant> {
-        self.behind.as_ref().map(|behind| behind.progress_at)
+    /// When the peer last accepted bytes, if there is a backlog.
+    pub fn stalled_since(&self) -> Option<Instant> {
+        self.backlog.as_ref().map(|backlog| backlog.progress_at)
     }
 
+    /// Bytes queued and not yet written.
     pub fn unsent_bytes(&self) -> usize {
-        self.due_bytes + self.behind.as_ref().map_or(0, |behind| behind.bytes)
+        self.pending_bytes + self.backlog.as_ref().map_or(0, |backlog| backlog.bytes)
     }
 
-    /// Writes what is due, or what waits, until all is gone or the peer takes no more. How many bytes it took.
-    pub fn write(&mut self, round: &Round, stream: &mut impl Write, now: Instant) -> io::Result<usize> {
+    /// Writes the pending spans and the backlog until both are empty or the socket would block. Returns the bytes written.
+    pub fn write(&mut self, batch: &WriteBatch, stream: &mut impl Write, now: Instant) -> io::Result<usize> {
         let mut written = 0;
-        if self.is_due() {
-            let (due, bytes) = (std::mem::take(&mut self.due), std::mem::take(&mut self.due_bytes));
+        if self.has_batched() {
+            let (pending, bytes) = (std::mem::take(&mut self.pending), std::mem::take(&mut self.pending_bytes));
             let mut slices = [IoSlice::new(&[]); SLICES];
-            let count = round.slices(due, &mut slices);
-            written = give(stream, &slices[..count])?;
+            let count = batch.slices(pending, &mut slices);
+            written = write_some(stream, &slices[..count])?;
             if written < bytes {
-                let frames = round.rest(due, written).collect();
-                self.behind = Some(Box::new(Behind { frames, bytes: bytes - written, skipped: vec![], progress_at: now }));
+                let frames = batch.remaining_frames(pending, written).collect();
+                self.backlog = Some(Box::new(Backlog { frames, bytes: bytes - written, skipped: vec![], progress_at: now }));
             }
         }
-        if let Some(behind) = &mut self.behind {
-            written += behind.write(stream, now)?;
+        if let Some(backlog) = &mut self.backlog {
+            written += backlog.write(stream, now)?;
         }
-        let settled = self.behind.as_ref().is_none_or(|behind| behind.frames.is_empty());
-        if settled && (written > 0 || self.behind.is_some()) {
+        let settled = self.backlog.as_ref().is_none_or(|backlog| backlog.frames.is_empty());
+        if settled && (written > 0 || self.backlog.is_some()) {
             match stream.flush() {
-                Ok(()) => self.behind = None,
+                Ok(()) => self.backlog = None,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    // An encrypted stream holds the last records itself.
-                    self.behind.get_or_insert_with(|| Box::new(Behind::nothing(now)));
+                    // A TLS stream buffers its last records: an empty backlog keeps the connection watched.
+                    self.backlog.get_or_insert_with(|| Box::new(Backlog::nothing(now)));
                 }
                 Err(error) => return Err(error),
             }
@@ -114,8 +126,8 @@ impl Outbox {
     }
 }
 
-/// How much the peer took; a full socket took nothing, and will say when it takes more.
-fn give(stream: &mut impl Write, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+/// Writes once and returns the bytes written; 0 if the socket would block.
+fn write_some(stream: &mut impl Write, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     loop {
         match stream.write_vectored(slices) {
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -125,22 +137,22 @@ fn give(stream: &mut impl Write, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     }
 }
 
-impl Behind {
+impl Backlog {
     fn nothing(now: Instant) -> Self {
         Self { frames: VecDeque::new(), bytes: 0, skipped: vec![], progress_at: now }
     }
 
-    fn push(&mut self, frame: &Frame, limit_bytes: usize, dialect: Dialect) -> Queued {
-        // A group's gap goes before its next frame, or the reader would see the hole before its reason. Half of the bound
-        // must be free: a gap told at the brim would be followed by the next one at once.
+    fn push(&mut self, frame: &Frame, limit_bytes: usize, dialect: Dialect) -> Enqueue {
+        // A group's gap precedes its next frame, so that the reader learns of the hole first. It waits until half of the
+        // queue is free: a gap sent while the queue is nearly full would be followed by the next one at once.
         if frame.position.is_some() && self.bytes <= limit_bytes / 2 {
-            self.tell_gaps();
+            self.queue_gaps();
         }
         let owes_gap = |group: &Group| self.skipped.iter().any(|(skipped, ..)| skipped == group);
         let fits = self.bytes + frame.bytes.len() <= limit_bytes;
         if fits && !frame.position.as_ref().is_some_and(|position| owes_gap(&position.group)) {
             self.append(frame.bytes.clone());
-            return Queued::Waits;
+            return Enqueue::Backlogged;
         }
         if let (Some(position), Dialect::V1) = (&frame.position, dialect) {
             match self.skipped.iter_mut().find(|(group, ..)| *group == position.group) {
@@ -148,10 +160,10 @@ impl Behind {
                 None => self.skipped.push((position.group.clone(), position.seq, position.seq)),
             }
         }
-        Queued::Slow
+        Enqueue::Skipped
     }
 
-    fn tell_gaps(&mut self) {
+    fn queue_gaps(&mut self) {
         for (group, from, to) in std::mem::take(&mut self.skipped) {
             if let Ok(room) = group.as_text().parse() {
                 self.append(Frame::text(Push::Gap { room, from, to }.to_json().as_bytes()).bytes);
@@ -168,7 +180,7 @@ impl Behind {
         let mut written = 0;
         loop {
             if self.frames.is_empty() {
-                self.tell_gaps();
+                self.queue_gaps();
             }
             if self.frames.is_empty() {
                 return Ok(written);
@@ -178,7 +190,7 @@ impl Behind {
             for (slice, frame) in slices.iter_mut().zip(&self.frames) {
                 *slice = IoSlice::new(frame);
             }
-            let took = give(stream, &slices[..count])?;
+            let took = write_some(stream, &slices[..count])?;
             if took == 0 {
                 return Ok(written);
             }
@@ -205,21 +217,21 @@ impl Behind {
 mod tests {
     use super::*;
 
-    /// A peer that takes so many bytes and then no more.
+    /// A peer that accepts `room` bytes and then blocks.
     #[derive(Default)]
     struct Peer {
-        room: usize,
+        capacity: usize,
         took: Vec<u8>,
     }
 
     impl Write for Peer {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            if self.room == 0 {
+            if self.capacity == 0 {
                 return Err(ErrorKind::WouldBlock.into());
             }
-            let count = bytes.len().min(self.room);
+            let count = bytes.len().min(self.capacity);
             self.took.extend(&bytes[..count]);
-            self.room -= count;
+            self.capacity -= count;
             Ok(count)
         }
 
@@ -229,8 +241,8 @@ mod tests {
     }
 
     struct Bench {
-        outbox: Outbox,
-        round: Round,
+        send_queue: SendQueue,
+        batch: WriteBatch,
         peer: Peer,
         dialect: Dialect,
         now: Instant,
@@ -238,56 +250,62 @@ mod tests {
 
     impl Bench {
         fn new(dialect: Dialect) -> Self {
-            Self { outbox: Outbox::default(), round: Round::default(), peer: Peer::default(), dialect, now: Instant::now() }
+            Self {
+                send_queue: SendQueue::default(),
+                batch: WriteBatch::default(),
+                peer: Peer::default(),
+                dialect,
+                now: Instant::now(),
+            }
         }
 
-        /// A frame of 100 bytes, in a queue of `limit`.
-        fn push(&mut self, seq: u64, limit: usize) -> Queued {
+        /// Pushes a frame of 100 bytes into a queue of `limit` bytes.
+        fn push(&mut self, seq: u64, limit: usize) -> Enqueue {
             let frame = Frame::text(&[b'x'; 98]).at(Group::new("1"), Seq(seq));
-            let held = self.round.hold(&frame);
-            self.outbox.push(&mut self.round, &frame, held, limit, self.dialect)
+            let span = self.batch.append_frame(&frame);
+            self.send_queue.push(&mut self.batch, &frame, span, limit, self.dialect)
         }
 
-        /// The peer takes up to `room` bytes; how many frames and what text came.
-        fn take(&mut self, room: usize) -> String {
-            self.peer.room = room;
-            self.outbox.write(&self.round, &mut self.peer, self.now).unwrap();
-            self.round.clear();
+        /// Lets the peer accept up to `capacity` bytes and returns them, each 98-byte text as one `x`.
+        fn take(&mut self, capacity: usize) -> String {
+            self.peer.capacity = capacity;
+            self.send_queue.write(&self.batch, &mut self.peer, self.now).unwrap();
+            self.batch.clear();
             let took = std::mem::take(&mut self.peer.took);
             String::from_utf8_lossy(&took).replace(&"x".repeat(98), "x").replace("\u{fffd}bx", "x")
         }
     }
 
     #[test]
-    fn who_keeps_up_owns_nothing() {
+    fn a_reader_that_keeps_up_owns_no_buffer() {
         let mut bench = Bench::new(Dialect::V1);
-        assert_eq!((bench.push(1, 1000), bench.push(2, 1000)), (Queued::Due, Queued::Due));
-        assert_eq!((bench.outbox.unsent_bytes(), bench.take(200).as_str()), (200, "xx"));
-        assert!(bench.outbox.behind.is_none() && bench.outbox.unsent_bytes() == 0);
-        assert_eq!((bench.push(3, 150), bench.push(4, 150)), (Queued::Due, Queued::WriteFirst));
+        assert_eq!((bench.push(1, 1000), bench.push(2, 1000)), (Enqueue::Batched, Enqueue::Batched));
+        assert_eq!((bench.send_queue.unsent_bytes(), bench.take(200).as_str()), (200, "xx"));
+        assert!(bench.send_queue.backlog.is_none() && bench.send_queue.unsent_bytes() == 0);
+        assert_eq!((bench.push(3, 150), bench.push(4, 150)), (Enqueue::Batched, Enqueue::FlushFirst));
     }
 
     #[test]
-    fn what_does_not_fit_is_skipped_and_told_once() {
+    fn a_full_queue_skips_frames_and_sends_one_gap() {
         let mut bench = Bench::new(Dialect::V1);
         bench.push(1, 300);
         bench.take(50);
         let queued: Vec<_> = (2..=5).map(|seq| bench.push(seq, 300)).collect();
-        assert_eq!(queued, [Queued::Waits, Queued::Waits, Queued::Slow, Queued::Slow]);
+        assert_eq!(queued, [Enqueue::Backlogged, Enqueue::Backlogged, Enqueue::Skipped, Enqueue::Skipped]);
         bench.take(149);
-        assert_eq!(bench.push(6, 300), Queued::Waits, "half is free: the gap is told first");
-        let rest = bench.take(10_000);
-        assert!(rest.ends_with("{\"type\":\"gap\",\"room\":\"1\",\"from\":4,\"to\":5}x"), "{rest}");
-        assert_eq!(rest.matches("gap").count(), 1);
-        assert!(bench.outbox.behind.is_none());
+        assert_eq!(bench.push(6, 300), Enqueue::Backlogged, "half is free: the gap is sent first");
+        let remaining_frames = bench.take(10_000);
+        assert!(remaining_frames.ends_with("{\"type\":\"gap\",\"room\":\"1\",\"from\":4,\"to\":5}x"), "{remaining_frames}");
+        assert_eq!(remaining_frames.matches("gap").count(), 1);
+        assert!(bench.send_queue.backlog.is_none());
     }
 
     #[test]
-    fn a_gap_at_the_end_is_told_when_the_queue_is_empty() {
+    fn a_gap_at_the_end_is_sent_when_the_queue_is_empty() {
         let mut bench = Bench::new(Dialect::V1);
         bench.push(1, 100);
         bench.take(10);
-        assert_eq!(bench.push(2, 100), Queued::Slow);
+        assert_eq!(bench.push(2, 100), Enqueue::Skipped);
         assert!(bench.take(1000).contains(r#"{"type":"gap","room":"1","from":2,"to":2}"#));
         assert_eq!(bench.take(1000), "");
     }
@@ -297,22 +315,22 @@ mod tests {
         let mut bench = Bench::new(Dialect::Plain);
         bench.push(1, 100);
         bench.take(10);
-        assert_eq!(bench.push(2, 100), Queued::Slow);
+        assert_eq!(bench.push(2, 100), Enqueue::Skipped);
         assert_eq!(bench.take(1000).len(), 90);
     }
 
     #[test]
-    fn progress_is_what_the_peer_took() {
+    fn accepted_bytes_count_as_progress() {
         let mut bench = Bench::new(Dialect::V1);
         let began = bench.now;
         bench.push(1, 1000);
         bench.take(10);
         bench.now += std::time::Duration::from_secs(9);
         bench.take(0);
-        assert_eq!(bench.outbox.behind_since(), Some(began));
+        assert_eq!(bench.send_queue.stalled_since(), Some(began));
         bench.take(10);
-        assert_eq!(bench.outbox.behind_since(), Some(bench.now));
+        assert_eq!(bench.send_queue.stalled_since(), Some(bench.now));
         bench.take(100);
-        assert_eq!(bench.outbox.behind_since(), None);
+        assert_eq!(bench.send_queue.stalled_since(), None);
     }
 }

@@ -1,37 +1,44 @@
-//! What a back end keeps with a connection, in the form it gave it: a JSON object, or PHP's `serialize`. It ends with the
-//! connection. Each door reads and writes its own form; what the other kept is turned into it when it is asked for.
+//! The session that a back end stores with a connection, in the form in which it was given: a JSON object or PHP's
+//! `serialize`. It ends with the connection. It is converted when the other API reads it.
 
 use crate::server::php::{self, Document};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Bytes of a session's JSON at most: it is kept for every connection, and asked for of all at once.
+/// Bytes of a JSON session at most: one may be stored per connection, and one query may read them all.
 pub const MAX_SESSION_BYTES: usize = 16 * 1024;
-/// The same of PHP's. GatewayWorker knew no bound: what is longer is not kept, and counted.
+/// Bytes of a PHP session at most. GatewayWorker has no limit; a longer session is rejected and counted.
 pub const MAX_PHP_SESSION_BYTES: usize = 1024 * 1024;
 
+/// A connection's session. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ClientSession {
+    /// A JSON object.
     Json(Arc<str>),
-    /// Never empty. Kept as it came, whether or not it can be read.
+    /// Serialized PHP, not empty. Stored verbatim, whether or not it can be parsed.
     Php(Arc<[u8]>),
 }
 
+/// Why a session cannot be stored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SessionError {
+    /// The JSON value is not an object.
     #[error("a session is an object")]
     NoObject,
+    /// Over [`MAX_SESSION_BYTES`].
     #[error("a session holds at most {MAX_SESSION_BYTES} bytes")]
     TooLong,
+    /// Over [`MAX_PHP_SESSION_BYTES`].
     #[error("a session holds at most {MAX_PHP_SESSION_BYTES} serialized bytes")]
     TooLongForPhp,
+    /// The stored value or the update cannot be merged.
     #[error(transparent)]
     NotMerged(#[from] php::MergeError),
 }
 
 impl ClientSession {
-    /// An object; an empty list counts as an empty one, as PHP knows no difference.
+    /// Returns the session for a JSON object. An empty list counts as an empty object, as in PHP.
     pub fn new(value: &Value) -> Result<Self, SessionError> {
         let text = match value {
             Value::Object(_) => value.to_string(),
@@ -41,7 +48,7 @@ impl ClientSession {
         if text.len() > MAX_SESSION_BYTES { Err(SessionError::TooLong) } else { Ok(Self::Json(text.into())) }
     }
 
-    /// Whatever bytes PHP gives; none are no session.
+    /// Returns the session for PHP's serialized bytes; `None` for no bytes.
     pub fn php(bytes: &[u8]) -> Result<Option<Self>, SessionError> {
         if bytes.len() > MAX_PHP_SESSION_BYTES {
             return Err(SessionError::TooLongForPhp);
@@ -49,6 +56,7 @@ impl ClientSession {
         Ok((!bytes.is_empty()).then(|| Self::Php(bytes.into())))
     }
 
+    /// Size in bytes.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Json(text) => text.len(),
@@ -56,7 +64,7 @@ impl ClientSession {
         }
     }
 
-    /// What cannot be said in JSON is null.
+    /// Returns the session as JSON; null if it cannot be represented.
     pub fn to_value(&self) -> Value {
         match self {
             Self::Json(text) => serde_json::from_str(text).unwrap_or_default(),
@@ -67,6 +75,7 @@ impl ClientSession {
         }
     }
 
+    /// Returns the session as PHP's serialized bytes.
     pub fn to_php(&self) -> Cow<'_, [u8]> {
         match self {
             Self::Json(_) => {
@@ -78,12 +87,12 @@ impl ClientSession {
         }
     }
 
-    /// `array_replace_recursive`: keys are replaced, arrays within are merged, nothing is ever removed. Where there is
-    /// nothing yet, the update is kept as it came.
+    /// Merges as PHP's `array_replace_recursive` does: replaces keys, merges nested arrays, removes nothing. Without an earlier
+    /// session the update is stored verbatim.
     pub fn merged(before: Option<&Self>, update: &Self) -> Result<Self, SessionError> {
         match (before, update) {
             (None, update) => Ok(update.clone()),
-            // PHP's idea of an empty text.
+            // PHP treats "0" as empty.
             (Some(Self::Php(before)), update) if **before == *b"0" => Ok(update.clone()),
             (Some(Self::Json(_)), Self::Json(_)) => {
                 let mut value = before.map_or_else(|| Value::Object(Map::new()), Self::to_value);
@@ -98,7 +107,7 @@ impl ClientSession {
     }
 }
 
-/// Two arrays (objects and lists alike, lists by their positions) are merged; anything else replaces.
+/// Merges two arrays (objects, and lists by their index); any other value is replaced.
 fn replace(value: &mut Value, update: Value) {
     match (value, update) {
         (Value::Object(into), Value::Object(from)) => {
@@ -126,7 +135,7 @@ fn replace(value: &mut Value, update: Value) {
     }
 }
 
-/// A list as the object its positions make it.
+/// Turns a list into an object with its indices as keys.
 fn keyed(list: Value) -> Value {
     match list {
         Value::Array(items) => items.into_iter().enumerate().map(|(place, item)| (place.to_string(), item)).collect(),
@@ -140,7 +149,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn updates_merge_as_php_does_it() {
+    fn updates_merge_as_in_php() {
         let check = |before: Value, update: Value, expected: Value| {
             let (before, update) = (ClientSession::new(&before).unwrap(), ClientSession::new(&update).unwrap());
             assert_eq!(ClientSession::merged(Some(&before), &update).unwrap().to_value(), expected, "{update:?}");
@@ -165,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn both_doors_see_what_the_other_kept() {
+    fn json_and_php_read_each_others_sessions() {
         let php = |text: &str| ClientSession::php(text.as_bytes()).unwrap().unwrap();
         let json = |value: Value| ClientSession::new(&value).unwrap();
         let kept = php("a:2:{s:1:\"n\";i:7;s:1:\"l\";a:2:{i:0;s:1:\"x\";i:1;d:1.5;}}");

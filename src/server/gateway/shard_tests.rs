@@ -1,4 +1,4 @@
-//! A shard with streams of our own and a clock turned by hand: what happens to those who are slow, silent, or leave.
+//! A shard with in-memory streams and a clock set by the test: slow readers, unanswered pings, closing handshakes, drains.
 
 use super::client_ids::ClientIds;
 use super::limits::ConnectionLimits;
@@ -16,13 +16,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The peer's end of a stream: takes so many bytes, says what it is given to say.
+/// The peer's end of a stream: accepts `capacity` bytes, and sends the bytes of `input`.
 #[derive(Default)]
 struct Peer {
-    room: usize,
-    took: Vec<u8>,
-    says: VecDeque<u8>,
-    gone: bool,
+    capacity: usize,
+    received: Vec<u8>,
+    input: VecDeque<u8>,
+    eof: bool,
     writes: usize,
     shut: bool,
 }
@@ -33,12 +33,12 @@ struct Fake(Rc<RefCell<Peer>>);
 impl Read for Fake {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let mut peer = self.0.borrow_mut();
-        let count = peer.says.len().min(into.len());
+        let count = peer.input.len().min(into.len());
         if count == 0 {
-            return if peer.gone { Ok(0) } else { Err(ErrorKind::WouldBlock.into()) };
+            return if peer.eof { Ok(0) } else { Err(ErrorKind::WouldBlock.into()) };
         }
         for byte in &mut into[..count] {
-            *byte = peer.says.pop_front().unwrap();
+            *byte = peer.input.pop_front().unwrap();
         }
         Ok(count)
     }
@@ -47,13 +47,13 @@ impl Read for Fake {
 impl Write for Fake {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let mut peer = self.0.borrow_mut();
-        if peer.room == 0 {
+        if peer.capacity == 0 {
             return Err(ErrorKind::WouldBlock.into());
         }
-        let count = bytes.len().min(peer.room);
-        peer.room -= count;
+        let count = bytes.len().min(peer.capacity);
+        peer.capacity -= count;
         peer.writes += 1;
-        peer.took.extend(&bytes[..count]);
+        peer.received.extend(&bytes[..count]);
         Ok(count)
     }
 
@@ -93,17 +93,17 @@ impl Bench {
         }
     }
 
-    /// A connection in group "1" whose peer takes `room` bytes beyond its `init`.
-    fn open(&mut self, dialect: Dialect, room: usize) -> (usize, Fake) {
+    /// Opens a connection in group "1" whose peer accepts `capacity` bytes after `init`.
+    fn open(&mut self, dialect: Dialect, capacity: usize) -> (usize, Fake) {
         let fake = Fake(Rc::default());
-        fake.0.borrow_mut().room = PLENTY;
-        let permit = self.limits.take([127, 0, 0, 1].into(), None).unwrap();
+        fake.0.borrow_mut().capacity = PLENTY;
+        let permit = self.limits.reserve([127, 0, 0, 1].into(), None).unwrap();
         let new = NewConnection { dialect, permit, early: Bytes::new(), port: 1, handshake: None };
         let slot = self.shard.open(fake.clone(), new, LogicalTime(0), self.now);
         self.shard.registry.join_group(slot, &Group::new("1"), LogicalTime(0));
         self.shard.flush(self.now);
         assert!(text(&fake).contains("{\"type\":\"init\""));
-        fake.0.borrow_mut().room = room;
+        fake.0.borrow_mut().capacity = capacity;
         (slot, fake)
     }
 
@@ -129,35 +129,35 @@ impl Bench {
     }
 }
 
-/// What the peer took since the last look; a message's text as one letter.
+/// Returns and clears the bytes that the peer received, each 98-byte text as one `x`.
 fn text(fake: &Fake) -> String {
-    let took = std::mem::take(&mut fake.0.borrow_mut().took);
-    String::from_utf8_lossy(&took).replace(&"x".repeat(98), "x")
+    let received = std::mem::take(&mut fake.0.borrow_mut().received);
+    String::from_utf8_lossy(&received).replace(&"x".repeat(98), "x")
 }
 
-/// The close frame's code at the end of what the peer took.
+/// The code of the close frame that the peer received last.
 fn close_code(fake: &Fake) -> Option<u16> {
-    let took = fake.0.borrow().took.clone();
-    let at = took.windows(2).rposition(|pair| pair[0] == 0x88 && (2..=125).contains(&pair[1]))?;
-    Some(u16::from_be_bytes([*took.get(at + 2)?, *took.get(at + 3)?]))
+    let received = fake.0.borrow().received.clone();
+    let at = received.windows(2).rposition(|pair| pair[0] == 0x88 && (2..=125).contains(&pair[1]))?;
+    Some(u16::from_be_bytes([*received.get(at + 2)?, *received.get(at + 3)?]))
 }
 
 #[test]
-fn what_comes_together_leaves_in_one_write() {
+fn a_batch_is_one_write_per_reader() {
     let mut bench = Bench::new(Settings::default());
     let (_, one) = bench.open(Dialect::V1, PLENTY);
     let (_, other) = bench.open(Dialect::Plain, PLENTY);
     let before = one.0.borrow().writes;
     let mut reports: Vec<_> = (1..=50).map(|seq| bench.message(seq)).collect();
     bench.shard.flush(bench.now);
-    assert_eq!((one.0.borrow().writes - before, one.0.borrow().took.len(), other.0.borrow().took.len()), (1, 5000, 5000));
+    assert_eq!((one.0.borrow().writes - before, one.0.borrow().received.len(), other.0.borrow().received.len()), (1, 5000, 5000));
     for report in &mut reports {
         assert_eq!(report.try_recv(), Ok(Delivered { to: 2, queued: 0, slow: 0 }));
     }
 }
 
 #[test]
-fn a_full_queue_skips_the_newest_and_says_so_and_others_lose_nothing() {
+fn slow_reader_skips_frames_and_gets_one_gap_and_others_lose_nothing() {
     let mut bench = Bench::new(Settings { queue_bytes: 1000, ..Settings::default() });
     let (slow, at_slow) = bench.open(Dialect::V1, 150);
     let (_, fast) = bench.open(Dialect::V1, PLENTY);
@@ -167,27 +167,27 @@ fn a_full_queue_skips_the_newest_and_says_so_and_others_lose_nothing() {
         bench.shard.flush(bench.now);
         outcomes.push(report.try_recv().unwrap());
     }
-    assert_eq!(fast.0.borrow().took.len(), 2000);
+    assert_eq!(fast.0.borrow().received.len(), 2000);
     assert_eq!(outcomes[0], Delivered { to: 2, queued: 0, slow: 0 });
     assert_eq!(outcomes[5], Delivered { to: 2, queued: 1, slow: 0 });
     assert_eq!(outcomes[19], Delivered { to: 1, queued: 0, slow: 1 });
     let mut dropped = bench.publish(Publication::both(Frame::text(&[b'y'; 900])));
     bench.shard.flush(bench.now);
-    assert_eq!(dropped.try_recv(), Ok(Delivered { to: 1, queued: 0, slow: 1 }), "the API's payload is dropped and counted");
+    assert_eq!(dropped.try_recv(), Ok(Delivered { to: 1, queued: 0, slow: 1 }), "the API's payload is dropped and stats");
 
-    at_slow.0.borrow_mut().room = PLENTY;
+    at_slow.0.borrow_mut().capacity = PLENTY;
     bench.shard.writable(slow, bench.now);
-    let took = text(&at_slow);
-    assert!(took.ends_with("{\"type\":\"gap\",\"room\":\"1\",\"from\":12,\"to\":20}"), "{took}");
-    assert_eq!((took.matches('x').count(), took.matches("gap").count(), took.matches("yy").count()), (11, 1, 0));
+    let received = text(&at_slow);
+    assert!(received.ends_with("{\"type\":\"gap\",\"room\":\"1\",\"from\":12,\"to\":20}"), "{received}");
+    assert_eq!((received.matches('x').count(), received.matches("gap").count(), received.matches("yy").count()), (11, 1, 0));
     bench.message(21);
     bench.shard.flush(bench.now);
     assert_eq!(text(&at_slow).matches('x').count(), 1);
-    assert_eq!(bench.shard.figures.counted.skipped, 10);
+    assert_eq!(bench.shard.metrics.stats.skipped, 10);
 }
 
 #[test]
-fn a_burst_beyond_the_queue_reaches_who_takes_it() {
+fn a_burst_beyond_the_limit_reaches_a_reader_that_keeps_up() {
     let mut bench = Bench::new(Settings { queue_bytes: 1000, ..Settings::default() });
     let (_, fast) = bench.open(Dialect::V1, PLENTY);
     for seq in 1..=500 {
@@ -196,11 +196,11 @@ fn a_burst_beyond_the_queue_reaches_who_takes_it() {
     let mut large = bench.publish(Publication::both(Frame::text(&[b'y'; 5000])));
     bench.shard.flush(bench.now);
     assert_eq!(large.try_recv(), Ok(Delivered { to: 1, queued: 0, slow: 0 }));
-    assert_eq!(fast.0.borrow().took.len(), 500 * 100 + 5004);
+    assert_eq!(fast.0.borrow().received.len(), 500 * 100 + 5004);
 }
 
 #[test]
-fn who_takes_nothing_for_thirty_seconds_is_closed_as_slow() {
+fn reader_without_progress_for_thirty_seconds_is_closed_as_slow() {
     let mut bench = Bench::new(Settings::default());
     let (stuck, at_stuck) = bench.open(Dialect::V1, 10);
     let (slow, at_slow) = bench.open(Dialect::V1, 10);
@@ -209,35 +209,35 @@ fn who_takes_nothing_for_thirty_seconds_is_closed_as_slow() {
     bench.shard.flush(bench.now);
     for _ in 0..4 {
         bench.wait(9);
-        // A byte now and then is progress.
-        at_slow.0.borrow_mut().room = 1;
+        // One byte is progress.
+        at_slow.0.borrow_mut().capacity = 1;
         bench.shard.writable(slow, bench.now);
     }
     assert!(!bench.is_open(stuck) && bench.is_open(slow));
-    assert_eq!(close_code(&at_stuck), None, "it took nothing, the close frame included");
+    assert_eq!(close_code(&at_stuck), None, "it accepted nothing, not even the close frame");
     bench.wait(30);
-    at_slow.0.borrow_mut().room = PLENTY;
+    at_slow.0.borrow_mut().capacity = PLENTY;
     bench.shard.writable(slow, bench.now);
     assert_eq!(close_code(&at_slow), Some(CloseCode::SLOW.0));
 }
 
 #[test]
-fn who_does_not_answer_a_ping_is_closed_as_silent() {
+fn connection_that_does_not_answer_a_ping_is_closed_as_silent() {
     let mut bench = Bench::new(Settings::default());
     let connections: Vec<_> = (0..60).map(|_| bench.open(Dialect::V1, PLENTY)).collect();
-    // An odd number answers each ping, an even one never.
+    // Connections with an odd index answer each ping, the others never do.
     let mut pinged = vec![0; 60];
     for second in 1..=80 {
         bench.wait(1);
         for (place, (slot, fake)) in connections.iter().enumerate() {
-            let took = std::mem::take(&mut fake.0.borrow_mut().took);
-            let pings = took.windows(2).filter(|pair| *pair == [0x89, 0]).count();
+            let received = std::mem::take(&mut fake.0.borrow_mut().received);
+            let pings = received.windows(2).filter(|pair| *pair == [0x89, 0]).count();
             pinged[place] += pings;
             if place % 2 == 1 && pings > 0 {
-                fake.0.borrow_mut().says.extend([0x8a, 0x80, 0, 0, 0, 0]);
+                fake.0.borrow_mut().input.extend([0x8a, 0x80, 0, 0, 0, 0]);
                 bench.shard.readable(*slot, bench.now);
-            } else if took.windows(4).any(|four| four == [0x88, 8, 0x11, 0x3a]) {
-                // A quarter of the way around nobody who has just come is pinged, and 10 s are given to answer.
+            } else if received.windows(4).any(|four| four == [0x88, 8, 0x11, 0x3a]) {
+                // No ping in the first quarter of the interval (6 s), at the latest after 25 s more; 10 s to answer.
                 assert!((16..=41).contains(&second), "closed after {second} s");
             }
         }
@@ -250,41 +250,45 @@ fn who_does_not_answer_a_ping_is_closed_as_silent() {
 }
 
 #[test]
-fn a_machine_that_slept_closes_nobody_for_it() {
+fn a_stalled_machine_closes_no_connection_for_the_stall() {
     let mut bench = Bench::new(Settings::default());
     let connections: Vec<_> = (0..60).map(|_| bench.open(Dialect::V1, PLENTY)).collect();
     bench.now += Duration::from_secs(100);
     bench.shard.tick(bench.now);
     for (slot, fake) in &connections {
         assert!(bench.is_open(*slot));
-        assert_eq!(fake.0.borrow().took.windows(2).filter(|pair| *pair == [0x89, 0]).count(), 1, "everyone was pinged once");
+        assert_eq!(
+            fake.0.borrow().received.windows(2).filter(|pair| *pair == [0x89, 0]).count(),
+            1,
+            "each connection was pinged once"
+        );
     }
     bench.wait(9);
     assert_eq!(bench.limits.count(), 60);
     bench.wait(27);
-    assert_eq!(bench.limits.count(), 0, "and who does not answer is closed all the same");
+    assert_eq!(bench.limits.count(), 0, "connections that do not answer are closed");
 }
 
 #[test]
-fn the_closing_handshake_is_ours_or_theirs() {
+fn either_side_may_start_the_closing_handshake() {
     let mut bench = Bench::new(Settings::default());
     let (kicked, at_kicked) = bench.open(Dialect::V1, PLENTY);
     bench.message(1);
     bench.shard.close(kicked, CloseCode(4321), "because", bench.now);
     bench.message(2);
     bench.shard.flush(bench.now);
-    let took = at_kicked.0.borrow().took.clone();
-    assert_eq!(&took[100..], b"\x88\x09\x10\xe1because", "what was queued, then the close frame, then nothing");
+    let received = at_kicked.0.borrow().received.clone();
+    assert_eq!(&received[100..], b"\x88\x09\x10\xe1because", "the queued frame, the close frame, and nothing after it");
     assert!(at_kicked.0.borrow().shut && bench.is_open(kicked), "half closed: the peer may read to the end");
-    at_kicked.0.borrow_mut().gone = true;
+    at_kicked.0.borrow_mut().eof = true;
     bench.shard.readable(kicked, bench.now);
     assert!(!bench.is_open(kicked));
 
     let (theirs, at_theirs) = bench.open(Dialect::V1, PLENTY);
-    at_theirs.0.borrow_mut().says.extend(b"\x88\x82\0\0\0\0\x03\xe8");
+    at_theirs.0.borrow_mut().input.extend(b"\x88\x82\0\0\0\0\x03\xe8");
     bench.shard.readable(theirs, bench.now);
     bench.shard.flush(bench.now);
-    assert_eq!(at_theirs.0.borrow().took, b"\x88\x02\x03\xe8");
+    assert_eq!(at_theirs.0.borrow().received, b"\x88\x02\x03\xe8");
     assert!(!bench.is_open(theirs));
 
     let (deaf, _) = bench.open(Dialect::V1, PLENTY);
@@ -293,18 +297,18 @@ fn the_closing_handshake_is_ours_or_theirs() {
     bench.wait(1);
     assert!(bench.is_open(deaf));
     bench.wait(2);
-    assert!(!bench.is_open(deaf), "who never answers is cut off");
+    assert!(!bench.is_open(deaf), "a peer that does not answer the close frame is dropped");
     assert_eq!(bench.limits.count(), 0);
 }
 
 #[test]
-fn a_node_that_drains_sees_everyone_off_in_batches() {
+fn a_draining_shard_closes_its_connections_in_batches() {
     let mut bench = Bench::new(Settings::default());
     let connections: Vec<_> = (0..10).map(|_| bench.open(Dialect::V1, PLENTY)).collect();
     let (_, plain) = bench.open(Dialect::Plain, PLENTY);
     let mut again = 0;
     for expected in [4, 8, 11, 11] {
-        bench.shard.see_off(
+        bench.shard.drain_batch(
             4,
             || {
                 again += 1;
@@ -319,18 +323,18 @@ fn a_node_that_drains_sees_everyone_off_in_batches() {
     for (place, (_, fake)) in connections.iter().enumerate() {
         assert!(text(fake).contains(&format!("{{\"type\":\"bye\",\"reconnect_after_ms\":{}}}", place + 1)));
     }
-    assert!(!text(&plain).contains("bye"), "an old page knows no bye");
+    assert!(!text(&plain).contains("bye"), "the plain dialect has no bye");
 }
 
 #[test]
-fn talking_up_a_one_way_socket_ends_it_and_a_ping_is_answered() {
+fn client_frames_over_the_limit_close_the_socket_and_a_ping_is_answered() {
     let mut bench = Bench::new(Settings::default());
     let (slot, fake) = bench.open(Dialect::V1, PLENTY);
-    fake.0.borrow_mut().says.extend(b"\x89\x82\0\0\0\0hi");
+    fake.0.borrow_mut().input.extend(b"\x89\x82\0\0\0\0hi");
     bench.shard.readable(slot, bench.now);
     bench.shard.flush(bench.now);
-    assert_eq!(std::mem::take(&mut fake.0.borrow_mut().took), b"\x8a\x02hi");
-    fake.0.borrow_mut().says.extend(b"\x81\x81\0\0\0\0x".repeat(11));
+    assert_eq!(std::mem::take(&mut fake.0.borrow_mut().received), b"\x8a\x02hi");
+    fake.0.borrow_mut().input.extend(b"\x81\x81\0\0\0\0x".repeat(11));
     bench.shard.readable(slot, bench.now);
     bench.shard.flush(bench.now);
     assert_eq!(close_code(&fake), Some(CloseCode::INBOUND_LIMIT.0));

@@ -1,4 +1,4 @@
-//! A shard's thread: waits for its sockets, its mailbox and its clock, and lets the [`Shard`] do the rest.
+//! The thread of a shard: an event loop over its sockets, its mailbox and its timer wheel. The [`Shard`] does the work.
 
 use super::LogicalTime;
 use super::client_ids::ClientIds;
@@ -17,37 +17,42 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
 
-const BELL: Token = Token(usize::MAX);
-/// After the system failed us, the next try waits this long.
-const AGAIN_AFTER: Duration = Duration::from_millis(100);
-/// Events taken from the system at once.
+/// Token of the waker among those of the sockets, which are slots.
+const WAKER: Token = Token(usize::MAX);
+/// Pause before the loop restarts after a failed poll.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+/// Readiness events per poll.
 const EVENTS: usize = 1024;
 
-type Act = Box<dyn FnOnce(&mut Shard<Socket>, Instant) + Send>;
+type Job = Box<dyn FnOnce(&mut Shard<Socket>, Instant) + Send>;
 
-/// What a shard may be asked.
+/// A command to a shard.
 pub enum Command {
-    Open(Box<Opening>),
+    /// Serve a new connection.
+    Open(Box<OpenConnection>),
+    /// Send a publish to the shard's receivers.
     Publish(Arc<Publish>),
-    /// Everything else: done by the shard itself, between two rounds.
-    Do(Act, Option<OwnedSemaphorePermit>),
-    /// Closes whatever is still open, and ends the thread.
+    /// Run a closure on the shard. Holds its share of the command budget.
+    Run(Job, Option<OwnedSemaphorePermit>),
+    /// Drop all connections and end the thread.
     Stop,
 }
 
-pub struct Opening {
+/// A connection to be opened.
+pub struct OpenConnection {
     pub stream: RawStream,
     pub new: NewConnection,
     pub since: LogicalTime,
 }
 
-/// A shard as the rest of the node knows it.
-pub struct Handle {
+/// Posts commands to a shard.
+pub struct ShardHandle {
     mailbox: Arc<Mailbox<Command>>,
-    bell: Waker,
+    waker: Waker,
 }
 
-impl Handle {
+impl ShardHandle {
+    /// Starts the thread. Fails if the poll or the thread cannot be created.
     pub fn start(
         index: usize,
         settings: Arc<Settings>,
@@ -55,25 +60,25 @@ impl Handle {
         event_sender: Arc<EventSender>,
     ) -> io::Result<(Self, JoinHandle<()>)> {
         let poll = Poll::new()?;
-        let bell = Waker::new(poll.registry(), BELL)?;
+        let waker = Waker::new(poll.registry(), WAKER)?;
         let mailbox = Arc::new(Mailbox::new());
-        let reactor = Reactor { poll, mailbox: mailbox.clone(), settings, ids, event_sender, index };
-        let thread = std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || reactor.run())?;
-        Ok((Self { mailbox, bell }, thread))
+        let shard_thread = ShardThread { poll, mailbox: mailbox.clone(), settings, ids, event_sender, index };
+        let thread = std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || shard_thread.run())?;
+        Ok((Self { mailbox, waker }, thread))
     }
 
-    /// Commands are done in the order they were posted. After the shard's end they are dropped, and with them whatever
-    /// would have answered.
+    /// Posts a command; commands run in FIFO order. After the shard has ended they are dropped together with their reply
+    /// senders, so that a caller sees a closed channel.
     pub fn post(&self, command: Command) {
-        if self.mailbox.post(command) == Posted::Ring
-            && let Err(error) = self.bell.wake()
+        if self.mailbox.post(command) == Posted::Wake
+            && let Err(error) = self.waker.wake()
         {
-            tracing::error!(%error, "a shard could not be woken");
+            tracing::error!(%error, "could not wake a shard");
         }
     }
 }
 
-struct Reactor {
+struct ShardThread {
     poll: Poll,
     mailbox: Arc<Mailbox<Command>>,
     settings: Arc<Settings>,
@@ -82,36 +87,36 @@ struct Reactor {
     index: usize,
 }
 
-impl Reactor {
+impl ShardThread {
     fn run(mut self) {
         loop {
             match catch_unwind(AssertUnwindSafe(|| self.serve())) {
                 Ok(Ok(())) => break,
                 Ok(Err(error)) => {
-                    tracing::error!(%error, shard = self.index, "a shard's poll failed: its connections are gone");
-                    std::thread::sleep(AGAIN_AFTER);
+                    tracing::error!(%error, shard = self.index, "a shard's poll failed: its connections are dropped");
+                    std::thread::sleep(RETRY_AFTER);
                 }
-                // What it held may be half changed: the clients come back to an empty one.
-                Err(_) => tracing::error!(shard = self.index, "a shard panicked: its connections are gone"),
+                // The state may be inconsistent: the loop restarts with an empty shard, and the clients reconnect.
+                Err(_) => tracing::error!(shard = self.index, "a shard panicked: its connections are dropped"),
             }
         }
         drop(self.mailbox.close());
     }
 
-    /// Until it is told to stop.
+    /// Runs the event loop until [`Command::Stop`].
     fn serve(&mut self) -> io::Result<()> {
         let mut shard = Shard::new(self.index, self.ids, self.settings.clone(), self.event_sender.clone(), Instant::now());
         let mut events = Events::with_capacity(EVENTS);
         let mut commands = Vec::new();
         loop {
-            // First what was posted, since the bell may have been heard by who served before.
+            // Drain the mailbox before polling: the loop before a restart may have consumed the wake-up.
             let now = Instant::now();
             self.mailbox.take(&mut commands);
             for command in commands.drain(..) {
                 match command {
                     Command::Open(opening) => self.open(&mut shard, *opening, now),
                     Command::Publish(publish) => shard.publish(publish, now),
-                    Command::Do(act, _room) => act(&mut shard, now),
+                    Command::Run(job, _budget) => job(&mut shard, now),
                     Command::Stop => return Ok(()),
                 }
             }
@@ -122,7 +127,7 @@ impl Reactor {
                 polled => polled?,
             }
             let now = Instant::now();
-            for event in events.iter().filter(|event| event.token() != BELL) {
+            for event in events.iter().filter(|event| event.token() != WAKER) {
                 let Token(slot) = event.token();
                 if event.is_writable() {
                     shard.writable(slot, now);
@@ -134,16 +139,16 @@ impl Reactor {
         }
     }
 
-    fn open(&self, shard: &mut Shard<Socket>, Opening { stream, new, since }: Opening, now: Instant) {
+    fn open(&self, shard: &mut Shard<Socket>, OpenConnection { stream, new, since }: OpenConnection, now: Instant) {
         let slot = shard.open(stream.into(), new, since, now);
-        // After `open`, which may have removed it again: what came early may have ended it.
+        // After `open`, which may already have closed it because of its early bytes.
         if let Some(stream) = shard.stream(slot)
             && let Err(error) = stream.register(self.poll.registry(), Token(slot))
         {
-            tracing::warn!(%error, "a socket could not be watched");
+            tracing::warn!(%error, "could not register a socket with the poll");
             shard.destroy(slot, now);
         }
-        // What an encrypted stream has read already makes no event.
+        // Bytes that a TLS stream has buffered cause no readiness event.
         shard.readable(slot, now);
     }
 }

@@ -1,4 +1,4 @@
-//! The byte stream of a connection after its handshake, as it left HTTP: never blocking, plain or encrypted.
+//! The byte stream of a connection after the HTTP upgrade: non-blocking, TCP or TLS.
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
@@ -6,13 +6,13 @@ use rustls::ServerConnection;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 
-/// What a shard needs of a stream; tests bring one of their own.
+/// The stream interface of a shard; tests implement it with an in-memory stream.
 pub trait Stream: Read + Write {
-    /// No more is written; the peer reads to the end.
+    /// Shuts down the write half; the peer can read up to EOF.
     fn shut(&mut self) -> io::Result<()>;
 }
 
-/// A stream that may be handed to the gateway.
+/// A stream as the HTTP server releases it.
 pub enum RawStream {
     Plain(std::net::TcpStream),
     Encrypted(std::net::TcpStream, Box<ServerConnection>),

@@ -1,3 +1,3 @@
-//! The locks that [`super::mailbox`] is built on, by one name: `tests/mailbox.rs` puts loom's in their place.
+//! The locks of [`super::mailbox`]: `tests/mailbox.rs` substitutes loom's types for them.
 
 pub use std::sync::{Mutex, MutexGuard, PoisonError};

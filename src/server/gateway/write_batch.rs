@@ -1,22 +1,26 @@
-//! What a shard sends in one round over its readers: the frames of all publishes that waited, once, side by side. A reader
-//! is due some spans of them; frames that follow each other are one span, so a room's readers get a round in one write.
+//! The frames of all publishes that a shard writes in one pass over its readers, stored once, one behind the other.
+//!
+//! A reader has spans of the batch pending. Neighbouring frames merge into one span, so the members of a group get the
+//! whole batch with one vectored write, and a reader that keeps up needs no buffer of its own.
 
 use super::frame::Frame;
 use bytes::Bytes;
 use std::io::IoSlice;
 use std::ops::Range;
 
+/// Marks the end of a chain of spans.
 const NONE: u32 = u32::MAX;
-/// A round with more than this is sent before it grows.
+/// Bytes and spans at which the shard writes the batch before it adds more.
 const FULL_BYTES: usize = 1 << 20;
 const FULL_SPANS: usize = 1 << 17;
-/// Slices of one vectored write.
+/// Slices per vectored write.
 pub const SLICES: usize = 64;
 
+/// One shard's write batch.
 #[derive(Default)]
-pub struct Round {
+pub struct WriteBatch {
     arena: Vec<u8>,
-    /// What stands in the arena, with where it begins: whoever falls behind shares these.
+    /// The frames of the arena by their offset: a reader that falls behind keeps clones of these.
     frames: Vec<(u32, Bytes)>,
     spans: Vec<Span>,
 }
@@ -26,40 +30,43 @@ struct Span {
     next: u32,
 }
 
-/// One reader's spans of this round; eight bytes, whatever is due.
+/// One reader's chain of spans in the batch: eight bytes, however many frames are pending.
 #[derive(Clone, Copy, Debug)]
-pub struct Due {
+pub struct PendingSpans {
     first: u32,
     last: u32,
 }
 
-impl Default for Due {
+impl Default for PendingSpans {
     fn default() -> Self {
         Self { first: NONE, last: NONE }
     }
 }
 
-impl Due {
+impl PendingSpans {
+    /// Whether no span is pending.
     pub fn is_empty(self) -> bool {
         self.first == NONE
     }
 }
 
-impl Round {
+impl WriteBatch {
+    /// Whether the batch is to be written before more is added.
     pub fn is_full(&self) -> bool {
         self.arena.len() >= FULL_BYTES || self.spans.len() >= FULL_SPANS
     }
 
-    /// Puts a frame down for this round; where it stands is then given to each receiver.
-    pub fn hold(&mut self, frame: &Frame) -> Range<u32> {
+    /// Copies a frame into the arena and returns its place, to be pushed to each receiver.
+    pub fn append_frame(&mut self, frame: &Frame) -> Range<u32> {
         let start = self.arena.len() as u32;
         self.arena.extend_from_slice(&frame.bytes);
         self.frames.push((start, frame.bytes.clone()));
         start..self.arena.len() as u32
     }
 
-    pub fn add(&mut self, due: &mut Due, bytes: Range<u32>) {
-        if let Some(last) = self.spans.get_mut(due.last as usize)
+    /// Adds a span to a reader's chain, or extends its last span if the two are neighbours.
+    pub fn push_span(&mut self, pending: &mut PendingSpans, bytes: Range<u32>) {
+        if let Some(last) = self.spans.get_mut(pending.last as usize)
             && last.bytes.end == bytes.start
         {
             last.bytes.end = bytes.end;
@@ -67,30 +74,30 @@ impl Round {
         }
         let new = self.spans.len() as u32;
         self.spans.push(Span { bytes, next: NONE });
-        match self.spans.get_mut(due.last as usize) {
+        match self.spans.get_mut(pending.last as usize) {
             Some(last) => last.next = new,
-            None => due.first = new,
+            None => pending.first = new,
         }
-        due.last = new;
+        pending.last = new;
     }
 
-    /// The first slices of what is due; their number.
-    pub fn slices<'a>(&'a self, due: Due, slices: &mut [IoSlice<'a>; SLICES]) -> usize {
+    /// Fills `slices` with the first pending spans and returns their number.
+    pub fn slices<'a>(&'a self, pending: PendingSpans, slices: &mut [IoSlice<'a>; SLICES]) -> usize {
         let mut count = 0;
-        for (slice, bytes) in slices.iter_mut().zip(self.bytes(due)) {
+        for (slice, bytes) in slices.iter_mut().zip(self.bytes(pending)) {
             *slice = IoSlice::new(bytes);
             count += 1;
         }
         count
     }
 
-    /// What is due, span by span.
-    fn bytes(&self, due: Due) -> impl Iterator<Item = &[u8]> {
-        self.ranges(due).map(|range| &self.arena[range.start as usize..range.end as usize])
+    /// The pending spans as bytes.
+    fn bytes(&self, pending: PendingSpans) -> impl Iterator<Item = &[u8]> {
+        self.ranges(pending).map(|range| &self.arena[range.start as usize..range.end as usize])
     }
 
-    fn ranges(&self, due: Due) -> impl Iterator<Item = Range<u32>> {
-        let mut at = due.first;
+    fn ranges(&self, pending: PendingSpans) -> impl Iterator<Item = Range<u32>> {
+        let mut at = pending.first;
         std::iter::from_fn(move || {
             let span = self.spans.get(at as usize)?;
             at = span.next;
@@ -98,9 +105,9 @@ impl Round {
         })
     }
 
-    /// What is due but for the first `written` bytes, frame by frame: shared, not copied.
-    pub fn rest(&self, due: Due, mut written: usize) -> impl Iterator<Item = Bytes> {
-        let frames = self.ranges(due).flat_map(|range| {
+    /// The pending frames without their first `written` bytes: shared, not copied.
+    pub fn remaining_frames(&self, pending: PendingSpans, mut written: usize) -> impl Iterator<Item = Bytes> {
+        let frames = self.ranges(pending).flat_map(|range| {
             let first = self.frames.partition_point(|(start, _)| *start < range.start);
             self.frames[first..].iter().take_while(move |(start, _)| *start < range.end).map(|(_, frame)| frame)
         });
@@ -111,7 +118,7 @@ impl Round {
         })
     }
 
-    /// Everyone was served: the next round begins, in the same memory.
+    /// Empties the batch after it was written. Keeps its memory, unless one large batch has doubled it.
     pub fn clear(&mut self) {
         self.arena.clear();
         self.frames.clear();
@@ -128,25 +135,26 @@ mod tests {
 
     #[test]
     fn neighbours_are_one_span_and_others_keep_their_order() {
-        let mut round = Round::default();
-        let [a, b, c] = [&b"a"[..], b"b", b"c"].map(|payload| round.hold(&Frame::text(payload)));
-        let (mut both, mut apart) = (Due::default(), Due::default());
+        let mut batch = WriteBatch::default();
+        let [a, b, c] = [&b"a"[..], b"b", b"c"].map(|payload| batch.append_frame(&Frame::text(payload)));
+        let (mut both, mut apart) = (PendingSpans::default(), PendingSpans::default());
         for bytes in [&a, &b] {
-            round.add(&mut both, bytes.clone());
+            batch.push_span(&mut both, bytes.clone());
         }
         for bytes in [&a, &c, &c] {
-            round.add(&mut apart, bytes.clone());
+            batch.push_span(&mut apart, bytes.clone());
         }
-        let of = |due| round.bytes(due).map(<[u8]>::to_vec).collect::<Vec<_>>();
+        let of = |pending| batch.bytes(pending).map(<[u8]>::to_vec).collect::<Vec<_>>();
         assert_eq!(of(both), [b"\x81\x01a\x81\x01b"]);
         assert_eq!(of(apart), [b"\x81\x01a", b"\x81\x01c", b"\x81\x01c"]);
-        let rest = |due, written| round.rest(due, written).map(|frame| frame.to_vec()).collect::<Vec<_>>();
-        assert_eq!(rest(both, 0), [b"\x81\x01a", b"\x81\x01b"]);
-        assert_eq!(rest(both, 4), [b"\x01b"]);
-        assert_eq!(rest(apart, 3), [b"\x81\x01c", b"\x81\x01c"]);
-        assert!(rest(apart, 9).is_empty());
-        assert!(of(Due::default()).is_empty() && Due::default().is_empty());
-        round.clear();
-        assert_eq!(round.bytes(Due::default()).count(), 0);
+        let remaining_frames =
+            |pending, written| batch.remaining_frames(pending, written).map(|frame| frame.to_vec()).collect::<Vec<_>>();
+        assert_eq!(remaining_frames(both, 0), [b"\x81\x01a", b"\x81\x01b"]);
+        assert_eq!(remaining_frames(both, 4), [b"\x01b"]);
+        assert_eq!(remaining_frames(apart, 3), [b"\x81\x01c", b"\x81\x01c"]);
+        assert!(remaining_frames(apart, 9).is_empty());
+        assert!(of(PendingSpans::default()).is_empty() && PendingSpans::default().is_empty());
+        batch.clear();
+        assert_eq!(batch.bytes(PendingSpans::default()).count(), 0);
     }
 }

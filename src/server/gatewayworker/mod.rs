@@ -104,7 +104,7 @@ impl GatewayWorkerServer {
     /// browsers connect to. Returns `None` if the gateway has an event listener already.
     pub fn new(settings: &GatewaySettings, gateway: Gateway, gateway_port: u16) -> Option<(Self, EventReceiver)> {
         let lan_addr = settings.lan_addr;
-        let events = gateway.listen()?;
+        let events = gateway.take_events()?;
         let secret_key = SecretKey::new(&settings.secret_key);
         // As GatewayWorker does it: connections within one machine need no pings.
         let ping_every = (*lan_addr.ip() != Ipv4Addr::LOCALHOST).then_some(Duration::from_millis(settings.ping_every_ms));

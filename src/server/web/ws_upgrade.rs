@@ -46,7 +46,7 @@ pub async fn upgrade(
         Err(LimitReached::Session | LimitReached::Address) => {
             return Refused(Refusal::TooFast { retry_after_ms: CONNECTION_LIMIT_RETRY_MS }).into_response();
         }
-        Err(LimitReached::Leaving | LimitReached::Node | LimitReached::Handshakes) => {
+        Err(LimitReached::Draining | LimitReached::Node | LimitReached::Handshakes) => {
             return Refused(Refusal::Busy).into_response();
         }
     };

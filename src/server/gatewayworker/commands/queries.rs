@@ -34,7 +34,7 @@ pub async fn is_online(gateway: &Gateway, client: ClientId) -> Outcome {
 
 /// Replies the session of a client: an empty array if it was never set, null if the client is not connected.
 pub async fn session(gateway: &Gateway, client: ClientId) -> Outcome {
-    let kept = gateway.look(client, |member| member.session().map(|session| session.to_php().into_owned())).await;
+    let kept = gateway.inspect(client, |member| member.session().map(|session| session.to_php().into_owned())).await;
     Outcome::Reply(match kept {
         Some(Some(session)) => session,
         Some(None) => b"a:0:{}".to_vec(),

@@ -212,7 +212,7 @@ mod tests {
 
     fn no_workers() -> Workers {
         let gateway = Gateway::start(GatewaySettings { shards: 1, ..GatewaySettings::default() }).unwrap();
-        Workers::new(gateway.listen().unwrap().subscription())
+        Workers::new(gateway.take_events().unwrap().subscription())
     }
 
     fn send(workers: &Workers, connection: u32, is_last: bool) {

@@ -67,7 +67,7 @@ fn uids() -> Vec<Method> {
             Query,
             "Returns the uid of a connection, or null if it has none or is offline.",
             async |gateway: Gateway, params: ClientParams| {
-                let uid = gateway.look(params.client_id.0, |member| member.uid().cloned()).await.flatten();
+                let uid = gateway.inspect(params.client_id.0, |member| member.uid().cloned()).await.flatten();
                 Ok(uid.map(|uid| uid.to_string()))
             },
         ),

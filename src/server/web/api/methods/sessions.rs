@@ -55,7 +55,7 @@ pub fn all() -> Vec<Method> {
             Query,
             "Returns the connection's session: an empty object if none was set, null if the connection is offline.",
             async |gateway: Gateway, params: ClientParams| {
-                let session = gateway.look(params.client_id.0, |member| member.session().cloned()).await;
+                let session = gateway.inspect(params.client_id.0, |member| member.session().cloned()).await;
                 Ok(session.map(object_of))
             },
         ),
