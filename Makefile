@@ -15,7 +15,7 @@ test: build       ## everything: Rust, house rules, end to end, conformance
 watch:            ## rebuild and reload while you write
 	PATH="$$(tools/setup.sh watch):$$PATH" cargo leptos watch
 
-bench: build      ## print the figures of benches/RESULTS.md anew
+bench: build      ## measure the results of benches/RESULTS.md again
 	tools/bench.sh
 
 check:            ## layout, lints, documentation, spelling and types, of Rust, TypeScript and the scripts
@@ -24,7 +24,7 @@ check:            ## layout, lints, documentation, spelling and types, of Rust, 
 conformance:      ## the socket against Autobahn's cases, the API against its description
 	tools/conformance.sh
 
-fuzz:             ## odd bytes at PHP's door, a minute for each target; wants cargo-fuzz
+fuzz:             ## fuzz the decoders of the PHP gateway protocol, one minute each; needs cargo-fuzz
 	tools/fuzz.sh
 
 queries:          ## after a migration or a query changed: renew .sqlx
