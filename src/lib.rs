@@ -1,15 +1,22 @@
 //! Roomcast: live-room chat and push gateway in one binary.
 //!
-//! The floor plan, from the ground up. A floor uses the floors below it and nothing above:
+//! ```text
+//!     main.rs, serve/, command/      the command line
+//!     app                            pages (Leptos): rendered by the server, islands hydrated in the browser
+//!     server::{web, gatewayworker, control}          floor 4: HTTP, PHP's GatewayClient, the control socket
+//!     server::{chat, accounts}                       floor 3: use cases
+//!     server::storage                                floor 2: durable records
+//!     server::gateway                                floor 1: connections and pushes
+//!     server::{config, clock, incident, payload, php, allocator}   shared by several floors
+//!     domain                         types and rules, pure, compiled for server and browser
+//! ```
 //!
-//! - [`domain`]: the words and rules of the chat, pure, for both targets.
-//! - [`server`]: `gateway` (who is connected here), `storage` (what was said), `accounts` and `chat` (the use cases), `web`
-//!   (the door of the pages).
-//! - [`app`]: the pages, rendered by the server and taken over in the browser.
+//! A module uses the floors below it and nothing above; `tests/house.rs` checks that. [`domain`] is where to start,
+//! `ARCHITECTURE.md` has the walkthroughs.
 //!
-//! The two `cfg` attributes below are the only ones: everything else compiles for the target it is built for.
+//! The two `cfg` attributes below are the only ones: every other file compiles for each target it is built for.
 
-// Views nest deep, and so do their types.
+// The types of nested views are deep.
 #![recursion_limit = "256"]
 
 pub mod app;
@@ -17,7 +24,7 @@ pub mod domain;
 #[cfg(feature = "ssr")]
 pub mod server;
 
-/// Takes the islands of the server's HTML over, in the browser.
+/// Hydrates the islands of the page. Called once by the page's script.
 #[cfg(feature = "hydrate")]
 #[wasm_bindgen::prelude::wasm_bindgen]
 pub fn hydrate() {

@@ -1,4 +1,4 @@
-//! The server, floor by floor. A floor uses the floors below it and nothing above; `tests/house.rs` holds that.
+//! The server by floors. A module uses the floors below it and nothing above; `tests/house.rs` checks that.
 
 pub mod accounts;
 pub mod allocator;

@@ -172,7 +172,7 @@ impl Committer {
     }
 }
 
-/// Publishes committed batches. Each push is encoded once, whatever the number of receivers.
+/// Publishes committed batches. Each push is encoded once, for any number of receivers.
 async fn push(mut batches: mpsc::Receiver<Vec<RoomPush>>, gateway: Gateway) {
     while let Some(batch) = batches.recv().await {
         for RoomPush { room, seq, push } in batch {

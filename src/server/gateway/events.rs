@@ -29,7 +29,7 @@ pub struct ConnectionEvent {
     pub port: u16,
     /// The session that a back end stored with the connection.
     pub session: Option<ClientSession>,
-    /// What happened.
+    /// The kind of event.
     pub kind: EventKind,
 }
 

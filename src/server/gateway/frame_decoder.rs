@@ -17,7 +17,7 @@ const MAX_FRAME: u64 = u64::MAX >> 1;
 /// Bytes of a frame header with the longest length and a mask.
 const MAX_HEADER: usize = 14;
 
-/// Limits of what a client may send; beyond them the connection is closed with 4408.
+/// Limits of a client's input; beyond them the connection is closed with 4408.
 #[derive(Clone, Copy, Debug)]
 pub struct InboundLimits {
     /// Bytes per message.

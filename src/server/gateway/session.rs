@@ -178,7 +178,7 @@ mod tests {
         let php = |text: &str| ClientSession::php(text.as_bytes()).unwrap().unwrap();
         let json = |value: Value| ClientSession::new(&value).unwrap();
         let kept = php("a:2:{s:1:\"n\";i:7;s:1:\"l\";a:2:{i:0;s:1:\"x\";i:1;d:1.5;}}");
-        // In its order, too.
+        // Key order is kept.
         assert_eq!(kept.to_value(), json!({"n": 7, "l": ["x", 1.5]}));
         assert_eq!(json(kept.to_value()).to_php(), kept.to_php());
         assert_eq!(
@@ -187,7 +187,7 @@ mod tests {
         );
         let merged = ClientSession::merged(Some(&json(json!({"a": {}}))), &php("a:1:{s:1:\"b\";i:1;}")).unwrap();
         assert_eq!(merged, php("a:2:{s:1:\"a\";a:0:{}s:1:\"b\";i:1;}"));
-        // What PHP kept is not touched, even where it is not PHP's.
+        // PHP's bytes are stored verbatim, even if they are not valid.
         assert_eq!(php("{\"a\":1}").to_php(), &b"{\"a\":1}"[..]);
         assert_eq!((php("garbage").to_value(), ClientSession::php(b"")), (Value::Null, Ok(None)));
         assert!(ClientSession::merged(Some(&php("garbage")), &kept).is_err());

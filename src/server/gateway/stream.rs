@@ -102,7 +102,7 @@ impl Encrypted {
             }
             let ended = self.tls.read_tls(&mut self.tcp)? == 0;
             self.tls.process_new_packets().map_err(io::Error::other)?;
-            // An answer of the protocol itself, such as a key update.
+            // A reply of the TLS protocol, such as to a key update.
             let _ = self.flush();
             if ended {
                 return Ok(0);
@@ -110,7 +110,7 @@ impl Encrypted {
         }
     }
 
-    /// Takes what rustls has room for; a full buffer is a full socket.
+    /// Writes until the slices or rustls' buffer are exhausted; returns the bytes accepted. A full buffer is `WouldBlock`.
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut taken = 0;
         loop {

@@ -1,4 +1,4 @@
-//! The storage contract. Each method says what every store promises; the variants implement it.
+//! The storage contract. The comment of a method holds for every store; the variants implement it.
 
 use super::sqlite::SqliteStore;
 use super::{ApiKeyRow, Appended, NewMessage, NewPerson, OpenError, PersonRow, Result, RoomRow, SessionRow};
@@ -38,7 +38,7 @@ impl Store {
     }
 
     /// Releases the data folder's lock for a successor process. Nothing may be written until [`Store::reacquire_lock`].
-    pub fn release_lock(&self) {
+    pub fn release_lock(&self) -> std::io::Result<()> {
         on_store!(self.release_lock())
     }
 

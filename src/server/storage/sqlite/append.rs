@@ -11,7 +11,7 @@ use sqlx::{Connection, SqliteConnection};
 use std::collections::HashMap;
 use uuid::Uuid;
 
-/// Uid, nonce and room: what makes a send a repeat of an earlier one.
+/// Uid, nonce and room: a send with the key of an earlier one repeats it.
 type SendKey = (String, String, String);
 
 impl SqliteStore {

@@ -59,12 +59,8 @@ impl SqliteStore {
         Ok(Self { readers, writer, lock })
     }
 
-    pub(crate) fn release_lock(&self) {
-        if let Some(lock) = &self.lock
-            && let Err(error) = lock.release()
-        {
-            tracing::error!(%error, "could not release the lock of the data folder");
-        }
+    pub(crate) fn release_lock(&self) -> std::io::Result<()> {
+        self.lock.as_ref().map_or(Ok(()), |lock| lock.release())
     }
 
     pub(crate) fn reacquire_lock(&self) -> std::result::Result<(), TryLockError> {

@@ -85,7 +85,9 @@ async fn pause(
     if !acceptor.open_connections.finish(HANDOVER_TIMEOUT).await {
         tracing::warn!(timeout = ?HANDOVER_TIMEOUT, "requests aborted: they took longer than a takeover waits");
     }
-    state.store.release_lock();
+    if let Err(error) = state.store.release_lock() {
+        tracing::error!(%error, "could not release the lock of the data folder");
+    }
     let _ = paused.send(());
     if taken_over.await.is_ok() {
         return Takeover::Completed;
