@@ -7,7 +7,7 @@ use super::request_context::RequestContext;
 use super::state::AppState;
 use super::tls::{ClientStream, into_raw_stream};
 use crate::domain::{push::SUBPROTOCOL, refusal::Refusal};
-use crate::server::gateway::{Dialect, Handshake, LimitReached, NewConnection, SocketOwner};
+use crate::server::gateway::{ConnectionPermit, Dialect, Handshake, LimitReached, NewConnection, SocketOwner};
 use axum::Extension;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
@@ -40,15 +40,9 @@ pub async fn upgrade(
         return (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_VERSION, "13")])
             .into_response();
     };
-    let owner = context.session.as_ref().map(|session| SocketOwner(session.token_hash));
-    let permit = match state.gateway.reserve_connection(context.client_addr, owner) {
+    let permit = match reserve_connection(&state, &context) {
         Ok(permit) => permit,
-        Err(LimitReached::Session | LimitReached::Address) => {
-            return Refused(Refusal::TooFast { retry_after_ms: CONNECTION_LIMIT_RETRY_MS }).into_response();
-        }
-        Err(LimitReached::Draining | LimitReached::Node | LimitReached::Handshakes) => {
-            return Refused(Refusal::Busy).into_response();
-        }
+        Err(refusal) => return Refused(refusal).into_response(),
     };
     let dialect = if header_values(headers, &header::SEC_WEBSOCKET_PROTOCOL).any(|offered| offered == SUBPROTOCOL) {
         Dialect::V1
@@ -76,11 +70,25 @@ pub async fn upgrade(
         }
     });
 
+    switching_protocols(&accept, dialect)
+}
+
+/// Reserves a place in the gateway for the session and address, before the handshake is answered.
+fn reserve_connection(state: &AppState, context: &RequestContext) -> Result<ConnectionPermit, Refusal> {
+    let owner = context.session.as_ref().map(|session| SocketOwner(session.token_hash));
+    state.gateway.reserve_connection(context.client_addr, owner).map_err(|limit| match limit {
+        LimitReached::Session | LimitReached::Address => Refusal::TooFast { retry_after_ms: CONNECTION_LIMIT_RETRY_MS },
+        LimitReached::Draining | LimitReached::Node | LimitReached::Handshakes => Refusal::Busy,
+    })
+}
+
+/// The response 101, with the subprotocol if the client offered it.
+fn switching_protocols(accept: &str, dialect: Dialect) -> Response {
     let mut response = StatusCode::SWITCHING_PROTOCOLS.into_response();
     let headers = response.headers_mut();
     headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-    if let Ok(accept) = HeaderValue::from_str(&accept) {
+    if let Ok(accept) = HeaderValue::from_str(accept) {
         headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
     }
     if dialect == Dialect::V1 {

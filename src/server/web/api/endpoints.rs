@@ -20,7 +20,8 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Timeout of one call, mainly for back-pressure of the shards. The caller gets `busy`; the call may still take effect.
+/// Timeout of one call, which waits for the shards when their mailboxes are full. The caller gets `busy`; the call may still
+/// take effect.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Returns the routes of the API.
