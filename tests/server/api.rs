@@ -1,4 +1,4 @@
-//! The gateway's API over HTTP (README, “push gateway”): every method, who may call it, and what it refuses.
+//! The gateway's API over HTTP (docs/integrate.md): every method, who may call it, and what it refuses.
 
 use crate::support::{Answer, Server, Socket, binary, read};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Bad input, and what each gets: the refusal that the README lists, with its status, and no log line above WARN.
+//! Bad input, and what each gets: the refusal that docs/protocol-pages.md lists, with its status, and no log line above WARN.
 
 use crate::support::{Answer, Server, read};
 use serde_json::json;

@@ -58,6 +58,50 @@ fn docs_name_only_variables_that_are_read() {
     }
 }
 
+/// All of `src/` as one text, without line breaks inside of macros' arguments.
+fn source() -> String {
+    fn walk(folder: &Path, text: &mut String) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, text);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                text.push_str(&std::fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    let mut text = String::new();
+    walk(&root().join("src"), &mut text);
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The metrics that the source records, each with the words of its macro call.
+fn recorded(source: &str) -> BTreeMap<String, String> {
+    let calls = ["counter!(", "gauge!(", "histogram!("].iter().flat_map(|made| source.split(made).skip(1));
+    let calls = calls.filter_map(|call| Some((call.trim_start().strip_prefix('"')?, call)));
+    let calls = calls.filter_map(|(name, call)| Some((name.split('"').next()?.to_owned(), call.chars().take(160).collect())));
+    calls.filter(|(name, _): &(String, String)| name.starts_with("roomcast_")).collect()
+}
+
+#[test]
+fn docs_operate_lists_every_metric_with_its_labels() {
+    let (source, text) = (source(), read("docs/operate.md"));
+    let recorded = recorded(&source);
+    let mut listed = BTreeSet::new();
+    for quoted in text.split('`').skip(1).step_by(2).filter(|quoted| quoted.starts_with("roomcast_") && *quoted != "roomcast_") {
+        let (name, labels) = quoted.split_once('{').unwrap_or((quoted, "}"));
+        let call = recorded.get(name).unwrap_or_else(|| panic!("nothing records {name}"));
+        for label in labels.trim_end_matches('}').split(',').filter(|label| !label.is_empty()) {
+            let (label, value) = label.split_once('=').unwrap_or((label, ""));
+            assert!(call.contains(&format!("\"{label}\" =>")), "{name} has no label {label}");
+            let is_number = value.trim_matches('"').chars().all(|c| c.is_ascii_digit());
+            assert!(is_number || label == "outcome" || source.contains(value), "{quoted}: no such value");
+        }
+        listed.insert(name.to_owned());
+    }
+    assert_eq!(listed, recorded.into_keys().collect());
+}
+
 /// The name that GitHub gives to a heading.
 fn anchor(heading: &str) -> String {
     let kept = heading.trim().to_lowercase();
