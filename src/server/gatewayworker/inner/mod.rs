@@ -1,6 +1,8 @@
 //! Connections to the inner port: the order in which they are read, their packets, commands and replies.
 
 pub mod connection;
+#[cfg(test)]
+mod connection_tests;
 mod decoder;
 mod pipeline;
 pub mod read_scheduler;

@@ -29,6 +29,7 @@ pub struct Reader<'a> {
     auth_deadline: Option<Instant>,
     /// Set while a large packet is incomplete.
     large_packet_deadline: Option<Instant>,
+    /// Whether the peer has sent anything; a new socket can be readable without data.
     has_sent: bool,
     may_read: bool,
     /// Bytes read since the connection came to the front of the queue.
@@ -81,10 +82,10 @@ impl<'a> Reader<'a> {
 
     /// Reads once, without waiting. Returns [`CloseReason::PeerClosed`] at the end of the stream.
     pub fn read(&mut self) -> Result<(), CloseReason> {
-        self.has_sent = true;
         let read = self.stream.read_buf(self.decoder.buffer()).now_or_never().transpose();
         if let Ok(Some(bytes)) = read {
             self.share_bytes += bytes;
+            self.has_sent |= bytes > 0;
         }
         let is_empty = matches!(read, Ok(None));
         self.share_is_over = is_empty || !self.decoder.filled_buffer() || self.share_bytes >= READ_SHARE_BYTES;
