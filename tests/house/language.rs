@@ -74,8 +74,7 @@ const FORMER: [(&str, &str); 5] = [
     ("spare", "reserved"),
 ];
 /// Modules below the chat: a room is a chat room, and they know none.
-const BELOW_CHAT: [&str; 4] =
-    ["src/server/gateway/", "src/server/gatewayworker/", "src/server/gatewayclient/", "src/server/web/listener/"];
+const BELOW_CHAT: [&str; 3] = ["src/server/gateway/", "src/server/gatewayworker/", "src/server/web/listener/"];
 /// Except the send queue, which writes the chat protocol's gap push.
 const WRITES_GAP_PUSH: &str = "src/server/gateway/send_queue";
 

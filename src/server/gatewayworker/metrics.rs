@@ -26,7 +26,7 @@ impl Default for Metrics {
 
 impl Metrics {
     /// Counts a command by its number; an unknown number is not counted.
-    pub fn command(&self, command: u8) {
+    pub fn count_command(&self, command: u8) {
         if let Some(counter) = self.commands.get(usize::from(command)).and_then(Option::as_ref) {
             counter.increment(1);
         }

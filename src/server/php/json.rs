@@ -36,6 +36,7 @@ impl Document<'_> {
     }
 }
 
+/// Writes the JSON of a document.
 struct JsonWriter<'a> {
     document: &'a Document<'a>,
     out: Vec<u8>,
@@ -45,14 +46,14 @@ struct JsonWriter<'a> {
 }
 
 impl JsonWriter<'_> {
-    fn value(&mut self, place: NodeId, depth: usize) -> Result<(), ToJsonError> {
+    fn value(&mut self, id: NodeId, depth: usize) -> Result<(), ToJsonError> {
         if depth > MAX_DEPTH {
             return Err(ToJsonError::TooDeep);
         }
         if self.out.len() + self.hidden > self.max_bytes {
             return Err(ToJsonError::TooLong);
         }
-        match self.document.at(place) {
+        match self.document.at(id) {
             Node::Bool(value) => self.raw(if *value { "true" } else { "false" }),
             Node::Int(value) => self.raw(&value.to_string()),
             Node::Float(value) if !value.is_finite() => return Err(ToJsonError::NotFinite),
@@ -60,9 +61,9 @@ impl JsonWriter<'_> {
             Node::Text(text) => self.text(text)?,
             Node::Array(entries) if is_list(entries) => {
                 self.raw("[");
-                for (at, (_, place)) in entries.iter().enumerate() {
+                for (at, (_, id)) in entries.iter().enumerate() {
                     self.raw(if at > 0 { "," } else { "" });
-                    self.value(*place, depth + 1)?;
+                    self.value(*id, depth + 1)?;
                 }
                 self.raw("]");
             }
@@ -84,7 +85,7 @@ impl JsonWriter<'_> {
             self.text(class)?;
             is_first = false;
         }
-        for (key, place) in entries {
+        for (key, id) in entries {
             if class.is_some() && matches!(key, Key::Text([0, ..])) {
                 self.hidden += 1;
                 continue;
@@ -95,7 +96,7 @@ impl JsonWriter<'_> {
                 Key::Text(text) => self.text(text)?,
             }
             self.raw(":");
-            self.value(*place, depth + 1)?;
+            self.value(*id, depth + 1)?;
         }
         self.raw("}");
         Ok(())
@@ -128,6 +129,7 @@ impl JsonWriter<'_> {
     }
 }
 
+/// Returns true for the keys 0, 1, 2 and so on.
 fn is_list(entries: &[(Key<'_>, NodeId)]) -> bool {
     entries.iter().enumerate().all(|(at, (key, _))| *key == Key::Int(at as i64))
 }
@@ -144,8 +146,8 @@ pub fn from_json(value: &Value, out: &mut Writer) {
         Value::String(text) => out.text(text.as_bytes()),
         Value::Array(items) => {
             out.array(items.len());
-            for (place, item) in items.iter().enumerate() {
-                out.int(place as i64);
+            for (at, item) in items.iter().enumerate() {
+                out.int(at as i64);
                 from_json(item, out);
             }
             out.end();

@@ -43,8 +43,9 @@ pub fn replace_recursive(before: &[u8], update: &[u8], max_bytes: usize) -> Resu
 
 /// A part of the result: a value of one of the two documents, or an array merged from both.
 enum Merged<'a> {
-    Of(usize, NodeId),
-    Made(IndexMap<Key<'a>, Merged<'a>>),
+    /// A node of the document with this index.
+    Value(usize, NodeId),
+    Array(IndexMap<Key<'a>, Merged<'a>>),
 }
 
 /// Merges `from` of the second document into `into` of the first. References are followed, so `steps` limits the entries visited.
@@ -58,17 +59,19 @@ fn merge<'a>(
     let [before, update] = documents;
     let (Node::Array(into), Node::Array(from)) = (before.at(into), update.at(from)) else { return Err(MergeError::NotArray) };
     *steps = steps.checked_sub(into.len() + from.len()).filter(|_| depth <= MAX_DEPTH).ok_or(MergeError::Endless)?;
-    let mut made: IndexMap<_, _> = into.iter().map(|(key, id)| (*key, Merged::Of(0, *id))).collect();
+    let mut merged: IndexMap<_, _> = into.iter().map(|(key, id)| (*key, Merged::Value(0, *id))).collect();
     for (key, id) in from {
-        let part = match made.get(key) {
-            Some(Merged::Of(_, present)) if matches!((before.at(*present), update.at(*id)), (Node::Array(_), Node::Array(_))) => {
+        let part = match merged.get(key) {
+            Some(Merged::Value(_, present))
+                if matches!((before.at(*present), update.at(*id)), (Node::Array(_), Node::Array(_))) =>
+            {
                 merge(documents, *present, *id, depth + 1, steps)?
             }
-            _ => Merged::Of(1, *id),
+            _ => Merged::Value(1, *id),
         };
-        made.insert(*key, part);
+        merged.insert(*key, part);
     }
-    Ok(Merged::Made(made))
+    Ok(Merged::Array(merged))
 }
 
 /// Writes the result, and numbers its values as `serialize` counts them.
@@ -76,18 +79,20 @@ struct MergeWriter<'a> {
     documents: &'a [Document<'a>; 2],
     out: Writer,
     max_bytes: usize,
+    /// Values that are written.
     values: usize,
     /// The number of each value with several references, by document and node.
     written: HashMap<(usize, NodeId), usize>,
-    /// Arrays that are being written and have no number: one that contains itself is written as null there.
+    /// Arrays that are being written and have no number, so that no reference can name them. Inside itself such an array is written
+    /// as null.
     open_arrays: HashSet<(usize, NodeId)>,
 }
 
 impl<'a> MergeWriter<'a> {
     fn write_merged(&mut self, part: &Merged<'a>, depth: usize) -> Result<(), MergeError> {
         match part {
-            Merged::Of(document, id) => self.write_value(*document, *id, depth)?,
-            Merged::Made(entries) => {
+            Merged::Value(document, id) => self.write_value(*document, *id, depth)?,
+            Merged::Array(entries) => {
                 self.values += 1;
                 self.out.array(entries.len());
                 for (key, part) in entries {

@@ -87,7 +87,7 @@ impl Session {
         self.renamed = false;
         for (_, first, second) in ARRIVALS.iter().filter(|(name, ..)| *name == vector.name) {
             for (node, labels) in self.nodes.iter_mut().zip([first, second]) {
-                for label in labels.iter() {
+                for label in *labels {
                     node.arrive(label).await;
                 }
             }

@@ -58,6 +58,7 @@ pub async fn select(gateway: &Gateway, ext: &[u8], client_id: impl Fn(u32) -> Cl
     }))
 }
 
+/// Returns the clients that match one filter; `None` for an unknown field.
 fn selection(by: &str, wanted: Vec<Scalar>, client_id: impl Fn(u32) -> ClientId) -> Option<Selection> {
     match by {
         "groups" => Some(Selection::Groups(groups(&wanted))),
@@ -67,6 +68,7 @@ fn selection(by: &str, wanted: Vec<Scalar>, client_id: impl Fn(u32) -> ClientId)
     }
 }
 
+/// A field that can be requested.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum Field {
     Uid,
@@ -77,6 +79,7 @@ enum Field {
     Other(Vec<u8>),
 }
 
+/// The value of a field.
 enum FieldValue {
     Null,
     Int(i64),
@@ -84,6 +87,7 @@ enum FieldValue {
     Names(Vec<Group>),
 }
 
+/// The requested fields of one client, in the order of the request.
 struct ClientRow {
     connection: u32,
     fields: Vec<FieldValue>,

@@ -56,8 +56,11 @@ struct Credentials {
     worker_key: String,
 }
 
+/// The state of a connection.
 enum Phase {
+    /// Reads packets, and dispatches them.
     Serving,
+    /// Completes commands and sends their replies until the deadline.
     Closing(Closing),
 }
 
@@ -240,7 +243,7 @@ impl Connection<'_> {
 
     fn dispatch(&mut self, packet: Packet, memory: Option<MemoryPermit>) -> Result<(), CloseReason> {
         let context = &self.context;
-        context.metrics.command(packet.command);
+        context.metrics.count_command(packet.command);
         if matches!(packet.command, WORKER_CONNECT | GATEWAY_CLIENT_CONNECT) {
             return self.authenticate(&packet);
         }

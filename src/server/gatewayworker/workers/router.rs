@@ -26,6 +26,7 @@ struct Shared {
     subscription: Subscription,
 }
 
+/// The workers, and the assignment of clients to them.
 #[derive(Default)]
 struct Table {
     /// By name. A new worker replaces the one of the same name.
@@ -34,10 +35,12 @@ struct Table {
     pins: HashMap<u32, Arc<str>>,
     /// The number of clients by name, also of workers that are absent.
     clients: HashMap<Arc<str>, usize>,
-    next: u64,
+    next_number: u64,
 }
 
+/// The router's side of a worker's connection.
 struct Link {
+    /// Distinguishes connections of the same name.
     number: u64,
     events: UnboundedSender<Bytes>,
     unread_bytes: Arc<AtomicUsize>,
@@ -68,8 +71,8 @@ impl Workers {
         let (sender, events) = unbounded_channel();
         let unread_bytes = Arc::<AtomicUsize>::default();
         let mut table = self.table();
-        let number = table.next;
-        table.next += 1;
+        let number = table.next_number;
+        table.next_number += 1;
         let replaced = CancellationToken::new();
         let link = Link { number, events: sender, unread_bytes: unread_bytes.clone(), replaced: replaced.clone() };
         if let Some(before) = table.links.insert(name.clone(), link) {
@@ -131,6 +134,7 @@ fn encoded(event: &ConnectionEvent, session: Option<&ClientSession>, lan_addr: S
 }
 
 impl Table {
+    /// Returns the link to the client's worker; `None` without workers. At the last event the client's pin is removed.
     fn link(&mut self, connection: u32, is_last: bool) -> Option<&Link> {
         let pin = self.pins.remove(&connection);
         let name = match pin {
@@ -160,7 +164,8 @@ impl Table {
         }
     }
 
-    fn leave(&mut self, name: &str, number: u64) {
+    /// Removes a link, unless a worker of the same name has replaced it.
+    fn remove(&mut self, name: &str, number: u64) {
         if self.links.get(name).is_some_and(|link| link.number == number) {
             self.links.shift_remove(name);
         }
@@ -198,7 +203,7 @@ impl Worker {
 impl Drop for Worker {
     fn drop(&mut self) {
         let mut table = self.workers.table();
-        table.leave(&self.name, self.number);
+        table.remove(&self.name, self.number);
         self.workers.record(&table);
     }
 }
