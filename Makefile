@@ -1,34 +1,37 @@
-# Two commands matter: `make run` and `make test`. Each does its own set-up, says what it does, and does nothing twice.
+# `make run` and `make test` are enough to begin with. Each installs the tools it needs, and builds nothing twice.
 
 .DEFAULT_GOAL := run
-.PHONY: run build test watch bench check conformance fuzz queries same-site
+.PHONY: run build test watch bench check audit conformance fuzz queries same-site
 
-run: build        ## set up, build, serve
+run: build        ## set up, build, start
 	target/release/roomcast
 
 build:            ## the binary with its site: target/release/roomcast
 	tools/build.sh
 
-test: build       ## everything: Rust, house rules, end to end, conformance
+test: build       ## every test: Rust, house rules, end to end, conformance
 	tools/test.sh
 
-watch:            ## rebuild and reload while you write
+watch:            ## rebuild and reload the page on every save (builds cargo-leptos once, 8 minutes)
 	PATH="$$(tools/setup.sh watch):$$PATH" cargo leptos watch
 
 bench: build      ## measure the results of benches/RESULTS.md again
 	tools/bench.sh
 
-check:            ## layout, lints, documentation, spelling and types, of Rust, TypeScript and the scripts
+check:            ## fmt, clippy, rustdoc, spelling, and the lint of TypeScript and scripts
 	tools/check.sh
 
-conformance:      ## the socket against Autobahn's cases, the API against its description
+audit:            ## dependencies against deny.toml (builds cargo-deny once, 3 minutes)
+	tools/audit.sh
+
+conformance:      ## test the WebSocket with Autobahn's cases, and the API against its OpenAPI document
 	tools/conformance.sh
 
 fuzz:             ## fuzz the decoders of the PHP gateway protocol, one minute each; needs cargo-fuzz
 	tools/fuzz.sh
 
-queries:          ## after a migration or a query changed: renew .sqlx
+queries:          ## renew .sqlx after a change of a migration or a query
 	tools/queries.sh
 
-same-site:        ## hold the two ways of building the site together (builds cargo-leptos once, 8 minutes)
+same-site:        ## compare the site with the one of cargo-leptos (builds it once, 8 minutes)
 	PATH="$$(tools/setup.sh watch):$$PATH" tools/same-site.sh

@@ -6,6 +6,7 @@
 #   tools/setup.sh watch    build, and cargo-leptos                             (first time about 8 minutes more)
 #   tools/setup.sh test     build, and the npm packages, Chromium, PHP and nginx for the tests
 #   tools/setup.sh check    the linters: tsc, biome, shellcheck, codespell
+#   tools/setup.sh audit    cargo-deny                                          (first time about 3 minutes)
 #   tools/setup.sh python   kosoku and schemathesis; prints nothing if Python or its venv is missing
 #
 # PHP, nginx, shellcheck and Python are optional. As root on Debian they are installed. Otherwise a line names the skipped tests;
@@ -15,6 +16,7 @@ cd "$(dirname "$0")/.."
 
 wasm_bindgen=0.2.126 # must equal the version of the crate in Cargo.toml
 cargo_leptos=0.3.10  # the lock file of 0.3.11 needs a newer rustc
+cargo_deny=0.20.2
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/roomcast/tools
 
 say() { printf '\033[1m==>\033[0m %s\n' "$*" >&2; }
@@ -175,6 +177,11 @@ python)
     python_tools
     exit
     ;;
+audit)
+    cargo_tool cargo-deny $cargo_deny 3 cargo-deny
+    echo "$cache/cargo-deny-$cargo_deny/bin"
+    exit
+    ;;
 esac
 cargo_tool wasm-bindgen-cli $wasm_bindgen 2 wasm-bindgen
 path=$(node_tools):$cache/wasm-bindgen-cli-$wasm_bindgen/bin
@@ -191,7 +198,7 @@ test)
     path=$path$(nginx_unpacked)
     ;;
 *)
-    echo "usage: tools/setup.sh build|watch|test|check|python" >&2
+    echo "usage: tools/setup.sh build|watch|test|check|audit|python" >&2
     exit 2
     ;;
 esac
