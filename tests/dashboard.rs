@@ -1,5 +1,5 @@
-//! The dashboard `docs/grafana.json`: it is whole JSON, each of its panels asks for something, and what it asks for is
-//! counted somewhere in the source. It never asks a Prometheus.
+//! Checks the dashboard `docs/grafana.json` against the source: each panel has a query, each queried metric exists, and each
+//! metric has a panel. No Prometheus is needed.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -14,7 +14,7 @@ fn dashboard() -> (String, Value) {
     (text, value)
 }
 
-/// All of `src/` as one text.
+/// The concatenated files of `src/`.
 fn source() -> String {
     fn walk(folder: &Path, text: &mut String) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -31,7 +31,7 @@ fn source() -> String {
     text
 }
 
-/// The metrics a text names; a histogram by its own name, not by those of its parts.
+/// Returns the metrics that a text names. The suffixes of a histogram are removed.
 fn metrics(text: &str) -> BTreeSet<String> {
     let whole = |rest: &str| rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect::<String>();
     let own = |name: String| {
@@ -42,7 +42,7 @@ fn metrics(text: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn every_panel_asks_for_something_and_has_an_id_of_its_own() {
+fn every_panel_has_a_query_and_a_unique_id() {
     let (_, dashboard) = dashboard();
     let panels = dashboard["panels"].as_array().unwrap();
     let ids: BTreeSet<_> = panels.iter().map(|panel| panel["id"].as_u64().unwrap()).collect();
@@ -58,15 +58,15 @@ fn every_panel_asks_for_something_and_has_an_id_of_its_own() {
 }
 
 #[test]
-fn what_it_shows_is_counted_and_what_is_counted_it_shows() {
+fn every_shown_metric_exists_and_every_metric_is_shown() {
     let (text, _) = dashboard();
     let (shown, source) = (metrics(&text), source());
     assert!(shown.len() > 10, "{shown:?}");
     let missing: Vec<_> = shown.iter().filter(|name| !source.contains(&format!("\"{name}\""))).collect();
-    assert!(missing.is_empty(), "nothing counts {missing:?}");
-    // Each metric is made by one of the macros, by its name.
+    assert!(missing.is_empty(), "not in the source: {missing:?}");
+    // Each metric is created by one of these macros, with its name as a literal.
     let counted = ["counter!(\"", "gauge!(\"", "histogram!(\""].iter().flat_map(|made| source.split(made).skip(1));
     let counted: BTreeSet<_> = counted.map(|rest| rest.split('"').next().unwrap_or_default().to_owned()).collect();
     let hidden: Vec<_> = counted.difference(&shown).collect();
-    assert!(hidden.is_empty(), "no panel shows {hidden:?}");
+    assert!(hidden.is_empty(), "without a panel: {hidden:?}");
 }

@@ -1,4 +1,5 @@
-//! The house rules: who may use whom, and what never stands in the source. A broken rule names its file and line.
+//! The house rules: dependencies between modules, forbidden code, sizes and language. A violation is reported with its file and
+//! line.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -12,7 +13,7 @@ use house::source::{root, sources};
 use std::collections::BTreeSet;
 use std::fs;
 
-/// Each room, and the rooms it may use. Adding an edge wants a sentence in ARCHITECTURE.md.
+/// Each module, and the modules it may use. A new edge needs a sentence in ARCHITECTURE.md.
 const EDGES: [(&str, &[&str]); 14] = [
     ("domain", &["domain"]),
     ("server/clock", &[]),
@@ -30,24 +31,27 @@ const EDGES: [(&str, &[&str]); 14] = [
     // `t` is the macro of app/i18n.rs.
     ("app", &["app", "domain", "server/web/actions", "t"]),
 ];
-/// The door may use every floor below it; it must not know the pages.
-const DOOR: &str = "server/web";
+/// The web server may use every module below it, and not the pages.
+const WEB: &str = "server/web";
 
-/// The files of `src/` that run, without those of tests alone: path below `src/`, text.
+/// Paths below `src/` and texts of its files, except `*_tests.rs`.
 fn files() -> Vec<(String, String)> {
     let code = sources().into_iter().filter(|file| !file.path.ends_with("_tests.rs"));
     code.map(|file| (file.path.trim_start_matches("src/").to_owned(), file.text)).collect()
 }
 
-/// The part that runs: tests stand at the end of a file, or in one of their own.
-fn running(source: &str) -> &str {
+/// The code before the unit tests at the end of a file.
+fn without_tests(source: &str) -> &str {
     source.split("#[cfg(test)]\nmod tests {").next().unwrap_or(source)
 }
 
-/// Every path after `crate::`, with grouped imports written out.
-fn used(source: &str) -> BTreeSet<String> {
-    let code: String =
-        running(source).lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect();
+/// Every path after `crate::`, with grouped imports expanded.
+fn used_paths(source: &str) -> BTreeSet<String> {
+    let code: String = without_tests(source)
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .map(|line| format!("{line}\n"))
+        .collect();
     let mut paths = BTreeSet::new();
     for rest in code.split("crate::").skip(1) {
         let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).unwrap_or(rest.len());
@@ -84,18 +88,18 @@ fn used(source: &str) -> BTreeSet<String> {
 }
 
 #[test]
-fn a_floor_uses_only_what_is_below_it() {
+fn modules_use_only_the_modules_below_them() {
     let (mut wrong, mut seen) = (Vec::new(), 0);
     for (file, source) in files() {
-        let room = EDGES.iter().find(|(room, _)| file.starts_with(&format!("{room}/")) || file == format!("{room}.rs"));
-        for path in used(&source) {
+        let module = EDGES.iter().find(|(module, _)| file.starts_with(&format!("{module}/")) || file == format!("{module}.rs"));
+        for path in used_paths(&source) {
             seen += 1;
-            let allowed = match room {
-                Some((room, edges)) => {
-                    let is_in = |room: &str| path == room || path.starts_with(&format!("{room}/"));
-                    is_in(room) || edges.iter().any(|edge| is_in(edge))
+            let allowed = match module {
+                Some((module, edges)) => {
+                    let is_in = |module: &str| path == module || path.starts_with(&format!("{module}/"));
+                    is_in(module) || edges.iter().any(|edge| is_in(edge))
                 }
-                None if file.starts_with(DOOR) => !path.starts_with("app"),
+                None if file.starts_with(WEB) => !path.starts_with("app"),
                 None => !file.starts_with("server/") || file == "server/mod.rs",
             };
             if !allowed {
@@ -103,19 +107,19 @@ fn a_floor_uses_only_what_is_below_it() {
             }
         }
     }
-    assert!(seen > 100, "the edges were not read: {seen}");
+    assert!(seen > 100, "only {seen} paths were found");
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
-fn the_edge_reader_reads_groups() {
+fn grouped_imports_are_expanded() {
     let source = "use crate::domain::{\n    id::{RoomId, Seq},\n    message::Message,\n};\nuse crate::server::clock::Clock;\nfn f(_: crate::app::App) {}";
-    let paths: Vec<_> = used(source).into_iter().collect();
+    let paths: Vec<_> = used_paths(source).into_iter().collect();
     assert_eq!(paths, ["app/App", "domain/id", "domain/message", "server/clock/Clock"]);
 }
 
 #[test]
-fn the_targets_part_in_two_places_only() {
+fn code_depends_on_the_target_in_two_places_only() {
     let of_feature = |source: &str| source.matches("cfg(feature").count() + source.matches("cfg_attr(feature").count();
     let found: Vec<_> =
         files().iter().map(|(file, source)| (file.clone(), of_feature(source))).filter(|(_, count)| *count > 0).collect();
@@ -123,12 +127,12 @@ fn the_targets_part_in_two_places_only() {
 }
 
 #[test]
-fn nothing_is_written_that_must_not_run() {
+fn forbidden_code_is_absent() {
     let forbidden =
         ["inner_html", ".unwrap()", ".expect(", "todo!(", "unimplemented!(", "unreachable!(", "dbg!(", "panic!(", "#[allow("];
     let mut wrong = Vec::new();
     for (file, source) in files() {
-        for (number, line) in running(&source).lines().enumerate() {
+        for (number, line) in without_tests(&source).lines().enumerate() {
             for word in forbidden.iter().filter(|word| line.contains(**word)) {
                 wrong.push(format!("src/{file}:{}: {word}", number + 1));
             }
@@ -138,17 +142,17 @@ fn nothing_is_written_that_must_not_run() {
 }
 
 #[test]
-fn every_file_says_what_it_is_for() {
+fn every_file_begins_with_its_documentation() {
     let silent: Vec<_> = files().into_iter().filter(|(_, source)| !source.starts_with("//!")).map(|(file, _)| file).collect();
     assert!(silent.is_empty(), "{silent:#?}");
 }
 
 #[test]
-fn the_gateway_knows_no_chat_no_axum_no_sql() {
+fn the_gateway_is_independent_of_chat_axum_and_sql() {
     for (file, source) in files().into_iter().filter(|(file, _)| file.starts_with("server/gateway/")) {
         for word in ["axum", "sqlx", "server::chat", "server::web"] {
             assert!(
-                !running(&source).lines().any(|line| !line.trim_start().starts_with("//") && line.contains(word)),
+                !without_tests(&source).lines().any(|line| !line.trim_start().starts_with("//") && line.contains(word)),
                 "{file}: {word}"
             );
         }
@@ -156,7 +160,7 @@ fn the_gateway_knows_no_chat_no_axum_no_sql() {
 }
 
 #[test]
-fn the_architecture_fits_one_sitting() {
+fn the_architecture_document_is_short() {
     let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     assert!(text.lines().count() < 250, "{} lines", text.lines().count());
     assert!(text.contains("Architecture Invariant:"));

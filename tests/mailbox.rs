@@ -1,9 +1,10 @@
-//! The mailbox between threads and a shard, under every interleaving: loom's locks replace those of std.
+//! Tests the mailbox, which publishers and a shard share, under every interleaving of its steps. loom's locks replace those of
+//! the standard library.
 
 #[path = "../src/server/gateway/mailbox.rs"]
 mod mailbox;
 
-/// Replaces `src/server/gateway/sync.rs`.
+/// Replaces `src/server/gateway/sync.rs`, where the mailbox gets its lock.
 mod sync {
     pub use loom::sync::{Mutex, MutexGuard};
     pub use std::sync::PoisonError;
@@ -14,40 +15,40 @@ use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::thread;
 use mailbox::{Mailbox, Posted};
 
-/// Two publishers and a shard that sleeps unless its bell was rung: no command waits for a bell that nobody rings, and
-/// each publisher's commands stay in order.
+/// Two publishers and a shard that sleeps until it is woken: no command is left without a wake-up, and the commands of each
+/// publisher stay in order.
 #[test]
-fn the_first_poster_wakes_the_shard_and_no_command_is_lost() {
+fn the_first_command_of_an_empty_mailbox_wakes_the_shard_and_none_is_lost() {
     loom::model(|| {
-        let (mailbox, waker) = (Arc::new(Mailbox::new()), Arc::new(AtomicUsize::new(0)));
+        let (mailbox, wakeups) = (Arc::new(Mailbox::new()), Arc::new(AtomicUsize::new(0)));
         let publishers: Vec<_> = (0..2)
             .map(|publisher| {
-                let (mailbox, waker) = (mailbox.clone(), waker.clone());
+                let (mailbox, wakeups) = (mailbox.clone(), wakeups.clone());
                 thread::spawn(move || {
                     for number in 0..2 {
                         if mailbox.post((publisher, number)) == Posted::Wake {
-                            waker.fetch_add(1, Ordering::Release);
+                            wakeups.fetch_add(1, Ordering::Release);
                         }
                     }
                 })
             })
             .collect();
         let (mut done, mut taken) = (Vec::new(), Vec::new());
-        let mut look = |rung: &mut usize| {
-            // The bell is heard before the mailbox is looked into, as epoll hands an event out before the shard acts.
-            let now = waker.load(Ordering::Acquire);
-            if now != *rung {
-                *rung = now;
+        let mut poll = |seen: &mut usize| {
+            // The wake-up is consumed before the mailbox is read, as epoll returns the event before the shard acts.
+            let now = wakeups.load(Ordering::Acquire);
+            if now != *seen {
+                *seen = now;
                 mailbox.take(&mut taken);
                 done.append(&mut taken);
             }
         };
-        let mut rung = 0;
-        look(&mut rung);
+        let mut seen = 0;
+        poll(&mut seen);
         for publisher in publishers {
             publisher.join().unwrap();
         }
-        look(&mut rung);
+        poll(&mut seen);
         for publisher in 0..2 {
             let numbers: Vec<_> = done.iter().filter(|(of, _)| *of == publisher).map(|(_, number)| *number).collect();
             assert_eq!(numbers, [0, 1]);
@@ -56,7 +57,7 @@ fn the_first_poster_wakes_the_shard_and_no_command_is_lost() {
 }
 
 #[test]
-fn nothing_is_taken_in_after_the_close_and_nothing_is_lost_before_it() {
+fn a_command_is_either_returned_by_close_or_rejected_after_it() {
     loom::model(|| {
         let mailbox = Arc::new(Mailbox::new());
         let publisher = {

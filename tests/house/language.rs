@@ -140,7 +140,7 @@ fn wrong_subject(subject: &str) -> Option<String> {
     names_nothing.then(|| format!("begins with a pronoun: {subject}"))
 }
 
-/// What git prints. `None`: the revision is not there.
+/// The output of git. `None` if it fails, as for a revision that is missing.
 fn git(arguments: &[&str]) -> Option<String> {
     let output = Command::new("git").current_dir(root()).args(["-c", "safe.directory=*"]).args(arguments).output().unwrap();
     output.status.success().then(|| String::from_utf8(output.stdout).unwrap())

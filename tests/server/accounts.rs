@@ -1,4 +1,4 @@
-//! People: guests, accounts, sessions.
+//! Guests, accounts and sessions.
 
 use crate::support::Server;
 use serde_json::json;
@@ -14,14 +14,14 @@ async fn a_guest_keeps_the_uid_when_registering_and_gets_a_new_token() {
     assert_ne!(person.cookie().unwrap(), before, "a new token for more rights");
     let thief = server.visitor();
     thief.set_cookie(&before);
-    assert_eq!(thief.say("x").await.status, 401, "the old token is rejected");
+    assert_eq!(thief.send("x").await.status, 401, "the old token is rejected");
     let elsewhere = server.visitor();
     assert_eq!(
         elsewhere.post("/session/login", &[("name", "MING"), ("password", "correct horse")]).await.body["uid"],
         json!(person.uid)
     );
-    assert_eq!(person.say("here").await.status, 200, "two devices, one person");
-    assert_eq!(elsewhere.say("there").await.status, 429, "and one cooldown");
+    assert_eq!(person.send("here").await.status, 200, "two devices, one person");
+    assert_eq!(elsewhere.send("there").await.status, 429, "and one cooldown");
 }
 
 #[tokio::test]
@@ -30,8 +30,8 @@ async fn a_guest_can_change_the_nickname() {
     let person = server.guest("before").await;
     let renamed = person.post("/session/guest", &[("nickname", "after")]).await;
     assert_eq!(renamed.body, json!({"uid": person.uid, "nickname": "after"}));
-    let mut socket = person.enter(None).await;
-    person.say("x").await;
+    let mut socket = person.open_bound(None).await;
+    person.send("x").await;
     assert_eq!(socket.push().await["message"], "after : x");
 }
 
@@ -57,7 +57,7 @@ async fn the_session_cookie_is_http_only_same_site_and_secure() {
 async fn the_owners_link_works_once() {
     let server = Server::start();
     let owner = server.owner().await;
-    owner.say("mine").await;
+    owner.send("mine").await;
     let history = owner.post("/gateway/history", &[("room", "1"), ("before", "9")]).await;
     assert_eq!(history.body["messages"][0]["role"], "host");
     let link = server.owner_link.as_deref().unwrap();
@@ -83,7 +83,7 @@ async fn an_expired_session_is_rejected() {
         "only a hash is stored"
     );
     sqlx::query("UPDATE sessions SET expires_at = 1").execute(&mut database).await.unwrap();
-    let answer = person.say("x").await;
+    let answer = person.send("x").await;
     assert_eq!((answer.status.as_u16(), &answer.body["code"]), (401, &json!("not_signed_in")));
 }
 

@@ -1,49 +1,49 @@
-//! Bad input, and what each gets: the refusal that docs/protocol-pages.md lists, with its status, and no log line above WARN.
+//! Invalid requests: each gets the refusal and status of docs/protocol-pages.md, and logs nothing above WARN.
 
 use crate::support::{Answer, Server, read};
 use serde_json::json;
 
-fn check(what: &str, answer: &Answer, status: u16, code: &str) {
+fn check(case: &str, answer: &Answer, status: u16, code: &str) {
     assert_eq!(
         (answer.status.as_u16(), answer.body["code"].as_str(), &answer.body["status"]),
         (status, Some(code), &json!(false)),
-        "{what}: {}",
+        "{case}: {}",
         answer.body
     );
     let words = answer.body["message"].as_str().unwrap_or_default();
-    assert!(!words.is_empty() && !words.contains("sqlx") && !words.contains("serde"), "{what}: {words}");
+    assert!(!words.is_empty() && !words.contains("sqlx") && !words.contains("serde"), "{case}: {words}");
 }
 
 #[tokio::test]
-async fn texts() {
+async fn invalid_messages_are_refused() {
     let server = Server::with(&["chat.cooldown_ms=0"]);
     let person = server.guest("阿明").await;
-    check("blank", &person.say(" \n\u{3000}\u{200b}").await, 422, "blank");
-    check("141", &person.say(&"字".repeat(141)).await, 413, "too_long");
-    assert_eq!(person.say(&"字".repeat(141)).await.body["max"], 140);
-    check("5 KiB of combining marks", &person.say(&format!("e{}", "\u{301}".repeat(2560))).await, 413, "too_long");
+    check("blank", &person.send(" \n\u{3000}\u{200b}").await, 422, "blank");
+    check("141", &person.send(&"字".repeat(141)).await, 413, "too_long");
+    assert_eq!(person.send(&"字".repeat(141)).await.body["max"], 140);
+    check("5 KiB of combining marks", &person.send(&format!("e{}", "\u{301}".repeat(2560))).await, 413, "too_long");
     for allowed in [&"字".repeat(140), &"👨‍👩‍👧‍👦".repeat(140), "<script>alert(1)</script>", "javascript:alert(1)", "a\nb"]
     {
-        assert_eq!(person.say(allowed).await.status, 200, "{allowed:.30}");
+        assert_eq!(person.send(allowed).await.status, 200, "{allowed:.30}");
     }
-    let mut socket = person.enter(None).await;
-    person.say("a\u{0}\u{7}b\u{202e}c\u{2066}d\u{1b}[0m").await;
+    let mut socket = person.open_bound(None).await;
+    person.send("a\u{0}\u{7}b\u{202e}c\u{2066}d\u{1b}[0m").await;
     assert_eq!(socket.push().await["text"], "abcd[0m");
     assert!(server.errors().is_empty(), "{:?}", server.errors());
 }
 
 #[tokio::test]
-async fn markup_is_shown_as_typed() {
+async fn markup_is_escaped() {
     let server = Server::start();
     let person = server.guest("<b>x</b>").await;
-    person.say("<script>alert(1)</script>").await;
+    person.send("<script>alert(1)</script>").await;
     let page = person.get("/rooms/1").await.text().await.unwrap();
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;") && !page.contains("<script>alert(1)"), "{page}");
     assert!(!page.contains("<b>x"), "{page}");
 }
 
 #[tokio::test]
-async fn rooms_clients_and_sessions() {
+async fn unknown_rooms_clients_and_sessions_are_refused() {
     let server = Server::start();
     let (person, stranger) = (server.guest("阿明").await, server.guest("other").await);
     let socket = person.open(None).await;
@@ -88,18 +88,18 @@ async fn rooms_clients_and_sessions() {
     let nobody = server.visitor();
     let their_socket = nobody.open(None).await;
     check("no session", &nobody.bind(&their_socket, &[]).await, 401, "not_signed_in");
-    check("no session", &nobody.say("x").await, 401, "not_signed_in");
+    check("no session", &nobody.send("x").await, 401, "not_signed_in");
     check("a socket opened before the session", &person.bind(&their_socket, &[]).await, 403, "not_yours");
     for cookie in ["roomcast_session=forged", &format!("roomcast_session={}", "a".repeat(64)), "roomcast_session=%00"] {
         let forger = server.visitor();
         forger.set_cookie(cookie);
-        check("forged cookie", &forger.say("x").await, 401, "not_signed_in");
+        check("forged cookie", &forger.send("x").await, 401, "not_signed_in");
     }
     assert!(server.errors().is_empty(), "{:?}", server.errors());
 }
 
 #[tokio::test]
-async fn origins() {
+async fn requests_from_other_origins_are_refused() {
     let server = Server::with(&["web.allowed_origins=https://www.example.com"]);
     let person = server.guest("阿明").await;
     let from = |origin: String| {
@@ -126,7 +126,7 @@ async fn origins() {
 }
 
 #[tokio::test]
-async fn forms_and_methods() {
+async fn malformed_forms_and_wrong_methods_are_refused() {
     let server = Server::start();
     let person = server.guest("阿明").await;
     let missing = person.post("/gateway/send", &[("room", "1")]).await;
@@ -149,7 +149,7 @@ async fn forms_and_methods() {
     let raw = read(raw.send().await.unwrap()).await;
     check("not text", &raw, 422, "malformed");
     assert_eq!(raw.body["field"], "body");
-    assert_eq!(person.say("\u{fffd}").await.status, 200, "the replacement character itself is text");
+    assert_eq!(person.send("\u{fffd}").await.status, 200, "the replacement character itself is text");
     for path in ["/gateway/nothing", "/rooms/1"] {
         let status =
             person.request("POST", path).header("accept", "text/html").form(&[("a", "b")]).send().await.unwrap().status();
@@ -160,7 +160,7 @@ async fn forms_and_methods() {
 }
 
 #[tokio::test]
-async fn nicknames_names_and_passwords() {
+async fn invalid_nicknames_names_and_passwords_are_refused() {
     let server = Server::start();
     let visitor = server.visitor();
     let guest = |nickname: String| {
@@ -192,7 +192,7 @@ async fn nicknames_names_and_passwords() {
 }
 
 #[tokio::test]
-async fn refusals_speak_the_readers_language() {
+async fn refusals_are_in_the_language_of_the_browser() {
     let server = Server::start();
     let say = |accept: &'static str| {
         server
@@ -207,7 +207,7 @@ async fn refusals_speak_the_readers_language() {
 }
 
 #[tokio::test]
-async fn floods_are_slowed_down_by_address_and_by_session() {
+async fn requests_are_rate_limited_per_address_and_per_session() {
     let server = Server::with(&[
         "limits.guest_burst=3",
         "limits.guest_a_minute=1",
@@ -240,7 +240,7 @@ async fn floods_are_slowed_down_by_address_and_by_session() {
     );
     let mut statuses = Vec::new();
     for _ in 0..6 {
-        statuses.push(person.say("x").await.body["retry_after_ms"].as_u64().unwrap_or_default());
+        statuses.push(person.send("x").await.body["retry_after_ms"].as_u64().unwrap_or_default());
     }
     assert!(statuses.last().unwrap() > &3000, "the session's own limit is longer than the cooldown: {statuses:?}");
     let visitor = server.visitor();
@@ -252,7 +252,7 @@ async fn floods_are_slowed_down_by_address_and_by_session() {
 }
 
 #[tokio::test]
-async fn limits_can_be_lifted_for_load_tests_and_the_cooldown_stays() {
+async fn rate_limits_can_be_switched_off_and_the_cooldown_stays() {
     let lifted = [
         "limits.per_ip=off",
         "limits.guest_burst=1",
@@ -266,8 +266,8 @@ async fn limits_can_be_lifted_for_load_tests_and_the_cooldown_stays() {
     }
     let person = server.guest("four").await;
     for _ in 0..3 {
-        person.enter(None).await;
+        person.open_bound(None).await;
     }
-    assert_eq!(person.say("first").await.status, 200);
-    check("cooldown", &person.say("second").await, 429, "too_fast");
+    assert_eq!(person.send("first").await.status, 200);
+    check("cooldown", &person.send("second").await, 429, "too_fast");
 }

@@ -58,11 +58,11 @@ async fn sign_out_closes_the_sockets_of_the_account() {
     printed(&run(&server, &["user", "add", "ming"], "correct horse\n"));
     let ming = server.visitor();
     assert_eq!(ming.post("/session/login", &[("name", "ming"), ("password", "correct horse")]).await.status, 200);
-    let mut socket = ming.enter(Some("roomcast.v1")).await;
-    let mut other = server.guest("other").await.enter(Some("roomcast.v1")).await;
+    let mut socket = ming.open_bound(Some("roomcast.v1")).await;
+    let mut other = server.guest("other").await.open_bound(Some("roomcast.v1")).await;
     assert!(printed(&run(&server, &["user", "sign-out", "ming"], "")).contains("1 sockets closed"));
     assert_eq!(socket.close_code().await, 4501);
-    assert_eq!(server.guest("a").await.say("hello").await.status, 200);
+    assert_eq!(server.guest("a").await.send("hello").await.status, 200);
     assert_eq!(other.push_of("message").await["text"], "hello");
 }
 

@@ -1,14 +1,15 @@
-//! Killed, locked out, out of disk: what was accepted is there once, what was refused is not, and it recovers by itself.
+//! A kill, a locked database, a full disk: accepted messages are stored exactly once, refused ones are not, and the server
+//! recovers without help.
 
-use crate::support::{Server, binary};
+use crate::support::{Server, binary, eventually};
 use futures_util::future::join_all;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::time::Duration;
 
-/// Everything in a room, by history, oldest first.
-async fn everything(person: &crate::support::Person) -> Vec<(u64, String)> {
+/// Reads all messages of room 1 from the history, oldest first.
+async fn stored_messages(person: &crate::support::Person) -> Vec<(u64, String)> {
     let mut all = Vec::new();
     let mut before = u64::MAX >> 2;
     loop {
@@ -25,14 +26,14 @@ async fn everything(person: &crate::support::Person) -> Vec<(u64, String)> {
 }
 
 #[tokio::test]
-async fn killed_amid_a_hundred_sends_every_acknowledged_one_is_there_once() {
+async fn acknowledged_messages_survive_a_kill_exactly_once() {
     let mut server = Server::with(&["chat.cooldown_ms=0", "limits.per_ip=off"]);
     let people = join_all((0..100).map(|n| {
         let server = &server;
         async move { server.guest(&format!("p{n}")).await }
     }))
     .await;
-    // Everyone sends one message after the other until the server is gone, and remembers what was acknowledged.
+    // Each sender sends messages until the server is gone, and returns those that were acknowledged.
     let senders: Vec<_> = people
         .iter()
         .cloned()
@@ -57,52 +58,52 @@ async fn killed_amid_a_hundred_sends_every_acknowledged_one_is_there_once() {
         })
         .collect();
     let witness = people[0].clone();
-    // Not before every sender has had a turn or two.
-    while everything(&witness).await.len() < 300 {}
+    // Every sender has sent two or three messages by then.
+    eventually("300 messages are stored", async || stored_messages(&witness).await.len() >= 300).await;
     server.kill();
     let mut acknowledged = BTreeMap::new();
     let mut unanswered = Vec::new();
     for sender in senders {
         let (known, last) = sender.await.unwrap();
         for (seq, text) in known {
-            assert_eq!(acknowledged.insert(seq, text), None, "a number was given twice");
+            assert_eq!(acknowledged.insert(seq, text), None, "a seq was used twice");
         }
         unanswered.push(last);
     }
-    server.start_again();
-    let stored = everything(&witness).await;
-    assert!(stored.iter().map(|(seq, _)| *seq).eq(1..=stored.len() as u64), "numbers have no holes");
+    server.restart();
+    let stored = stored_messages(&witness).await;
+    assert!(stored.iter().map(|(seq, _)| *seq).eq(1..=stored.len() as u64), "seqs have no gaps");
     let stored: BTreeMap<u64, String> = stored.into_iter().collect();
     for (seq, text) in &acknowledged {
-        assert_eq!(stored.get(seq), Some(text), "acknowledged and lost");
+        assert_eq!(stored.get(seq), Some(text), "an acknowledged message was lost");
     }
-    // What was never answered is there once or not at all; asking again under its nonce settles it.
+    // An unanswered message is stored once or not at all. Sending it again with its nonce stores it exactly once.
     for (person, text) in people.iter().zip(&unanswered) {
         assert_eq!(person.post("/gateway/send", &[("room", "1"), ("message", text), ("nonce", text)]).await.status, 200);
     }
-    let after = everything(&witness).await;
+    let after = stored_messages(&witness).await;
     for text in &unanswered {
         assert_eq!(after.iter().filter(|(_, stored)| stored == text).count(), 1, "{text}");
     }
 }
 
 #[tokio::test]
-async fn a_locked_database_refuses_as_busy_and_recovers() {
+async fn a_locked_database_answers_busy_and_recovers() {
     let server = Server::with(&["storage.busy_within_ms=200"]);
     let person = server.guest("阿明").await;
     let options = sqlx::sqlite::SqliteConnectOptions::new().filename(server.data.path().join("data/roomcast.db"));
     let mut intruder = <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options).await.unwrap();
     sqlx::query("BEGIN IMMEDIATE").execute(&mut intruder).await.unwrap();
-    let refused = person.say("now").await;
+    let refused = person.send("now").await;
     assert_eq!((refused.status.as_u16(), &refused.body["code"]), (503, &json!("busy")));
-    assert_eq!(person.get("/rooms/1").await.status(), 200, "reading goes on");
+    assert_eq!(person.get("/rooms/1").await.status(), 200, "reads are still answered");
     sqlx::query("ROLLBACK").execute(&mut intruder).await.unwrap();
-    assert_eq!(person.say("now").await.body["seq"], 1, "what was refused started no cooldown and took no number");
+    assert_eq!(person.send("now").await.body["seq"], 1, "a refused message starts no cooldown and uses no seq");
     assert!(server.errors().is_empty());
 }
 
 #[tokio::test]
-async fn a_full_disk_refuses_as_busy_stores_nothing_half_and_recovers() {
+async fn a_full_disk_answers_busy_stores_nothing_and_recovers() {
     let server = Server::with_file_size_signal_ignored();
     let people = join_all((0..40).map(|n| {
         let server = &server;
@@ -113,25 +114,25 @@ async fn a_full_disk_refuses_as_busy_stores_nothing_half_and_recovers() {
         let status = Command::new("prlimit").args(["--pid", &server.pid().to_string(), &format!("--fsize={bytes}:")]).status();
         assert!(status.expect("prlimit (util-linux) is needed").success());
     };
-    assert_eq!(people[0].say("before").await.body["seq"], 1);
-    // No file of the server may grow any more: as on a full disk.
+    assert_eq!(people[0].send("before").await.body["seq"], 1);
+    // As on a full disk: no file of the server can grow.
     limit("4096");
     let mut refused = 0;
     for person in &people[1..20] {
-        let answer = person.say("while full").await;
+        let answer = person.send("while full").await;
         assert_eq!((answer.status.as_u16(), &answer.body["code"]), (503, &json!("busy")), "{}", answer.body);
         refused += 1;
     }
     assert_eq!(refused, 19);
     limit("unlimited");
     for (n, person) in people[1..].iter().enumerate() {
-        assert_eq!(person.say("after").await.body["seq"], n as u64 + 2);
+        assert_eq!(person.send("after").await.body["seq"], n as u64 + 2);
     }
-    assert!(everything(&people[0]).await.iter().all(|(_, text)| text != "while full"));
+    assert!(stored_messages(&people[0]).await.iter().all(|(_, text)| text != "while full"));
 }
 
 #[tokio::test]
-async fn a_second_server_on_the_same_folder_is_refused() {
+async fn a_second_server_on_the_same_data_folder_exits() {
     let server = Server::start();
     let second = binary()
         .current_dir(server.data.path())
@@ -146,16 +147,16 @@ async fn a_second_server_on_the_same_folder_is_refused() {
 }
 
 #[tokio::test]
-async fn half_a_request_does_not_stay_for_ever() {
+async fn incomplete_requests_time_out() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     let server = Server::with(&["web.read_within_ms=300"]);
-    for begun in ["", "GET /", "GET / HTTP/1.1\r\nHost: x\r\n"] {
+    for start in ["", "GET /", "GET / HTTP/1.1\r\nHost: x\r\n"] {
         let mut stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
-        stream.write_all(begun.as_bytes()).await.unwrap();
+        stream.write_all(start.as_bytes()).await.unwrap();
         let mut rest = Vec::new();
-        tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut rest)).await.expect(begun).unwrap();
+        tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut rest)).await.expect(start).unwrap();
     }
-    // A header that is whole and a body that never comes.
+    // A complete header without its body.
     let mut stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
     stream.write_all(b"POST /gateway/send HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100\r\n\r\nroom=").await.unwrap();
     let mut answer = Vec::new();

@@ -55,12 +55,12 @@ async fn connected(wire: &mut Wire, socket: &Socket) {
 async fn php_and_the_chat_share_clients_and_groups() {
     let server = Server::start();
     let ming = server.guest("阿明").await;
-    let (mut page, mut old_page) = (ming.enter(Some("roomcast.v1")).await, server.visitor().open(None).await);
+    let (mut page, mut old_page) = (ming.open_bound(Some("roomcast.v1")).await, server.visitor().open(None).await);
     let mut php = Wire::to(server.inner.into()).await;
     // The group that `bind` joined.
     command(&mut php, packet(command::JOIN_GROUP, connection(&old_page), b"1", b"")).await;
     assert_eq!(query(&mut php, packet(command::COUNT_OF_GROUP, 0, b"1", b"")).await, "i:2;");
-    assert_eq!(ming.say("大家好").await.status, 200);
+    assert_eq!(ming.send("大家好").await.status, 200);
     for socket in [&mut page, &mut old_page] {
         let message = socket.push_of("message").await;
         assert_eq!((&message["text"], &message["message"]), (&json!("大家好"), &json!("阿明 : 大家好")));

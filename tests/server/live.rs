@@ -1,15 +1,15 @@
-//! The contract of the chat: bind, send, push, history, resume.
+//! The chat protocol: bind, send, push, history, resume.
 
 use crate::support::Server;
 use serde_json::json;
 
 #[tokio::test]
-async fn what_one_says_reaches_everyone_in_the_contracts_form() {
+async fn a_message_reaches_every_client_in_the_documented_form() {
     let server = Server::start();
     let (ming, host) = (server.guest("阿明").await, server.owner().await);
-    let (mut plain, mut v1) = (ming.enter(None).await, host.enter(Some("roomcast.v1")).await);
+    let (mut plain, mut v1) = (ming.open_bound(None).await, host.open_bound(Some("roomcast.v1")).await);
 
-    let sent = ming.say("大家好").await;
+    let sent = ming.send("大家好").await;
     assert_eq!((sent.status.as_u16(), &sent.body["status"], &sent.body["seq"]), (200, &json!(true), &json!(1)));
     let (on_plain, on_v1) = (plain.push().await, v1.push_of("message").await);
     assert_eq!(on_plain, on_v1);
@@ -18,33 +18,33 @@ async fn what_one_says_reaches_everyone_in_the_contracts_form() {
         "role": "viewer", "text": "大家好", "message": "阿明 : 大家好", "at": on_v1["at"]});
     assert_eq!(on_v1, expected);
 
-    host.say("欢迎").await;
+    host.send("欢迎").await;
     assert_eq!(plain.push().await["role"], "host");
 }
 
 #[tokio::test]
-async fn the_plain_dialect_gets_messages_only_and_v1_hears_who_is_online() {
+async fn the_plain_dialect_receives_messages_only_and_v1_online_counts() {
     let server = Server::with(&["chat.cooldown_ms=0"]);
     let (one, other) = (server.guest("one").await, server.guest("other").await);
-    let mut v1 = one.enter(Some("roomcast.v1")).await;
+    let mut v1 = one.open_bound(Some("roomcast.v1")).await;
     assert_eq!(v1.push_of("online").await, json!({"type": "online", "room": "1", "count": 1}));
-    let mut plain = other.enter(None).await;
+    let mut plain = other.open_bound(None).await;
     assert_eq!(v1.push_of("online").await["count"], 2);
-    // A second tab is the same person.
-    let tab = one.enter(Some("roomcast.v1")).await;
-    one.say("first").await;
-    assert_eq!(plain.push().await["text"], "first", "an online count must not reach a page that knows none");
+    // A second tab of the same person is not counted.
+    let tab = one.open_bound(Some("roomcast.v1")).await;
+    one.send("first").await;
+    assert_eq!(plain.push().await["text"], "first", "the plain dialect receives no online count");
     drop(plain);
     assert_eq!(v1.push_of("online").await["count"], 1);
     drop(tab);
 }
 
 #[tokio::test]
-async fn bind_answers_in_the_contracts_form_and_twice_alike() {
+async fn bind_answers_in_the_documented_form_and_is_idempotent() {
     let server = Server::with(&["chat.cooldown_ms=0"]);
     let person = server.guest("阿明").await;
     for text in ["a", "b", "c"] {
-        person.say(text).await;
+        person.send(text).await;
     }
     let socket = person.open(None).await;
     let answer = person.bind(&socket, &[]).await.body;
@@ -61,7 +61,7 @@ async fn bind_answers_in_the_contracts_form_and_twice_alike() {
     let texts: Vec<_> =
         answer["messages"].as_array().unwrap().iter().map(|message| (message["text"].clone(), message["type"].clone())).collect();
     assert_eq!(texts, [(json!("a"), json!("message")), (json!("b"), json!("message")), (json!("c"), json!("message"))]);
-    assert_eq!(person.bind(&socket, &[]).await.body, answer, "binding twice is binding once");
+    assert_eq!(person.bind(&socket, &[]).await.body, answer, "a repeated bind changes nothing");
     let epoch = answer["epoch"].as_str().unwrap();
     let since = person.bind(&socket, &[("since", "2"), ("epoch", epoch)]).await.body;
     assert_eq!((since["messages"].as_array().unwrap().len(), &since["gap"]), (1, &json!(false)));
@@ -78,7 +78,7 @@ async fn history_pages_back_to_the_beginning() {
     let server = Server::with(&["chat.cooldown_ms=0"]);
     let person = server.guest("阿明").await;
     for n in 1..=260 {
-        assert_eq!(person.say(&n.to_string()).await.body["seq"], n);
+        assert_eq!(person.send(&n.to_string()).await.body["seq"], n);
     }
     let seqs = |answer: &serde_json::Value| {
         answer["messages"].as_array().unwrap().iter().map(|message| message["seq"].as_u64().unwrap()).collect::<Vec<_>>()
@@ -90,9 +90,9 @@ async fn history_pages_back_to_the_beginning() {
     assert_eq!(seqs(&page("261", "").await), (211..=260).collect::<Vec<_>>());
     assert_eq!(seqs(&page("4", "2").await), [2, 3]);
     assert_eq!(seqs(&page("1", "10").await), [0u64; 0]);
-    assert_eq!(seqs(&page("261", "100000").await).len(), 100, "a page is bounded whatever is asked for");
+    assert_eq!(seqs(&page("261", "100000").await).len(), 100, "the page size is limited");
 
-    // Away for longer than a page holds: the newest come, and the rest is told as a gap.
+    // More messages were missed than a page holds: the newest are returned, the rest is reported as a gap.
     let socket = person.open(None).await;
     let caught_up = person.bind(&socket, &[("since", "10")]).await.body;
     assert_eq!((seqs(&caught_up), &caught_up["gap"], &caught_up["seq"]), ((61..=260).collect(), &json!(true), &json!(260)));
@@ -103,17 +103,17 @@ async fn history_pages_back_to_the_beginning() {
 }
 
 #[tokio::test]
-async fn one_accepted_message_a_cooldown_and_refused_drafts_start_none() {
+async fn the_cooldown_allows_one_message_and_refused_drafts_start_none() {
     let server = Server::start();
     let (one, other) = (server.guest("one").await, server.guest("other").await);
-    assert_eq!(one.say(&"x".repeat(141)).await.status, 413);
-    assert_eq!(one.say("  ").await.status, 422);
-    assert_eq!(one.say("first").await.status, 200);
-    let (a, b) = tokio::join!(other.say("two tabs"), other.say("at once"));
+    assert_eq!(one.send(&"x".repeat(141)).await.status, 413);
+    assert_eq!(one.send("  ").await.status, 422);
+    assert_eq!(one.send("first").await.status, 200);
+    let (a, b) = tokio::join!(other.send("two tabs"), other.send("at once"));
     let mut statuses = [a.status.as_u16(), b.status.as_u16()];
     statuses.sort();
     assert_eq!(statuses, [200, 429]);
-    let refused = one.say("second").await;
+    let refused = one.send("second").await;
     assert_eq!((refused.status.as_u16(), &refused.body["code"]), (429, &json!("too_fast")));
     let wait = refused.body["retry_after_ms"].as_u64().unwrap();
     assert!((1..=3000).contains(&wait), "{wait}");
@@ -121,20 +121,20 @@ async fn one_accepted_message_a_cooldown_and_refused_drafts_start_none() {
 }
 
 #[tokio::test]
-async fn a_cooldown_outlives_the_server() {
+async fn a_cooldown_survives_a_restart() {
     let mut server = Server::with(&["chat.cooldown_ms=600000"]);
     let person = server.guest("one").await;
-    assert_eq!(person.say("first").await.status, 200);
+    assert_eq!(person.send("first").await.status, 200);
     server.kill();
-    server.start_again();
-    assert_eq!(person.say("second").await.status, 429);
+    server.restart();
+    assert_eq!(person.send("second").await.status, 429);
 }
 
 #[tokio::test]
-async fn a_nonce_is_said_once() {
+async fn a_nonce_is_stored_once() {
     let server = Server::start();
     let person = server.guest("one").await;
-    let mut socket = person.enter(None).await;
+    let mut socket = person.open_bound(None).await;
     let send = |message: &'static str, nonce: &'static str| {
         let person = person.clone();
         async move { person.post("/gateway/send", &[("room", "1"), ("message", message), ("nonce", nonce)]).await }
@@ -142,8 +142,8 @@ async fn a_nonce_is_said_once() {
     let first = send("hello", "n1").await;
     assert_eq!(first.status, 200);
     let again = send("hello", "n1").await;
-    assert_eq!((again.status.as_u16(), &again.body), (200, &first.body), "within the cooldown, too");
-    assert_eq!(send("hello", "n2").await.status, 429, "another nonce is another message");
+    assert_eq!((again.status.as_u16(), &again.body), (200, &first.body), "a repeated nonce is not subject to the cooldown");
+    assert_eq!(send("hello", "n2").await.status, 429, "a new nonce is a new message");
     assert_eq!(socket.push().await["seq"], 1);
     assert_eq!(
         person.post("/gateway/history", &[("room", "1"), ("before", "99")]).await.body["messages"].as_array().unwrap().len(),
@@ -159,7 +159,7 @@ async fn a_nonce_is_said_once() {
 }
 
 #[tokio::test]
-async fn rooms_are_opened_by_accounts_and_live_apart() {
+async fn accounts_open_rooms_and_messages_stay_in_their_room() {
     let server = Server::start();
     let (host, guest) = (server.owner().await, server.guest("阿明").await);
     let open = |title: &'static str| {
@@ -171,11 +171,11 @@ async fn rooms_are_opened_by_accounts_and_live_apart() {
     assert_eq!(guest.post("/gateway/rooms", &[("title", "mine")]).await.status, 403);
     assert_eq!(server.visitor().post("/gateway/rooms", &[("title", "mine")]).await.status, 401);
 
-    let mut in_first = guest.enter(None).await;
+    let mut in_first = guest.open_bound(None).await;
     let mut in_second = host.open(None).await;
     assert_eq!(host.post("/gateway/bind", &[("client_id", &in_second.client_id), ("room", "2")]).await.status, 200);
     assert_eq!(guest.post("/gateway/send", &[("room", "2"), ("message", "here")]).await.body["seq"], 1);
-    assert_eq!(guest.say("there").await.status, 200, "a cooldown is a room's own");
+    assert_eq!(guest.send("there").await.status, 200, "a cooldown is per room");
     assert_eq!(in_second.push().await["text"], "here");
     assert_eq!(in_first.push().await["text"], "there");
     let lobby = host.get("/").await.text().await.unwrap();
@@ -184,7 +184,7 @@ async fn rooms_are_opened_by_accounts_and_live_apart() {
 }
 
 #[tokio::test]
-async fn rooms_are_bounded_for_each_account() {
+async fn rooms_per_account_are_limited() {
     let server = Server::with(&["chat.rooms_per_account=2"]);
     let host = server.owner().await;
     // Room 1 is the owner's.

@@ -1,5 +1,5 @@
-//! The whole server from outside: the real binary on port 0, real sockets, SQLite on disk. One test program, so that it
-//! links once.
+//! Tests the whole server from outside: the real binary on port 0, real sockets, SQLite on disk. It is one test program, so
+//! that it is linked once.
 
 #![expect(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -11,11 +11,11 @@ mod docs;
 mod engine;
 mod faults;
 mod gatewayworker;
-mod leaving;
 mod live;
 mod operating;
 mod pages;
 mod php;
+mod shutdown;
 mod socket;
 mod storage;
 mod support;

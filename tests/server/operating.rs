@@ -1,6 +1,6 @@
 //! Operation of a running server: status, stop, reload; limits of sockets and file descriptors; TLS.
 
-use crate::support::{Server, binary};
+use crate::support::{Server, binary, eventually};
 use futures_util::{SinkExt, StreamExt};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
@@ -33,8 +33,8 @@ async fn stdout_of(server: &Server, arguments: &[&str]) -> String {
 async fn status_and_connections_list_the_open_sockets() {
     let server = Server::start();
     let ming = server.guest("阿明").await;
-    let socket = ming.enter(Some("roomcast.v1")).await;
-    ming.say("hello").await;
+    let socket = ming.open_bound(Some("roomcast.v1")).await;
+    ming.send("hello").await;
     let status = stdout_of(&server, &["status"]).await;
     assert!(status.contains(&format!("pid {}", server.pid())) && status.contains("1 connections"), "{status}");
     let all: Vec<_> = status.lines().last().unwrap().split_whitespace().collect();
@@ -55,7 +55,7 @@ async fn status_and_connections_list_the_open_sockets() {
 #[tokio::test]
 async fn stop_drains_the_sockets_and_waits_for_the_exit() {
     let mut server = Server::start();
-    let mut socket = server.guest("a").await.enter(Some("roomcast.v1")).await;
+    let mut socket = server.guest("a").await.open_bound(Some("roomcast.v1")).await;
     let reading = tokio::spawn(async move {
         let bye = socket.push_of("bye").await;
         (bye, socket.close_code().await)
@@ -68,7 +68,7 @@ async fn stop_drains_the_sockets_and_waits_for_the_exit() {
     let (bye, code) = reading.await.unwrap();
     assert!(bye["reconnect_after_ms"].as_u64().unwrap() >= 200);
     assert_eq!(code, 1001);
-    assert!(server.ended().await.success());
+    assert!(server.exit_status().await.success());
     assert!(!server.data.path().join("data/roomcast.sock").exists(), "the socket file is removed");
 }
 
@@ -84,12 +84,12 @@ async fn a_second_stop_shortens_a_graceful_shutdown() {
     slowly.current_dir(server.data.path()).arg("--data-dir").arg(data).args(["stop", "-g"]).stdout(Stdio::piped());
     let slowly = tokio::task::spawn_blocking(move || slowly.output().unwrap());
     // The drain has started; its last batch would be minutes later.
-    let mut byes = futures_util::future::select_all(sockets.iter_mut().map(|socket| Box::pin(socket.push_of("bye")))).await.2;
+    let byes = futures_util::future::select_all(sockets.iter_mut().map(|socket| Box::pin(socket.push_of("bye")))).await.2;
     server.signal(libc::SIGTERM);
-    while !byes.is_empty() {
-        byes = futures_util::future::select_all(byes).await.2;
+    for bye in byes {
+        bye.await;
     }
-    assert!(server.ended().await.success());
+    assert!(server.exit_status().await.success());
     assert!(String::from_utf8_lossy(&slowly.await.unwrap().stdout).contains("stopped"));
 }
 
@@ -97,7 +97,7 @@ async fn a_second_stop_shortens_a_graceful_shutdown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_refuses_no_connection_and_loses_no_message() {
     let mut server = Server::with(&["chat.cooldown_ms=0", "limits.per_ip=off", "web.drain_slowly_ms=2000"]);
-    let mut first = server.guest("first").await.enter(Some("roomcast.v1")).await;
+    let mut first = server.guest("first").await.open_bound(Some("roomcast.v1")).await;
     let before = server.pid();
     let stop = Arc::new(AtomicBool::new(false));
     let mut talkers = Vec::new();
@@ -110,7 +110,7 @@ async fn a_reload_refuses_no_connection_and_loses_no_message() {
                 let text = format!("p{number} {sent}");
                 sent += 1;
                 loop {
-                    match ming.try_say(&text, &text).await {
+                    match ming.try_send(&text, &text).await {
                         Some(answer) if answer.status == 200 => {
                             accepted.push((answer.body["seq"].as_u64().unwrap(), text));
                             break;
@@ -152,7 +152,7 @@ async fn a_reload_refuses_no_connection_and_loses_no_message() {
     accepted.sort();
     assert_eq!(stored, accepted);
     assert!(stdout_of(&server, &["stop"]).await.contains("stopped"));
-    assert!(server.ended().await.success());
+    assert!(server.exit_status().await.success());
 }
 
 /// Until they are drained, sockets of the old process receive the messages and pushes of the new one.
@@ -164,12 +164,12 @@ async fn after_a_reload_sockets_of_the_old_process_receive_every_publish() {
     for _ in 0..300 {
         sockets.push(server.visitor().open(Some("roomcast.v1")).await);
     }
-    let mut ming = server.guest("阿明").await.enter(Some("roomcast.v1")).await;
+    let mut ming = server.guest("阿明").await.open_bound(Some("roomcast.v1")).await;
     stdout_of(&server, &["reload"]).await;
     let hong = server.guest("hong").await;
     let (pushed, answer) = tokio::join!(
         server.visitor().request("POST", "/gateway/api/sendToAll").bearer_auth("secret").json(&json!({"message": "news"})).send(),
-        hong.say("anyone there?")
+        hong.send("anyone there?")
     );
     assert_eq!((pushed.unwrap().status().as_u16(), answer.status.as_u16()), (200, 200));
     let mut received = 0;
@@ -197,14 +197,14 @@ async fn after_a_failed_reload_the_old_process_keeps_serving() {
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("this process keeps serving"), "{output:?}");
     std::fs::remove_file(server.data.path().join("Leptos.toml")).unwrap();
-    assert_eq!(server.guest("a").await.say("still here").await.status, 200);
+    assert_eq!(server.guest("a").await.send("still here").await.status, 200);
     assert!(String::from_utf8_lossy(&run(&server, &["status"]).stdout).contains(&format!("pid {}", server.pid())));
 }
 
 #[tokio::test]
 async fn push_sends_through_the_api() {
     let server = Server::with(&[KEY]);
-    let mut socket = server.guest("a").await.enter(None).await;
+    let mut socket = server.guest("a").await.open_bound(None).await;
     let push = |arguments: &[&str]| {
         let mut all = vec!["push", "--url", &server.base];
         all.extend(arguments);
@@ -244,8 +244,9 @@ async fn without_file_descriptors_connections_get_503_until_some_are_free() {
     drop(held);
     // The server notices each closed connection at its next read.
     let visitor = server.visitor();
-    while !matches!(visitor.request("GET", "/healthz").send().await, Ok(answer) if answer.status() == 200) {}
-    let mut socket = server.guest("a").await.enter(Some("roomcast.v1")).await;
+    let is_healthy = async || matches!(visitor.request("GET", "/healthz").send().await, Ok(answer) if answer.status() == 200);
+    eventually("/healthz answers 200", is_healthy).await;
+    let mut socket = server.guest("a").await.open_bound(Some("roomcast.v1")).await;
     assert_eq!(socket.push_of("online").await["count"], 1);
 }
 
@@ -257,11 +258,11 @@ async fn sockets_are_limited_per_session_and_per_address() {
     assert_eq!(ming.try_open(None, None).await.err(), Some(reqwest::StatusCode::TOO_MANY_REQUESTS));
     open.extend([hong.open(None).await, server.visitor().open(None).await]);
     assert_eq!(server.visitor().try_open(None, None).await.err(), Some(reqwest::StatusCode::TOO_MANY_REQUESTS));
-    let figures = server.visitor().get("/metrics").await.text().await.unwrap();
-    assert!(figures.contains("roomcast_sockets_refused_total{limit=\"session\"} 1"), "{figures}");
-    assert!(figures.contains("roomcast_sockets_refused_total{limit=\"address\"} 1"));
+    let metrics = server.visitor().get("/metrics").await.text().await.unwrap();
+    assert!(metrics.contains("roomcast_sockets_refused_total{limit=\"session\"} 1"), "{metrics}");
+    assert!(metrics.contains("roomcast_sockets_refused_total{limit=\"address\"} 1"));
     open.clear();
-    while ming.try_open(None, None).await.is_err() {}
+    eventually("a socket is accepted", async || ming.try_open(None, None).await.is_ok()).await;
 }
 
 /// A TLS stream, if the server presents this certificate.
@@ -318,7 +319,5 @@ async fn tls_serves_pages_and_sockets_and_reloads_its_certificate() {
 
     // The next sweep loads the new certificate.
     let second = write();
-    while encrypted(&server, &second).await.is_none() {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    eventually("the new certificate is served", async || encrypted(&server, &second).await.is_some()).await;
 }

@@ -1,12 +1,12 @@
-//! Pages and files as a browser without JavaScript gets them.
+//! Pages and files as a browser without JavaScript receives them.
 
 use crate::support::{Server, read};
 
 #[tokio::test]
-async fn a_room_is_in_the_html() {
+async fn a_room_page_is_rendered_by_the_server() {
     let server = Server::start();
     let person = server.guest("阿明").await;
-    person.say("大家好").await;
+    person.send("大家好").await;
     let page = server.visitor().get("/rooms/1").await;
     assert_eq!((page.status().as_u16(), page.headers()["cache-control"].to_str().unwrap()), (200, "no-store"));
     let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
@@ -28,7 +28,7 @@ async fn a_room_is_in_the_html() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_404() {
+async fn unknown_paths_answer_404() {
     let server = Server::start();
     let visitor = server.visitor();
     for path in ["/rooms/nowhere", "/rooms/no%2Fwhere", "/nothing"] {
@@ -44,7 +44,7 @@ async fn what_is_not_there_is_404() {
 }
 
 #[tokio::test]
-async fn a_form_without_javascript_goes_to_a_page_and_loses_nothing() {
+async fn a_form_without_javascript_redirects_and_keeps_its_input() {
     let server = Server::start();
     let visitor = server.visitor();
     let post = |path: &'static str, form: Vec<(&'static str, String)>| {
@@ -68,7 +68,7 @@ async fn a_form_without_javascript_goes_to_a_page_and_loses_nothing() {
         "{page}"
     );
     let again = visitor.get("/rooms/1").await.text().await.unwrap();
-    assert!(!again.contains("系统提示: 不能超过"), "said once");
+    assert!(!again.contains("系统提示: 不能超过"), "the refusal is shown once");
     let elsewhere = post("/session/guest", vec![("nickname", "阿明".into()), ("next", "//evil.example/".into())]).await;
     assert_eq!(elsewhere.headers["location"], "/");
     let english = post("/session/preferences", vec![("lang", "en".into()), ("theme", "dark".into())]).await;
@@ -79,7 +79,7 @@ async fn a_form_without_javascript_goes_to_a_page_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn the_browsers_language_decides() {
+async fn pages_are_in_the_language_of_the_browser() {
     let server = Server::start();
     for (accept, words) in [("zh-CN,zh;q=0.9", "直播间"), ("en-GB,en;q=0.8", "Live rooms"), ("fr", "Live rooms")] {
         let page = server

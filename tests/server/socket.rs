@@ -1,6 +1,6 @@
-//! The push channel: one way, RFC 6455 to the letter for what comes up it, and nobody else disturbed.
+//! The WebSocket at `/ws`: frames from clients are checked against RFC 6455, and one client cannot disturb another.
 
-use crate::support::Server;
+use crate::support::{Server, eventually};
 use std::collections::HashSet;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message as Frame;
 
-/// A handshake by hand, so that anything can be sent afterwards.
+/// Completes a handshake without a WebSocket library, so that a test can send any bytes afterwards.
 async fn raw(server: &Server) -> TcpStream {
     let mut stream = TcpStream::connect(server.address()).await.unwrap();
     let request = format!(
@@ -30,7 +30,7 @@ async fn raw(server: &Server) -> TcpStream {
     stream
 }
 
-/// A client frame, masked with zeros: the payload stands as it is.
+/// A client frame. Its mask is zero, so the payload is sent unchanged.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut bytes = vec![first];
     match payload.len() {
@@ -45,21 +45,21 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Sends bytes; the close code that comes back, then the end of the stream.
-async fn check(server: &Server, what: &str, bytes: &[u8], expected: u16) {
+/// Sends bytes, and expects a close frame with that code and then the end of the stream.
+async fn check(server: &Server, case: &str, bytes: &[u8], expected: u16) {
     let mut stream = raw(server).await;
     stream.write_all(bytes).await.unwrap();
     let mut answer = Vec::new();
-    timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await.expect(what).unwrap();
-    assert_eq!(answer.first(), Some(&0x88), "{what}: {answer:?}");
-    assert_eq!(u16::from_be_bytes([answer[2], answer[3]]), expected, "{what}");
+    timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await.expect(case).unwrap();
+    assert_eq!(answer.first(), Some(&0x88), "{case}: {answer:?}");
+    assert_eq!(u16::from_be_bytes([answer[2], answer[3]]), expected, "{case}");
 }
 
 #[tokio::test]
-async fn what_comes_up_the_socket_changes_nothing_or_ends_it() {
+async fn invalid_client_frames_close_the_socket_with_the_right_code() {
     let server = Server::start();
     let person = server.guest("阿明").await;
-    let mut witness = person.enter(None).await;
+    let mut witness = person.open_bound(None).await;
     check(&server, "unmasked", b"\x81\x02hi", 1002).await;
     check(&server, "reserved bit", &frame(0xc1, b"x"), 1002).await;
     check(&server, "reserved opcode", &frame(0x83, b"x"), 1002).await;
@@ -70,20 +70,20 @@ async fn what_comes_up_the_socket_changes_nothing_or_ends_it() {
     check(&server, "oversized", &frame(0x81, &[b'x'; 1025]), 4408).await;
     check(&server, "a gigabyte announced", b"\x82\xff\x00\x00\x00\x00\x40\x00\x00\x00\x00\x00\x00\x00", 4408).await;
     check(&server, "too many", &frame(0x81, b"x").repeat(11), 4408).await;
-    check(&server, "their close is answered in kind", &frame(0x88, b"\x0f\xa0bye"), 4000).await;
+    check(&server, "a close frame is echoed", &frame(0x88, b"\x0f\xa0bye"), 4000).await;
     check(&server, "an impossible close code", &frame(0x88, b"\x03\xed"), 1002).await;
 
-    person.say("still here").await;
+    person.send("still here").await;
     assert_eq!(witness.push().await["text"], "still here");
     assert!(server.errors().is_empty());
 }
 
 #[tokio::test]
-async fn fragments_and_pings_are_taken_as_the_rfc_says() {
+async fn fragments_and_interleaved_pings_are_accepted() {
     let server = Server::start();
     let mut stream = raw(&server).await;
     let bytes = [frame(0x01, "né".as_bytes()), frame(0x89, b"are you there"), frame(0x80, b"!"), frame(0x82, b"\xff")].concat();
-    // Byte by byte: frames do not arrive whole.
+    // Byte by byte, so that frames arrive in parts.
     for byte in bytes {
         stream.write_all(&[byte]).await.unwrap();
     }
@@ -93,7 +93,7 @@ async fn fragments_and_pings_are_taken_as_the_rfc_says() {
 }
 
 #[tokio::test]
-async fn a_client_id_is_the_inner_address_and_something_nobody_guesses() {
+async fn client_ids_hold_the_inner_address_and_a_random_part() {
     let server = Server::with(&["gateway.lan_addr=127.9.8.7:2901"]);
     let person = server.guest("阿明").await;
     let mut connections = HashSet::new();
@@ -106,11 +106,11 @@ async fn a_client_id_is_the_inner_address_and_something_nobody_guesses() {
     }
     assert_eq!(connections.len(), 30);
     let (smallest, largest) = (connections.iter().min().unwrap(), connections.iter().max().unwrap());
-    assert!(largest - smallest > 1_000_000, "drawn, not counted");
+    assert!(largest - smallest > 1_000_000, "random, not sequential");
 }
 
 #[tokio::test]
-async fn the_subprotocol_is_chosen_only_if_it_is_offered() {
+async fn the_subprotocol_is_selected_only_if_offered() {
     let server = Server::start();
     let person = server.guest("阿明").await;
     let mut chosen = person.open(Some("other, roomcast.v1")).await;
@@ -123,19 +123,19 @@ async fn the_subprotocol_is_chosen_only_if_it_is_offered() {
 }
 
 #[tokio::test]
-async fn signing_out_ends_the_sessions_sockets_for_good() {
+async fn sign_out_closes_the_sockets_of_the_session() {
     let server = Server::start();
     let person = server.guest("阿明").await;
-    let mut socket = person.enter(None).await;
-    let mut others = server.guest("other").await.enter(Some("roomcast.v1")).await;
+    let mut socket = person.open_bound(None).await;
+    let mut others = server.guest("other").await.open_bound(Some("roomcast.v1")).await;
     assert_eq!(person.post("/session/logout", &[]).await.status, 200);
     assert_eq!(socket.close_code().await, 4501);
     assert_eq!(others.push_of("online").await["count"].as_u64().map(|count| count >= 1), Some(true));
-    assert_eq!(person.say("x").await.status, 401);
+    assert_eq!(person.send("x").await.status, 401);
 }
 
 #[tokio::test]
-async fn a_silent_client_is_pinged_and_then_let_go() {
+async fn a_silent_client_is_pinged_and_then_closed() {
     let server = Server::with(&["gateway.ping_every_ms=200", "gateway.pong_within_ms=200"]);
     let mut stream = raw(&server).await;
     let mut ping = [0; 2];
@@ -143,14 +143,14 @@ async fn a_silent_client_is_pinged_and_then_let_go() {
     assert_eq!(&ping, b"\x89\x00");
     stream.write_all(&frame(0x8a, b"")).await.unwrap();
     stream.read_exact(&mut ping).await.unwrap();
-    assert_eq!(&ping, b"\x89\x00", "who answers stays");
+    assert_eq!(&ping, b"\x89\x00", "the connection stays open after a pong");
     let mut rest = Vec::new();
     timeout(Duration::from_secs(10), stream.read_to_end(&mut rest)).await.unwrap().unwrap();
     assert_eq!(u16::from_be_bytes([rest[2], rest[3]]), 4410);
 }
 
 #[tokio::test]
-async fn a_slow_reader_is_told_what_it_missed_and_delays_nobody() {
+async fn slow_reader_skips_frames_and_gets_one_gap() {
     let server = Server::with(&[
         "chat.cooldown_ms=0",
         "gateway.queue_bytes=20000",
@@ -158,7 +158,7 @@ async fn a_slow_reader_is_told_what_it_missed_and_delays_nobody() {
         "limits.request_a_minute=1000000",
     ]);
     let (slow, quick) = (server.guest("slow").await, server.guest("quick").await);
-    // A tiny window: the kernel takes little of what the reader does not read.
+    // A small receive window, so that the kernel buffers little for a reader that does not read.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(2048).unwrap();
     let stream = socket.connect(server.address().parse().unwrap()).await.unwrap();
@@ -171,15 +171,15 @@ async fn a_slow_reader_is_told_what_it_missed_and_delays_nobody() {
     let mut stuck = crate::support::Socket { stream, client_id: String::new() };
     stuck.client_id = stuck.push().await["client_id"].as_str().unwrap().to_owned();
     assert_eq!(slow.bind(&stuck, &[]).await.status, 200);
-    let mut reader = quick.enter(Some("roomcast.v1")).await;
+    let mut reader = quick.open_bound(Some("roomcast.v1")).await;
 
     let text = "👨‍👩‍👧‍👦".repeat(140);
     let mut sent = 0;
-    // Until the gateway says that it skipped somebody; the kernel's own buffers are of any size.
+    // The size of the kernel's buffers is unknown: send until the gateway reports skipped frames.
     loop {
-        assert_eq!(quick.say(&text).await.status, 200);
+        assert_eq!(quick.send(&text).await.status, 200);
         sent += 1;
-        assert_eq!(reader.push_of("message").await["seq"], sent, "the quick reader gets every one at once");
+        assert_eq!(reader.push_of("message").await["seq"], sent, "the fast reader gets every message without delay");
         let figures = quick.request("GET", "/metrics").send().await.unwrap().text().await.unwrap();
         let skipped = figures
             .lines()
@@ -188,7 +188,7 @@ async fn a_slow_reader_is_told_what_it_missed_and_delays_nobody() {
         if skipped >= 3 {
             break;
         }
-        assert!(sent < 5000, "nothing was ever skipped");
+        assert!(sent < 5000, "no frame was skipped");
     }
     let mut expected = 1;
     let gap = loop {
@@ -203,18 +203,17 @@ async fn a_slow_reader_is_told_what_it_missed_and_delays_nobody() {
         }
     };
     assert_eq!((gap["from"].as_u64(), gap["to"].as_u64()), (Some(expected), Some(sent)), "{gap}");
-    assert_eq!(quick.say("after").await.status, 200);
+    assert_eq!(quick.send("after").await.status, 200);
     assert_eq!(stuck.push_of("message").await["seq"], sent + 1);
 }
 
 #[tokio::test]
-async fn the_node_takes_no_more_than_it_may() {
+async fn connections_above_the_limit_are_refused() {
     let server = Server::with(&["gateway.max_connections=2"]);
     let person = server.guest("阿明").await;
     let first = person.open(None).await;
     let _second = person.open(None).await;
     assert_eq!(person.try_open(None, None).await.err(), Some(503.try_into().unwrap()));
     drop(first);
-    let opened = timeout(Duration::from_secs(10), async { while person.try_open(None, None).await.is_err() {} }).await;
-    assert!(opened.is_ok(), "a place that is free again can be taken");
+    eventually("the released permit is used", async || person.try_open(None, None).await.is_ok()).await;
 }

@@ -1,4 +1,4 @@
-//! The store's contract, on SQLite on disk. Another store behind the same contract would run the same tests.
+//! The contract of the store, tested with SQLite on disk.
 
 use roomcast::domain::{id::Seq, message::Role};
 use roomcast::server::config::StorageSettings as Settings;
@@ -36,7 +36,7 @@ fn seqs(appended: &[Appended]) -> Vec<(bool, u64)> {
 }
 
 #[tokio::test]
-async fn a_batch_is_numbered_room_by_room_without_holes() {
+async fn a_batch_is_numbered_per_room_without_gaps() {
     let (_folder, store) = open().await;
     for room in ["1", "2"] {
         store.add_room(&room.parse().unwrap(), room, None, 0).await.unwrap();
@@ -53,7 +53,7 @@ async fn a_batch_is_numbered_room_by_room_without_holes() {
 }
 
 #[tokio::test]
-async fn a_nonce_stands_for_its_first_message() {
+async fn a_repeated_nonce_returns_the_first_message() {
     let (_folder, store) = open().await;
     for room in ["1", "2"] {
         store.add_room(&room.parse().unwrap(), room, None, 0).await.unwrap();
@@ -80,7 +80,7 @@ async fn a_batch_with_one_bad_message_stores_none() {
 }
 
 #[tokio::test]
-async fn what_was_stored_is_there_after_opening_again() {
+async fn stored_data_survives_reopening() {
     let (folder, store) = open().await;
     let room = store.open_room("first", None, 0).await.unwrap();
     assert_eq!(room.as_str(), "1");
@@ -99,7 +99,7 @@ async fn what_was_stored_is_there_after_opening_again() {
 }
 
 #[tokio::test]
-async fn sessions_end_and_names_are_one_regardless_of_case() {
+async fn sessions_expire_and_names_ignore_case() {
     let (_folder, store) = open().await;
     let (uid, other) = ("u".parse().unwrap(), "v".parse().unwrap());
     store.put_nickname(&uid, "阿明", 0).await.unwrap();
@@ -118,7 +118,7 @@ async fn sessions_end_and_names_are_one_regardless_of_case() {
 }
 
 #[tokio::test]
-async fn ownership_is_claimed_once_and_takes_the_rooms_nobody_hosts() {
+async fn ownership_is_claimed_once_and_includes_rooms_without_a_host() {
     let (_folder, store) = open().await;
     let (uid, other) = ("u".parse().unwrap(), "v".parse().unwrap());
     for uid in [&uid, &other] {

@@ -1,29 +1,37 @@
-//! A real server of the real binary, and people who use it as browsers do.
+//! Starts the real binary as a server on port 0, and polls with a deadline. The clients are in `client`.
 
-use futures_util::{SinkExt, StreamExt};
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{Client, Response, StatusCode};
-use serde_json::Value;
+mod client;
+
+pub use client::{Answer, Person, Socket, read};
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, SocketAddrV4};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::net::TcpStream;
-use tokio::time::timeout;
-use tokio_tungstenite::tungstenite::{Message as Frame, client::IntoClientRequest, protocol::CloseFrame};
-use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
+use tokio::time::{sleep, timeout};
 
-/// Nothing here takes this long; a test that waits longer has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// The deadline of every single wait.
+pub const DEADLINE: Duration = Duration::from_secs(20);
 
+/// Polls every 20 ms until `condition` returns true. Panics with its name after [`DEADLINE`].
+pub async fn eventually(name: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let poll = async {
+        while !condition().await {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(timeout(DEADLINE, poll).await.is_ok(), "not within {DEADLINE:?}: {name}");
+}
+
+/// A running server with its own data folder. Dropping it kills the process.
 pub struct Server {
     child: Child,
     pub base: String,
     pub owner_link: Option<String>,
     pub data: TempDir,
-    /// PHP's addresses.
+    /// The Register of the PHP gateway protocol.
     pub register: SocketAddr,
+    /// The inner port of the PHP gateway protocol.
     pub inner: SocketAddrV4,
     settings: Vec<String>,
 }
@@ -33,7 +41,7 @@ impl Server {
         Self::with(&[])
     }
 
-    /// `settings` are `table.key=value`, as after `--set`.
+    /// Starts with settings of the form `table.key=value`, as `--set` takes them.
     pub fn with(settings: &[&str]) -> Self {
         let data = TempDir::new().unwrap();
         let settings: Vec<String> = settings.iter().map(|setting| setting.to_string()).collect();
@@ -41,7 +49,7 @@ impl Server {
         Self { child, base, owner_link, data, register, inner, settings }
     }
 
-    /// A server that gets no more than `count` file descriptors.
+    /// Starts with a limit of `count` file descriptors.
     pub fn with_open_files(count: u64, settings: &[&str]) -> Self {
         let data = TempDir::new().unwrap();
         let settings: Vec<String> = settings.iter().map(|setting| setting.to_string()).collect();
@@ -49,7 +57,7 @@ impl Server {
         Self { child, base, owner_link, data, register, inner, settings }
     }
 
-    /// A server that outlives writes beyond a file size limit, as if the disk were full.
+    /// Starts with SIGXFSZ ignored, so that a write beyond a file size limit fails as on a full disk.
     pub fn with_file_size_signal_ignored() -> Self {
         let data = TempDir::new().unwrap();
         let Spawned { child, base, owner_link, register, inner } = spawn(&data, "127.0.0.1:0", &[], true, None);
@@ -65,7 +73,7 @@ impl Server {
     }
 
     pub fn signal(&self, signal: i32) {
-        // SAFETY: our own child, not yet waited for.
+        // SAFETY: the child has not been waited for, so its pid is not reused.
         unsafe { libc::kill(self.child.id() as i32, signal) };
     }
 
@@ -74,31 +82,24 @@ impl Server {
         self.child.wait().unwrap();
     }
 
-    /// On the same port, as after a crash.
-    pub fn start_again(&mut self) {
+    /// Starts a new process on the same port and data, as after a crash.
+    pub fn restart(&mut self) {
         let address = self.address().to_owned();
         let Spawned { child, base, owner_link, register, inner } = spawn(&self.data, &address, &self.settings, false, None);
         (self.child, self.base, self.owner_link, self.register, self.inner) = (child, base, owner_link, register, inner);
     }
 
-    pub async fn ended(&mut self) -> ExitStatus {
-        timeout(PATIENCE, async {
-            loop {
-                if let Some(status) = self.child.try_wait().unwrap() {
-                    return status;
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        })
-        .await
-        .expect("the server did not end")
+    /// Waits until the process exits.
+    pub async fn exit_status(&mut self) -> ExitStatus {
+        eventually("the server exits", async || self.child.try_wait().unwrap().is_some()).await;
+        self.child.wait().unwrap()
     }
 
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.data.path().join("log")).unwrap()
     }
 
-    /// Lines at ERROR; a person's bad input makes none.
+    /// The log lines at ERROR. Invalid requests cause none.
     pub fn errors(&self) -> Vec<String> {
         self.log().lines().filter(|line| line.contains("\"level\":\"ERROR\"")).map(str::to_owned).collect()
     }
@@ -115,9 +116,9 @@ impl Server {
         person
     }
 
-    /// The owner, through the console's one-time link: host of room 1.
+    /// Registers the owner, who hosts room 1, with the one-time link that the server printed.
     pub async fn owner(&self) -> Person {
-        let link = self.owner_link.as_ref().expect("a server without owner prints the link");
+        let link = self.owner_link.as_ref().expect("no owner link was printed");
         let mut person = self.visitor();
         let form = [("name", "owner"), ("password", "correct horse"), ("nickname", "小鱼"), ("owner", link)];
         let answer = person.post("/session/register", &form).await;
@@ -131,7 +132,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        // A successor, if there was one.
+        // A process that took over after `reload`.
         if let Ok(mut control) = std::os::unix::net::UnixStream::connect(self.data.path().join("data/roomcast.sock")) {
             use std::io::{Read, Write};
             let _ = control.write_all(b"{\"request\":\"stop\",\"slowly\":false}\n");
@@ -146,7 +147,7 @@ pub fn binary() -> Command {
     command
 }
 
-/// What a server says of itself.
+/// A started process, and the addresses it printed.
 struct Spawned {
     child: Child,
     base: String,
@@ -158,9 +159,9 @@ struct Spawned {
 fn spawn(data: &TempDir, address: &str, settings: &[String], ignore_file_size_signal: bool, open_files: Option<u64>) -> Spawned {
     let log = std::fs::File::options().create(true).append(true).open(data.path().join("log")).unwrap();
     let mut command = binary();
-    // Away from the repository's own Leptos.toml.
+    // Outside the repository, so that its Leptos.toml is not read.
     command.current_dir(data.path()).args(["--addr", address]).arg("--data-dir").arg(data.path().join("data"));
-    // Servers of tests run side by side.
+    // Tests run servers in parallel.
     for setting in ["gateway.lan_addr=127.0.0.1:0", "gateway.register_addr=127.0.0.1:0"]
         .into_iter()
         .chain(settings.iter().map(String::as_str))
@@ -189,18 +190,21 @@ fn spawn(data: &TempDir, address: &str, settings: &[String], ignore_file_size_si
         };
     }
     let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
-    // The address, the owner's link while there is no owner, PHP's addresses, and what to do next.
+    // Up to the line that asks to open the address in a browser.
     let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let mut said: Vec<String> = Vec::new();
+    let mut printed: Vec<String> = Vec::new();
     for line in lines {
         let last = line.starts_with("Open it");
-        said.push(line);
+        printed.push(line);
         if last {
             break;
         }
     }
     let after = |words: &str| {
-        said.iter().find_map(|line| line.split(words).nth(1)).map(|rest| rest.split([',', ' ', ')']).next().unwrap().to_owned())
+        printed
+            .iter()
+            .find_map(|line| line.split(words).nth(1))
+            .map(|rest| rest.split([',', ' ', ')']).next().unwrap().to_owned())
     };
     let address =
         after("listening on ").unwrap_or_else(|| panic!("{}", std::fs::read_to_string(data.path().join("log")).unwrap()));
@@ -209,170 +213,4 @@ fn spawn(data: &TempDir, address: &str, settings: &[String], ignore_file_size_si
     let of_php = |words: &str| after(words).unwrap_or_else(|| "127.0.0.1:1".into());
     let (register, inner) = (of_php("this node at "), of_php("inner address "));
     Spawned { child, base, owner_link, register: register.parse().unwrap(), inner: inner.parse().unwrap() }
-}
-
-pub struct Answer {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: Value,
-}
-
-/// A browser profile: one cookie jar.
-#[derive(Clone)]
-pub struct Person {
-    client: Client,
-    base: String,
-    pub uid: String,
-    cookies: std::sync::Arc<reqwest::cookie::Jar>,
-}
-
-impl Person {
-    fn new(base: &str) -> Self {
-        let cookies = std::sync::Arc::new(reqwest::cookie::Jar::default());
-        let client = Client::builder()
-            .cookie_provider(cookies.clone())
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(PATIENCE)
-            .pool_max_idle_per_host(0)
-            .build()
-            .unwrap();
-        Self { client, base: base.to_owned(), uid: String::new(), cookies }
-    }
-
-    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
-        self.client.request(method.parse().unwrap(), format!("{}{path}", self.base))
-    }
-
-    pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Answer {
-        read(self.request("POST", path).form(form).send().await.unwrap()).await
-    }
-
-    pub async fn get(&self, path: &str) -> Response {
-        self.request("GET", path).header("accept", "text/html").send().await.unwrap()
-    }
-
-    pub async fn say(&self, message: &str) -> Answer {
-        self.post("/gateway/send", &[("room", "1"), ("message", message)]).await
-    }
-
-    /// `None`: no answer came.
-    pub async fn try_say(&self, message: &str, nonce: &str) -> Option<Answer> {
-        let form = [("room", "1"), ("message", message), ("nonce", nonce)];
-        let response = self.request("POST", "/gateway/send").form(&form).send().await.ok()?;
-        Some(read(response).await)
-    }
-
-    pub async fn bind(&self, socket: &Socket, more: &[(&str, &str)]) -> Answer {
-        let mut form = vec![("client_id", socket.client_id.as_str()), ("room", "1")];
-        form.extend(more);
-        self.post("/gateway/bind", &form).await
-    }
-
-    pub fn cookie(&self) -> Option<String> {
-        use reqwest::cookie::CookieStore;
-        self.cookies.cookies(&self.base.parse().unwrap()).and_then(|value| value.to_str().map(str::to_owned).ok())
-    }
-
-    pub fn set_cookie(&self, cookie: &str) {
-        self.cookies.add_cookie_str(cookie, &self.base.parse().unwrap());
-    }
-
-    pub async fn open(&self, protocol: Option<&str>) -> Socket {
-        self.try_open(protocol, None).await.expect("the socket opens")
-    }
-
-    /// A socket that is bound to room 1.
-    pub async fn enter(&self, protocol: Option<&str>) -> Socket {
-        let socket = self.open(protocol).await;
-        let answer = self.bind(&socket, &[]).await;
-        assert_eq!(answer.status, 200, "{}", answer.body);
-        socket
-    }
-
-    pub async fn try_open(&self, protocol: Option<&str>, origin: Option<&str>) -> Result<Socket, StatusCode> {
-        let mut request = format!("{}/ws", self.base.replace("http", "ws")).into_client_request().unwrap();
-        let mut header = |name: &str, value: &str| {
-            request.headers_mut().insert(name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap())
-        };
-        if let Some(cookie) = self.cookie() {
-            header("cookie", &cookie);
-        }
-        if let Some(protocol) = protocol {
-            header("sec-websocket-protocol", protocol);
-        }
-        if let Some(origin) = origin {
-            header("origin", origin);
-        }
-        let stream = match tokio_tungstenite::connect_async(request).await {
-            Ok((stream, _)) => stream,
-            Err(tokio_tungstenite::tungstenite::Error::Http(answer)) => return Err(answer.status()),
-            Err(error) => panic!("{error}"),
-        };
-        let mut socket = Socket { stream, client_id: String::new() };
-        let init = socket.push().await;
-        assert_eq!(init["type"], "init", "{init}");
-        socket.client_id = init["client_id"].as_str().unwrap().to_owned();
-        Ok(socket)
-    }
-}
-
-pub async fn read(response: Response) -> Answer {
-    let (status, headers) = (response.status(), response.headers().clone());
-    let text = response.text().await.unwrap();
-    Answer { status, headers, body: serde_json::from_str(&text).unwrap_or(Value::String(text)) }
-}
-
-pub struct Socket {
-    pub stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
-    pub client_id: String,
-}
-
-impl Socket {
-    /// The next push, whatever it is.
-    pub async fn push(&mut self) -> Value {
-        loop {
-            match timeout(PATIENCE, self.stream.next())
-                .await
-                .expect("nothing was pushed")
-                .expect("the socket ended")
-                .expect("the socket broke")
-            {
-                Frame::Text(text) => return serde_json::from_str(&text).unwrap_or(Value::String(text.to_string())),
-                Frame::Ping(_) | Frame::Pong(_) => {}
-                frame => panic!("{frame:?}"),
-            }
-        }
-    }
-
-    /// The next push of a type; others are passed over.
-    pub async fn push_of(&mut self, kind: &str) -> Value {
-        loop {
-            let push = self.push().await;
-            if push["type"] == kind {
-                return push;
-            }
-        }
-    }
-
-    pub async fn send(&mut self, frame: Frame) {
-        // The server may have closed already: what it said is read next.
-        let _ = self.stream.send(frame).await;
-    }
-
-    /// Everything until the close frame, and its code.
-    pub async fn close_code(&mut self) -> u16 {
-        self.close().await.0
-    }
-
-    /// The same, and its reason.
-    pub async fn close(&mut self) -> (u16, String) {
-        loop {
-            match timeout(PATIENCE, self.stream.next()).await.expect("the socket was not closed") {
-                Some(Ok(Frame::Close(Some(CloseFrame { code, reason })))) => return (code.into(), reason.to_string()),
-                Some(Ok(Frame::Close(None))) => return (1005, String::new()),
-                Some(Ok(_)) => {}
-                Some(Err(_)) | None => return (1006, String::new()),
-            }
-        }
-    }
 }

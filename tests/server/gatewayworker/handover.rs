@@ -110,7 +110,7 @@ async fn a_worker_receives_the_disconnect_of_every_client_that_a_stop_drains() {
     }
     assert_eq!(biz.rest_of("the worker").await, b"");
     reading.await.unwrap();
-    assert!(server.ended().await.success());
+    assert!(server.exit_status().await.success());
 }
 
 /// GatewayClient queries Register before most calls. Every accepted connection gets a reply, also if it sends its request late.

@@ -8,10 +8,10 @@ async fn a_signal_sends_bye_with_jitter_and_exits_with_0() {
     for signal in [libc::SIGTERM, libc::SIGINT] {
         let mut server = Server::start();
         let person = server.guest("阿明").await;
-        let mut plain = person.enter(None).await;
+        let mut plain = person.open_bound(None).await;
         let mut v1 = Vec::new();
         for _ in 0..8 {
-            v1.push(person.enter(Some("roomcast.v1")).await);
+            v1.push(person.open_bound(Some("roomcast.v1")).await);
         }
         let began = Instant::now();
         server.signal(signal);
@@ -25,7 +25,7 @@ async fn a_signal_sends_bye_with_jitter_and_exits_with_0() {
         assert!(waits.len() > 4, "the delays differ: {waits:?}");
         assert_eq!(plain.close_code().await, 1001, "a plain socket gets no bye and is closed too");
         drop((plain, v1));
-        assert!(server.ended().await.success());
+        assert!(server.exit_status().await.success());
         assert!(began.elapsed() < Duration::from_secs(8));
         assert!(!server.data.path().join("data/roomcast.db-wal").exists(), "the log is in the database, and both are closed");
         assert!(server.errors().is_empty());
@@ -37,9 +37,9 @@ async fn unresponsive_sockets_do_not_delay_the_shutdown() {
     let mut server = Server::with(&["web.drain_within_ms=500"]);
     let person = server.guest("阿明").await;
     // Open, and never read.
-    let _deaf = person.enter(Some("roomcast.v1")).await;
+    let _deaf = person.open_bound(Some("roomcast.v1")).await;
     server.signal(libc::SIGTERM);
-    assert!(server.ended().await.success());
+    assert!(server.exit_status().await.success());
 }
 
 #[tokio::test]
@@ -48,11 +48,11 @@ async fn health_metrics_and_log_report_requests() {
     let person = server.guest("阿明").await;
     assert_eq!(person.get("/healthz").await.status(), 200);
     assert_eq!(person.get("/readyz").await.status(), 200);
-    let _socket = person.enter(None).await;
-    person.say("one").await;
-    person.say("two").await;
+    let _socket = person.open_bound(None).await;
+    person.send("one").await;
+    person.send("two").await;
     person.post("/gateway/history", &[("room", "1"), ("before", "9")]).await;
-    let figures = person.get("/metrics").await.text().await.unwrap();
+    let metrics = person.get("/metrics").await.text().await.unwrap();
     for line in [
         "roomcast_connections 1",
         "roomcast_sends_total{outcome=\"accepted\"} 1",
@@ -62,9 +62,9 @@ async fn health_metrics_and_log_report_requests() {
         "roomcast_history_reads_total 1",
         "roomcast_pushes_total 1",
     ] {
-        assert!(figures.lines().any(|found| found == line), "{line} is not in\n{figures}");
+        assert!(metrics.lines().any(|found| found == line), "{line} is not in\n{metrics}");
     }
-    assert!(figures.contains("roomcast_push_bytes_total"));
+    assert!(metrics.contains("roomcast_push_bytes_total"));
     let log = server.log();
     assert_eq!(log.lines().filter(|line| line.contains("\"path\":\"/gateway/send\"")).count(), 2, "one line a request");
     assert!(log.contains("\"code\":\"too_fast\""));
