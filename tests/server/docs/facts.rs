@@ -147,3 +147,13 @@ fn docs_name_files_that_exist() {
         }
     }
 }
+
+#[test]
+fn docs_name_targets_of_the_makefile() {
+    let makefile = read("Makefile");
+    for (name, text) in documents().into_iter().chain([("CONTRIBUTING.md".to_owned(), read("CONTRIBUTING.md"))]) {
+        for target in text.split("`make ").skip(1).filter_map(|rest| rest.split('`').next()).flat_map(str::split_whitespace) {
+            assert!(makefile.contains(&format!("\n{target}:")), "{name}: there is no `make {target}`");
+        }
+    }
+}
