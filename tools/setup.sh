@@ -124,25 +124,15 @@ optional() {
     command -v "$1" >/dev/null 2>&1 || { debian "$2" && command -v "$1" >/dev/null 2>&1; } || missing "$@"
 }
 
-# Prints the end of a PATH with nginx. The package is unpacked, not installed, because installing it starts a server. Its
-# libraries are on every Debian with git and OpenSSL.
-nginx_unpacked() {
-    command -v nginx >/dev/null 2>&1 && return
-    local home=$cache/nginx-debian
-    if [ ! -x "$home/usr/sbin/nginx" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
-        say "unpacking Debian's nginx (seconds)"
-        local building
-        building=$(mktemp -d)
-        if apt-get update -qq && (cd "$building" && apt-get download -qq nginx); then
-            dpkg-deb -x "$building"/nginx_*.deb "$home"
-        fi
-        rm -rf "$building"
+# Installs nginx, and no service of it: the package starts one unless policy-rc.d forbids it, and enables it for the next boot.
+optional_nginx() {
+    local policy=/usr/sbin/policy-rc.d
+    if ! command -v nginx >/dev/null 2>&1 && [ "$(id -u)" = 0 ] && [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy
+        if debian nginx-light; then systemctl disable nginx >/dev/null 2>&1 || true; fi
+        rm $policy
     fi
-    if "$home/usr/sbin/nginx" -v 2>/dev/null; then
-        echo ":$home/usr/sbin"
-    else
-        missing nginx nginx-light "the test of the nginx blocks in docs/"
-    fi
+    optional nginx nginx-light "the test of the nginx blocks in docs/"
 }
 
 # Debian keeps ensurepip in a package of its own, python3-venv.
@@ -195,7 +185,9 @@ test)
     end_to_end
     browser
     optional php php-cli "the tests that run PHP"
-    path=$path$(nginx_unpacked)
+    optional_nginx
+    optional curl curl "the documents' curl blocks"
+    optional sqlite3 sqlite3 "the documents' sqlite3 blocks"
     ;;
 *)
     echo "usage: tools/setup.sh build|watch|test|check|audit|python" >&2
