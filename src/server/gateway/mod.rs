@@ -105,7 +105,7 @@ macro_rules! name {
 }
 
 name!(
-    /// A group of connections. A room's group has the room's id as its name.
+    /// A group of connections. The chat uses one group per chat room, named by the room's id.
     Group
 );
 

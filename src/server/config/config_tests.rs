@@ -1,0 +1,85 @@
+//! Tests of the order of sources and of the errors of the configuration.
+
+use super::*;
+
+fn load(text: &str, environment: &[(&str, &str)], set: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    let pairs = |pairs: &[(&str, &str)]| pairs.iter().map(|(k, v)| (k.to_string(), v.to_string())).collect::<Vec<_>>();
+    let flags = Flags { config: Some(file.path().into()), set: pairs(set), ..Flags::default() };
+    Config::load(&flags, &pairs(environment).into_iter().collect())
+}
+
+#[test]
+fn flags_override_environment_overrides_file_overrides_defaults() {
+    let file = "[chat]\ncooldown_ms = 1\n";
+    assert_eq!(load("", &[], &[]).unwrap().chat.cooldown_ms, 3000);
+    assert_eq!(load(file, &[], &[]).unwrap().chat.cooldown_ms, 1);
+    let environment = [("ROOMCAST_CHAT_COOLDOWN_MS", "2"), ("ROOMCAST_DATA_DIR", "/x"), ("ROOMCAST_LAN_ADDR", "127.0.0.9:7")];
+    let config = load(file, &environment, &[]).unwrap();
+    assert_eq!((config.chat.cooldown_ms, config.storage.data_dir), (2, "/x".into()));
+    assert_eq!(config.gateway.lan_addr.to_string(), "127.0.0.9:7");
+    assert_eq!(load(file, &environment, &[("chat.cooldown_ms", "3")]).unwrap().chat.cooldown_ms, 3);
+    let lists = load("", &[("ROOMCAST_WEB_TRUSTED_PROXIES", "10.0.0.0/8, ::1/128")], &[]).unwrap().web.trusted_proxies;
+    assert_eq!(lists.len(), 2);
+}
+
+#[test]
+fn an_unknown_key_names_the_nearest_known_key() {
+    for (file, unknown, nearest) in [
+        ("[chat]\ncooldown = 1\n", "chat.cooldown", "chat.cooldown_ms"),
+        ("[gatway]\nlan_addr = \"127.0.0.1:1\"\n", "gatway.lan_addr", "gateway.lan_addr"),
+    ] {
+        let error = load(file, &[], &[]).unwrap_err().to_string();
+        assert!(error.contains(&format!("`{unknown}`")) && error.contains(&format!("`{nearest}`")), "{error}");
+    }
+    assert!(load("[chat]\ncooldown_ms = \"soon\"\n", &[], &[]).is_err());
+}
+
+#[test]
+fn only_a_scheme_and_a_host_are_an_origin() {
+    for (key, value) in
+        [("ALLOWED_ORIGINS", "*"), ("FRAME_ANCESTORS", "https://a.example; script-src *"), ("PUBLIC_URL", "chat.example")]
+    {
+        let variable = format!("ROOMCAST_WEB_{key}");
+        assert!(matches!(load("", &[(&variable, value)], &[]), Err(ConfigError::InvalidOrigin(_))), "{key}");
+    }
+    assert!(load("", &[("ROOMCAST_WEB_ALLOWED_ORIGINS", "https://a.example,http://127.0.0.1:8080")], &[]).is_ok());
+}
+
+#[test]
+fn contradictory_and_unsafe_settings_are_errors() {
+    assert!(matches!(load("", &[("ROOMCAST_WEB_TLS_KEY", "key.pem")], &[]), Err(ConfigError::IncompleteTlsPair)));
+    assert!(matches!(load("", &[("ROOMCAST_GATEWAY_PING_EVERY_MS", "0")], &[]), Err(ConfigError::IntervalTooShort)));
+    for addr in ["ROOMCAST_LAN_ADDR", "ROOMCAST_REGISTER_ADDR", "ROOMCAST_GATEWAY_LAN_LISTEN"] {
+        let public = (addr, "0.0.0.0:7000");
+        assert!(matches!(load("", &[public], &[]), Err(ConfigError::SecretKeyRequired(_))), "{addr}");
+        assert!(load("", &[public, ("ROOMCAST_SECRET_KEY", "key")], &[]).is_ok(), "{addr}");
+        assert!(load("", &[public, ("ROOMCAST_GATEWAY_PHP", "off")], &[]).is_ok(), "{addr}");
+    }
+    assert!(matches!(load("", &[("ROOMCAST_SECRET_KEY", "a\"b")], &[]), Err(ConfigError::UnsupportedSecretKey)));
+    let public = load("", &[("ROOMCAST_LIMITS_PER_IP", "off")], &[]).unwrap().check_address("0.0.0.0:80".parse().unwrap());
+    assert!(matches!(public, Err(ConfigError::LimitsOffInPublic(_))), "an inherited listener");
+}
+
+#[test]
+fn per_address_limits_cannot_be_lifted_on_a_public_address() {
+    let off = [("ROOMCAST_LIMITS_PER_IP", "off")];
+    assert_eq!(load("", &off, &[]).unwrap().limits.per_ip, Switch::Off);
+    let public = "[package.metadata.leptos]\noutput-name = \"roomcast\"\nsite-addr = \"0.0.0.0:3000\"\n";
+    assert!(matches!(load(public, &off, &[]), Err(ConfigError::LimitsOffInPublic(_))));
+}
+
+#[test]
+fn the_shipped_file_states_the_defaults_and_shares_its_keys_with_cargo_toml() {
+    let shipped = load(BUILT_IN, &[], &[]).unwrap();
+    let defaults = load("", &[], &[]).unwrap();
+    assert_eq!(format!("{shipped:?}"), format!("{defaults:?}"));
+    let toml = |text: &str| Layers::builder().add_source(File::from_str(text, FileFormat::Toml)).build().unwrap();
+    let built = toml(include_str!("../../../Cargo.toml"));
+    let run = toml(BUILT_IN).get_table("package.metadata.leptos").unwrap();
+    for (key, value) in run {
+        let built = built.get_string(&format!("package.metadata.leptos.{key}")).unwrap();
+        assert_eq!(built, value.to_string(), "{key}");
+    }
+}
