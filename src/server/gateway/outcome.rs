@@ -21,7 +21,7 @@ impl From<CloseCode> for Kick {
     }
 }
 
-/// Result of [`Gateway::bind`].
+/// Result of [`Gateway::bind`](super::Gateway::bind).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum BindOutcome {
     /// The connection is bound and in the group.
@@ -32,7 +32,7 @@ pub enum BindOutcome {
     NotFound,
 }
 
-/// Result of [`Gateway::join_group`] and [`Gateway::leave_group`].
+/// Result of [`Gateway::join_group`](super::Gateway::join_group) and [`Gateway::leave_group`](super::Gateway::leave_group).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum GroupChange {
     /// The group has one member more, or one less.

@@ -14,7 +14,9 @@ pub trait Stream: Read + Write {
 
 /// A stream as the HTTP server releases it.
 pub enum RawStream {
+    /// Without TLS, or with TLS ended by a proxy.
     Plain(std::net::TcpStream),
+    /// With the state of the TLS session that rustls keeps.
     Encrypted(std::net::TcpStream, Box<ServerConnection>),
 }
 
