@@ -1,6 +1,7 @@
 //! Replays the fuzzers' corpus, which holds their seeds and their findings: no panic, and memory in proportion to the input.
 //! `make fuzz` searches for more.
 
+#![expect(unreachable_pub, reason = "a test program exports nothing")]
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "../fuzz/checks/packets.rs"]

@@ -1,6 +1,7 @@
 //! The house rules: dependencies between modules, forbidden code, sizes and language. A violation is reported with its file and
 //! line.
 
+#![expect(unreachable_pub, reason = "a test program exports nothing")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod house {

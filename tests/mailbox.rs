@@ -1,6 +1,8 @@
 //! Tests the mailbox, which publishers and a shard share, under every interleaving of its steps. loom's locks replace those of
 //! the standard library.
 
+#![expect(unreachable_pub, reason = "a test program exports nothing")]
+
 #[path = "../src/server/gateway/mailbox.rs"]
 mod mailbox;
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// Subcommands of `roomcast key`.
 #[derive(Subcommand)]
-pub enum KeyCommand {
+pub(crate) enum KeyCommand {
     /// List the keys: name, scopes, expiry
     List,
     /// Create a key and print its secret, once
@@ -36,7 +36,7 @@ pub enum KeyCommand {
 
 impl KeyCommand {
     /// Runs the subcommand.
-    pub async fn run(self, config: &Config) -> Outcome {
+    pub(crate) async fn run(self, config: &Config) -> Outcome {
         let store = Store::open_unlocked(&config.storage).await?;
         match self {
             Self::List => {

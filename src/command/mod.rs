@@ -4,7 +4,7 @@
 //! its HTTP API; `key`, `user` and `room` change the database, also while a server runs.
 
 mod key;
-pub mod node;
+pub(crate) mod node;
 mod push;
 mod room;
 mod user;
@@ -28,7 +28,7 @@ type Outcome = Result<(), Box<dyn Error>>;
 /// The command line. Its `--help` summary is the package's description.
 #[derive(Parser)]
 #[command(name = "roomcast", version, about)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// The command; without one, `serve`.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -64,7 +64,7 @@ fn setting(text: &str) -> Result<(String, String), String> {
 
 impl Cli {
     /// Returns the options as [`Flags`]; `--tls-cert` and `--tls-key` are short for `--set`.
-    pub fn flags(&self) -> Flags {
+    pub(crate) fn flags(&self) -> Flags {
         let GlobalOptions { config, addr, data_dir, tls_cert, tls_key, set } = &self.options;
         let mut set = set.clone();
         for (key, path) in [("web.tls_cert", tls_cert), ("web.tls_key", tls_key)] {
@@ -76,7 +76,7 @@ impl Cli {
 
 /// The commands. A variant's comment is its `--help` text.
 #[derive(Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run the server (the default)
     Serve,
     /// Show the state of the running server: connections, groups, queues and pushes of each shard

@@ -44,7 +44,7 @@ async fn fetch_status(config: &Config) -> Result<Status, Box<dyn std::error::Err
 
 /// `roomcast status`: prints one table, or with `watch` one per second until interrupted. Reads the status twice, a second
 /// apart, to compute pushes per second.
-pub async fn status(config: &Config, watch: bool) -> Outcome {
+pub(crate) async fn status(config: &Config, watch: bool) -> Outcome {
     let mut before = fetch_status(config).await?;
     loop {
         tokio::time::sleep(INTERVAL).await;
@@ -109,7 +109,7 @@ fn print_status(before: &Status, now: &Status) {
 }
 
 /// `roomcast connections`: prints one row per open connection, at most `limit` per shard.
-pub async fn connections(config: &Config, limit: usize) -> Outcome {
+pub(crate) async fn connections(config: &Config, limit: usize) -> Outcome {
     let connections = match request(config, &Request::Connections { limit }).await?.0 {
         Response::Connections { connections } => connections,
         other => return unexpected(other),
@@ -136,7 +136,7 @@ pub async fn connections(config: &Config, limit: usize) -> Outcome {
 }
 
 /// `roomcast stop`: shuts the server down and waits until its process has exited.
-pub async fn stop(config: &Config, gracefully: bool) -> Outcome {
+pub(crate) async fn stop(config: &Config, gracefully: bool) -> Outcome {
     let (response, client) = request(config, &Request::Stop { gracefully }).await?;
     match response {
         Response::Stopping { pid } => {
@@ -150,7 +150,7 @@ pub async fn stop(config: &Config, gracefully: bool) -> Outcome {
 }
 
 /// `roomcast reload`: starts a successor and waits until it serves.
-pub async fn reload(config: &Config) -> Outcome {
+pub(crate) async fn reload(config: &Config) -> Outcome {
     match request(config, &Request::Reload).await?.0 {
         Response::Reloaded { pid } => {
             println!("{pid} serves; the old process drains its connections");

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 /// Arguments of `roomcast push`. At least one receiver is required.
 #[derive(Args)]
-pub struct PushCommand {
+pub(crate) struct PushCommand {
     /// Send to the members of this group; may be repeated
     #[arg(long, required_unless_present_any = ["uid", "client", "all"])]
     group: Vec<String>,
@@ -32,7 +32,7 @@ pub struct PushCommand {
 
 impl PushCommand {
     /// Posts one batch of API calls and prints the sum of their reports.
-    pub fn run(self, config: &Config) -> Outcome {
+    pub(crate) fn run(self, config: &Config) -> Outcome {
         let scheme = if config.web.tls_cert.as_os_str().is_empty() { "http" } else { "https" };
         let url = self.url.unwrap_or_else(|| format!("{scheme}://{}", config.leptos.site_addr));
         let key = self.key.unwrap_or_else(|| config.gateway.api_key.clone());

@@ -7,7 +7,7 @@ use roomcast::server::{clock::Clock, config::Config, storage::Store};
 
 /// Subcommands of `roomcast room`.
 #[derive(Subcommand)]
-pub enum RoomCommand {
+pub(crate) enum RoomCommand {
     /// List the rooms: id, title, host
     List,
     /// Create a room and print its id
@@ -39,7 +39,7 @@ pub enum RoomCommand {
 
 impl RoomCommand {
     /// Runs the subcommand.
-    pub async fn run(self, config: &Config) -> Outcome {
+    pub(crate) async fn run(self, config: &Config) -> Outcome {
         let store = Store::open_unlocked(&config.storage).await?;
         let now = Clock::system().now_ms();
         match self {

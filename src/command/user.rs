@@ -15,7 +15,7 @@ use std::io::{IsTerminal, Read};
 
 /// Subcommands of `roomcast user`.
 #[derive(Subcommand)]
-pub enum UserCommand {
+pub(crate) enum UserCommand {
     /// List the accounts: name, nickname, uid, and `owner` if it owns the site
     List,
     /// Create an account; the password is prompted for, or read from standard input
@@ -40,7 +40,7 @@ pub enum UserCommand {
 
 impl UserCommand {
     /// Runs the subcommand.
-    pub async fn run(self, config: &Config) -> Outcome {
+    pub(crate) async fn run(self, config: &Config) -> Outcome {
         let store = Store::open_unlocked(&config.storage).await?;
         let accounts = Accounts::new(store.clone(), Clock::system());
         match self {

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::net::SocketAddr;
 
 /// Prints the site's URL, the owner's one-time sign-in link while there is no owner, and the address for PHP.
-pub async fn announce(services: &Services, address: SocketAddr, php: Option<&PhpListeners>) -> Outcome {
+pub(super) async fn announce(services: &Services, address: SocketAddr, php: Option<&PhpListeners>) -> Outcome {
     let config = &services.config;
     let scheme = if services.tls.is_some() { "https" } else { "http" };
     let url = if config.web.public_url.is_empty() { format!("{scheme}://{address}") } else { config.web.public_url.clone() };

@@ -12,7 +12,7 @@ use std::net::{SocketAddr, TcpListener};
 const LISTEN_BACKLOG: i32 = 16_384;
 
 /// The open listeners of one process.
-pub struct NodeListeners {
+pub(super) struct NodeListeners {
     /// HTTP and WebSockets.
     pub site: TcpListener,
     /// `None`: `gateway.php` is off, or the default ports are taken.
@@ -22,7 +22,7 @@ pub struct NodeListeners {
 impl NodeListeners {
     /// Opens the configured listeners, or takes the inherited ones. If `gateway.lan_addr` has port 0, it gets the port that
     /// the kernel chose. Returns an error with the address if a port cannot be opened.
-    pub fn open(config: &mut Config) -> Result<Self, Box<dyn Error>> {
+    pub(super) fn open(config: &mut Config) -> Result<Self, Box<dyn Error>> {
         let InheritedListeners { site, inner, register } = InheritedListeners::from_env()?;
         let site = listen(config.leptos.site_addr, site)?;
         let php = open_php_listeners(&config.gateway, inner, register)?;
@@ -35,7 +35,7 @@ impl NodeListeners {
     }
 
     /// All listeners in the order in which a reload passes them on: site, inner, register.
-    pub fn all(&self) -> Vec<&TcpListener> {
+    pub(super) fn all(&self) -> Vec<&TcpListener> {
         let php = self.php.iter().flat_map(|PhpListeners { inner, register }| [inner, register]);
         std::iter::once(&self.site).chain(php).collect()
     }

@@ -42,7 +42,7 @@ const PHP_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 /// Runs the server until SIGTERM, SIGINT, `roomcast stop` or a completed reload.
 ///
 /// Returns an error if a port, the data folder, the certificate or the configuration cannot be used.
-pub async fn serve(mut config: Config) -> Outcome {
+pub(crate) async fn serve(mut config: Config) -> Outcome {
     web::init_tracing();
     check_process();
     let metrics = web::init_metrics()?;

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 /// Returns a task that sends a shutdown command for every SIGTERM and SIGINT, until the server has dropped its receiver. The
 /// signals are caught from this call on, not from the first poll.
-pub fn shutdown_on_signal(commands: mpsc::Sender<ServerCommand>) -> std::io::Result<impl Future<Output = ()>> {
+pub(super) fn shutdown_on_signal(commands: mpsc::Sender<ServerCommand>) -> std::io::Result<impl Future<Output = ()>> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     Ok(async move {
         loop {

@@ -1,6 +1,7 @@
 //! Tests the whole server from outside: the real binary on port 0, real sockets, SQLite on disk. It is one test program, so
 //! that it is linked once.
 
+#![expect(unreachable_pub, reason = "a test program exports nothing")]
 #![expect(clippy::expect_used, clippy::panic, clippy::unreachable, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod accounts;

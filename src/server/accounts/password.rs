@@ -17,7 +17,7 @@ const DUMMY_HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$cm9vbWNhc3Qtbm9ib2R5$4Z
 
 /// Hashes and verifies passwords. A clone shares the concurrency limit.
 #[derive(Clone)]
-pub struct Passwords {
+pub(super) struct Passwords {
     running: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
 }
@@ -33,7 +33,7 @@ impl Passwords {
     ///
     /// # Errors
     /// [`Refusal::Busy`] if too many hashes are queued.
-    pub async fn hash(&self, password: &str) -> Result<String, Refusal> {
+    pub(super) async fn hash(&self, password: &str) -> Result<String, Refusal> {
         let password = password.to_owned();
         self.run(move || Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string()))
             .await?
@@ -44,7 +44,7 @@ impl Passwords {
     ///
     /// # Errors
     /// [`Refusal::Busy`] if too many hashes are queued; an incident if `hash` is not in PHC form.
-    pub async fn verify(&self, password: &str, hash: Option<&str>) -> Result<bool, Refusal> {
+    pub(super) async fn verify(&self, password: &str, hash: Option<&str>) -> Result<bool, Refusal> {
         let (password, known, hash) = (password.to_owned(), hash.is_some(), hash.unwrap_or(DUMMY_HASH).to_owned());
         self.run(move || {
             let hash = PasswordHash::new(&hash).map_err(|error| error.to_string())?;

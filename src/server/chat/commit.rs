@@ -46,12 +46,12 @@ struct RoomPush {
 
 /// The queue of the commit task. Cheap to clone; all clones are one queue.
 #[derive(Clone)]
-pub struct Commits(mpsc::Sender<Job>);
+pub(super) struct Commits(mpsc::Sender<Job>);
 
 impl Commits {
     /// Starts the commit task and the push task. Both end when `closing` is cancelled and the queued sends are committed
     /// and pushed.
-    pub async fn start(
+    pub(super) async fn start(
         tasks: &TaskTracker,
         closing: CancellationToken,
         store: Store,
@@ -71,7 +71,7 @@ impl Commits {
 
     /// Returns id and seq once the message is durable; for a repeated nonce, those of the first message. Fails with
     /// [`Refusal::Busy`] when the queue is full or closed, and with the cooldown's or the store's refusal.
-    pub async fn commit(&self, message: NewMessage) -> Result<(Uuid, Seq), Refusal> {
+    pub(super) async fn commit(&self, message: NewMessage) -> Result<(Uuid, Seq), Refusal> {
         let (answer, answered) = oneshot::channel();
         self.0.try_send(Job { message, answer }).map_err(|_| Refusal::Busy)?;
         answered.await.map_err(|_| Refusal::Busy)?

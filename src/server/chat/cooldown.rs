@@ -13,21 +13,21 @@ const SWEEP_AT: usize = 10_000;
 type Speaker = (RoomId, Uid);
 
 /// Last message time, unix ms, per room and person.
-pub struct Cooldowns {
+pub(super) struct Cooldowns {
     rules: Rules,
     last: HashMap<Speaker, u64>,
     sweep_at: usize,
 }
 
 /// A started cooldown. [`Cooldowns::rollback`] undoes it when the message was not stored.
-pub struct Reservation {
+pub(super) struct Reservation {
     speaker: Speaker,
     before: Option<u64>,
 }
 
 impl Cooldowns {
     /// `recent` holds room, sender and time (unix ms) of the messages stored lately.
-    pub fn new(rules: Rules, recent: Vec<(RoomId, Uid, u64)>) -> Self {
+    pub(super) fn new(rules: Rules, recent: Vec<(RoomId, Uid, u64)>) -> Self {
         let mut last = HashMap::new();
         for (room, uid, at) in recent {
             let known: &mut u64 = last.entry((room, uid)).or_default();
@@ -37,7 +37,7 @@ impl Cooldowns {
     }
 
     /// Starts a cooldown at `now` (unix ms). Fails with [`Refusal::TooFast`] while the last one runs.
-    pub fn try_acquire(&mut self, room: &RoomId, uid: &Uid, now: u64) -> Result<Reservation, Refusal> {
+    pub(super) fn try_acquire(&mut self, room: &RoomId, uid: &Uid, now: u64) -> Result<Reservation, Refusal> {
         if self.last.len() >= self.sweep_at {
             let rules = self.rules;
             self.last.retain(|_, last| rules.check_cooldown(Some(*last), now).is_err());
@@ -51,7 +51,7 @@ impl Cooldowns {
     }
 
     /// Restores the state before [`Cooldowns::try_acquire`].
-    pub fn rollback(&mut self, reservation: Reservation) {
+    pub(super) fn rollback(&mut self, reservation: Reservation) {
         match reservation.before {
             Some(before) => self.last.insert(reservation.speaker, before),
             None => self.last.remove(&reservation.speaker),

@@ -13,11 +13,11 @@ const COUNT_EVERY: Duration = Duration::from_secs(1);
 
 /// The last count of each room. Counting asks every shard, so pages and the lobby read this copy.
 #[derive(Clone, Default)]
-pub struct Presence(Arc<Mutex<HashMap<RoomId, u32>>>);
+pub(super) struct Presence(Arc<Mutex<HashMap<RoomId, u32>>>);
 
 impl Presence {
     /// Returns the last count; 0 for a room without people.
-    pub fn count(&self, room: &RoomId) -> u32 {
+    pub(super) fn count(&self, room: &RoomId) -> u32 {
         self.counts().get(room).copied().unwrap_or(0)
     }
 
@@ -29,7 +29,7 @@ impl Presence {
     }
 
     /// Counts and pushes until `closing` is cancelled.
-    pub async fn run(self, gateway: Gateway, closing: CancellationToken) {
+    pub(super) async fn run(self, gateway: Gateway, closing: CancellationToken) {
         let mut tick = tokio::time::interval(COUNT_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

@@ -6,19 +6,19 @@ use std::net::SocketAddrV4;
 
 /// Makes client ids and finds the shard of one.
 #[derive(Clone, Copy)]
-pub struct ClientIds {
+pub(super) struct ClientIds {
     lan_addr: SocketAddrV4,
     shards: u32,
 }
 
 impl ClientIds {
     /// `lan_addr` is the inner address in every id; `shards` is the number of shards of the node.
-    pub fn new(lan_addr: SocketAddrV4, shards: usize) -> Self {
+    pub(super) fn new(lan_addr: SocketAddrV4, shards: usize) -> Self {
         Self { lan_addr, shards: shards as u32 }
     }
 
     /// Draws a random id on a shard that is not in use.
-    pub fn draw(self, shard: usize, is_taken: impl Fn(u32) -> bool) -> ClientId {
+    pub(super) fn draw(self, shard: usize, is_taken: impl Fn(u32) -> bool) -> ClientId {
         loop {
             let random: u32 = rand::random();
             let connection = (random - random % self.shards).wrapping_add(shard as u32);
@@ -29,12 +29,12 @@ impl ClientIds {
     }
 
     /// Returns the client id of a connection id of this node.
-    pub fn name(self, connection: u32) -> ClientId {
+    pub(super) fn name(self, connection: u32) -> ClientId {
         ClientId { address: self.lan_addr.ip().octets(), port: self.lan_addr.port(), connection }
     }
 
     /// Returns the index of the shard that owns the id; `None` for an id of another node.
-    pub fn shard(self, client: ClientId) -> Option<usize> {
+    pub(super) fn shard(self, client: ClientId) -> Option<usize> {
         let ours = client.address == self.lan_addr.ip().octets() && client.port == self.lan_addr.port();
         ours.then(|| self.shard_of(client.connection))
     }

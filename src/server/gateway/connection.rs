@@ -31,7 +31,7 @@ pub struct NewConnection {
 }
 
 /// A connection that its shard serves.
-pub struct Connection<S> {
+pub(super) struct Connection<S> {
     pub stream: S,
     pub dialect: Dialect,
     /// The peer's port.
@@ -61,7 +61,7 @@ struct Closing {
 }
 
 /// Limits of one read, and the frames that it produced.
-pub struct Inbound {
+pub(super) struct Inbound {
     pub limits: InboundLimits,
     /// Answers to the peer's pings.
     pub pongs: Vec<Frame>,
@@ -70,7 +70,7 @@ pub struct Inbound {
 }
 
 /// Result of reading from a connection.
-pub enum ReadOutcome {
+pub(super) enum ReadOutcome {
     /// The stream has no more bytes for now.
     WouldBlock,
     /// End of the stream, a failed read, or too many bytes after the close frame.
@@ -82,7 +82,7 @@ pub enum ReadOutcome {
 }
 
 impl<S: Stream> Connection<S> {
-    pub fn new(stream: S, dialect: Dialect, permit: ConnectionPermit, port: u16, step: u32) -> Self {
+    pub(super) fn new(stream: S, dialect: Dialect, permit: ConnectionPermit, port: u16, step: u32) -> Self {
         Self {
             stream,
             dialect,
@@ -98,26 +98,26 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    pub fn push(&mut self, batch: &mut WriteBatch, frame: &Frame, span: Range<u32>, limit_bytes: usize) -> Enqueue {
+    pub(super) fn push(&mut self, batch: &mut WriteBatch, frame: &Frame, span: Range<u32>, limit_bytes: usize) -> Enqueue {
         if self.is_closing() {
             return Enqueue::Closing;
         }
         self.send_queue.push(batch, frame, span, limit_bytes, self.dialect)
     }
 
-    pub fn write(&mut self, batch: &WriteBatch, now: Instant) -> io::Result<usize> {
+    pub(super) fn write(&mut self, batch: &WriteBatch, now: Instant) -> io::Result<usize> {
         let written = self.send_queue.write(batch, &mut self.stream, now)?;
         self.sent_bytes += written as u64;
         Ok(written)
     }
 
     /// Whether every queued byte is written.
-    pub fn is_written(&self) -> bool {
+    pub(super) fn is_written(&self) -> bool {
         !self.send_queue.has_batched() && self.send_queue.stalled_since().is_none()
     }
 
     /// Reads until the stream would block. `now_ms` is a monotonic clock in milliseconds, `step` the timer wheel's tick.
-    pub fn read(&mut self, scratch: &mut [u8], now_ms: u64, step: u32, inbound: &mut Inbound) -> ReadOutcome {
+    pub(super) fn read(&mut self, scratch: &mut [u8], now_ms: u64, step: u32, inbound: &mut Inbound) -> ReadOutcome {
         let mut ignored = 0;
         loop {
             let count = match self.stream.read(scratch) {
@@ -144,7 +144,7 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Decodes bytes that were read.
-    pub fn feed(&mut self, bytes: &[u8], now_ms: u64, inbound: &mut Inbound) -> ReadOutcome {
+    pub(super) fn feed(&mut self, bytes: &[u8], now_ms: u64, inbound: &mut Inbound) -> ReadOutcome {
         let mut decoder = self.decoder.take().unwrap_or_else(|| Box::new(FrameDecoder::new(inbound.limits)));
         let (mut closed, mut pinged, mut answered) = (None, false, false);
         let fed = decoder.feed(bytes, now_ms, |event| match event {
@@ -178,7 +178,7 @@ impl<S: Stream> Connection<S> {
 
     /// Whether a ping is due at this tick; records it as sent. No ping for connections with a backlog (write progress proves
     /// liveness) or younger than `young` ticks.
-    pub fn ping_due(&mut self, step: u32, young: u32) -> bool {
+    pub(super) fn ping_due(&mut self, step: u32, young: u32) -> bool {
         if step.saturating_sub(self.opened) < young
             || self.is_closing()
             || self.send_queue.stalled_since().is_some()
@@ -195,7 +195,7 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Whether a ping was sent `within` ticks ago or earlier and no byte has arrived since. Any input answers a ping.
-    pub fn is_silent(&mut self, step: u32, within: u32) -> bool {
+    pub(super) fn is_silent(&mut self, step: u32, within: u32) -> bool {
         if self.pinged == 0 || self.is_closing() || self.send_queue.stalled_since().is_some() {
             return false;
         }
@@ -207,18 +207,18 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Whether a close frame was queued.
-    pub fn is_closing(&self) -> bool {
+    pub(super) fn is_closing(&self) -> bool {
         self.closing.is_some()
     }
 
     /// Marks the connection as closing; the first deadline stays.
-    pub fn start_close(&mut self, deadline: Instant, peer_closed_first: bool) {
+    pub(super) fn start_close(&mut self, deadline: Instant, peer_closed_first: bool) {
         self.closing.get_or_insert_with(|| Box::new(Closing { deadline, peer_closed_first, half_closed: false }));
     }
 
     /// Whether the connection may be dropped. Shuts down the write half once the close frame is written: closing the socket
     /// with unread input would send a reset, and the peer could lose the close frame.
-    pub fn is_done(&mut self, now: Instant) -> bool {
+    pub(super) fn is_done(&mut self, now: Instant) -> bool {
         let is_written = self.is_written();
         let Some(closing) = &mut self.closing else { return false };
         if now >= closing.deadline {

@@ -54,7 +54,7 @@ pub struct Handshake {
 }
 
 /// The sending side, shared by the shards.
-pub struct EventSender {
+pub(super) struct EventSender {
     enabled: AtomicBool,
     waiting_bytes: AtomicUsize,
     to: UnboundedSender<ConnectionEvent>,
@@ -67,7 +67,7 @@ pub struct EventReceiver {
 }
 
 /// Returns both sides of the event queue.
-pub fn channel() -> (Arc<EventSender>, EventReceiver) {
+pub(super) fn channel() -> (Arc<EventSender>, EventReceiver) {
     let (to, from) = unbounded_channel();
     let sender = Arc::new(EventSender { enabled: AtomicBool::new(false), waiting_bytes: AtomicUsize::new(0), to });
     (sender.clone(), EventReceiver { sender, from })
@@ -75,12 +75,12 @@ pub fn channel() -> (Arc<EventSender>, EventReceiver) {
 
 impl EventSender {
     /// Whether a subscriber wants events.
-    pub fn is_enabled(&self) -> bool {
+    pub(super) fn is_enabled(&self) -> bool {
         self.enabled.load(Ordering::Relaxed)
     }
 
     /// Queues an event, or drops and counts it if the queue is full.
-    pub fn send(&self, event: ConnectionEvent) {
+    pub(super) fn send(&self, event: ConnectionEvent) {
         let bytes = event.weight();
         // Disconnected is always queued: the subscriber frees the client's state by it, and it is small and sent once.
         let fits = |waiting: usize| waiting + bytes <= MAX_WAITING_BYTES || matches!(event.kind, EventKind::Disconnected);

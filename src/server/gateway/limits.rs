@@ -45,7 +45,7 @@ impl LimitReached {
 }
 
 /// The limits of a node and the permits in use.
-pub struct ConnectionLimits {
+pub(super) struct ConnectionLimits {
     max_connections: usize,
     max_handshakes: usize,
     max_per_session: usize,
@@ -74,7 +74,7 @@ pub struct ConnectionPermit {
 }
 
 impl ConnectionLimits {
-    pub fn new(settings: &Settings) -> Self {
+    pub(super) fn new(settings: &Settings) -> Self {
         Self {
             max_connections: settings.max_connections,
             max_handshakes: settings.max_handshakes,
@@ -86,7 +86,11 @@ impl ConnectionLimits {
     }
 
     /// Reserves a connection whose handshake starts. Fails with the limit that is reached.
-    pub fn reserve(self: &Arc<Self>, address: IpAddr, owner: Option<SocketOwner>) -> Result<ConnectionPermit, LimitReached> {
+    pub(super) fn reserve(
+        self: &Arc<Self>,
+        address: IpAddr,
+        owner: Option<SocketOwner>,
+    ) -> Result<ConnectionPermit, LimitReached> {
         let reserved = self.try_reserve(address, owner);
         if let Err(limit) = reserved {
             metrics::counter!("roomcast_sockets_refused_total", "limit" => limit.label()).increment(1);
@@ -118,22 +122,22 @@ impl ConnectionLimits {
     }
 
     /// Connections, including handshakes in progress.
-    pub fn count(&self) -> usize {
+    pub(super) fn count(&self) -> usize {
         self.usage().connections
     }
 
     /// Handshakes in progress.
-    pub fn handshakes(&self) -> usize {
+    pub(super) fn handshakes(&self) -> usize {
         self.usage().handshakes
     }
 
     /// Refuses every further connection.
-    pub fn close(&self) {
+    pub(super) fn close(&self) {
         self.usage().closed = true;
     }
 
     /// Returns when no connection is left.
-    pub async fn all_released(&self) {
+    pub(super) async fn all_released(&self) {
         loop {
             let mut empty = std::pin::pin!(self.empty.notified());
             // Registers for the notification before the count is read: a release in between is not missed.

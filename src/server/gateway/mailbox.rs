@@ -4,7 +4,7 @@ use super::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Result of posting a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Posted {
+pub(super) enum Posted {
     /// The mailbox was empty: the shard may be asleep and must be woken by this poster.
     Wake,
     /// Commands were queued already: the poster of the first one wakes the shard.
@@ -14,19 +14,19 @@ pub enum Posted {
 }
 
 /// A mailbox. Its lock is held for a push or a swap only.
-pub struct Mailbox<C> {
+pub(super) struct Mailbox<C> {
     /// `None` once closed.
     commands: Mutex<Option<Vec<C>>>,
 }
 
 impl<C> Mailbox<C> {
     /// Returns an empty, open mailbox.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { commands: Mutex::new(Some(Vec::new())) }
     }
 
     /// Appends a command.
-    pub fn post(&self, command: C) -> Posted {
+    pub(super) fn post(&self, command: C) -> Posted {
         let mut commands = self.commands();
         let Some(commands) = commands.as_mut() else { return Posted::Closed };
         commands.push(command);
@@ -34,14 +34,14 @@ impl<C> Mailbox<C> {
     }
 
     /// Swaps the queued commands into `emptied`, an empty vector whose capacity is reused.
-    pub fn take(&self, emptied: &mut Vec<C>) {
+    pub(super) fn take(&self, emptied: &mut Vec<C>) {
         if let Some(commands) = self.commands().as_mut() {
             std::mem::swap(commands, emptied);
         }
     }
 
     /// Closes the mailbox and returns the queued commands, so that they are dropped outside of the lock.
-    pub fn close(&self) -> Vec<C> {
+    pub(super) fn close(&self) -> Vec<C> {
         self.commands().take().unwrap_or_default()
     }
 

@@ -3,7 +3,7 @@
 use metrics::{Counter, Gauge, counter, gauge};
 
 /// Handles of the metrics, looked up once per shard, not per push.
-pub struct ShardMetrics {
+pub(super) struct ShardMetrics {
     pub stats: ShardStats,
     pushes: Counter,
     skipped: Counter,
@@ -33,7 +33,7 @@ pub struct ShardStats {
 
 impl ShardMetrics {
     /// Looks the metrics of a shard up.
-    pub fn new(shard: usize) -> Self {
+    pub(super) fn new(shard: usize) -> Self {
         let shard = shard.to_string();
         Self {
             stats: ShardStats::default(),
@@ -47,7 +47,7 @@ impl ShardMetrics {
     }
 
     /// Adds the outcome of one publish.
-    pub fn record_pushes(&mut self, to: u64, skipped: u64) {
+    pub(super) fn record_pushes(&mut self, to: u64, skipped: u64) {
         self.stats.pushes += to;
         self.stats.skipped += skipped;
         self.pushes.increment(to);
@@ -55,19 +55,19 @@ impl ShardMetrics {
     }
 
     /// Adds written bytes.
-    pub fn record_write(&mut self, bytes: u64) {
+    pub(super) fn record_write(&mut self, bytes: u64) {
         self.stats.bytes += bytes;
         self.bytes.increment(bytes);
     }
 
     /// Adds a failed write.
-    pub fn record_failure(&mut self) {
+    pub(super) fn record_failure(&mut self) {
         self.stats.failures += 1;
         self.failures.increment(1);
     }
 
     /// Sets the current backlog.
-    pub fn record_backlog(&mut self, queue_bytes: u64, backlogged: u64) {
+    pub(super) fn record_backlog(&mut self, queue_bytes: u64, backlogged: u64) {
         (self.stats.queue_bytes, self.stats.backlogged) = (queue_bytes, backlogged);
         self.queue.set(queue_bytes as f64);
         self.backlogged.set(backlogged as f64);

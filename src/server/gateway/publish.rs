@@ -55,7 +55,7 @@ pub struct Delivered {
 }
 
 /// One publish on its way through the shards.
-pub struct Publish {
+pub(super) struct Publish {
     pub target: Target,
     pub except: Except,
     pub publication: Publication,
@@ -72,7 +72,7 @@ pub struct Publish {
 
 impl Publish {
     /// Returns the publish and the receiver of its report. `shards` is the number of shards that it is posted to.
-    pub fn new(
+    pub(super) fn new(
         target: Target,
         except: Except,
         publication: Publication,
@@ -87,7 +87,7 @@ impl Publish {
     }
 
     /// Adds one shard's part of the delivery report; the last shard completes it.
-    pub fn report_shard(&self, delivered: Delivered) {
+    pub(super) fn report_shard(&self, delivered: Delivered) {
         self.to.fetch_add(delivered.to, Ordering::Relaxed);
         self.queued.fetch_add(delivered.queued, Ordering::Relaxed);
         self.slow.fetch_add(delivered.slow, Ordering::Relaxed);
@@ -106,7 +106,7 @@ impl Publish {
     }
 
     /// Returns the receivers on one shard.
-    pub fn receivers<'a>(&'a self, registry: &'a Registry, ids: ClientIds) -> Box<dyn Iterator<Item = Slot> + 'a> {
+    pub(super) fn receivers<'a>(&'a self, registry: &'a Registry, ids: ClientIds) -> Box<dyn Iterator<Item = Slot> + 'a> {
         let all: Box<dyn Iterator<Item = Slot>> = match &self.target {
             Target::All => Box::new(registry.all()),
             Target::Clients(clients) => Box::new(clients.iter().filter_map(|client| registry.slot_of(client.connection))),

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 
 /// Index of a connection in its shard's tables. It is reused after the connection is removed.
-pub type Slot = usize;
+pub(super) type Slot = usize;
 
 struct Entry {
     /// The connection id of its client_id.
@@ -80,7 +80,7 @@ impl<'a> Member<'a> {
 
 /// The tables.
 #[derive(Default)]
-pub struct Registry {
+pub(super) struct Registry {
     entries: Slab<Entry>,
     ids: HashMap<u32, u32>,
     /// Inline capacity of two: most people have one or two connections.
@@ -94,7 +94,7 @@ pub struct Registry {
 
 /// The people of a group on one shard. Merge those of all shards to count them.
 #[derive(Default)]
-pub struct People {
+pub(super) struct People {
     /// Hashes of uids: a uid with connections on several shards counts once.
     uids: HashSet<u64>,
     /// Connections without a uid count as one person each.
@@ -103,30 +103,30 @@ pub struct People {
 
 impl People {
     /// Adds the people of another shard.
-    pub fn merge(&mut self, other: Self) {
+    pub(super) fn merge(&mut self, other: Self) {
         self.uids.extend(other.uids);
         self.without_uid += other.without_uid;
     }
 
     /// Returns the number of people.
-    pub fn count(&self) -> u32 {
+    pub(super) fn count(&self) -> u32 {
         self.uids.len() as u32 + self.without_uid
     }
 }
 
 impl Registry {
     /// Connections that are not closing.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.entries.len() - self.unlinked
     }
 
     /// Groups with at least one member.
-    pub fn group_count(&self) -> usize {
+    pub(super) fn group_count(&self) -> usize {
         self.groups.len()
     }
 
     /// Adds a connection.
-    pub fn insert(&mut self, id: u32, since: LogicalTime) -> Slot {
+    pub(super) fn insert(&mut self, id: u32, since: LogicalTime) -> Slot {
         let entry = Entry {
             id,
             since,
@@ -144,7 +144,7 @@ impl Registry {
 
     /// Removes id, uid, groups and session (returned) from the indices. The slot stays in use until [`Registry::remove`].
     /// `None`: the connection was unlinked before.
-    pub fn unlink(&mut self, slot: Slot) -> Option<Option<ClientSession>> {
+    pub(super) fn unlink(&mut self, slot: Slot) -> Option<Option<ClientSession>> {
         let entry = self.entries.get_mut(slot).filter(|entry| !entry.unlinked)?;
         entry.unlinked = true;
         let (id, joined, uid, session) = (entry.id, std::mem::take(&mut entry.joined), entry.uid.take(), entry.session.take());
@@ -160,7 +160,7 @@ impl Registry {
     }
 
     /// Removes a connection and frees its slot.
-    pub fn remove(&mut self, slot: Slot) {
+    pub(super) fn remove(&mut self, slot: Slot) {
         self.unlink(slot);
         if self.entries.try_remove(slot).is_some() {
             self.unlinked -= 1;
@@ -168,17 +168,17 @@ impl Registry {
     }
 
     /// Returns the slot of a connection id.
-    pub fn slot_of(&self, id: u32) -> Option<Slot> {
+    pub(super) fn slot_of(&self, id: u32) -> Option<Slot> {
         self.ids.get(&id).map(|slot| *slot as Slot)
     }
 
     /// Returns a connection that is not closing.
-    pub fn get(&self, slot: Slot) -> Option<Member<'_>> {
+    pub(super) fn get(&self, slot: Slot) -> Option<Member<'_>> {
         self.entries.get(slot).filter(|entry| !entry.unlinked).map(|entry| Member { registry: self, entry })
     }
 
     /// Binds a connection to a uid, in place of an earlier one. A uid may have many connections.
-    pub fn bind_uid(&mut self, slot: Slot, uid: &Uid, now: LogicalTime) {
+    pub(super) fn bind_uid(&mut self, slot: Slot, uid: &Uid, now: LogicalTime) {
         // One copy of the name per shard, shared by the connections of the uid.
         let name = self.uids.get_key_value(uid).map_or_else(|| uid.to_owned_copy(), |(name, _)| name.clone());
         if self.replace_uid(slot, Some(name.clone())) {
@@ -190,7 +190,7 @@ impl Registry {
     }
 
     /// Removes the connection's uid.
-    pub fn unbind_uid(&mut self, slot: Slot) {
+    pub(super) fn unbind_uid(&mut self, slot: Slot) {
         self.replace_uid(slot, None);
     }
 
@@ -208,7 +208,7 @@ impl Registry {
     }
 
     /// Adds a connection to a group; returns false if it is a member already.
-    pub fn join_group(&mut self, slot: Slot, group: &Group, now: LogicalTime) -> bool {
+    pub(super) fn join_group(&mut self, slot: Slot, group: &Group, now: LogicalTime) -> bool {
         let id = self.group_ids.get(group).copied();
         let is_in = |entry: &Entry| entry.joined.iter().any(|joined| Some(joined.group) == id);
         let Some(entry) = self.entries.get_mut(slot).filter(|entry| !entry.unlinked && !is_in(entry)) else { return false };
@@ -228,7 +228,7 @@ impl Registry {
     }
 
     /// Removes a connection from a group; returns false if it is not a member.
-    pub fn leave_group(&mut self, slot: Slot, group: &Group) -> bool {
+    pub(super) fn leave_group(&mut self, slot: Slot, group: &Group) -> bool {
         let (Some(id), Some(entry)) = (self.group_ids.get(group), self.entries.get_mut(slot)) else { return false };
         let Some(at) = entry.joined.iter().position(|joined| joined.group == *id) else { return false };
         let joined = entry.joined.remove(at);
@@ -237,7 +237,7 @@ impl Registry {
     }
 
     /// Removes all members from a group and returns their number.
-    pub fn ungroup(&mut self, group: &Group) -> usize {
+    pub(super) fn ungroup(&mut self, group: &Group) -> usize {
         let Some(id) = self.group_ids.remove(group) else { return 0 };
         let GroupEntry { name, members, .. } = self.groups.remove(id as usize);
         for member in &members {
@@ -250,48 +250,48 @@ impl Registry {
     }
 
     /// Returns the session slot of a connection, to set, change or clear it.
-    pub fn session_of(&mut self, slot: Slot) -> Option<&mut Option<ClientSession>> {
+    pub(super) fn session_of(&mut self, slot: Slot) -> Option<&mut Option<ClientSession>> {
         self.entries.get_mut(slot).filter(|entry| !entry.unlinked).map(|entry| &mut entry.session)
     }
 
     /// All connections that are not closing.
-    pub fn all(&self) -> impl Iterator<Item = Slot> {
+    pub(super) fn all(&self) -> impl Iterator<Item = Slot> {
         self.all_since().map(|(slot, _)| slot)
     }
 
     /// All connections with the time they were opened.
-    pub fn all_since(&self) -> impl Iterator<Item = (Slot, LogicalTime)> {
+    pub(super) fn all_since(&self) -> impl Iterator<Item = (Slot, LogicalTime)> {
         self.entries.iter().filter(|(_, entry)| !entry.unlinked).map(|(slot, entry)| (slot, entry.since))
     }
 
     /// The members of a group.
-    pub fn of_group(&self, group: &Group) -> impl Iterator<Item = Slot> {
+    pub(super) fn of_group(&self, group: &Group) -> impl Iterator<Item = Slot> {
         self.of_group_since(group).map(|(slot, _)| slot)
     }
 
     /// The members of a group with the time they joined.
-    pub fn of_group_since(&self, group: &Group) -> impl Iterator<Item = (Slot, LogicalTime)> {
+    pub(super) fn of_group_since(&self, group: &Group) -> impl Iterator<Item = (Slot, LogicalTime)> {
         let found = self.group_ids.get(group).and_then(|id| self.groups.get(*id as usize));
         found.into_iter().flat_map(|group| &group.members).map(|member| (member.slot as Slot, member.since))
     }
 
     /// The connections of a uid.
-    pub fn of_uid(&self, uid: &Uid) -> impl Iterator<Item = Slot> {
+    pub(super) fn of_uid(&self, uid: &Uid) -> impl Iterator<Item = Slot> {
         self.uids.get(uid).into_iter().flatten().map(|slot| *slot as Slot)
     }
 
     /// The connections of a uid with the time they were bound.
-    pub fn of_uid_since(&self, uid: &Uid) -> impl Iterator<Item = (Slot, LogicalTime)> {
+    pub(super) fn of_uid_since(&self, uid: &Uid) -> impl Iterator<Item = (Slot, LogicalTime)> {
         self.of_uid(uid).filter_map(|slot| Some((slot, self.entries.get(slot)?.bound_at)))
     }
 
     /// All groups with their number of members and the time the first member joined.
-    pub fn groups(&self) -> impl Iterator<Item = (&Group, usize, LogicalTime)> {
+    pub(super) fn groups(&self) -> impl Iterator<Item = (&Group, usize, LogicalTime)> {
         self.groups.iter().map(|(_, group)| (&group.name, group.members.len(), group.since))
     }
 
     /// Returns the people of a group. `hasher` must be the same on every shard.
-    pub fn people(&self, group: &Group, hasher: &RandomState) -> People {
+    pub(super) fn people(&self, group: &Group, hasher: &RandomState) -> People {
         let mut people = People::default();
         for member in self.of_group(group).filter_map(|slot| self.get(slot)) {
             match member.uid() {
@@ -303,7 +303,7 @@ impl Registry {
     }
 
     /// Returns and clears the set of groups whose people may have changed.
-    pub fn take_changed(&mut self) -> HashSet<Group> {
+    pub(super) fn take_changed(&mut self) -> HashSet<Group> {
         std::mem::take(&mut self.changed)
     }
 

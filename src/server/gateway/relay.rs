@@ -24,7 +24,7 @@ pub struct Relayed {
 
 /// The connection to the old process, while it drains.
 #[derive(Default)]
-pub struct Relay(Mutex<Option<OldProcess>>);
+pub(super) struct Relay(Mutex<Option<OldProcess>>);
 
 struct OldProcess {
     queue: mpsc::Sender<(Relayed, OwnedSemaphorePermit)>,
@@ -33,7 +33,7 @@ struct OldProcess {
 
 impl Relay {
     /// Starts forwarding, until the receiver is dropped. Each publish comes with its share of the queue's byte budget.
-    pub fn attach(&self) -> mpsc::Receiver<(Relayed, OwnedSemaphorePermit)> {
+    pub(super) fn attach(&self) -> mpsc::Receiver<(Relayed, OwnedSemaphorePermit)> {
         let (queue, receiver) = mpsc::channel(MAX_QUEUED);
         let old = OldProcess { queue, queue_budget: Arc::new(Semaphore::new(MAX_QUEUED_BYTES)) };
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(old);
@@ -41,7 +41,7 @@ impl Relay {
     }
 
     /// Queues a publish for the old process, if there is one.
-    pub fn forward(&self, target: &Target, except: &Except, publication: &Publication) {
+    pub(super) fn forward(&self, target: &Target, except: &Except, publication: &Publication) {
         let mut relay = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(OldProcess { queue, queue_budget }) = relay.as_ref() else { return };
         let bytes = (publication.weight() + target.weight() + except.weight()).min(MAX_QUEUED_BYTES) as u32;

@@ -16,7 +16,7 @@ use std::time::Instant;
 
 /// The send queue of one connection.
 #[derive(Default)]
-pub struct SendQueue {
+pub(super) struct SendQueue {
     pending: PendingSpans,
     pending_bytes: usize,
     backlog: Option<Box<Backlog>>,
@@ -35,7 +35,7 @@ struct Backlog {
 
 /// Result of queueing one frame.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Enqueue {
+pub(super) enum Enqueue {
     /// In this write batch.
     Batched,
     /// Queued behind a backlog.
@@ -50,7 +50,7 @@ pub enum Enqueue {
 
 impl SendQueue {
     /// Queues a frame; `span` is its place in the batch.
-    pub fn push(
+    pub(super) fn push(
         &mut self,
         batch: &mut WriteBatch,
         frame: &Frame,
@@ -70,7 +70,7 @@ impl SendQueue {
     }
 
     /// Queues a frame without regard to the limit: for the protocol's own frames.
-    pub fn push_unbounded(&mut self, batch: &mut WriteBatch, frame: &Frame, span: Range<u32>) {
+    pub(super) fn push_unbounded(&mut self, batch: &mut WriteBatch, frame: &Frame, span: Range<u32>) {
         match &mut self.backlog {
             Some(backlog) => backlog.append(frame.bytes.clone()),
             None => {
@@ -81,22 +81,22 @@ impl SendQueue {
     }
 
     /// Whether frames are pending in this write batch.
-    pub fn has_batched(&self) -> bool {
+    pub(super) fn has_batched(&self) -> bool {
         !self.pending.is_empty()
     }
 
     /// When the peer last accepted bytes, if there is a backlog.
-    pub fn stalled_since(&self) -> Option<Instant> {
+    pub(super) fn stalled_since(&self) -> Option<Instant> {
         self.backlog.as_ref().map(|backlog| backlog.progress_at)
     }
 
     /// Bytes queued and not yet written.
-    pub fn unsent_bytes(&self) -> usize {
+    pub(super) fn unsent_bytes(&self) -> usize {
         self.pending_bytes + self.backlog.as_ref().map_or(0, |backlog| backlog.bytes)
     }
 
     /// Writes the pending spans and the backlog until both are empty or the socket would block. Returns the bytes written.
-    pub fn write(&mut self, batch: &WriteBatch, stream: &mut impl Write, now: Instant) -> io::Result<usize> {
+    pub(super) fn write(&mut self, batch: &WriteBatch, stream: &mut impl Write, now: Instant) -> io::Result<usize> {
         let mut written = 0;
         if self.has_batched() {
             let (pending, bytes) = (std::mem::take(&mut self.pending), std::mem::take(&mut self.pending_bytes));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// Bytes of a JSON session at most: one may be stored per connection, and one query may read them all.
 pub const MAX_SESSION_BYTES: usize = 16 * 1024;
 /// Bytes of a PHP session at most. GatewayWorker has no limit; a longer session is rejected and counted.
-pub const MAX_PHP_SESSION_BYTES: usize = 1024 * 1024;
+pub(super) const MAX_PHP_SESSION_BYTES: usize = 1024 * 1024;
 
 /// A connection's session. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Debug)]

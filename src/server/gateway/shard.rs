@@ -24,7 +24,7 @@ use std::time::Instant;
 const SCRATCH_BYTES: usize = 8 * 1024;
 
 /// A shard: it owns its connections outright.
-pub struct Shard<S> {
+pub(super) struct Shard<S> {
     index: usize,
     ids: ClientIds,
     pub(super) settings: Arc<Settings>,
@@ -46,7 +46,13 @@ pub struct Shard<S> {
 
 impl<S: Stream> Shard<S> {
     /// Returns a shard without connections.
-    pub fn new(index: usize, ids: ClientIds, settings: Arc<Settings>, event_sender: Arc<EventSender>, now: Instant) -> Self {
+    pub(super) fn new(
+        index: usize,
+        ids: ClientIds,
+        settings: Arc<Settings>,
+        event_sender: Arc<EventSender>,
+        now: Instant,
+    ) -> Self {
         Self {
             index,
             ids,
@@ -65,7 +71,7 @@ impl<S: Stream> Shard<S> {
     }
 
     /// Adds a connection and sends it `init`, always the first frame.
-    pub fn open(&mut self, stream: S, new: NewConnection, since: LogicalTime, now: Instant) -> Slot {
+    pub(super) fn open(&mut self, stream: S, new: NewConnection, since: LogicalTime, now: Instant) -> Slot {
         let NewConnection { dialect, mut permit, early, port, handshake } = new;
         permit.handshake_done();
         let client = self.ids.draw(self.index, |id| self.registry.slot_of(id).is_some());
@@ -86,33 +92,33 @@ impl<S: Stream> Shard<S> {
     }
 
     /// The shard's index on its node.
-    pub fn index(&self) -> usize {
+    pub(super) fn index(&self) -> usize {
         self.index
     }
 
     /// Returns the client id of a connection that is not closing.
-    pub fn client_id(&self, slot: Slot) -> Option<ClientId> {
+    pub(super) fn client_id(&self, slot: Slot) -> Option<ClientId> {
         self.registry.get(slot).map(|member| self.ids.name(member.id()))
     }
 
     /// Returns the slot of a client id of this shard.
-    pub fn slot_of(&self, client: ClientId) -> Option<Slot> {
+    pub(super) fn slot_of(&self, client: ClientId) -> Option<Slot> {
         self.ids.shard(client).filter(|shard| *shard == self.index)?;
         self.registry.slot_of(client.connection)
     }
 
     /// Returns the stream of a connection.
-    pub fn stream(&mut self, slot: Slot) -> Option<&mut S> {
+    pub(super) fn stream(&mut self, slot: Slot) -> Option<&mut S> {
         self.connection(slot).map(|connection| &mut connection.stream)
     }
 
     /// Returns a connection, also a closing one.
-    pub fn get(&self, slot: Slot) -> Option<&Connection<S>> {
+    pub(super) fn get(&self, slot: Slot) -> Option<&Connection<S>> {
         self.connections.get(slot)?.as_ref()
     }
 
     /// Adds a publish to the batch and queues it to its receivers.
-    pub fn publish(&mut self, publish: Arc<Publish>, now: Instant) {
+    pub(super) fn publish(&mut self, publish: Arc<Publish>, now: Instant) {
         let (plain, v1) = (&publish.publication.plain, &publish.publication.v1);
         let span = |batch: &mut WriteBatch, frame: &Option<Frame>| frame.as_ref().map_or(0..0, |frame| batch.append_frame(frame));
         let plain_held = span(&mut self.batch, plain);
@@ -166,7 +172,7 @@ impl<S: Stream> Shard<S> {
     }
 
     /// Writes the batch: one write per reader, however many frames it holds.
-    pub fn flush(&mut self, now: Instant) {
+    pub(super) fn flush(&mut self, now: Instant) {
         let mut batched = std::mem::take(&mut self.batched);
         let (mut bytes, mut failed, mut closing) = (0, Vec::new(), Vec::new());
         for slot in batched.drain(..) {
@@ -204,7 +210,7 @@ impl<S: Stream> Shard<S> {
     }
 
     /// Reads from a connection that is readable.
-    pub fn readable(&mut self, slot: Slot, now: Instant) {
+    pub(super) fn readable(&mut self, slot: Slot, now: Instant) {
         let (step, now_ms, mut inbound) = (self.wheel.at(now), self.wheel.ms(now), self.inbound());
         let Some(connection) = self.connections.get_mut(slot).and_then(Option::as_mut) else { return };
         let read = connection.read(&mut self.scratch, now_ms, step, &mut inbound);
@@ -212,7 +218,7 @@ impl<S: Stream> Shard<S> {
     }
 
     /// Writes the backlog of a connection that is writable.
-    pub fn writable(&mut self, slot: Slot, now: Instant) {
+    pub(super) fn writable(&mut self, slot: Slot, now: Instant) {
         let Some(connection) = self.connections.get_mut(slot).and_then(Option::as_mut) else { return };
         if connection.send_queue.stalled_since().is_some() {
             match connection.write(&self.batch, now) {
@@ -227,14 +233,14 @@ impl<S: Stream> Shard<S> {
     }
 
     /// Returns the connections that `owner` opened.
-    pub fn of_owner(&self, owner: SocketOwner) -> Vec<Slot> {
+    pub(super) fn of_owner(&self, owner: SocketOwner) -> Vec<Slot> {
         // Scans all connections: sessions end rarely, so there is no index.
         let is_theirs = |slot: &Slot| self.get(*slot).is_some_and(|connection| connection.permit.owner() == Some(owner));
         self.registry.all().filter(is_theirs).collect()
     }
 
     /// Returns the connections bound to `uid`.
-    pub fn of_uid(&self, uid: &Uid) -> Vec<Slot> {
+    pub(super) fn of_uid(&self, uid: &Uid) -> Vec<Slot> {
         self.registry.of_uid(uid).collect()
     }
 

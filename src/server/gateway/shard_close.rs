@@ -13,7 +13,7 @@ pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl<S: Stream> Shard<S> {
     /// Sends a close frame after the queued frames, then closes. A connection that is closing keeps its first reason.
-    pub fn close(&mut self, slot: Slot, code: CloseCode, reason: &str, now: Instant) {
+    pub(super) fn close(&mut self, slot: Slot, code: CloseCode, reason: &str, now: Instant) {
         let Some(connection) = self.connection(slot).filter(|connection| !connection.is_closing()) else { return };
         connection.start_close(now + CLOSE_TIMEOUT, false);
         metrics::counter!("roomcast_sockets_closed_by_us_total", "code" => code.0.to_string()).increment(1);
@@ -23,7 +23,7 @@ impl<S: Stream> Shard<S> {
     }
 
     /// Closes after the queued frames, without a close frame.
-    pub fn close_after_flush(&mut self, slot: Slot, code: CloseCode, now: Instant) {
+    pub(super) fn close_after_flush(&mut self, slot: Slot, code: CloseCode, now: Instant) {
         let Some(connection) = self.connection(slot).filter(|connection| !connection.is_closing()) else { return };
         connection.start_close(now + CLOSE_TIMEOUT, false);
         metrics::counter!("roomcast_sockets_closed_by_us_total", "code" => code.0.to_string()).increment(1);
@@ -33,14 +33,14 @@ impl<S: Stream> Shard<S> {
     }
 
     /// Queues a last frame for a connection that is about to be closed, without regard to the limit.
-    pub fn send_farewell(&mut self, slot: Slot, farewell: &Frame) {
+    pub(super) fn send_farewell(&mut self, slot: Slot, farewell: &Frame) {
         if self.get(slot).is_some_and(|connection| !connection.is_closing()) {
             self.send_control(slot, farewell);
         }
     }
 
     /// Closes at once without a close frame. Queued frames that the socket does not accept at once are lost.
-    pub fn destroy(&mut self, slot: Slot, now: Instant) {
+    pub(super) fn destroy(&mut self, slot: Slot, now: Instant) {
         let Some(connection) = self.connections.get_mut(slot).and_then(Option::as_mut) else { return };
         if connection.send_queue.has_batched()
             && let Ok(bytes) = connection.write(&self.batch, now)
@@ -51,7 +51,7 @@ impl<S: Stream> Shard<S> {
     }
 
     /// Closes connections and returns their number.
-    pub fn close_all(&mut self, slots: Vec<Slot>, code: CloseCode, reason: &str, now: Instant) -> usize {
+    pub(super) fn close_all(&mut self, slots: Vec<Slot>, code: CloseCode, reason: &str, now: Instant) -> usize {
         for slot in &slots {
             self.close(*slot, code, reason, now);
         }
@@ -59,7 +59,7 @@ impl<S: Stream> Shard<S> {
     }
 
     /// Closes up to `count` open connections with `bye`, each with a reconnect time of its own, and a close frame.
-    pub fn drain_batch(&mut self, count: usize, mut reconnect_after_ms: impl FnMut() -> u64, now: Instant) {
+    pub(super) fn drain_batch(&mut self, count: usize, mut reconnect_after_ms: impl FnMut() -> u64, now: Instant) {
         let is_open = |connection: &Connection<S>| !connection.is_closing();
         let slots = (0..self.connections.len()).filter(|slot| self.get(*slot).is_some_and(is_open)).take(count);
         for slot in slots.collect::<Vec<_>>() {

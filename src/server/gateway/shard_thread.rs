@@ -27,7 +27,7 @@ const EVENTS: usize = 1024;
 type Job = Box<dyn FnOnce(&mut Shard<Socket>, Instant) + Send>;
 
 /// A command to a shard.
-pub enum Command {
+pub(super) enum Command {
     /// Serve a new connection.
     Open(Box<OpenConnection>),
     /// Send a publish to the shard's receivers.
@@ -39,21 +39,21 @@ pub enum Command {
 }
 
 /// A connection to be opened.
-pub struct OpenConnection {
+pub(super) struct OpenConnection {
     pub stream: RawStream,
     pub new: NewConnection,
     pub since: LogicalTime,
 }
 
 /// Posts commands to a shard.
-pub struct ShardHandle {
+pub(super) struct ShardHandle {
     mailbox: Arc<Mailbox<Command>>,
     waker: Waker,
 }
 
 impl ShardHandle {
     /// Starts the thread. Fails if the poll or the thread cannot be created.
-    pub fn start(
+    pub(super) fn start(
         index: usize,
         settings: Arc<Settings>,
         ids: ClientIds,
@@ -69,7 +69,7 @@ impl ShardHandle {
 
     /// Posts a command; commands run in FIFO order. After the shard has ended they are dropped together with their reply
     /// senders, so that a caller sees a closed channel.
-    pub fn post(&self, command: Command) {
+    pub(super) fn post(&self, command: Command) {
         if self.mailbox.post(command) == Posted::Wake
             && let Err(error) = self.waker.wake()
         {

@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 
 impl<S: Stream> Shard<S> {
     /// Time since the connection was opened, in whole ticks.
-    pub fn age(&self, connection: &Connection<S>, now: Instant) -> Duration {
+    pub(super) fn age(&self, connection: &Connection<S>, now: Instant) -> Duration {
         self.wheel.duration(self.wheel.at(now).saturating_sub(connection.opened))
     }
 
     /// Time until [`Shard::tick`] must be called without other activity. `None`: the shard has no connections.
-    pub fn next_tick(&self, now: Instant) -> Option<Duration> {
+    pub(super) fn next_tick(&self, now: Instant) -> Option<Duration> {
         (self.registry.len() > 0 || !self.watched.is_empty()).then(|| self.wheel.until_next(now))
     }
 
     /// Sends pings; closes connections that did not answer one, slow ones, and those past their closing deadline.
-    pub fn tick(&mut self, now: Instant) {
+    pub(super) fn tick(&mut self, now: Instant) {
         // After a stall, one turn at most, judged by the current time: pending input was read first.
         let Some(Advance { now: tick, ticks }) = self.wheel.advance(now) else { return };
         let (young, within) = (self.wheel.young(), self.wheel.pong_within());

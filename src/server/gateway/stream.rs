@@ -7,7 +7,7 @@ use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
 
 /// The stream interface of a shard; tests implement it with an in-memory stream.
-pub trait Stream: Read + Write {
+pub(super) trait Stream: Read + Write {
     /// Shuts down the write half; the peer can read up to EOF.
     fn shut(&mut self) -> io::Result<()>;
 }
@@ -20,12 +20,12 @@ pub enum RawStream {
     Encrypted(std::net::TcpStream, Box<ServerConnection>),
 }
 
-pub enum Socket {
+pub(super) enum Socket {
     Plain(TcpStream),
     Encrypted(Box<Encrypted>),
 }
 
-pub struct Encrypted {
+pub(super) struct Encrypted {
     tcp: TcpStream,
     tls: ServerConnection,
 }
@@ -41,7 +41,7 @@ impl From<RawStream> for Socket {
 
 impl Socket {
     /// Edge-triggered, both ways, once for its whole life.
-    pub fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
         registry.register(self.tcp(), token, Interest::READABLE | Interest::WRITABLE)
     }
 

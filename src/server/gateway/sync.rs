@@ -1,3 +1,3 @@
 //! The locks of [`super::mailbox`]: `tests/mailbox.rs` substitutes loom's types for them.
 
-pub use std::sync::{Mutex, MutexGuard, PoisonError};
+pub(super) use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 const MAX_TICK: Duration = Duration::from_secs(1);
 
 /// A shard's timer wheel. Its circumference is `ping_every` ticks.
-pub struct TimerWheel {
+pub(super) struct TimerWheel {
     start: Instant,
     tick: Duration,
     /// The last tick whose slots were visited.
@@ -20,7 +20,7 @@ pub struct TimerWheel {
 }
 
 /// The ticks that passed since the wheel was last advanced.
-pub struct Advance {
+pub(super) struct Advance {
     /// The current tick.
     pub now: u32,
     /// The ticks to visit: at most one turn of the wheel, however long the shard was stalled.
@@ -29,7 +29,7 @@ pub struct Advance {
 
 impl TimerWheel {
     /// A tick is half of the shorter ping time, one second at most.
-    pub fn new(settings: &Settings, now: Instant) -> Self {
+    pub(super) fn new(settings: &Settings, now: Instant) -> Self {
         let [ping_every, pong_within] = [settings.ping_every_ms, settings.pong_within_ms].map(Duration::from_millis);
         let tick = MAX_TICK.min(ping_every / 2).min(pong_within / 2).max(Duration::from_millis(1));
         let ticks = |time: Duration| (time.as_millis() / tick.as_millis().max(1)).max(1) as u32;
@@ -37,27 +37,27 @@ impl TimerWheel {
     }
 
     /// Milliseconds since the wheel started.
-    pub fn ms(&self, now: Instant) -> u64 {
+    pub(super) fn ms(&self, now: Instant) -> u64 {
         now.saturating_duration_since(self.start).as_millis() as u64
     }
 
     /// The tick at a time.
-    pub fn at(&self, now: Instant) -> u32 {
+    pub(super) fn at(&self, now: Instant) -> u32 {
         (now.saturating_duration_since(self.start).as_millis() / self.tick.as_millis().max(1)) as u32
     }
 
     /// Time until the next tick.
-    pub fn until_next(&self, now: Instant) -> Duration {
+    pub(super) fn until_next(&self, now: Instant) -> Duration {
         (self.start + self.tick * (self.visited + 1)).saturating_duration_since(now)
     }
 
     /// Duration of a number of ticks.
-    pub fn duration(&self, ticks: u32) -> Duration {
+    pub(super) fn duration(&self, ticks: u32) -> Duration {
         self.tick * ticks
     }
 
     /// Advances to `now`. `None`: the tick is the same as before.
-    pub fn advance(&mut self, now: Instant) -> Option<Advance> {
+    pub(super) fn advance(&mut self, now: Instant) -> Option<Advance> {
         let now = self.at(now);
         if now == self.visited {
             return None;
@@ -68,17 +68,17 @@ impl TimerWheel {
     }
 
     /// Ticks that a peer has to answer a ping.
-    pub fn pong_within(&self) -> u32 {
+    pub(super) fn pong_within(&self) -> u32 {
         self.pong_within
     }
 
     /// Ticks after which a new connection is pinged for the first time: a quarter of the ping interval.
-    pub fn young(&self) -> u32 {
+    pub(super) fn young(&self) -> u32 {
         self.ping_every / 4
     }
 
     /// The slots below `len` that a tick visits.
-    pub fn slots(&self, tick: u32, len: usize) -> impl Iterator<Item = Slot> + use<> {
+    pub(super) fn slots(&self, tick: u32, len: usize) -> impl Iterator<Item = Slot> + use<> {
         ((tick % self.ping_every) as Slot..len).step_by(self.ping_every as usize)
     }
 }

@@ -14,11 +14,11 @@ const NONE: u32 = u32::MAX;
 const FULL_BYTES: usize = 1 << 20;
 const FULL_SPANS: usize = 1 << 17;
 /// Slices per vectored write.
-pub const SLICES: usize = 64;
+pub(super) const SLICES: usize = 64;
 
 /// One shard's write batch.
 #[derive(Default)]
-pub struct WriteBatch {
+pub(super) struct WriteBatch {
     arena: Vec<u8>,
     /// The frames of the arena by their offset: a reader that falls behind keeps clones of these.
     frames: Vec<(u32, Bytes)>,
@@ -32,7 +32,7 @@ struct Span {
 
 /// One reader's chain of spans in the batch: eight bytes, however many frames are pending.
 #[derive(Clone, Copy, Debug)]
-pub struct PendingSpans {
+pub(super) struct PendingSpans {
     first: u32,
     last: u32,
 }
@@ -45,19 +45,19 @@ impl Default for PendingSpans {
 
 impl PendingSpans {
     /// Whether no span is pending.
-    pub fn is_empty(self) -> bool {
+    pub(super) fn is_empty(self) -> bool {
         self.first == NONE
     }
 }
 
 impl WriteBatch {
     /// Whether the batch is to be written before more is added.
-    pub fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.arena.len() >= FULL_BYTES || self.spans.len() >= FULL_SPANS
     }
 
     /// Copies a frame into the arena and returns its place, to be pushed to each receiver.
-    pub fn append_frame(&mut self, frame: &Frame) -> Range<u32> {
+    pub(super) fn append_frame(&mut self, frame: &Frame) -> Range<u32> {
         let start = self.arena.len() as u32;
         self.arena.extend_from_slice(&frame.bytes);
         self.frames.push((start, frame.bytes.clone()));
@@ -65,7 +65,7 @@ impl WriteBatch {
     }
 
     /// Adds a span to a reader's chain, or extends its last span if the two are neighbours.
-    pub fn push_span(&mut self, pending: &mut PendingSpans, bytes: Range<u32>) {
+    pub(super) fn push_span(&mut self, pending: &mut PendingSpans, bytes: Range<u32>) {
         if let Some(last) = self.spans.get_mut(pending.last as usize)
             && last.bytes.end == bytes.start
         {
@@ -82,7 +82,7 @@ impl WriteBatch {
     }
 
     /// Fills `slices` with the first pending spans and returns their number.
-    pub fn slices<'a>(&'a self, pending: PendingSpans, slices: &mut [IoSlice<'a>; SLICES]) -> usize {
+    pub(super) fn slices<'a>(&'a self, pending: PendingSpans, slices: &mut [IoSlice<'a>; SLICES]) -> usize {
         let mut count = 0;
         for (slice, bytes) in slices.iter_mut().zip(self.bytes(pending)) {
             *slice = IoSlice::new(bytes);
@@ -106,7 +106,7 @@ impl WriteBatch {
     }
 
     /// The pending frames without their first `written` bytes: shared, not copied.
-    pub fn remaining_frames(&self, pending: PendingSpans, mut written: usize) -> impl Iterator<Item = Bytes> {
+    pub(super) fn remaining_frames(&self, pending: PendingSpans, mut written: usize) -> impl Iterator<Item = Bytes> {
         let frames = self.ranges(pending).flat_map(|range| {
             let first = self.frames.partition_point(|(start, _)| *start < range.start);
             self.frames[first..].iter().take_while(move |(start, _)| *start < range.end).map(|(_, frame)| frame)
@@ -119,7 +119,7 @@ impl WriteBatch {
     }
 
     /// Empties the batch after it was written. Keeps its memory, unless one large batch has doubled it.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.arena.clear();
         self.frames.clear();
         self.spans.clear();

@@ -18,7 +18,7 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(20);
 
 /// A port of this module.
 #[derive(Clone, Copy)]
-pub enum Port {
+pub(super) enum Port {
     /// Commands of GatewayClient and BusinessWorkers.
     Inner,
     /// The addresses of all gateways.
@@ -26,7 +26,7 @@ pub enum Port {
 }
 
 /// Accepts the connections of one port.
-pub struct Acceptor {
+pub(super) struct Acceptor {
     port: Port,
     permits: Arc<Semaphore>,
     /// The permit of the next connection.
@@ -36,19 +36,19 @@ pub struct Acceptor {
 }
 
 /// Counts one open connection; released when it is dropped.
-pub struct AcceptPermit {
+pub(super) struct AcceptPermit {
     port: Port,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Acceptor {
     /// An acceptor of at most `count` open connections.
-    pub fn new(port: Port, count: usize) -> Self {
+    pub(super) fn new(port: Port, count: usize) -> Self {
         Self { port, permits: Arc::new(Semaphore::new(count)), reserved: None, full_since: None }
     }
 
     /// Accepts the next connection within the limit. No connection is lost when the future is dropped.
-    pub async fn accept(&mut self, listener: &TcpListener) -> (TcpStream, SocketAddr, AcceptPermit) {
+    pub(super) async fn accept(&mut self, listener: &TcpListener) -> (TcpStream, SocketAddr, AcceptPermit) {
         loop {
             self.reserve_permit().await;
             match listener.accept().await {

@@ -6,24 +6,24 @@ use subtle::ConstantTimeEq;
 
 /// The configured `gateway.secret_key`.
 #[derive(Clone)]
-pub struct SecretKey {
+pub(super) struct SecretKey {
     hash: [u8; 32],
     is_empty: bool,
 }
 
 impl SecretKey {
     /// Hashes a key.
-    pub fn new(key: &str) -> Self {
+    pub(super) fn new(key: &str) -> Self {
         Self { hash: Sha256::digest(key).into(), is_empty: key.is_empty() }
     }
 
     /// Returns true if no key is configured: every peer may send every command.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.is_empty
     }
 
     /// Compares a presented key in constant time.
-    pub fn matches(&self, presented: &str) -> bool {
+    pub(super) fn matches(&self, presented: &str) -> bool {
         let presented: [u8; 32] = Sha256::digest(presented).into();
         self.hash.ct_eq(&presented).into()
     }

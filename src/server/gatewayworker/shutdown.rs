@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 /// Grace period at shutdown for a connection that has not sent anything yet.
 const FIRST_PACKET_GRACE: Duration = Duration::from_millis(500);
 /// Time in which a closing connection must complete its commands and send their replies.
-pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why a connection to the inner port closes.
-pub enum CloseReason {
+pub(super) enum CloseReason {
     /// The peer has sent everything.
     PeerClosed,
     /// The key was wrong, or was not presented in time.
@@ -36,7 +36,7 @@ pub enum CloseReason {
 impl CloseReason {
     /// Returns the label of the metric and the text of the log, if the node closes the connection because of a limit or an
     /// error of the peer. `None` for the other reasons.
-    pub fn rejection(&self) -> Option<(&'static str, &'static str)> {
+    pub(super) fn rejection(&self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Unauthorized => Some(("unauthorized", "the key is wrong or missing; it is gateway.secret_key")),
             Self::PacketTooLong => Some(("packet_too_long", "a packet exceeds 10 MiB")),
@@ -59,7 +59,7 @@ impl From<DecodeError> for CloseReason {
 }
 
 /// The reason why a connection is closing, and the deadline until which it may send its last replies.
-pub struct Closing {
+pub(super) struct Closing {
     /// The reason.
     pub reason: CloseReason,
     /// `None`: the peer has sent everything, and may take its time to read while the node is serving.
@@ -68,13 +68,13 @@ pub struct Closing {
 
 impl Closing {
     /// Starts closing now.
-    pub fn new(reason: CloseReason) -> Self {
+    pub(super) fn new(reason: CloseReason) -> Self {
         let deadline = (!matches!(reason, CloseReason::PeerClosed)).then(|| Instant::now() + DRAIN_TIMEOUT);
         Self { reason, deadline }
     }
 
     /// Waits until the connection must close. After [`CloseReason::PeerClosed`] the timeout starts when `stop` is cancelled.
-    pub async fn drain_timeout(&mut self, stop: &CancellationToken) {
+    pub(super) async fn drain_timeout(&mut self, stop: &CancellationToken) {
         if self.deadline.is_none() {
             stop.cancelled().await;
         }
@@ -83,7 +83,7 @@ impl Closing {
 }
 
 /// Waits until `stop` is cancelled, and the grace period besides for a connection that has not sent anything.
-pub async fn shutdown_deadline(stop: &CancellationToken, has_sent: bool) {
+pub(super) async fn shutdown_deadline(stop: &CancellationToken, has_sent: bool) {
     stop.cancelled().await;
     if !has_sent {
         tokio::time::sleep(FIRST_PACKET_GRACE).await;

@@ -5,10 +5,10 @@ use super::unserialize::Reader;
 use std::fmt;
 
 /// Arrays within arrays, as deep as `json_encode` goes; PHP itself reads deeper.
-pub const MAX_DEPTH: usize = 512;
+pub(super) const MAX_DEPTH: usize = 512;
 
 /// The index of a node in its document.
-pub type NodeId = u32;
+pub(super) type NodeId = u32;
 
 /// One value. Arrays and objects refer to their values by [`NodeId`].
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 //! 1.0E-4 to 1.0E+17.
 
 /// Appends a float. The exponent follows `E` in `serialize`, `e` in JSON.
-pub fn write(float: f64, e: char, out: &mut Vec<u8>) {
+pub(super) fn write(float: f64, e: char, out: &mut Vec<u8>) {
     if float.is_nan() {
         return out.extend_from_slice(b"NAN");
     }

@@ -5,7 +5,7 @@ use super::document::{MAX_DEPTH, Node, NodeId};
 use std::collections::HashMap;
 
 /// Reads one value. Every method returns `None` if the text at `at` is not of the expected form.
-pub struct Reader<'a> {
+pub(super) struct Reader<'a> {
     text: &'a [u8],
     /// The offset of the next byte.
     pub at: usize,
@@ -19,12 +19,12 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// A reader at the start of the text.
-    pub fn new(text: &'a [u8]) -> Self {
+    pub(super) fn new(text: &'a [u8]) -> Self {
         Self { text, at: 0, nodes: Vec::new(), referenced: Vec::new(), numbered: Vec::new() }
     }
 
     /// Reads a value and all values in it, and returns its node. `depth` counts the arrays and objects around it.
-    pub fn value(&mut self, depth: usize) -> Option<NodeId> {
+    pub(super) fn value(&mut self, depth: usize) -> Option<NodeId> {
         let start = self.at;
         let kind = self.byte()?;
         let id = NodeId::try_from(self.nodes.len()).ok()?;

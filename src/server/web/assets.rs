@@ -26,7 +26,7 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// The prefix of `/pkg/…` in the URLs of a page: `/v/VERSION`, or nothing in a development build.
-pub fn versioned_root() -> String {
+pub(super) fn versioned_root() -> String {
     // In development, files change while the server runs.
     if cfg!(debug_assertions) { String::new() } else { format!("/v/{}", *VERSION) }
 }
@@ -37,7 +37,7 @@ pub fn is_embedded() -> bool {
 }
 
 /// Returns the response for a GET or HEAD of an existing file, else `None`.
-pub fn find(request: &Request) -> Option<Response> {
+pub(super) fn find(request: &Request) -> Option<Response> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return None;
     }

@@ -10,13 +10,13 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 /// `GET /healthz`: 200 while the process can answer.
-pub async fn healthz() -> &'static str {
+pub(super) async fn healthz() -> &'static str {
     "ok"
 }
 
 /// `GET /readyz`: 200 if a load balancer may send traffic; 503 `draining` during shutdown, 503 `storage` if the database does
 /// not answer.
-pub async fn readyz(State(state): State<AppState>) -> Response {
+pub(super) async fn readyz(State(state): State<AppState>) -> Response {
     if state.shutdown.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining").into_response();
     }
@@ -31,7 +31,7 @@ pub async fn readyz(State(state): State<AppState>) -> Response {
 
 /// `GET /metrics`: Prometheus text, for clients in `web.metrics_from` only. A request through an untrusted proxy is refused,
 /// since its address is the proxy's.
-pub async fn metrics(State(state): State<AppState>, Extension(context): Extension<RequestContext>) -> Response {
+pub(super) async fn metrics(State(state): State<AppState>, Extension(context): Extension<RequestContext>) -> Response {
     if context.behind_untrusted_proxy
         || !state.config.web.metrics_from.iter().any(|network| network.contains(&context.client_addr))
     {

@@ -5,7 +5,7 @@ use moka::sync::Cache;
 use std::time::Duration;
 
 /// Time for which a refused form is kept.
-pub const RETURNED_FORM_TTL: Duration = Duration::from_secs(120);
+pub(super) const RETURNED_FORM_TTL: Duration = Duration::from_secs(120);
 
 /// Refused forms by a random key, which the client holds in a cookie. At most 2,000; the least recently used are evicted.
 #[derive(Clone)]

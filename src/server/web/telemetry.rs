@@ -33,7 +33,7 @@ pub fn init_metrics() -> Result<PrometheusHandle, BuildError> {
 
 /// Logs each request with its outcome and counts it in `roomcast_requests_total`. The query is left out, since it may hold a
 /// person's input. Files and probes are logged at debug level.
-pub async fn log_request(request: Request, next: Next) -> Response {
+pub(super) async fn log_request(request: Request, next: Next) -> Response {
     let (method, path, started) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
     let response = next.run(request).await;
     let status = response.status().as_u16();

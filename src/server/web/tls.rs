@@ -14,11 +14,11 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
 /// A client's TCP stream, plain or inside TLS.
-pub type ClientStream = Either<TcpStream, TlsStream<TcpStream>>;
+pub(super) type ClientStream = Either<TcpStream, TlsStream<TcpStream>>;
 
 /// Detaches the stream from tokio's I/O driver, so that a shard can register it with its own. Returns the OS error if that
 /// fails.
-pub fn into_raw_stream(stream: ClientStream) -> std::io::Result<RawStream> {
+pub(super) fn into_raw_stream(stream: ClientStream) -> std::io::Result<RawStream> {
     Ok(match stream {
         Either::Left(tcp) => RawStream::Plain(tcp.into_std()?),
         Either::Right(encrypted) => {

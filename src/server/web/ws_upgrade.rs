@@ -24,7 +24,7 @@ const CONNECTION_LIMIT_RETRY_MS: u64 = 5_000;
 
 /// Answers a handshake with 101 and hands the connection over to the gateway. Refuses a foreign origin (403), a session or
 /// address over its limits (429), and a full or draining node (503); a request that is no handshake gets 426.
-pub async fn upgrade(
+pub(super) async fn upgrade(
     State(state): State<AppState>,
     Extension(context): Extension<RequestContext>,
     mut request: Request,

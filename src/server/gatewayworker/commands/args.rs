@@ -7,18 +7,18 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Error, IgnoredAny};
 
 /// Bytes of a uid or a group name. GatewayWorker has no such limit.
-pub const MAX_NAME_BYTES: usize = 4096;
+pub(crate) const MAX_NAME_BYTES: usize = 4096;
 
 /// Names in one command. All connections to the inner port wait while they are looked up.
-pub const MAX_NAMES: usize = 100_000;
+pub(crate) const MAX_NAMES: usize = 100_000;
 
 /// Fields of a `SELECT`.
-pub const MAX_FIELDS: usize = 16;
+pub(crate) const MAX_FIELDS: usize = 16;
 
 /// A JSON list, or an object whose values are used.
 #[derive(Deserialize)]
 #[serde(untagged)]
-pub enum Values {
+pub(crate) enum Values {
     /// A PHP array with the keys 0, 1, 2 and so on.
     List(Vec<Scalar>),
     /// Any other PHP array.
@@ -28,7 +28,7 @@ pub enum Values {
 /// A name. An array is an error; a GatewayWorker process ends at it.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(untagged)]
-pub enum Scalar {
+pub(crate) enum Scalar {
     /// `null`
     Null,
     /// `true` or `false`
@@ -44,7 +44,7 @@ pub enum Scalar {
 /// One name, or several.
 #[derive(Deserialize)]
 #[serde(untagged)]
-pub enum OneOrValues {
+pub(crate) enum OneOrValues {
     /// An array.
     Several(Values),
     /// A scalar.
@@ -54,7 +54,7 @@ pub enum OneOrValues {
 /// The clients that do not receive a message.
 #[derive(Deserialize)]
 #[serde(untagged)]
-pub enum Excluded {
+pub(crate) enum Excluded {
     /// Their connection numbers.
     Clients(Values),
     /// Any value that is not an array excludes no client.
@@ -63,7 +63,7 @@ pub enum Excluded {
 
 /// The arguments of `SEND_TO_GROUP`.
 #[derive(Deserialize)]
-pub struct SendToGroupArgs {
+pub(crate) struct SendToGroupArgs {
     /// The groups.
     pub group: OneOrValues,
     /// Clients of the groups that receive nothing.
@@ -73,7 +73,7 @@ pub struct SendToGroupArgs {
 
 /// The arguments of `SEND_TO_ALL`.
 #[derive(Default, Deserialize)]
-pub struct SendToAllArgs {
+pub(crate) struct SendToAllArgs {
     /// The receivers; all clients if absent.
     #[serde(default)]
     pub connections: Option<Values>,
@@ -84,7 +84,7 @@ pub struct SendToAllArgs {
 
 /// The arguments of `SELECT`.
 #[derive(Deserialize)]
-pub struct SelectArgs {
+pub(crate) struct SelectArgs {
     /// The fields of each client in the reply.
     #[serde(default)]
     pub fields: Option<Values>,
@@ -96,7 +96,7 @@ pub struct SelectArgs {
 /// The filters of a `SELECT`. Clients that match any of them are selected.
 #[derive(Default, Deserialize)]
 #[serde(untagged)]
-pub enum Filters {
+pub(crate) enum Filters {
     /// Accepted values by field.
     By(IndexMap<String, OneOrValues>),
     /// A list: `[]` selects all clients, any other list none.
@@ -107,7 +107,7 @@ pub enum Filters {
 }
 
 /// Reads an object as `json_decode` reads it: of two values under one name the last is used. Returns an error for other JSON.
-pub fn read_object<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
+pub(crate) fn read_object<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
     // Serde would accept a list, and assign its items to the fields in their order.
     if !json.trim_ascii_start().starts_with(b"{") {
         return Err(serde_json::Error::custom("not an object"));
@@ -117,7 +117,7 @@ pub fn read_object<T: DeserializeOwned>(json: &[u8]) -> serde_json::Result<T> {
 
 impl Excluded {
     /// Returns the connection numbers of the clients.
-    pub fn into_vec(self) -> Vec<Scalar> {
+    pub(crate) fn into_vec(self) -> Vec<Scalar> {
         match self {
             Self::Clients(values) => values.into_vec(),
             Self::Nothing(_) => Vec::new(),
@@ -127,7 +127,7 @@ impl Excluded {
 
 impl Values {
     /// Returns the names in their order.
-    pub fn into_vec(self) -> Vec<Scalar> {
+    pub(crate) fn into_vec(self) -> Vec<Scalar> {
         match self {
             Self::List(list) => list,
             Self::Object(object) => object.into_values().collect(),
@@ -137,7 +137,7 @@ impl Values {
 
 impl OneOrValues {
     /// Returns the names in their order.
-    pub fn into_vec(self) -> Vec<Scalar> {
+    pub(crate) fn into_vec(self) -> Vec<Scalar> {
         match self {
             Self::Several(values) => values.into_vec(),
             Self::One(one) => vec![one],
@@ -147,7 +147,7 @@ impl OneOrValues {
 
 impl Scalar {
     /// Returns the name as PHP writes it as an array key: floats are truncated, `null` is the empty text.
-    pub fn name(&self) -> Vec<u8> {
+    pub(crate) fn name(&self) -> Vec<u8> {
         match self {
             Self::Null => Vec::new(),
             Self::Bool(value) => i32::from(*value).to_string().into(),
@@ -159,7 +159,7 @@ impl Scalar {
     }
 
     /// Returns the name as a connection number, if it is one.
-    pub fn connection(&self) -> Option<u32> {
+    pub(crate) fn connection(&self) -> Option<u32> {
         match self {
             Self::Int(value) => u32::try_from(*value).ok(),
             Self::Text(text) => text.parse().ok(),
@@ -169,17 +169,17 @@ impl Scalar {
 }
 
 /// Converts names to group names.
-pub fn groups(scalars: &[Scalar]) -> Vec<Group> {
+pub(crate) fn groups(scalars: &[Scalar]) -> Vec<Group> {
     scalars.iter().map(|scalar| Group::new(scalar.name())).collect()
 }
 
 /// Converts names to uids.
-pub fn uids(scalars: &[Scalar]) -> Vec<Uid> {
+pub(crate) fn uids(scalars: &[Scalar]) -> Vec<Uid> {
     scalars.iter().map(|scalar| Uid::new(scalar.name())).collect()
 }
 
 /// Returns true for the names that PHP regards as empty. No client can be bound to them, or join them.
-pub fn is_empty_name(name: &[u8]) -> bool {
+pub(crate) fn is_empty_name(name: &[u8]) -> bool {
     matches!(name, b"" | b"0")
 }
 

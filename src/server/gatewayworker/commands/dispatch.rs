@@ -17,7 +17,7 @@ use std::net::SocketAddrV4;
 
 /// Carries out the command of a packet. `lan_addr` is this node's address in client ids. The command starts at the first poll,
 /// so a caller that polls several commands in order starts them in that order.
-pub async fn dispatch(gateway: Gateway, lan_addr: SocketAddrV4, packet: Packet) -> Result<Outcome, CommandError> {
+pub(crate) async fn dispatch(gateway: Gateway, lan_addr: SocketAddrV4, packet: Packet) -> Result<Outcome, CommandError> {
     // Names are separated by commas.
     if c::takes_names(packet.command) && packet.ext.iter().filter(|byte| **byte == b',').count() > MAX_NAMES {
         return Err(CommandError::TooManyNames);

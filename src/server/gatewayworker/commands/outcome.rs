@@ -7,7 +7,7 @@ use crate::server::gatewayworker::protocol::opcode;
 
 /// The result of a command that was carried out.
 #[derive(Debug)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// There is no reply.
     Done,
     /// The client has disconnected, or belonged to an earlier node. There is no reply.
@@ -18,7 +18,7 @@ pub enum Outcome {
 
 /// Why a command was not carried out. A GatewayWorker process ends at most of these.
 #[derive(Debug, thiserror::Error)]
-pub enum CommandError {
+pub(crate) enum CommandError {
     /// The number is not a command of this protocol.
     #[error("unknown command")]
     UnknownCommand,
@@ -47,7 +47,7 @@ pub enum CommandError {
 
 impl CommandError {
     /// Returns true if the connection must close, because the caller of a query would wait for its reply forever.
-    pub fn closes_connection(&self, command: u8) -> bool {
+    pub(crate) fn closes_connection(&self, command: u8) -> bool {
         !matches!(self, Self::UnknownCommand) && opcode::is_query(command)
     }
 }

@@ -10,7 +10,7 @@ use indexmap::IndexSet;
 use std::collections::HashSet;
 
 /// Replies the selected clients by connection number. Malformed or empty arguments select no client.
-pub async fn select(gateway: &Gateway, ext: &[u8], client_id: impl Fn(u32) -> ClientId) -> Result<Outcome, CommandError> {
+pub(super) async fn select(gateway: &Gateway, ext: &[u8], client_id: impl Fn(u32) -> ClientId) -> Result<Outcome, CommandError> {
     let Some(SelectArgs { fields, filters }) = read_object(ext).ok().filter(|_| ext.trim_ascii() != b"{}") else {
         return Ok(Outcome::Reply(b"a:0:{}".to_vec()));
     };

@@ -29,7 +29,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 /// Shared by all connections to the inner port.
-pub struct InnerContext {
+pub(crate) struct InnerContext {
     /// Carries out the commands.
     pub gateway: Gateway,
     /// This node's address in every client id.
@@ -89,7 +89,7 @@ struct Connection<'a> {
 
 /// Serves a connection until the peer closes it, an error or a timeout closes it, or `stop` is cancelled and the packets that
 /// were received before are carried out.
-pub async fn serve_connection(
+pub(crate) async fn serve_connection(
     context: Arc<InnerContext>,
     mut stream: TcpStream,
     peer: SocketAddr,

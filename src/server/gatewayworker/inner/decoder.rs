@@ -18,7 +18,7 @@ const LARGE_PACKET_BYTES: usize = 64 * 1024;
 const MEMORY_PER_PACKET_BYTE: usize = 4;
 
 /// The buffer of a connection's input.
-pub struct PacketDecoder {
+pub(super) struct PacketDecoder {
     bytes: BytesMut,
     /// Shared by all connections, in KiB.
     large_packet_budget: Arc<Semaphore>,
@@ -29,10 +29,10 @@ pub struct PacketDecoder {
 }
 
 /// A large packet's part of the memory of all connections; released when it is dropped.
-pub type MemoryPermit = OwnedSemaphorePermit;
+pub(super) type MemoryPermit = OwnedSemaphorePermit;
 
 /// The next packet of a connection.
-pub enum Received {
+pub(super) enum Received {
     /// A packet, and the memory permit of a large one.
     Packet(Packet, Option<MemoryPermit>),
     /// The packet is ignored; the text says why.
@@ -41,12 +41,12 @@ pub enum Received {
 
 impl PacketDecoder {
     /// A decoder with an empty buffer.
-    pub fn new(large_packet_budget: Arc<Semaphore>) -> Self {
+    pub(super) fn new(large_packet_budget: Arc<Semaphore>) -> Self {
         Self { bytes: BytesMut::new(), large_packet_budget, permit: None, out_of_sync: false }
     }
 
     /// Returns the buffer to read into.
-    pub fn buffer(&mut self) -> &mut BytesMut {
+    pub(super) fn buffer(&mut self) -> &mut BytesMut {
         // A large packet has reserved its whole length already.
         if self.permit.is_none() || self.bytes.len() == self.bytes.capacity() {
             self.bytes.reserve(READ_BYTES);
@@ -55,28 +55,28 @@ impl PacketDecoder {
     }
 
     /// Returns true if the last read filled the buffer, so that more input may be available.
-    pub fn filled_buffer(&self) -> bool {
+    pub(super) fn filled_buffer(&self) -> bool {
         self.bytes.len() == self.bytes.capacity()
     }
 
     /// Bytes that are read and not decoded yet.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.bytes.len()
     }
 
     /// Returns true while a large packet is incomplete.
-    pub fn has_large_packet(&self) -> bool {
+    pub(super) fn has_large_packet(&self) -> bool {
         self.permit.is_some()
     }
 
     /// Drops the bytes that are not decoded yet.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.bytes.clear();
     }
 
     /// Takes the next packet out of the buffer; `None` if it is incomplete. From an unauthenticated peer only a packet that
     /// presents the key is accepted.
-    pub fn decode(&mut self, is_authenticated: bool) -> Result<Option<Received>, DecodeError> {
+    pub(super) fn decode(&mut self, is_authenticated: bool) -> Result<Option<Received>, DecodeError> {
         if self.out_of_sync {
             self.clear();
         }

@@ -1,11 +1,11 @@
 //! Connections to the inner port: the order in which they are read, their packets, commands and replies.
 
-pub mod connection;
+pub(super) mod connection;
 #[cfg(test)]
 mod connection_tests;
 mod decoder;
 mod pipeline;
-pub mod read_scheduler;
+pub(super) mod read_scheduler;
 mod reader;
 mod worker_link;
 mod writer;

@@ -17,11 +17,11 @@ use tokio::sync::Semaphore;
 /// Commands in flight.
 const MAX_COMMANDS: usize = 256;
 /// Bytes of the packets in flight, beyond which no further command is started.
-pub const MAX_BYTES: usize = 1024 * 1024;
+pub(super) const MAX_BYTES: usize = 1024 * 1024;
 
 /// The commands in flight, in their order.
 #[derive(Default)]
-pub struct Pipeline {
+pub(super) struct Pipeline {
     in_flight: FuturesOrdered<BoxFuture<'static, Completed>>,
     bytes: usize,
     /// Whether the last command is a list query. No command is started behind it, since it may have to wait for a permit.
@@ -29,7 +29,7 @@ pub struct Pipeline {
 }
 
 /// A command that is carried out.
-pub struct Completed {
+pub(super) struct Completed {
     /// Its number.
     pub command: u8,
     /// Its result.
@@ -39,23 +39,23 @@ pub struct Completed {
 
 impl Pipeline {
     /// Returns true if no command is in flight.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.in_flight.is_empty()
     }
 
     /// Returns true if a further command may be started.
-    pub fn can_start(&self) -> bool {
+    pub(super) fn can_start(&self) -> bool {
         !self.has_list && !self.is_at_command_limit() && self.bytes < MAX_BYTES
     }
 
     /// Returns true if as many commands are in flight as may be. Unlike a list, this lasts a moment only.
-    pub fn is_at_command_limit(&self) -> bool {
+    pub(super) fn is_at_command_limit(&self) -> bool {
         self.in_flight.len() >= MAX_COMMANDS
     }
 
     /// Starts a command. `memory` is released when it is completed. List queries of all connections share the semaphore
     /// `lists`, because the size of their reply is unknown in advance.
-    pub fn start(
+    pub(super) fn start(
         &mut self,
         gateway: Gateway,
         lan_addr: SocketAddrV4,
@@ -80,7 +80,7 @@ impl Pipeline {
     }
 
     /// Waits for the first command in flight; `None` if there is none. Nothing is lost when the future is dropped.
-    pub async fn next_completed(&mut self) -> Option<Completed> {
+    pub(super) async fn next_completed(&mut self) -> Option<Completed> {
         let completed = self.in_flight.next().await;
         if let Some(Completed { command, bytes, .. }) = &completed {
             self.bytes -= bytes;
@@ -91,7 +91,7 @@ impl Pipeline {
     }
 
     /// Returns the first command in flight if it is completed already.
-    pub fn try_next_completed(&mut self) -> Option<Completed> {
+    pub(super) fn try_next_completed(&mut self) -> Option<Completed> {
         self.next_completed().now_or_never().flatten()
     }
 }

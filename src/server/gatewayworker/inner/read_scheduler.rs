@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 /// The readable connections in the order in which they became readable. The first is read, or leaves the queue.
 #[derive(Clone, Default)]
-pub struct ReadyQueue(Arc<Mutex<VecDeque<Arc<Entry>>>>);
+pub(crate) struct ReadyQueue(Arc<Mutex<VecDeque<Arc<Entry>>>>);
 
 /// One connection, as the queue and the I/O driver know it.
 struct Entry {
@@ -36,7 +36,7 @@ enum ReadState {
 }
 
 /// A connection's handle on the [`ReadyQueue`]. Dropping it leaves the queue.
-pub struct ReadTicket {
+pub(crate) struct ReadTicket {
     entry: Arc<Entry>,
     waker: Waker,
 }
@@ -102,14 +102,14 @@ impl Wake for Entry {
 
 impl ReadTicket {
     /// A ticket that is not armed yet.
-    pub fn new(queue: &ReadyQueue) -> Self {
+    pub(crate) fn new(queue: &ReadyQueue) -> Self {
         let state = AtomicU8::new(ReadState::Idle as u8);
         let entry = Arc::new(Entry { queue: queue.clone(), state, task: AtomicWaker::new() });
         Self { waker: entry.clone().into(), entry }
     }
 
     /// Arms the ticket: the connection joins the queue once `stream` is readable, at once if it is readable already.
-    pub fn watch(&self, stream: &TcpStream) {
+    pub(crate) fn watch(&self, stream: &TcpStream) {
         self.entry.queue.arm(&self.entry);
         if stream.poll_read_ready(&mut Context::from_waker(&self.waker)).is_ready() {
             self.entry.queue.push(&self.entry);
@@ -117,7 +117,7 @@ impl ReadTicket {
     }
 
     /// Waits until the connection is at the front. It stays there, and no other connection is read, until [`Self::leave`].
-    pub async fn at_front(&self) {
+    pub(crate) async fn at_front(&self) {
         poll_fn(|cx| {
             self.entry.task.register(cx.waker());
             if self.entry.queue.is_at_front(&self.entry) { Poll::Ready(()) } else { Poll::Pending }
@@ -126,7 +126,7 @@ impl ReadTicket {
     }
 
     /// Leaves the queue. Readiness is ignored until [`Self::watch`] is called again.
-    pub fn leave(&self) {
+    pub(crate) fn leave(&self) {
         self.entry.queue.remove(&self.entry);
     }
 }

@@ -21,7 +21,7 @@ const LARGE_PACKET_TIMEOUT: Duration = Duration::from_secs(15);
 const READ_SHARE_BYTES: usize = 256 * 1024;
 
 /// Reads and decodes packets.
-pub struct Reader<'a> {
+pub(super) struct Reader<'a> {
     stream: ReadHalf<'a>,
     ticket: ReadTicket,
     decoder: PacketDecoder,
@@ -40,7 +40,12 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// A reader that must authenticate within the timeout, unless `is_authenticated`.
-    pub fn new(stream: ReadHalf<'a>, ticket: ReadTicket, large_packet_budget: Arc<Semaphore>, is_authenticated: bool) -> Self {
+    pub(super) fn new(
+        stream: ReadHalf<'a>,
+        ticket: ReadTicket,
+        large_packet_budget: Arc<Semaphore>,
+        is_authenticated: bool,
+    ) -> Self {
         Self {
             stream,
             ticket,
@@ -56,7 +61,7 @@ impl<'a> Reader<'a> {
 
     /// Joins, keeps or leaves the read queue. Without `may_read` the connection accepts no input now. With `is_behind` it keeps
     /// its place although it does not read, because it still has buffered commands to dispatch.
-    pub fn schedule(&mut self, may_read: bool, is_behind: bool) {
+    pub(super) fn schedule(&mut self, may_read: bool, is_behind: bool) {
         if !is_behind && (self.share_is_over || !may_read) {
             (self.share_bytes, self.share_is_over) = (0, false);
             self.ticket.leave();
@@ -71,17 +76,17 @@ impl<'a> Reader<'a> {
     }
 
     /// Returns true if the connection accepts input now.
-    pub fn may_read(&self) -> bool {
+    pub(super) fn may_read(&self) -> bool {
         self.may_read && !self.share_is_over
     }
 
     /// Waits until the connection is at the front of the read queue.
-    pub async fn readable(&self) {
+    pub(super) async fn readable(&self) {
         self.ticket.at_front().await;
     }
 
     /// Reads once, without waiting. Returns [`CloseReason::PeerClosed`] at the end of the stream.
-    pub fn read(&mut self) -> Result<(), CloseReason> {
+    pub(super) fn read(&mut self) -> Result<(), CloseReason> {
         let read = self.stream.read_buf(self.decoder.buffer()).now_or_never().transpose();
         if let Ok(Some(bytes)) = read {
             self.share_bytes += bytes;
@@ -97,17 +102,17 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads what has arrived, at most as many bytes as a pipeline accepts. Errors and the end of the stream are ignored.
-    pub fn read_available(&mut self) {
+    pub(super) fn read_available(&mut self) {
         while self.decoder.len() < pipeline::MAX_BYTES && matches!(self.stream.try_read_buf(self.decoder.buffer()), Ok(1..)) {}
     }
 
     /// Takes the next packet out of the buffer; `None` if it is incomplete.
-    pub fn next_packet(&mut self) -> Result<Option<Received>, DecodeError> {
+    pub(super) fn next_packet(&mut self) -> Result<Option<Received>, DecodeError> {
         self.decoder.decode(self.auth_deadline.is_none())
     }
 
     /// Waits for a timeout of the input, and returns the reason to close. Waits forever if none is running.
-    pub async fn timeout(&self) -> CloseReason {
+    pub(super) async fn timeout(&self) -> CloseReason {
         tokio::select! {
             () = deadline(self.auth_deadline) => CloseReason::Unauthorized,
             () = deadline(self.large_packet_deadline) => CloseReason::IncompletePacket,
@@ -115,22 +120,22 @@ impl<'a> Reader<'a> {
     }
 
     /// Records that the peer has presented the key.
-    pub fn authenticated(&mut self) {
+    pub(super) fn authenticated(&mut self) {
         self.auth_deadline = None;
     }
 
     /// Drops the buffered bytes.
-    pub fn discard(&mut self) {
+    pub(super) fn discard(&mut self) {
         self.decoder.clear();
     }
 
     /// Returns true if bytes are buffered that are not decoded yet.
-    pub fn has_buffered(&self) -> bool {
+    pub(super) fn has_buffered(&self) -> bool {
         self.decoder.len() > 0
     }
 
     /// Returns true if the peer has sent anything.
-    pub fn has_sent(&self) -> bool {
+    pub(super) fn has_sent(&self) -> bool {
         self.has_sent
     }
 }

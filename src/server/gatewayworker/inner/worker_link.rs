@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 /// What a worker's connection must do next.
-pub enum WorkerInput {
+pub(super) enum WorkerInput {
     /// Send an encoded event.
     Event(Bytes),
     /// Send a ping.
@@ -19,7 +19,7 @@ pub enum WorkerInput {
 }
 
 /// Connects the peer to the events of clients. Nothing happens until [`WorkerLink::connect`].
-pub struct WorkerLink {
+pub(super) struct WorkerLink {
     worker: Option<Worker>,
     /// Due times of pings; `None` if workers are not pinged.
     pings: Option<Interval>,
@@ -27,29 +27,29 @@ pub struct WorkerLink {
 
 impl WorkerLink {
     /// A link without a worker.
-    pub fn new(ping_every: Option<Duration>) -> Self {
+    pub(super) fn new(ping_every: Option<Duration>) -> Self {
         Self { worker: None, pings: ping_every.map(ping_interval) }
     }
 
     /// Connects the peer as a worker. The worker that it may have been before disconnects first.
-    pub fn connect(&mut self, workers: &Workers, name: String) {
+    pub(super) fn connect(&mut self, workers: &Workers, name: String) {
         self.worker = None;
         self.worker = Some(workers.connect(name));
     }
 
     /// Disconnects the worker.
-    pub fn disconnect(&mut self) {
+    pub(super) fn disconnect(&mut self) {
         self.worker = None;
     }
 
     /// Returns true if events are queued.
-    pub fn has_events(&self) -> bool {
+    pub(super) fn has_events(&self) -> bool {
         self.worker.as_ref().is_some_and(|worker| !worker.is_drained())
     }
 
     /// Waits for the next input; for an event only if it fits into the send buffer. Waits forever without a worker. No event is
     /// lost when the future is dropped.
-    pub async fn next(&mut self, event_fits: bool, may_ping: bool) -> WorkerInput {
+    pub(super) async fn next(&mut self, event_fits: bool, may_ping: bool) -> WorkerInput {
         let Some(worker) = &mut self.worker else { return std::future::pending().await };
         let replaced = worker.replaced();
         tokio::select! {
@@ -62,7 +62,7 @@ impl WorkerLink {
 }
 
 /// A packet without a content.
-pub fn ping() -> WorkerPacket<'static> {
+pub(super) fn ping() -> WorkerPacket<'static> {
     let unspecified = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
     WorkerPacket {
         command: PING,

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::WriteHalf;
 
 /// A worker's next event is taken from its queue while fewer bytes than these are in the send buffer.
-pub const MAX_UNWRITTEN_EVENT_BYTES: usize = 64 * 1024;
+pub(super) const MAX_UNWRITTEN_EVENT_BYTES: usize = 64 * 1024;
 /// Bytes of replies that the peer has not read, beyond which its commands are no longer dispatched.
 const MAX_UNREAD_REPLY_BYTES: usize = 4 * 1024 * 1024;
 /// A connection is closed if sent bytes are not acknowledged within this.
@@ -18,10 +18,10 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A reply that is longer than its length field can express.
 #[derive(Debug)]
-pub struct ReplyTooLong;
+pub(super) struct ReplyTooLong;
 
 /// Buffers and sends replies, and a worker's events.
-pub struct Writer<'a> {
+pub(super) struct Writer<'a> {
     stream: WriteHalf<'a>,
     send_buf: BytesMut,
     /// The peer reads no more: everything further is dropped.
@@ -33,34 +33,34 @@ pub struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     /// A writer with an empty buffer.
-    pub fn new(stream: WriteHalf<'a>) -> Self {
+    pub(super) fn new(stream: WriteHalf<'a>) -> Self {
         Self { stream, send_buf: BytesMut::new(), is_closed: false, replies_aborted: false, options_set: false }
     }
 
     /// Bytes that are not sent yet.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.send_buf.len()
     }
 
     /// Returns true if everything is sent.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.send_buf.is_empty()
     }
 
     /// Returns true if the peer reads its replies fast enough for further commands.
-    pub fn accepts_replies(&self) -> bool {
+    pub(super) fn accepts_replies(&self) -> bool {
         self.send_buf.len() < MAX_UNREAD_REPLY_BYTES
     }
 
     /// Appends bytes; dropped after [`Self::close`].
-    pub fn push(&mut self, bytes: &[u8]) {
+    pub(super) fn push(&mut self, bytes: &[u8]) {
         if !self.is_closed {
             self.send_buf.put_slice(bytes);
         }
     }
 
     /// Appends a reply with its length; dropped after [`Self::abort_replies`].
-    pub fn push_reply(&mut self, reply: &[u8]) -> Result<(), ReplyTooLong> {
+    pub(super) fn push_reply(&mut self, reply: &[u8]) -> Result<(), ReplyTooLong> {
         if self.replies_aborted {
             return Ok(());
         }
@@ -74,14 +74,14 @@ impl<'a> Writer<'a> {
     }
 
     /// Appends a packet if nothing else is being sent.
-    pub fn push_if_idle(&mut self, packet: &WorkerPacket<'_>) {
+    pub(super) fn push_if_idle(&mut self, packet: &WorkerPacket<'_>) {
         if self.send_buf.is_empty() && !self.is_closed {
             packet.write(&mut self.send_buf);
         }
     }
 
     /// Sends a part of the buffer. No byte is lost when the future is dropped.
-    pub async fn write(&mut self) -> io::Result<()> {
+    pub(super) async fn write(&mut self) -> io::Result<()> {
         if !std::mem::replace(&mut self.options_set, true) {
             set_options(self.stream.as_ref());
         }
@@ -93,12 +93,12 @@ impl<'a> Writer<'a> {
     }
 
     /// Drops all further replies; those before are still sent.
-    pub fn abort_replies(&mut self) {
+    pub(super) fn abort_replies(&mut self) {
         self.replies_aborted = true;
     }
 
     /// Drops the buffer and everything further.
-    pub fn close(&mut self) {
+    pub(super) fn close(&mut self) {
         self.is_closed = true;
         self.send_buf = BytesMut::new();
     }

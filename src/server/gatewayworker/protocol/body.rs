@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 /// Why a body cannot be sent. A GatewayWorker process ends at each of these.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub enum BodyError {
+pub(crate) enum BodyError {
     /// The body is not a serialized value.
     #[error(transparent)]
     Unserialize(#[from] UnserializeError),
@@ -22,7 +22,7 @@ pub enum BodyError {
 
 /// A decoded body.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Body {
+pub(crate) enum Body {
     /// Bytes, or a serialized string.
     Text(Bytes),
     /// The JSON of an array or an object.
@@ -33,7 +33,7 @@ pub enum Body {
 
 impl Body {
     /// Decodes a body, serialized or not, as the flag says.
-    pub fn decode(flag: u8, body: &Bytes) -> Result<Self, BodyError> {
+    pub(crate) fn decode(flag: u8, body: &Bytes) -> Result<Self, BodyError> {
         if flag & PLAIN != 0 {
             return Ok(Self::Text(body.clone()));
         }
@@ -47,7 +47,7 @@ impl Body {
     }
 
     /// Converts the body to both dialects. Returns `None` if there is nothing to send.
-    pub fn into_publication(self, flag: u8) -> Option<Publication> {
+    pub(crate) fn into_publication(self, flag: u8) -> Option<Publication> {
         let is_text = matches!(self, Self::Text(_));
         let bytes = match self {
             Self::Text(text) => text,

@@ -4,17 +4,17 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use std::net::SocketAddrV4;
 
 /// The longest packet, with its header, in bytes.
-pub const MAX_PACKET_BYTES: usize = 10_485_760;
+pub(crate) const MAX_PACKET_BYTES: usize = 10_485_760;
 const HEADER_BYTES: usize = 28;
 
 /// Flag: the body is bytes. Without this bit it is the text of PHP's `serialize`.
-pub const PLAIN: u8 = 0x01;
+pub(crate) const PLAIN: u8 = 0x01;
 /// Flag: the body is a WebSocket frame already, and is sent unchanged.
-pub const RAW: u8 = 0x02;
+pub(crate) const RAW: u8 = 0x02;
 
 /// A packet from GatewayClient or a BusinessWorker. The addresses in its header are ignored.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Packet {
+pub(crate) struct Packet {
     /// The number of the command, see [`opcode`](super::opcode).
     pub command: u8,
     /// The connection number of a client; 0 if the command has none.
@@ -29,7 +29,7 @@ pub struct Packet {
 
 /// The next packet of a stream.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Decoded {
+pub(crate) enum Decoded {
     /// A whole packet.
     Packet(Packet),
     /// The packet is shorter than a header. It is skipped; most likely the bytes behind it are out of step.
@@ -44,7 +44,7 @@ pub enum Decoded {
 
 impl Decoded {
     /// Removes the next packet from the buffer.
-    pub fn take(buffer: &mut BytesMut) -> Self {
+    pub(crate) fn take(buffer: &mut BytesMut) -> Self {
         let Some(length) = peek_length(buffer) else { return Self::Incomplete };
         match length {
             0 => return Self::ZeroLength,
@@ -69,7 +69,7 @@ impl Decoded {
 }
 
 /// Returns the length and the command of the packet at the start of the buffer, if its header is complete.
-pub fn peek_header(buffer: &[u8]) -> Option<(usize, u8)> {
+pub(crate) fn peek_header(buffer: &[u8]) -> Option<(usize, u8)> {
     Some((peek_length(buffer)?, buffer[4]))
 }
 
@@ -80,7 +80,7 @@ fn peek_length(buffer: &[u8]) -> Option<usize> {
 }
 
 /// A packet to a BusinessWorker: an event of a client (protocol.md, 7), or a ping.
-pub struct WorkerPacket<'a> {
+pub(crate) struct WorkerPacket<'a> {
     /// The number of the event.
     pub command: u8,
     /// The node's address in client ids.
@@ -101,7 +101,7 @@ pub struct WorkerPacket<'a> {
 
 impl WorkerPacket<'_> {
     /// Appends the packet to a buffer.
-    pub fn write(&self, out: &mut BytesMut) {
+    pub(crate) fn write(&self, out: &mut BytesMut) {
         let length = HEADER_BYTES + self.ext.len() + self.body.len();
         out.reserve(length);
         out.put_u32(length as u32);

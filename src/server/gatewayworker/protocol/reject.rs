@@ -2,7 +2,7 @@
 
 /// An error after which the connection closes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum DecodeError {
+pub(crate) enum DecodeError {
     /// The first packet does not present the key.
     Unauthorized,
     /// A packet is longer than [`MAX_PACKET_BYTES`](super::packet::MAX_PACKET_BYTES).

@@ -1,4 +1,4 @@
 //! GatewayWorker's Register: the service that knows the addresses of all gateways.
 
 mod request;
-pub mod server;
+pub(super) mod server;

@@ -8,7 +8,7 @@ const MAX_ADDRESS: usize = 256;
 
 /// A parsed request.
 #[derive(PartialEq, Eq, Debug)]
-pub enum Request {
+pub(super) enum Request {
     /// Another gateway registers its address.
     Gateway {
         /// The address of its inner port.
@@ -30,7 +30,7 @@ fn text(value: &RawValue) -> Option<String> {
 
 impl Request {
     /// Parses a line without its line end. `is_key` compares the presented key.
-    pub fn read(line: &[u8], is_key: impl Fn(&str) -> bool) -> Self {
+    pub(super) fn read(line: &[u8], is_key: impl Fn(&str) -> bool) -> Self {
         // Of two values under one name the last is used. Null counts as absent. Values are parsed only where they are used.
         let Ok(mut fields) = serde_json::from_slice::<HashMap<String, Option<&RawValue>>>(line) else { return Self::Malformed };
         let mut take = |name: &str| fields.remove(name).flatten();

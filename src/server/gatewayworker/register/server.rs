@@ -39,7 +39,7 @@ const READ_BYTES: usize = 4 * 1024;
 
 /// The service. Clones share the registrations.
 #[derive(Clone)]
-pub struct Register(Arc<Shared>);
+pub(crate) struct Register(Arc<Shared>);
 
 struct Shared {
     lan_addr: SocketAddrV4,
@@ -62,7 +62,7 @@ struct Registrations {
 
 impl Register {
     /// A service whose list holds this node's `lan_addr`.
-    pub fn new(lan_addr: SocketAddrV4, secret_key: SecretKey) -> Self {
+    pub(crate) fn new(lan_addr: SocketAddrV4, secret_key: SecretKey) -> Self {
         Self(Arc::new(Shared {
             lan_addr,
             secret_key,
@@ -73,7 +73,7 @@ impl Register {
     }
 
     /// Serves a connection until the peer or a limit closes it, or `stop` is cancelled.
-    pub async fn serve_connection(self, stream: TcpStream, peer: SocketAddr, stop: CancellationToken) {
+    pub(crate) async fn serve_connection(self, stream: TcpStream, peer: SocketAddr, stop: CancellationToken) {
         match RegisterConn::new(&self, peer.ip()).run(stream, &stop).await {
             Ok(None) => {}
             Ok(Some(reason)) => metrics::connection_rejected(reason),

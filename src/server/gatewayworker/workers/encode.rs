@@ -11,7 +11,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
 /// Appends the packets of an event: two for a handshake, else one. `lan_addr` is the node's address in client ids, `gateway_port` the
 /// port that browsers connect to.
-pub fn write_event(
+pub(super) fn write_event(
     event: &ConnectionEvent,
     session: Option<&ClientSession>,
     lan_addr: SocketAddrV4,

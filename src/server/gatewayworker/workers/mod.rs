@@ -2,4 +2,4 @@
 
 mod encode;
 mod query_string;
-pub mod router;
+pub(super) mod router;

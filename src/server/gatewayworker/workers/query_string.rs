@@ -21,7 +21,7 @@ struct Array {
 }
 
 /// Appends the array of a query string, serialized.
-pub fn write(query: &str, out: &mut Writer) {
+pub(super) fn write(query: &str, out: &mut Writer) {
     let mut root = Array::default();
     for field in query.split('&').filter(|field| !field.is_empty()).take(MAX_FIELDS) {
         let (name, value) = field.split_once('=').unwrap_or((field, ""));

@@ -18,7 +18,7 @@ const MAX_UNREAD_BYTES: usize = 10_240_000;
 
 /// The connected workers. Clones share them.
 #[derive(Clone)]
-pub struct Workers(Arc<Shared>);
+pub(crate) struct Workers(Arc<Shared>);
 
 struct Shared {
     table: Mutex<Table>,
@@ -48,7 +48,7 @@ struct Link {
 }
 
 /// A worker's connection to the router. It disconnects when it is dropped, or when another of the same name replaces it.
-pub struct Worker {
+pub(crate) struct Worker {
     workers: Workers,
     name: Arc<str>,
     number: u64,
@@ -59,14 +59,14 @@ pub struct Worker {
 
 impl Workers {
     /// No workers yet.
-    pub fn new(subscription: Subscription) -> Self {
+    pub(crate) fn new(subscription: Subscription) -> Self {
         let workers = Self(Arc::new(Shared { table: Mutex::default(), subscription }));
         workers.record(&workers.table());
         workers
     }
 
     /// Connects a worker. A worker of the same name is replaced.
-    pub fn connect(&self, name: String) -> Worker {
+    pub(crate) fn connect(&self, name: String) -> Worker {
         let name: Arc<str> = name.into();
         let (sender, events) = unbounded_channel();
         let unread_bytes = Arc::<AtomicUsize>::default();
@@ -85,7 +85,7 @@ impl Workers {
 
     /// Forwards events to the workers until `events` ends. `lan_addr` is the node's address in client ids, `gateway_port` the port
     /// that browsers connect to.
-    pub async fn forward(&self, events: &mut EventReceiver, lan_addr: SocketAddrV4, gateway_port: u16) {
+    pub(crate) async fn forward(&self, events: &mut EventReceiver, lan_addr: SocketAddrV4, gateway_port: u16) {
         while let Some(event) = events.next().await {
             let (connection, is_last) = (event.client.connection, matches!(event.kind, EventKind::Disconnected));
             self.route(connection, is_last, |with_session| {
@@ -178,7 +178,7 @@ impl Table {
 
 impl Worker {
     /// Waits for the next encoded event.
-    pub async fn next_event(&mut self) -> Bytes {
+    pub(crate) async fn next_event(&mut self) -> Bytes {
         match self.events.recv().await {
             Some(event) => {
                 self.unread_bytes.fetch_sub(event.len(), Ordering::Relaxed);
@@ -190,12 +190,12 @@ impl Worker {
     }
 
     /// Returns a token that is cancelled when another worker of the same name connects.
-    pub fn replaced(&self) -> CancellationToken {
+    pub(crate) fn replaced(&self) -> CancellationToken {
         self.replaced.clone()
     }
 
     /// Returns true if no event is queued.
-    pub fn is_drained(&self) -> bool {
+    pub(crate) fn is_drained(&self) -> bool {
         self.events.is_empty()
     }
 }

@@ -8,7 +8,7 @@ mod people;
 mod rooms;
 mod sessions;
 
-pub use open::SqliteStore;
+pub(super) use open::SqliteStore;
 
 use super::error::corrupt;
 use super::{Result, StorageError};

@@ -25,7 +25,7 @@ use std::time::Duration;
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Returns the routes of the API.
-pub fn routes() -> Router<AppState> {
+pub(crate) fn routes() -> Router<AppState> {
     Router::new()
         .route("/gateway/api/openapi.json", get(describe))
         .route("/gateway/api/batch", post(batch))

@@ -13,7 +13,7 @@ use serde_json::Value;
 type Call = Box<dyn Fn(Gateway, Value) -> BoxFuture<'static, Result<Value, ApiError>> + Send + Sync>;
 
 /// A method as the router calls it and as openapi.json describes it.
-pub struct Method {
+pub(super) struct Method {
     /// Last part of its URL.
     pub name: &'static str,
     /// Scope that an API key needs for it.
@@ -28,7 +28,7 @@ pub struct Method {
 }
 
 /// An error of a call, as the back end receives it.
-pub struct ApiError {
+pub(super) struct ApiError {
     /// Status and code.
     pub refusal: Refusal,
     /// The exact error in the caller's input, in English. Empty: no detail.
@@ -43,21 +43,21 @@ impl From<Refusal> for ApiError {
 
 impl ApiError {
     /// Error `malformed` (422) in a field of the input.
-    pub fn malformed(field: &str, detail: impl Into<String>) -> Self {
+    pub(super) fn malformed(field: &str, detail: impl Into<String>) -> Self {
         Self { refusal: Refusal::malformed(field.to_owned()), detail: detail.into() }
     }
 }
 
 impl Method {
     /// Parses `input` and runs the method. Returns `malformed` if the input does not match the schema.
-    pub async fn call(&self, gateway: Gateway, input: Value) -> Result<Value, ApiError> {
+    pub(super) async fn call(&self, gateway: Gateway, input: Value) -> Result<Value, ApiError> {
         (self.call)(gateway, input).await
     }
 }
 
 /// Creates a method from a handler. Its input type `I` and output type `O` are parsed and serialized in calls, and described
 /// in openapi.json.
-pub fn method<I, O, F>(
+pub(super) fn method<I, O, F>(
     name: &'static str,
     scope: Scope,
     summary: &'static str,
@@ -81,7 +81,7 @@ where
 
 /// Parses a JSON object into `I`. Returns `malformed` with the path of the wrong field, and for a list, which serde alone
 /// would accept as a struct's fields in order.
-pub fn parse_input<I: DeserializeOwned>(input: Value) -> Result<I, ApiError> {
+pub(super) fn parse_input<I: DeserializeOwned>(input: Value) -> Result<I, ApiError> {
     if !input.is_object() {
         return Err(ApiError::malformed("body", "expected a JSON object"));
     }

@@ -5,7 +5,7 @@ use super::methods;
 use std::collections::BTreeMap;
 
 /// Every method by its name, in alphabetical order.
-pub struct MethodTable(pub BTreeMap<&'static str, Method>);
+pub(super) struct MethodTable(pub BTreeMap<&'static str, Method>);
 
 impl Default for MethodTable {
     fn default() -> Self {

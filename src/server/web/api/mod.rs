@@ -13,4 +13,4 @@ mod params;
 mod request;
 mod results;
 
-pub use endpoints::routes;
+pub(super) use endpoints::routes;

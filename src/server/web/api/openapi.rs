@@ -5,7 +5,7 @@ use super::request::{MAX_BODY_BYTES, MAX_CALLS};
 use serde_json::{Map, Value, json};
 
 /// Returns the description of `methods` and of the batch endpoint.
-pub fn openapi_document<'a>(methods: impl Iterator<Item = &'a Method>) -> Value {
+pub(super) fn openapi_document<'a>(methods: impl Iterator<Item = &'a Method>) -> Value {
     let mut paths = Map::new();
     for method in methods {
         let success = json!({

@@ -14,28 +14,28 @@ const MAX_GROUP_CHARS: usize = 128;
 
 /// A client_id: 20 hex digits.
 #[derive(Clone)]
-pub struct ClientIdParam(pub ClientId);
+pub(super) struct ClientIdParam(pub ClientId);
 
 /// A uid: a string or a whole number.
 #[derive(Clone)]
-pub struct UidParam(pub Uid);
+pub(super) struct UidParam(pub Uid);
 
 /// A group: a string or a whole number.
 #[derive(Clone)]
-pub struct GroupParam(pub Group);
+pub(super) struct GroupParam(pub Group);
 
 /// A group, or `""` or null for all connections.
 #[derive(Default)]
-pub struct OptionalGroupParam(pub Option<Group>);
+pub(super) struct OptionalGroupParam(pub Option<Group>);
 
 /// A close code: 1000, or 3000 to 4999.
 #[derive(Clone, Copy)]
-pub struct CloseCodeParam(pub CloseCode);
+pub(super) struct CloseCodeParam(pub CloseCode);
 
 /// One value, or a list of values.
 #[derive(Clone, Deserialize)]
 #[serde(untagged)]
-pub enum OneOrMany<T> {
+pub(super) enum OneOrMany<T> {
     /// A value that is not in a list.
     One(T),
     /// A list, which may be empty.
@@ -44,7 +44,7 @@ pub enum OneOrMany<T> {
 
 impl<T> OneOrMany<T> {
     /// The values as a list.
-    pub fn into_vec(self) -> Vec<T> {
+    pub(super) fn into_vec(self) -> Vec<T> {
         match self {
             Self::One(one) => vec![one],
             Self::Many(many) => many,

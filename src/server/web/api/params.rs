@@ -18,7 +18,7 @@ macro_rules! params {
         #[derive(Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields)]
         $(#[$attribute])*
-        pub struct $name { $($(#[$meta])* pub $field: $type,)* }
+        pub(super) struct $name { $($(#[$meta])* pub $field: $type,)* }
     )*};
 }
 
@@ -160,7 +160,7 @@ fn raw_is_text(schema: &mut Schema) {
 /// A client session: an object, or PHP's empty array, which counts as an empty object.
 #[derive(Deserialize, JsonSchema)]
 #[serde(untagged)]
-pub enum SessionInput {
+pub(super) enum SessionInput {
     /// The session's keys and values.
     Object(Map<String, Value>),
     /// `[]`.
@@ -168,7 +168,7 @@ pub enum SessionInput {
 }
 
 /// Encodes a message for both dialects: a string as it is, any other value as JSON.
-pub fn json_publication(message: &Value) -> Publication {
+pub(super) fn json_publication(message: &Value) -> Publication {
     match message {
         Value::String(text) => payload::publication(text.as_bytes(), || message.to_string()),
         other => {
@@ -180,7 +180,7 @@ pub fn json_publication(message: &Value) -> Publication {
 
 /// Encodes a message as [`json_publication`] does, or, if `raw`, as the bytes of complete WebSocket frames, in base64 if
 /// `base64`. Returns `malformed` for a raw message that is empty, not a string, or not base64, and for base64 without raw.
-pub fn message_publication(message: &Value, raw: bool, base64: bool) -> Result<Publication, ApiError> {
+pub(super) fn message_publication(message: &Value, raw: bool, base64: bool) -> Result<Publication, ApiError> {
     let bytes = match (raw, base64, message) {
         (false, false, message) => return Ok(json_publication(message)),
         (false, true, _) => return Err(ApiError::malformed("base64", "base64 requires raw")),
@@ -194,30 +194,30 @@ pub fn message_publication(message: &Value, raw: bool, base64: bool) -> Result<P
 }
 
 /// The code and reason of a close: by default [`CloseCode::KICKED`], and the reason that belongs to the code.
-pub fn kick(code: Option<CloseCodeParam>, reason: Option<String>) -> Kick {
+pub(super) fn kick(code: Option<CloseCodeParam>, reason: Option<String>) -> Kick {
     let code = code.map_or(CloseCode::KICKED, |CloseCodeParam(code)| code);
     Kick { reason: reason.unwrap_or_else(|| code.reason().into()), code, silent_on_plain: false }
 }
 
 /// The connections and uids that a send leaves out.
-pub fn except(clients: Option<OneOrMany<ClientIdParam>>, uids: Option<OneOrMany<UidParam>>) -> Except {
+pub(super) fn except(clients: Option<OneOrMany<ClientIdParam>>, uids: Option<OneOrMany<UidParam>>) -> Except {
     let clients = clients.map(OneOrMany::into_vec).unwrap_or_default().into_iter().map(|ClientIdParam(client)| client).collect();
     let uids = uids.map(OneOrMany::into_vec).unwrap_or_default();
     Except { clients, uids: uids.into_iter().map(|UidParam(uid)| uid).collect() }
 }
 
 /// The members of a group, or all connections.
-pub fn selection(OptionalGroupParam(group): OptionalGroupParam) -> Selection {
+pub(super) fn selection(OptionalGroupParam(group): OptionalGroupParam) -> Selection {
     group.map_or(Selection::All, |group| Selection::Groups(vec![group]))
 }
 
 /// Uids in the gateway's type.
-pub fn to_uids(names: Vec<UidParam>) -> Vec<Uid> {
+pub(super) fn to_uids(names: Vec<UidParam>) -> Vec<Uid> {
     names.into_iter().map(|UidParam(uid)| uid).collect()
 }
 
 /// Groups in the gateway's type.
-pub fn to_groups(names: Vec<GroupParam>) -> Vec<Group> {
+pub(super) fn to_groups(names: Vec<GroupParam>) -> Vec<Group> {
     names.into_iter().map(|GroupParam(group)| group).collect()
 }
 

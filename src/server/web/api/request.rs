@@ -13,14 +13,14 @@ use serde_json::{Map, Value};
 use std::time::Duration;
 
 /// Largest request body, in bytes.
-pub const MAX_BODY_BYTES: usize = 1024 * 1024;
+pub(super) const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// Most calls in one batch.
-pub const MAX_CALLS: usize = 1_000;
+pub(super) const MAX_CALLS: usize = 1_000;
 
 /// Body of `POST /gateway/api/batch`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Batch {
+pub(super) struct Batch {
     /// Each to be parsed as a [`OneCall`].
     pub calls: Vec<Map<String, Value>>,
 }
@@ -28,7 +28,7 @@ pub struct Batch {
 /// One call of a batch.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct OneCall {
+pub(super) struct OneCall {
     /// Name of the method.
     pub method: String,
     /// Its input.
@@ -37,7 +37,7 @@ pub struct OneCall {
 
 /// Returns the API key of the `Authorization` header. Without a valid key the error is `not_signed_in`, and the request counts
 /// as a sign-in against the rate limit of its address. While no key exists the API is off: `no_such_method`.
-pub async fn authenticate(state: &AppState, context: &RequestContext, headers: &HeaderMap) -> Result<ApiKey, ApiError> {
+pub(super) async fn authenticate(state: &AppState, context: &RequestContext, headers: &HeaderMap) -> Result<ApiKey, ApiError> {
     if !state.api_keys.any_exists().await? {
         return Err(Refusal::NoSuchMethod.into());
     }
@@ -55,7 +55,7 @@ pub async fn authenticate(state: &AppState, context: &RequestContext, headers: &
 
 /// Reads and parses the body. Returns `too_long` over 1 MiB, and `malformed` if it is not JSON or takes longer than
 /// `web.read_within_ms`.
-pub async fn read_body(state: &AppState, body: Body) -> Result<Value, ApiError> {
+pub(super) async fn read_body(state: &AppState, body: Body) -> Result<Value, ApiError> {
     let within = Duration::from_millis(state.config.web.read_within_ms);
     let bytes = match tokio::time::timeout(within, to_bytes(body, MAX_BODY_BYTES)).await {
         Err(_) => return Err(ApiError::malformed("body", "timeout: the body was not complete within web.read_within_ms")),

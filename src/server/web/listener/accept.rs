@@ -34,7 +34,7 @@ const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(500);
 
 /// The open HTTP connections, which can be finished together.
 #[derive(Default)]
-pub struct OpenConnections {
+pub(super) struct OpenConnections {
     connections: TaskTracker,
     finish: CancellationToken,
 }
@@ -42,7 +42,7 @@ pub struct OpenConnections {
 impl OpenConnections {
     /// Ends keep-alive on all connections and waits for their requests. Returns false if some took longer than `timeout`.
     /// Connections accepted afterwards are tracked anew.
-    pub async fn finish(&mut self, timeout: Duration) -> bool {
+    pub(super) async fn finish(&mut self, timeout: Duration) -> bool {
         let Self { connections, finish } = std::mem::take(self);
         finish.cancel();
         connections.close();
@@ -51,7 +51,7 @@ impl OpenConnections {
 }
 
 /// The listener and the connections that it accepted.
-pub struct Acceptor {
+pub(super) struct Acceptor {
     /// The site's listener.
     pub listener: TcpListener,
     router: Router,
@@ -67,7 +67,7 @@ pub struct Acceptor {
 
 impl Acceptor {
     /// Takes over the listener and accepts nothing yet.
-    pub fn new(listener: TcpListener, state: AppState, router: Router) -> Self {
+    pub(super) fn new(listener: TcpListener, state: AppState, router: Router) -> Self {
         Self {
             listener,
             router,
@@ -81,7 +81,7 @@ impl Acceptor {
 
     /// Serves an accepted connection in a task of its own. Beyond the limit of connections it gets a 503, and after a failed
     /// accept the next connection in the backlog does.
-    pub async fn handle_accepted(&mut self, accepted: std::io::Result<(TcpStream, SocketAddr)>) {
+    pub(super) async fn handle_accepted(&mut self, accepted: std::io::Result<(TcpStream, SocketAddr)>) {
         match accepted {
             Ok((stream, peer)) => match self.connection_permits.clone().try_acquire_owned() {
                 Ok(permit) => {

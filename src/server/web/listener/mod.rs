@@ -1,5 +1,5 @@
 //! The TCP side of HTTP: accepting connections, refusing them under overload, pausing and shutting down.
 
 mod accept;
-pub mod lifecycle;
+pub(super) mod lifecycle;
 mod overload;

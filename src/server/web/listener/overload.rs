@@ -13,16 +13,16 @@ content-length: 79\r\n\r\n{\"code\":\"busy\",\"message\":\"The server is busy: p
 const REFUSAL_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// A file descriptor that is kept open, to be given up for an accept that would otherwise fail.
-pub struct ReservedFd(Option<File>);
+pub(super) struct ReservedFd(Option<File>);
 
 impl ReservedFd {
     /// Reserves a descriptor if there is one.
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self(open_placeholder())
     }
 
     /// Accepts the next connection in the backlog with the reserved descriptor, refuses it, and reserves one again.
-    pub async fn refuse_next(&mut self, listener: &TcpListener) {
+    pub(super) async fn refuse_next(&mut self, listener: &TcpListener) {
         self.0 = None;
         if let Ok(Ok((stream, _))) = tokio::time::timeout(REFUSAL_TIMEOUT, listener.accept()).await {
             refuse(stream).await;
@@ -36,7 +36,7 @@ fn open_placeholder() -> Option<File> {
 }
 
 /// Writes a 503 and closes the connection, within 100 ms. Counts it in `roomcast_connections_refused_total`.
-pub async fn refuse(mut stream: TcpStream) {
+pub(super) async fn refuse(mut stream: TcpStream) {
     metrics::counter!("roomcast_connections_refused_total").increment(1);
     let respond = async {
         stream.write_all(BUSY_RESPONSE).await?;

@@ -6,12 +6,12 @@ use axum::http::{HeaderMap, HeaderName};
 use std::net::IpAddr;
 
 /// The addresses that each proxy appends: client first, the last proxy's peer last.
-pub const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+pub(crate) const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// Returns the rightmost address of `X-Forwarded-For` that is not a trusted proxy. Without a trusted proxy, or before an
 /// entry that is no address, it is the nearest address known: at first the peer's.
-pub fn client_addr(peer: IpAddr, headers: &HeaderMap, web: &WebSettings) -> IpAddr {
+pub(crate) fn client_addr(peer: IpAddr, headers: &HeaderMap, web: &WebSettings) -> IpAddr {
     let trusted = |address: &IpAddr| web.trusted_proxies.iter().any(|network| network.contains(address));
     let mut address = peer.to_canonical();
     if trusted(&address) {
@@ -28,7 +28,7 @@ pub fn client_addr(peer: IpAddr, headers: &HeaderMap, web: &WebSettings) -> IpAd
 }
 
 /// Returns whether the client came over HTTPS, by `web.public_url` or by a trusted proxy's `X-Forwarded-Proto`.
-pub fn is_https(peer: IpAddr, headers: &HeaderMap, web: &WebSettings) -> bool {
+pub(crate) fn is_https(peer: IpAddr, headers: &HeaderMap, web: &WebSettings) -> bool {
     let from_trusted_proxy = web.trusted_proxies.iter().any(|network| network.contains(&peer.to_canonical()));
     web.public_url.starts_with("https://") || from_trusted_proxy && header_str(headers, &FORWARDED_PROTO) == Some("https")
 }

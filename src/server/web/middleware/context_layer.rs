@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 
 /// Adds a [`RequestContext`] to the request's extensions. It refuses a request whose session cannot be looked up, and one
 /// with an unknown token beyond the rate limit.
-pub async fn context_layer(
+pub(crate) async fn context_layer(
     State(state): State<AppState>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     mut request: Request,

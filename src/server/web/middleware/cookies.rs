@@ -5,28 +5,28 @@ use axum::http::{HeaderMap, header};
 use cookie::{Cookie, SameSite};
 
 /// Holds the session token; not readable by scripts.
-pub const SESSION_COOKIE: &str = "roomcast_session";
+pub(crate) const SESSION_COOKIE: &str = "roomcast_session";
 /// Holds the key of a refused form, see [`ReturnedForms`](crate::server::web::returned_forms::ReturnedForms).
-pub const RETURNED_COOKIE: &str = "roomcast_returned";
+pub(crate) const RETURNED_COOKIE: &str = "roomcast_returned";
 
 /// The `Set-Cookie` header of a new or renewed session. `secure`: the client came over HTTPS.
-pub fn session_cookie(token: &str, secure: bool) -> String {
+pub(crate) fn session_cookie(token: &str, secure: bool) -> String {
     let seconds = i64::try_from(Accounts::cookie_seconds()).unwrap_or(i64::MAX);
     set_cookie(SESSION_COOKIE, token, seconds, secure, true)
 }
 
 /// The `Set-Cookie` header that removes the session cookie.
-pub fn expired_session_cookie(secure: bool) -> String {
+pub(crate) fn expired_session_cookie(secure: bool) -> String {
     set_cookie(SESSION_COOKIE, "", 0, secure, true)
 }
 
 /// The session token as the client sent it, so that its cookie can be set again with a new lifetime.
-pub fn session_cookie_value(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn session_cookie_value(headers: &HeaderMap) -> Option<String> {
     cookie_value(headers, SESSION_COOKIE)
 }
 
 /// A `Set-Cookie` header with a lifetime in seconds. `http_only` hides the cookie from scripts.
-pub fn set_cookie(name: &str, value: &str, seconds: i64, secure: bool, http_only: bool) -> String {
+pub(crate) fn set_cookie(name: &str, value: &str, seconds: i64, secure: bool, http_only: bool) -> String {
     Cookie::build((name, value))
         .path("/")
         .same_site(SameSite::Lax)
@@ -38,7 +38,7 @@ pub fn set_cookie(name: &str, value: &str, seconds: i64, secure: bool, http_only
 }
 
 /// Returns the value of the first cookie called `name`. Other cookies may be malformed.
-pub fn cookie_value(headers: &HeaderMap, name: &str) -> Option<String> {
+pub(crate) fn cookie_value(headers: &HeaderMap, name: &str) -> Option<String> {
     let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|line| line.to_str().ok());
     lines
         .flat_map(Cookie::split_parse)

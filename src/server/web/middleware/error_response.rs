@@ -18,7 +18,7 @@ use serde_json::Value;
 const MAX_REFUSAL_BYTES: usize = 16 * 1024;
 
 /// A refusal as a handler returns it, without a body; [`render_errors`] adds the body.
-pub struct Refused(pub Refusal);
+pub(crate) struct Refused(pub Refusal);
 
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
@@ -34,7 +34,7 @@ fn status_code(refusal: &Refusal) -> StatusCode {
 
 /// Gives every refusal from below one form, whether it comes from a handler, a server function or the router (405). Other
 /// responses pass unchanged.
-pub async fn render_errors(request: Request, next: Next) -> Response {
+pub(crate) async fn render_errors(request: Request, next: Next) -> Response {
     let lang = request.extensions().get::<RequestContext>().map_or(Lang::default(), |context| context.preferences.lang);
     let response = next.run(request).await;
     if response.extensions().get::<Rendered>().is_some() {
@@ -60,12 +60,12 @@ pub async fn render_errors(request: Request, next: Next) -> Response {
 }
 
 /// The response of a refusal in `lang`.
-pub fn refusal_response(refusal: &Refusal, lang: Lang) -> Response {
+pub(crate) fn refusal_response(refusal: &Refusal, lang: Lang) -> Response {
     refusal_response_with_detail(refusal, lang, "")
 }
 
 /// The response of a refusal with a `detail` in English for developers: the exact error in their input. Empty: no detail.
-pub fn refusal_response_with_detail(refusal: &Refusal, lang: Lang, detail: &str) -> Response {
+pub(crate) fn refusal_response_with_detail(refusal: &Refusal, lang: Lang, detail: &str) -> Response {
     let mut response = (status_code(refusal), Json(refusal_body(refusal, lang, detail))).into_response();
     if let Refusal::TooFast { retry_after_ms } = refusal {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(*retry_after_ms)));
@@ -81,7 +81,7 @@ pub fn refusal_response_with_detail(refusal: &Refusal, lang: Lang, detail: &str)
 struct Rendered;
 
 /// The JSON body of a refusal: its own fields, `status: false`, `message` in `lang`, and `detail` unless that is empty.
-pub fn refusal_body(refusal: &Refusal, lang: Lang, detail: &str) -> Value {
+pub(crate) fn refusal_body(refusal: &Refusal, lang: Lang, detail: &str) -> Value {
     let mut body = serde_json::to_value(refusal).unwrap_or_default();
     body["status"] = false.into();
     body["message"] = refusal.message(lang).into();

@@ -21,7 +21,7 @@ const FORM_CONTENT_TYPE: &str = "application/x-www-form-urlencoded";
 
 /// Rejects a POST that fails a check, and passes the buffered body on otherwise. A form of a page without JavaScript, which
 /// accepts `text/html`, gets a redirect as its response in both cases.
-pub async fn check_form(State(state): State<AppState>, request: Request, next: Next) -> Response {
+pub(crate) async fn check_form(State(state): State<AppState>, request: Request, next: Next) -> Response {
     // The API for back ends takes JSON and authenticates by key, without cookies.
     if request.method() != Method::POST || request.uri().path().starts_with("/gateway/api/") {
         return next.run(request).await;

@@ -18,7 +18,7 @@ use std::collections::HashMap;
 /// Turns the response to a form into a 303. After success it leads to `next`, the new room or the form's page. After a
 /// refusal it leads to the form's page, and the refusal waits for that page with the person's input. Another error, as for
 /// an unknown path, is returned unchanged.
-pub async fn redirect_after_post(
+pub(crate) async fn redirect_after_post(
     state: &AppState,
     path: &str,
     headers: &HeaderMap,

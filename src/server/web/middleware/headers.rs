@@ -3,6 +3,6 @@
 use axum::http::{HeaderMap, HeaderName};
 
 /// Returns the first header called `name`, or `None` if it is absent or not visible ASCII.
-pub fn header_str<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+pub(crate) fn header_str<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok()
 }

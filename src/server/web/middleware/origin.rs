@@ -10,7 +10,7 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Returns whether the request's `Origin` may use the visitor's cookies here. Without `Origin` it depends on
 /// `Sec-Fetch-Site`; without both the request is allowed.
-pub fn is_allowed(headers: &HeaderMap, web: &WebSettings) -> bool {
+pub(crate) fn is_allowed(headers: &HeaderMap, web: &WebSettings) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else {
         return header_str(headers, &SEC_FETCH_SITE).is_none_or(|site| matches!(site, "same-origin" | "none"));
     };

@@ -13,7 +13,7 @@ use leptos_axum::ResponseOptions;
 
 /// Provides state and preferences to a render or a server function. A page also gets its Content-Security-Policy, is not
 /// cached, and renews the session cookie.
-pub fn provide_page_context(state: &AppState) {
+pub(crate) fn provide_page_context(state: &AppState) {
     provide_context(state.clone());
     let (Some(parts), Some(response)) = (use_context::<Parts>(), use_context::<ResponseOptions>()) else { return };
     let Some(context) = parts.extensions.get::<RequestContext>() else { return };
@@ -44,7 +44,7 @@ fn content_security_policy(state: &AppState, nonce: &str) -> String {
 }
 
 /// Adds the security headers that do not depend on the response.
-pub async fn add_security_headers(request: Request, next: Next) -> Response {
+pub(crate) async fn add_security_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

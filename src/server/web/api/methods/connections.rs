@@ -7,7 +7,7 @@ use crate::server::web::api::params::{ClientParams, CloseClient, CloseUid, NoPar
 use crate::server::web::api::results::client_id_strings;
 
 /// Returns the methods of this file.
-pub fn all() -> Vec<Method> {
+pub(super) fn all() -> Vec<Method> {
     let destroy = async |gateway: Gateway, params: ClientParams| Ok(gateway.destroy_client(params.client_id.0).await);
     let count = async |gateway: Gateway, _: NoParams| Ok(gateway.client_count(Selection::All).await);
     vec![

@@ -10,7 +10,7 @@ use crate::server::web::api::results::{client_id_strings, to_strings};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Returns the methods of this file.
-pub fn all() -> Vec<Method> {
+pub(super) fn all() -> Vec<Method> {
     [changes(), members(), whole_node()].into_iter().flatten().collect()
 }
 

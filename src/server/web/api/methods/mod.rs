@@ -13,6 +13,6 @@ mod sessions;
 use super::method::Method;
 
 /// Returns every method.
-pub fn all() -> Vec<Method> {
+pub(super) fn all() -> Vec<Method> {
     [sending::all(), connections::all(), people::all(), groups::all(), sessions::all()].into_iter().flatten().collect()
 }

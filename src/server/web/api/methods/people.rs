@@ -10,7 +10,7 @@ use crate::server::web::api::results::{client_id_strings, to_strings};
 use std::collections::BTreeMap;
 
 /// Returns the methods of this file.
-pub fn all() -> Vec<Method> {
+pub(super) fn all() -> Vec<Method> {
     [changes(), connections_of_uids(), uids()].into_iter().flatten().collect()
 }
 

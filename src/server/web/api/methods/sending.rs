@@ -29,7 +29,7 @@ impl From<Delivered> for SendResult {
 }
 
 /// Returns the methods of this file.
-pub fn all() -> Vec<Method> {
+pub(super) fn all() -> Vec<Method> {
     vec![
         method(
             "sendToAll",

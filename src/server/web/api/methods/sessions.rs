@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// Returns the methods of this file.
-pub fn all() -> Vec<Method> {
+pub(super) fn all() -> Vec<Method> {
     let sessions = async |gateway: Gateway, params: OptionalGroupParams| sessions_of(&gateway, selection(params.group)).await;
     let group_sessions =
         async |gateway: Gateway, params: GroupParams| sessions_of(&gateway, Selection::Groups(vec![params.group.0])).await;
