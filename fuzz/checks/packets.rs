@@ -5,16 +5,16 @@
 mod packet;
 
 use bytes::BytesMut;
-use packet::Decoded;
+use packet::DecodedPacket;
 
-fn packets(pieces: impl Iterator<Item = impl AsRef<[u8]>>) -> Vec<Decoded> {
+fn packets(pieces: impl Iterator<Item = impl AsRef<[u8]>>) -> Vec<DecodedPacket> {
     let (mut buffer, mut found) = (BytesMut::new(), Vec::new());
     for piece in pieces {
         buffer.extend_from_slice(piece.as_ref());
         loop {
-            match Decoded::take(&mut buffer) {
-                Decoded::Incomplete => break,
-                ended @ (Decoded::ZeroLength | Decoded::TooLong) => {
+            match DecodedPacket::take(&mut buffer) {
+                DecodedPacket::Incomplete => break,
+                ended @ (DecodedPacket::ZeroLength | DecodedPacket::TooLong) => {
                     found.push(ended);
                     return found;
                 }

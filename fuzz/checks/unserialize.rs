@@ -13,7 +13,7 @@ pub fn check(bytes: &[u8]) {
     let Ok(document) = php::Document::read(bytes) else { return };
     if let Ok(json) = document.to_json(MAX_JSON) {
         let value = serde_json::from_str(&json).expect("the output is JSON");
-        php::from_json(&value, &mut php::Writer::default());
+        php::from_json(&value, &mut php::Serializer::default());
     }
     if let Ok(once) = merged(bytes, b"a:0:{}") {
         let again = merged(&once, b"a:0:{}").expect("written values can be read");

@@ -1,7 +1,7 @@
 //! The command line: its commands, their arguments, and their `--help` texts.
 //!
-//! `serve` is the server itself. `status`, `connections`, `stop` and `reload` use the control socket of a running server; `push` uses
-//! its HTTP API; `key`, `user` and `room` change the database, also while a server runs.
+//! `serve` is the server itself. `status`, `connections`, `stop` and `reload` use the control socket of a running server;
+//! `push` uses its HTTP API; `key`, `user` and `room` change the database, also while a server runs.
 
 mod key;
 pub(crate) mod node;

@@ -32,7 +32,8 @@ pub fn day_name(day: i64, lang: Lang) -> String {
     }
 }
 
-/// Returns year, month (1-12) and day (1-31) of the proleptic Gregorian calendar (Hinnant, "chrono-compatible low-level date algorithms").
+/// Returns year, month (1-12) and day (1-31) of the proleptic Gregorian calendar (Hinnant, "chrono-compatible low-level date
+/// algorithms").
 fn civil_date(days: i64) -> (i64, u32, u32) {
     let days = days + 719_468;
     let era = days.div_euclid(146_097);

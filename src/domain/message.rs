@@ -5,8 +5,8 @@
 //! 1. `domain/message.rs`: [`Message`], and `Wire` in its `Serialize`;
 //! 2. `domain/push.rs`: `FlatPush` and `FlatPush::into_push`, which parse it in the page, and the snapshot test;
 //! 3. `domain/snapshots/`: the accepted wire form of every push;
-//! 4. `server/storage/`: a migration; `NewMessage`, `InsertRow`, `MessageRow` and their queries; then `make queries`;
-//! 5. `server/chat/`: `Chat::send`, which fills `NewMessage`;
+//! 4. `server/storage/`: a migration; `NewMessage`, `InsertRow`, `RawMessage` and their queries; then `make queries`;
+//! 5. `server/chat/`: `Chat::try_send`, which fills `NewMessage`;
 //! 6. `app/chat/line.rs`, if pages show it;
 //! 7. `docs/protocol-pages.md`, `docs/integrate.md` and CHANGELOG.md.
 //!

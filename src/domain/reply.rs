@@ -48,7 +48,7 @@ pub struct HistoryReply {
     pub messages: Vec<Message>,
 }
 
-/// Reply of `rooms`.
+/// Reply of [`paths::OPEN_ROOM`](super::paths::OPEN_ROOM): the id of the new room.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct OpenRoomReply {
     /// The room that was opened.

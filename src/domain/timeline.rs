@@ -67,8 +67,8 @@ impl Timeline {
         &self.epoch
     }
 
-    /// Returns the newest known seq, the `since` of the next `bind`. Everything up to it is in the window, or older than the
-    /// window, or shown as a gap.
+    /// Returns the newest known seq, the `since` of the next `bind`. Everything up to it is in the window, older or (if
+    /// detached) newer than the window, or shown as a gap.
     pub fn newest(&self) -> Seq {
         self.newest
     }

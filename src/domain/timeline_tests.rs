@@ -126,11 +126,11 @@ proptest! {
             }
             let held = held(&timeline);
             prop_assert!(held.windows(2).all(|pair| pair[0] < pair[1]));
-            let mut said: Vec<u64> = gaps(&timeline).into_iter().flat_map(|(from, to)| from..=to).collect();
-            said.extend(&held);
-            said.sort();
+            let mut covered: Vec<u64> = gaps(&timeline).into_iter().flat_map(|(from, to)| from..=to).collect();
+            covered.extend(&held);
+            covered.sort();
             let first = timeline.oldest_held().map_or(1, |seq| seq.0);
-            prop_assert_eq!(said, (first..=timeline.newest().0).collect::<Vec<_>>());
+            prop_assert_eq!(covered, (first..=timeline.newest().0).collect::<Vec<_>>());
         }
         let since = timeline.newest();
         timeline.apply_bind(since, bind_reply("a", total, messages(since.0 + 1..=total), false));

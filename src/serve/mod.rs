@@ -31,12 +31,12 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// Commands that may wait for the server; each concerns the whole process.
+/// Commands (stop, takeover) that may be queued for the accept loop.
 const MAX_QUEUED_COMMANDS: usize = 4;
 /// Title of the room that a new installation starts with.
 const FIRST_ROOM_TITLE: &str = "直播间 1 · Room 1";
-/// Longest wait for the PHP gateway protocol's connections at shutdown. They close after all client connections, because
-/// BusinessWorkers receive the disconnects of those.
+/// Longest wait for PHP's connections at shutdown. They close last, because BusinessWorkers must still receive the
+/// disconnect events of all clients.
 const PHP_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Runs the server until SIGTERM, SIGINT, `roomcast stop` or a completed reload.

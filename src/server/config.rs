@@ -20,7 +20,8 @@ use std::path::{Path, PathBuf};
 const BUILT_IN: &str = include_str!("../../Leptos.toml");
 const FILE: &str = "Leptos.toml";
 
-/// Lower bound of ping interval and timeouts. A shard's timer wheel turns at half the shortest: here, every 10 ms.
+/// Lower bound of ping interval and timeouts. A tick of a shard's timer wheel is half the shorter of ping interval and pong
+/// timeout, so at least 10 ms.
 const MIN_INTERVAL_MS: u64 = 20;
 /// Short environment variables; each also has its long name `ROOMCAST_<TABLE>_<KEY>`.
 const SHORT_NAMES: [(&str, &str); 5] = [
@@ -36,7 +37,7 @@ const SHORT_NAMES: [(&str, &str); 5] = [
 pub struct Config {
     /// `[package.metadata.leptos]`: listen address of the site and paths of its files.
     pub leptos: LeptosOptions,
-    /// `[web]`
+    /// `[web]`: HTTP, TLS, proxies, shutdown.
     pub web: WebSettings,
     /// `[gateway]`
     pub gateway: GatewaySettings,

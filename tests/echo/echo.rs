@@ -1,5 +1,5 @@
 //! An echo server over the gateway's own frame decoder and encoder (`FrameDecoder`, `Frame`): Autobahn's cases, which
-//! `tools/conformance.sh` runs, want an answer, and our socket gives none. Made for them alone, it bounds nothing else.
+//! `tools/conformance.sh` runs, expect an answer, which Roomcast's socket does not give. This server is only for those tests.
 
 use roomcast::server::gateway::{Decoded, Frame, FrameDecoder, InboundLimits};
 use std::io::{self, BufRead, BufReader, Read, Write};

@@ -2,7 +2,7 @@
 
 use crate::support::Server;
 use futures_util::StreamExt;
-use roomcast::server::php::{Document, Writer, replace_recursive};
+use roomcast::server::php::{Document, Serializer, replace_recursive};
 use serde_json::Value;
 use std::io::ErrorKind;
 use std::process::Command;
@@ -12,7 +12,8 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 /// Bytes of a result, at most.
 const MAX: usize = 1 << 30;
 
-/// Runs a script, and returns whether it succeeded and its lines of JSON. `None` if PHP is not installed; `make test` warns of it.
+/// Runs a script, and returns whether it succeeded and its lines of JSON. `None` if PHP is not installed; `make test` warns
+/// of it.
 fn php(script: &str, arguments: &[&str]) -> Option<(bool, Vec<Value>)> {
     let script = format!("{}/tests/php/{script}", env!("CARGO_MANIFEST_DIR"));
     let output = match Command::new("php").args(["-d", "memory_limit=1G", &script]).args(arguments).output() {
@@ -116,7 +117,7 @@ fn values_are_read_and_written_as_php_does() {
     let (mut floats, mut values, mut merged, mut json) = (0, 0, 0, 0);
     for line in &lines {
         for (bits, text) in line["floats"].as_object().into_iter().flatten() {
-            let mut out = Writer::default();
+            let mut out = Serializer::default();
             out.float(f64::from_bits(u64::from_str_radix(bits, 16).unwrap()));
             assert_eq!(shown(&out.into_bytes()), text.as_str().unwrap(), "{bits}");
             floats += 1;

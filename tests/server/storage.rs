@@ -30,7 +30,7 @@ fn seqs(appended: &[Appended]) -> Vec<(bool, u64)> {
         .iter()
         .map(|one| match one {
             Appended::Stored(message) => (true, message.seq.0),
-            Appended::Before { seq, .. } => (false, seq.0),
+            Appended::Repeated { seq, .. } => (false, seq.0),
         })
         .collect()
 }

@@ -27,7 +27,7 @@ const HIDDEN_FLUSH_MS: u64 = 500;
 
 /// Starts the connection of a conversation. It ends when the panel is removed.
 pub fn start(conversation: Conversation) {
-    // An effect: the server renders and never runs it.
+    // In an effect, because effects do not run on the server.
     Effect::new(move || {
         let lifetime = Lifetime::default();
         let wake = {

@@ -44,6 +44,7 @@ pub fn fetch_history(conversation: Conversation, loading: RwSignal<bool>, target
     loading.set(true);
     spawn_local(async move {
         let answer = with_timeout(history(conversation.room().to_string(), before.to_string(), Some(limit.to_string()))).await;
+        // `Some`: the panel is gone, and the value comes back.
         if loading.try_set(false).is_some() {
             return;
         }

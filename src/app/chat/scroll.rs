@@ -40,7 +40,8 @@ pub fn preserve_scroll(conversation: Conversation, scroller: NodeRef<Div>, ancho
     };
     Effect::new(move |_| {
         conversation.timeline.track();
-        // The rows change in this flush, before or after this effect: restore after the flush, and again before the paint.
+        // Leptos changes the rows in the same flush as this effect, in either order: restore after the flush, and again
+        // before the paint.
         spawn_local(async move {
             tick().await;
             if !conversation.timeline.is_disposed() {
@@ -55,7 +56,7 @@ pub fn preserve_scroll(conversation: Conversation, scroller: NodeRef<Div>, ancho
     });
 }
 
-/// Scrolls to the newest line when the reader follows again, by the pill or by sending a message.
+/// Scrolls to the newest line when the reader follows again, by the button for new messages or by sending a message.
 pub fn scroll_down_on_follow(conversation: Conversation, scroller: NodeRef<Div>, loading: RwSignal<bool>) {
     Effect::new(move |was: Option<bool>| {
         let following = conversation.following.get();
@@ -64,6 +65,7 @@ pub fn scroll_down_on_follow(conversation: Conversation, scroller: NodeRef<Div>,
                 fetch_history(conversation, loading, HistoryTarget::Latest);
             }
             if let Some(node) = scroller.get_untracked() {
+                // The list is laid out from the bottom: 0 is the newest line.
                 node.set_scroll_top(0);
             }
         }

@@ -39,7 +39,7 @@ const SESSION_MS: u64 = 30 * 24 * 3600 * 1000;
 const EXTEND_EVERY_MS: u64 = 24 * 3600 * 1000;
 /// Cache lifetime of a look-up: a session that the command line ended is accepted for this long at most.
 const CACHED_FOR: Duration = Duration::from_secs(10);
-/// Key of the fact that holds the hash of the owner link's token.
+/// Key in the table `facts` of the hash of the owner link's token.
 const OWNER_LINK: &str = "owner_link";
 
 /// A valid login session, as found by its token.
@@ -83,14 +83,15 @@ impl Accounts {
     /// The refusal of a failed query.
     pub async fn session(&self, token: &Token) -> Result<Option<Session>, Refusal> {
         let (token_hash, now) = (token.hash(), self.clock.now_ms());
-        let extended = now + SESSION_MS - EXTEND_EVERY_MS;
-        if let Some(session) = self.sessions.get(&token_hash).filter(|session| session.expires_at >= extended) {
+        // Sessions that expire before this were extended a day ago or earlier.
+        let recently_extended = now + SESSION_MS - EXTEND_EVERY_MS;
+        if let Some(session) = self.sessions.get(&token_hash).filter(|session| session.expires_at >= recently_extended) {
             return Ok(Some(session));
         }
         let row = self.store.session(&token_hash).await.map_err(|error| refusal_of(&error, "session"))?;
         let Some(row) = row.filter(|row| row.expires_at > now) else { return Ok(None) };
         let mut session = Session { person: row.person, token_hash, expires_at: row.expires_at };
-        if session.expires_at < extended {
+        if session.expires_at < recently_extended {
             session.expires_at = now + SESSION_MS;
             self.store.extend_session(&token_hash, session.expires_at).await.map_err(|error| refusal_of(&error, "session"))?;
         }

@@ -32,12 +32,12 @@ const RECENT_MESSAGES: u32 = 1000;
 
 type Answer = oneshot::Sender<Result<(Uuid, Seq), Refusal>>;
 
-struct Job {
+struct QueuedSend {
     message: NewMessage,
     answer: Answer,
 }
 
-/// A push to a room's group, with the position that a skipped frame is reported by.
+/// A push to a room's group. If a slow connection skips the frame, `room` and `seq` are reported in its `gap`.
 struct RoomPush {
     room: RoomId,
     seq: Seq,
@@ -46,7 +46,7 @@ struct RoomPush {
 
 /// The queue of the commit task. Cheap to clone; all clones are one queue.
 #[derive(Clone)]
-pub(super) struct Commits(mpsc::Sender<Job>);
+pub(super) struct Commits(mpsc::Sender<QueuedSend>);
 
 impl Commits {
     /// Starts the commit task and the push task. Both end when `closing` is cancelled and the queued sends are committed
@@ -61,19 +61,19 @@ impl Commits {
     ) -> Result<Self, StorageError> {
         let now = clock.now_ms();
         let recent = store.recent_speakers(now.saturating_sub(rules.cooldown_ms), RECENT_MESSAGES).await?;
-        let (jobs, queued_jobs) = mpsc::channel(MAX_QUEUED_SENDS);
+        let (sends, queued_sends) = mpsc::channel(MAX_QUEUED_SENDS);
         let (pushes, queued_pushes) = mpsc::channel(MAX_QUEUED_PUSHES);
         let committer = Committer { store, clock, cooldowns: Cooldowns::new(rules, recent), pushes };
-        tasks.spawn(committer.run(queued_jobs, closing));
+        tasks.spawn(committer.run(queued_sends, closing));
         tasks.spawn(push(queued_pushes, gateway));
-        Ok(Self(jobs))
+        Ok(Self(sends))
     }
 
     /// Returns id and seq once the message is durable; for a repeated nonce, those of the first message. Fails with
     /// [`Refusal::Busy`] when the queue is full or closed, and with the cooldown's or the store's refusal.
     pub(super) async fn commit(&self, message: NewMessage) -> Result<(Uuid, Seq), Refusal> {
         let (answer, answered) = oneshot::channel();
-        self.0.try_send(Job { message, answer }).map_err(|_| Refusal::Busy)?;
+        self.0.try_send(QueuedSend { message, answer }).map_err(|_| Refusal::Busy)?;
         answered.await.map_err(|_| Refusal::Busy)?
     }
 }
@@ -86,24 +86,24 @@ struct Committer {
 }
 
 impl Committer {
-    async fn run(mut self, mut queue: mpsc::Receiver<Job>, closing: CancellationToken) {
-        let mut jobs = Vec::new();
+    async fn run(mut self, mut queue: mpsc::Receiver<QueuedSend>, closing: CancellationToken) {
+        let mut sends = Vec::new();
         loop {
             let count = tokio::select! {
                 biased;
                 () = closing.cancelled(), if !queue.is_closed() => { queue.close(); continue }
-                count = queue.recv_many(&mut jobs, MAX_BATCH) => count,
+                count = queue.recv_many(&mut sends, MAX_BATCH) => count,
             };
             if count == 0 {
                 return;
             }
-            self.commit(std::mem::take(&mut jobs)).await;
+            self.commit(std::mem::take(&mut sends)).await;
         }
     }
 
-    async fn commit(&mut self, jobs: Vec<Job>) {
+    async fn commit(&mut self, sends: Vec<QueuedSend>) {
         let (mut batch, mut reservations, mut too_fast) = (Vec::new(), Vec::new(), Vec::new());
-        for Job { message, answer } in jobs {
+        for QueuedSend { message, answer } in sends {
             match self.cooldowns.try_acquire(&message.room, &message.user, self.clock.now_ms()) {
                 Ok(reservation) => {
                     batch.push(message);
@@ -130,7 +130,7 @@ impl Committer {
             Ok(appended) => {
                 let pushes = self.answer_all(appended, reservations);
                 if self.pushes.send(pushes).await.is_err() {
-                    tracing::error!("the push task has ended: stored messages reach pages only through bind");
+                    tracing::error!("the push task has ended: pages receive stored messages only when they bind again");
                 }
             }
             Err(error) => {
@@ -153,7 +153,7 @@ impl Committer {
                     pushes.push(RoomPush { room: message.room.clone(), seq: message.seq, push: Push::Message(message) });
                     accepted
                 }
-                Appended::Before { id, seq } => {
+                Appended::Repeated { id, seq } => {
                     self.cooldowns.rollback(reservation);
                     (id, seq)
                 }

@@ -7,7 +7,8 @@ use crate::domain::{
 };
 use std::collections::HashMap;
 
-/// Entries at which expired ones are removed; later twice the number that remained.
+/// Number of entries at which expired ones are removed. After a sweep it is twice the number that remained, and never less
+/// than this.
 const SWEEP_AT: usize = 10_000;
 
 type Speaker = (RoomId, Uid);
@@ -26,7 +27,7 @@ pub(super) struct Reservation {
 }
 
 impl Cooldowns {
-    /// `recent` holds room, sender and time (unix ms) of the messages stored lately.
+    /// `recent` holds room, sender and time (unix ms) of recently stored messages.
     pub(super) fn new(rules: Rules, recent: Vec<(RoomId, Uid, u64)>) -> Self {
         let mut last = HashMap::new();
         for (room, uid, at) in recent {

@@ -1,4 +1,4 @@
-//! Floor 3: the use cases of a live room: bind, send, history, opening a room, the lobby.
+//! The use cases of a live room (floor 3 of ARCHITECTURE.md): bind, send, history, opening a room, the lobby.
 //!
 //! A send passes through [`Chat::send`] (rules checked), [`commit`] (durable and numbered) and the gateway (pushed), in this
 //! order. A failure of a lower floor is logged once and returned as a [`Refusal`].
@@ -32,9 +32,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-/// Rooms in the lobby.
+/// Most rooms in the lobby: the newest ones.
 const LOBBY: u32 = 200;
-/// How long a room row is cached: a title or host changed by the command line shows this late.
+/// Cache lifetime of a room row. A title or host changed by the command line is visible after this time at the latest.
 const ROOM_CACHED_FOR: Duration = Duration::from_secs(2);
 
 /// The chat of this node. Cheap to clone; all clones are one chat.
@@ -88,7 +88,8 @@ impl Chat {
     }
 
     /// Binds a socket to its person, joins it to the room's group, and returns the messages after `since`, or the last page
-    /// of messages. Joins before it reads, so that no message falls in between; a message that arrives both ways has one seq.
+    /// of messages. The join comes before the read, so that no message is missed. A message that arrives by push and in the
+    /// reply has the same seq in both.
     ///
     /// Fails with `malformed`, `no_such_room`, `no_such_client`, and `not_yours` if another session opened the socket.
     pub async fn bind(&self, person: &Person, owner: SocketOwner, request: BindRequest<'_>) -> Result<BindReply, Refusal> {

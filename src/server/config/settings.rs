@@ -85,7 +85,7 @@ pub struct GatewaySettings {
     pub workers: Switch,
     /// With `workers` on: largest message of a client, and size of its reassembly buffer, in bytes. Default: 65,536.
     pub worker_message_bytes: usize,
-    /// With `workers` on: messages per second and client. Default: 100.
+    /// With `workers` on: frames per second and client, pings and fragments included. Default: 100.
     pub worker_messages_a_second: usize,
     /// Connections to the inner port at the same time; Register has a limit of the same size. Default: 2,000.
     pub max_inner_connections: usize,

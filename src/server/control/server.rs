@@ -18,7 +18,8 @@ use tokio_util::task::TaskTracker;
 
 /// Longest request, in bytes.
 const MAX_REQUEST_BYTES: u64 = 4096;
-/// Longest line with a relayed publish, in bytes: both dialects in base64, twice the size of PHP's largest packet.
+/// Longest line with a relayed publish, in bytes: in base64, PHP's largest packet (10 MiB) as the plain frame, and a v1 frame
+/// of up to twice that size, because JSON escapes quotes.
 const MAX_RELAYED_BYTES: u64 = 40 * 1024 * 1024;
 /// A client must send its request within this.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -52,7 +53,7 @@ struct Inner {
     address: String,
     data_dir: PathBuf,
     started: Instant,
-    draining: CancellationToken,
+    shutdown: CancellationToken,
 }
 
 impl ControlServer {
@@ -64,10 +65,10 @@ impl ControlServer {
         reloader: Reloader,
         address: String,
         data_dir: &Path,
-        draining: CancellationToken,
+        shutdown: CancellationToken,
     ) -> Self {
         let (data_dir, started) = (data_dir.to_owned(), Instant::now());
-        Self(Arc::new(Inner { gateway, commands, reloader, address, data_dir, started, draining }))
+        Self(Arc::new(Inner { gateway, commands, reloader, address, data_dir, started, shutdown }))
     }
 
     /// Serves requests until `closed` is cancelled. Replaces a socket file left by a process that was killed, and removes
@@ -186,7 +187,7 @@ impl ControlServer {
     }
 
     async fn status(&self) -> Status {
-        let Inner { gateway, address, data_dir, started, draining, .. } = &*self.0;
+        let Inner { gateway, address, data_dir, started, shutdown, .. } = &*self.0;
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
             pid: std::process::id(),
@@ -194,7 +195,7 @@ impl ControlServer {
             address: address.clone(),
             data_dir: data_dir.clone(),
             connections: gateway.connection_count(),
-            draining: draining.is_cancelled(),
+            draining: shutdown.is_cancelled(),
             shards: gateway.shard_statuses().await,
         }
     }

@@ -6,7 +6,7 @@
 //!                                                   opens everything but the data folder
 //! ServerCommand::Pause  <-- take_over ------------  Takeover::request
 //! finishes requests in flight, unlocks the folder
-//!                       --- yours --------------->  opens the data folder
+//!                       --- TakeoverGranted ----->  opens the data folder
 //! drains its sockets    <-- serving --------------  Takeover::confirm
 //! publishes locally     <-- every publish --------
 //! ```
@@ -124,7 +124,7 @@ pub struct InheritedListeners {
     pub site: Option<TcpListener>,
     /// The listener of PHP's inner protocol.
     pub inner: Option<TcpListener>,
-    /// The listener of Register.
+    /// The listener of GatewayWorker's Register.
     pub register: Option<TcpListener>,
 }
 

@@ -23,13 +23,13 @@ impl ClientIds {
             let random: u32 = rand::random();
             let connection = (random - random % self.shards).wrapping_add(shard as u32);
             if connection != 0 && self.shard_of(connection) == shard && !is_taken(connection) {
-                return self.name(connection);
+                return self.client_id(connection);
             }
         }
     }
 
     /// Returns the client id of a connection id of this node.
-    pub(super) fn name(self, connection: u32) -> ClientId {
+    pub(super) fn client_id(self, connection: u32) -> ClientId {
         ClientId { address: self.lan_addr.ip().octets(), port: self.lan_addr.port(), connection }
     }
 

@@ -42,8 +42,8 @@ pub(super) struct Connection<S> {
     /// Releases the connection's share of the limits when it is dropped.
     pub permit: ConnectionPermit,
     pub sent_bytes: u64,
-    /// Ticks of the shard's timer wheel: when it was opened, when it last sent bytes, and when the unanswered ping was sent
-    /// (0: none).
+    /// Ticks of the shard's timer wheel: when the connection was opened, when the peer last sent bytes, and when the
+    /// unanswered ping was sent (0: none).
     pub opened: u32,
     last_input: u32,
     pinged: u32,
@@ -82,7 +82,7 @@ pub(super) enum ReadOutcome {
 }
 
 impl<S: Stream> Connection<S> {
-    pub(super) fn new(stream: S, dialect: Dialect, permit: ConnectionPermit, port: u16, step: u32) -> Self {
+    pub(super) fn new(stream: S, dialect: Dialect, permit: ConnectionPermit, port: u16, tick: u32) -> Self {
         Self {
             stream,
             dialect,
@@ -91,8 +91,8 @@ impl<S: Stream> Connection<S> {
             decoder: None,
             permit,
             sent_bytes: 0,
-            opened: step,
-            last_input: step,
+            opened: tick,
+            last_input: tick,
             pinged: 0,
             closing: None,
         }
@@ -113,11 +113,11 @@ impl<S: Stream> Connection<S> {
 
     /// Whether every queued byte is written.
     pub(super) fn is_written(&self) -> bool {
-        !self.send_queue.has_batched() && self.send_queue.stalled_since().is_none()
+        !self.send_queue.has_batched() && !self.send_queue.has_backlog()
     }
 
     /// Reads until the stream would block. `now_ms` is a monotonic clock in milliseconds, `step` the timer wheel's tick.
-    pub(super) fn read(&mut self, scratch: &mut [u8], now_ms: u64, step: u32, inbound: &mut Inbound) -> ReadOutcome {
+    pub(super) fn read(&mut self, scratch: &mut [u8], now_ms: u64, tick: u32, inbound: &mut Inbound) -> ReadOutcome {
         let mut ignored = 0;
         loop {
             let count = match self.stream.read(scratch) {
@@ -127,7 +127,7 @@ impl<S: Stream> Connection<S> {
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(_) => return ReadOutcome::Eof,
             };
-            self.last_input = step;
+            self.last_input = tick;
             // After a close frame, discard input until EOF, MAX_IGNORED bytes at most.
             if self.is_closing() {
                 ignored += count;
@@ -143,7 +143,7 @@ impl<S: Stream> Connection<S> {
         }
     }
 
-    /// Decodes bytes that were read.
+    /// Decodes bytes that were read. [`ReadOutcome::WouldBlock`] means that all of them were decoded.
     pub(super) fn feed(&mut self, bytes: &[u8], now_ms: u64, inbound: &mut Inbound) -> ReadOutcome {
         let mut decoder = self.decoder.take().unwrap_or_else(|| Box::new(FrameDecoder::new(inbound.limits)));
         let (mut closed, mut pinged, mut answered) = (None, false, false);
@@ -178,32 +178,28 @@ impl<S: Stream> Connection<S> {
 
     /// Whether a ping is due at this tick; records it as sent. No ping for connections with a backlog (write progress proves
     /// liveness) or younger than `young` ticks.
-    pub(super) fn ping_due(&mut self, step: u32, young: u32) -> bool {
-        if step.saturating_sub(self.opened) < young
-            || self.is_closing()
-            || self.send_queue.stalled_since().is_some()
-            || self.pinged > 0
-        {
+    pub(super) fn ping_due(&mut self, tick: u32, young: u32) -> bool {
+        if tick.saturating_sub(self.opened) < young || self.is_closing() || self.send_queue.has_backlog() || self.pinged > 0 {
             return false;
         }
-        self.pinged = step;
-        // The rate counters are older than their second by now.
+        self.pinged = tick;
+        // By now the counted frames are older than the second in which they count.
         if self.decoder.as_ref().is_some_and(|decoder| decoder.is_idle()) {
             self.decoder = None;
         }
         true
     }
 
-    /// Whether a ping was sent `within` ticks ago or earlier and no byte has arrived since. Any input answers a ping.
-    pub(super) fn is_silent(&mut self, step: u32, within: u32) -> bool {
-        if self.pinged == 0 || self.is_closing() || self.send_queue.stalled_since().is_some() {
+    /// Whether a ping was sent at least `timeout` ticks ago and no byte has arrived since. Any input answers a ping.
+    pub(super) fn is_silent(&mut self, tick: u32, timeout: u32) -> bool {
+        if self.pinged == 0 || self.is_closing() || self.send_queue.has_backlog() {
             return false;
         }
         if self.last_input >= self.pinged {
             self.pinged = 0;
             return false;
         }
-        step.saturating_sub(self.pinged) >= within
+        tick.saturating_sub(self.pinged) >= timeout
     }
 
     /// Whether a close frame was queued.

@@ -2,7 +2,7 @@
 
 use super::Gateway;
 use super::handle::COMMAND_BYTES;
-use super::shard_thread::Command;
+use super::shard_thread::ShardCommand;
 use std::sync::PoisonError;
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ impl Gateway {
         };
         let _ = tokio::time::timeout_at(deadline, send_bye).await;
         for shard in &self.0.shards {
-            shard.post(Command::Stop);
+            shard.post(ShardCommand::Stop);
         }
         let threads = std::mem::take(&mut *self.0.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let _ = tokio::task::spawn_blocking(|| threads.into_iter().for_each(|thread| _ = thread.join())).await;

@@ -21,7 +21,7 @@ const EVENT_BYTES: usize = 256;
 /// An event of one connection.
 #[derive(Debug)]
 pub struct ConnectionEvent {
-    /// The connection.
+    /// The id of the connection.
     pub client: ClientId,
     /// The peer's address.
     pub address: IpAddr,
@@ -29,11 +29,11 @@ pub struct ConnectionEvent {
     pub port: u16,
     /// The session that a back end stored with the connection.
     pub session: Option<ClientSession>,
-    /// The kind of event.
+    /// The kind, with its data.
     pub kind: EventKind,
 }
 
-/// The kinds of connection events.
+/// The part of a [`ConnectionEvent`] that depends on its kind, with its data.
 #[derive(Debug)]
 pub enum EventKind {
     /// The handshake is done.
@@ -147,7 +147,7 @@ mod tests {
     #[tokio::test]
     async fn events_beyond_the_limit_are_dropped_without_waiting() {
         let (sender, mut events) = channel();
-        let said = |len| ConnectionEvent {
+        let message = |len| ConnectionEvent {
             client: "7f0000010b5400000001".parse().unwrap(),
             address: [127, 0, 0, 1].into(),
             port: 1,
@@ -155,15 +155,15 @@ mod tests {
             kind: EventKind::Message(vec![0; len]),
         };
         for _ in 0..30 {
-            sender.send(said(1024 * 1024));
+            sender.send(message(1024 * 1024));
         }
-        let mut told = 0;
+        let mut received = 0;
         while let Ok(event) = events.from.try_recv() {
             events.sender.waiting_bytes.fetch_sub(event.weight(), Ordering::Relaxed);
-            told += 1;
+            received += 1;
         }
-        assert_eq!(told, 9);
-        sender.send(said(1));
+        assert_eq!(received, 9);
+        sender.send(message(1));
         assert!(events.next().await.is_some());
         assert_eq!(sender.waiting_bytes.load(Ordering::Relaxed), 0);
     }

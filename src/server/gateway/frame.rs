@@ -12,7 +12,7 @@ const MAX_REASON: usize = 123;
 /// A frame's position in its group, so that a skipped frame is reported without parsing it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Position {
-    /// The group.
+    /// The group whose name a `gap` reports as the room.
     pub group: Group,
     /// The message's seq.
     pub seq: Seq,

@@ -57,7 +57,8 @@ pub struct FrameDecoder {
     limits: InboundLimits,
     header: Vec<u8>,
     frame: Option<OpenFrame>,
-    /// Payload so far of a control frame, and of the current message: a control frame may come between two fragments.
+    /// `control`: payload so far of a control frame. `message`: payload so far of the current message. Separate, because a
+    /// control frame may come between two fragments.
     control: Vec<u8>,
     message: Vec<u8>,
     /// Length of the prefix of a text message that is checked to be valid UTF-8.
@@ -248,7 +249,7 @@ mod tests {
 
     fn feed(bytes: &[u8]) -> Result<Vec<Decoded>, CloseCode> {
         let mut events = Vec::new();
-        FrameDecoder::default().feed(bytes, 0, |emit| events.push(emit))?;
+        FrameDecoder::default().feed(bytes, 0, |decoded| events.push(decoded))?;
         Ok(events)
     }
 
@@ -285,9 +286,9 @@ mod tests {
             "long in parts"
         );
         let endless = [&frame(0x01, b"x")[..], b"\x80\xff", &[0xff; 8], &[0; 4]].concat();
-        assert_eq!(feed(&endless), Err(CloseCode::PROTOCOL_ERROR), "a length no one can mean");
+        assert_eq!(feed(&endless), Err(CloseCode::PROTOCOL_ERROR), "a length over 2^63");
         let within = [frame(0x01, &[b'x'; 1000]), frame(0x89, &[b'p'; 125]), frame(0x80, &[b'x'; 24])];
-        assert!(feed(&cat(&within)).is_ok(), "a ping is none of the message");
+        assert!(feed(&cat(&within)).is_ok(), "a ping does not count towards the message");
         assert_eq!(feed(&cat(&vec![frame(0x81, b"x"); 10])), Ok(vec![text("x"); 10]));
         assert_eq!(feed(&cat(&vec![frame(0x81, b"x"); 11])), Err(CloseCode::INBOUND_LIMIT));
         assert_eq!(feed(&frame(0x88, b"\x03\xe8bye")), Ok(vec![Decoded::Close(Some(CloseCode(1000)))]));
@@ -295,7 +296,7 @@ mod tests {
         assert_eq!(
             feed(&cat(&[frame(0x88, b""), frame(0x89, b""), frame(0x83, b"")])),
             Ok(vec![Decoded::Close(None)]),
-            "the last"
+            "nothing is decoded after a close frame"
         );
         for bad in [&b"\x03"[..], b"\x03\xed", b"\x00\x00"] {
             assert_eq!(feed(&frame(0x88, bad)), Err(CloseCode::PROTOCOL_ERROR), "{bad:?}");
@@ -323,7 +324,7 @@ mod tests {
             let (mut rest, mut cuts) = (&bytes[..], cuts.into_iter());
             while !rest.is_empty() && result.is_ok() && !matches!(events.last(), Some(Decoded::Close(_))) {
                 let (piece, after) = rest.split_at(cuts.next().unwrap_or(usize::MAX).min(rest.len()));
-                result = incoming.feed(piece, 0, |emit| events.push(emit));
+                result = incoming.feed(piece, 0, |decoded| events.push(decoded));
                 rest = after;
             }
             let whole = feed(&bytes);

@@ -11,7 +11,7 @@ use super::registry::Slot;
 use super::relay::{Relay, Relayed};
 use super::session::{ClientSession, SessionError};
 use super::shard::Shard;
-use super::shard_thread::{Command, OpenConnection, ShardHandle};
+use super::shard_thread::{OpenConnection, ShardCommand, ShardHandle};
 use super::stream::{RawStream, Socket};
 use super::{Dialect, Except, Frame, Group, LogicalTime, Publication, SocketOwner, Target, Uid};
 use crate::domain::{id::ClientId, push::CloseCode};
@@ -42,7 +42,7 @@ pub(super) struct Shared {
     pub(super) command_budget: Arc<Semaphore>,
     /// Round robin: the index of the next connection, and so its shard.
     pub(super) next: AtomicUsize,
-    /// The next logical time.
+    /// The next [`LogicalTime`]: numbers opens, binds and joins, so that lists of several shards can be sorted.
     pub(super) logical_clock: AtomicU32,
     /// Forwards publishes to the old process after a reload.
     pub(super) relay: Relay,
@@ -57,7 +57,7 @@ pub(super) struct Shared {
 impl Drop for Shared {
     fn drop(&mut self) {
         for shard in &self.shards {
-            shard.post(Command::Stop);
+            shard.post(ShardCommand::Stop);
         }
     }
 }
@@ -98,10 +98,10 @@ impl Gateway {
 
     /// Hands a stream to a shard after its handshake. The shard sends `init` and serves it until it closes.
     pub async fn connect(&self, stream: RawStream, new: NewConnection) {
-        let since = self.logical_now();
+        let opened_at = self.logical_now();
         let shard = self.0.next.fetch_add(1, Ordering::Relaxed) % self.0.shards.len();
         let permit = self.reserve_budget(COMMAND_BYTES).await;
-        self.0.shards[shard].post(Command::Open(Box::new(OpenConnection { stream, new, since })));
+        self.0.shards[shard].post(ShardCommand::Open(Box::new(OpenConnection { stream, new, opened_at })));
         drop(permit);
     }
 
@@ -169,7 +169,7 @@ impl Gateway {
         // Serialises posting, so that every shard sees publishes in one order.
         let _in_order = self.0.posting.lock().unwrap_or_else(PoisonError::into_inner);
         for shard in shards {
-            self.0.shards[shard].post(Command::Publish(publish.clone()));
+            self.0.shards[shard].post(ShardCommand::Publish(publish.clone()));
         }
         Sent(report)
     }
@@ -231,7 +231,7 @@ impl Gateway {
         self.on_client(client, move |shard, slot, _| shard.registry.join_group(slot, &group, now)).await.into()
     }
 
-    /// Removes the connection from the group. Closing a group it is not in is [`GroupChange::Unchanged`].
+    /// Removes the connection from the group. Leaving a group that it is not in is [`GroupChange::Unchanged`].
     pub async fn leave_group(&self, client: ClientId, group: Group) -> GroupChange {
         self.on_client(client, move |shard, slot, _| shard.registry.leave_group(slot, &group)).await.into()
     }
@@ -261,7 +261,8 @@ impl Gateway {
     /// Sets the connection's session; `None` clears it.
     pub async fn set_session(&self, client: ClientId, session: Option<ClientSession>) -> bool {
         self.on_client_with(session.as_ref().map_or(0, ClientSession::bytes), client, move |shard, slot, _| {
-            // A copy in the shard's allocator arena, so that a long-lived session does not pin pages of short-lived data.
+            // Cloned on the shard's thread, and so into its allocator arena: a long-lived session must not keep pages of
+            // short-lived data allocated.
             shard.registry.session_of(slot).map(|kept| *kept = session.clone())
         })
         .await

@@ -160,7 +160,7 @@ impl ConnectionPermit {
         self.owner.as_deref().copied()
     }
 
-    /// Ends the share of `max_handshakes`.
+    /// Marks the handshake as complete: it no longer counts against `max_handshakes`.
     pub fn handshake_done(&mut self) {
         if std::mem::take(&mut self.in_handshake) {
             self.limits.usage().handshakes -= 1;
@@ -194,8 +194,8 @@ pub fn rate_limit_prefix(address: IpAddr) -> IpAddr {
     }
 }
 
-fn release<K: Eq + Hash>(taken: &mut HashMap<K, usize>, key: K) {
-    if let Entry::Occupied(mut entry) = taken.entry(key) {
+fn release<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) {
+    if let Entry::Occupied(mut entry) = counts.entry(key) {
         *entry.get_mut() -= 1;
         if *entry.get() == 0 {
             entry.remove();

@@ -57,7 +57,7 @@ pub use metrics::ShardStats;
 pub use outcome::{BindOutcome, GroupChange, Kick, Sent};
 pub use publish::{Delivered, Except, MAX_REPEATS, Target, is_repetitive};
 pub use queries::{ConnectionStatus, Selection, ShardStatus};
-pub use registry::Member;
+pub use registry::ConnectionView;
 pub use relay::Relayed;
 pub use session::{ClientSession, MAX_SESSION_BYTES, SessionError};
 pub use stream::RawStream;
@@ -79,7 +79,7 @@ macro_rules! name {
                 Self(name.as_ref().into())
             }
 
-            /// The bytes.
+            /// Returns the name as it was given; it need not be UTF-8.
             pub fn as_bytes(&self) -> &[u8] {
                 &self.0
             }
@@ -126,8 +126,8 @@ impl From<&crate::domain::id::Uid> for Uid {
 pub struct LogicalTime(u32);
 
 impl LogicalTime {
-    /// Number of events since. Correct across a wrap-around of the counter, for ages up to two billion; a time later than
-    /// `now` has age 0.
+    /// Number of logical times drawn since this one. Correct across a wrap-around of the counter, for ages up to two
+    /// billion; a time later than `now` has age 0.
     fn age(self, now: Self) -> u32 {
         (now.0.wrapping_sub(self.0) as i32).max(0) as u32
     }

@@ -116,8 +116,9 @@ impl Publish {
         if self.except.clients.is_empty() && self.except.uids.is_empty() {
             return all;
         }
-        let is_included =
-            move |slot: &Slot| registry.get(*slot).is_some_and(|member| !self.except.covers(ids.name(member.id()), member.uid()));
+        let is_included = move |slot: &Slot| {
+            registry.get(*slot).is_some_and(|member| !self.except.covers(ids.client_id(member.connection_id()), member.uid()))
+        };
         Box::new(all.filter(is_included))
     }
 }

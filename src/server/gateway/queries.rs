@@ -3,7 +3,7 @@
 
 use super::handle::Gateway;
 use super::metrics::ShardStats;
-use super::registry::{Member, People, Slot};
+use super::registry::{ConnectionView, People, Slot};
 use super::shard::Shard;
 use super::stream::Socket;
 use super::{Dialect, Group, LogicalTime, Uid};
@@ -83,7 +83,7 @@ impl Gateway {
     pub async fn select<T: Send + 'static>(
         &self,
         selection: Selection,
-        pick: impl Fn(ClientId, Member<'_>) -> T + Clone + Send + 'static,
+        pick: impl Fn(ClientId, ConnectionView<'_>) -> T + Clone + Send + 'static,
     ) -> Vec<T> {
         let (now, selection) = (self.logical_now(), selection.deduplicated());
         let found = self.on_all_shards(move |shard, _| {
@@ -99,7 +99,7 @@ impl Gateway {
     pub async fn inspect<T: Send + 'static>(
         &self,
         client: ClientId,
-        pick: impl FnOnce(Member<'_>) -> T + Send + 'static,
+        pick: impl FnOnce(ConnectionView<'_>) -> T + Send + 'static,
     ) -> Option<T> {
         self.on_client(client, |shard, slot, _| shard.registry.get(slot).map(pick)).await.flatten()
     }
@@ -257,13 +257,13 @@ fn ranked(shard: &Shard<Socket>, selection: &Selection, now: LogicalTime) -> Vec
     let registry = &shard.registry;
     let rank = |which: usize| move |(slot, since): (Slot, LogicalTime)| (rank(which, since, now), slot);
     let (found, names): (Vec<_>, usize) = match selection {
-        Selection::All => (registry.all_since().map(rank(0)).collect(), 1),
+        Selection::All => (registry.all_with_opened_at().map(rank(0)).collect(), 1),
         Selection::Groups(groups) => {
-            let members = |(which, group)| registry.of_group_since(group).map(rank(which));
+            let members = |(which, group)| registry.of_group_with_joined_at(group).map(rank(which));
             (groups.iter().enumerate().flat_map(members).collect(), groups.len())
         }
         Selection::Uids(uids) => {
-            let bound = |(which, uid)| registry.of_uid_since(uid).map(rank(which));
+            let bound = |(which, uid)| registry.of_uid_with_bound_at(uid).map(rank(which));
             (uids.iter().enumerate().flat_map(bound).collect(), uids.len())
         }
         Selection::Clients(clients) => {

@@ -10,15 +10,15 @@ use std::hash::{BuildHasher, RandomState};
 /// Index of a connection in its shard's tables. It is reused after the connection is removed.
 pub(super) type Slot = usize;
 
-struct Entry {
+struct ConnectionEntry {
     /// The connection id of its client_id.
     id: u32,
-    since: LogicalTime,
+    opened_at: LogicalTime,
     uid: Option<Uid>,
     /// When it was bound to its uid.
     bound_at: LogicalTime,
     /// Whether it has ever joined a group.
-    was_member: bool,
+    has_joined: bool,
     /// The connection is closing: it is in no index any more, and its slot stays in use until its stream ends.
     unlinked: bool,
     /// In joining order.
@@ -26,7 +26,8 @@ struct Entry {
     session: Option<ClientSession>,
 }
 
-/// A group of a connection: index of the group, and of the connection in its member list, so that leaving is O(1).
+/// A group that a connection is in: the index of the group, and the connection's index in the group's member list. The cost
+/// of leaving depends on the number of the connection's groups, not on the number of the group's members.
 struct Joined {
     group: u32,
     index: u32,
@@ -34,26 +35,26 @@ struct Joined {
 
 struct GroupEntry {
     name: Group,
-    since: LogicalTime,
+    created_at: LogicalTime,
     members: Vec<Membership>,
 }
 
 #[derive(Clone, Copy)]
 struct Membership {
     slot: u32,
-    since: LogicalTime,
+    joined_at: LogicalTime,
 }
 
 /// A read-only view of one connection.
 #[derive(Clone, Copy)]
-pub struct Member<'a> {
+pub struct ConnectionView<'a> {
     registry: &'a Registry,
-    entry: &'a Entry,
+    entry: &'a ConnectionEntry,
 }
 
-impl<'a> Member<'a> {
+impl<'a> ConnectionView<'a> {
     /// The connection id in its client id.
-    pub fn id(self) -> u32 {
+    pub fn connection_id(self) -> u32 {
         self.entry.id
     }
 
@@ -73,15 +74,15 @@ impl<'a> Member<'a> {
     }
 
     /// Whether it has ever joined a group.
-    pub fn was_member(self) -> bool {
-        self.entry.was_member
+    pub fn has_joined(self) -> bool {
+        self.entry.has_joined
     }
 }
 
-/// The tables.
+/// The tables of one shard: entries by slot, and indices by connection id, uid and group.
 #[derive(Default)]
 pub(super) struct Registry {
-    entries: Slab<Entry>,
+    entries: Slab<ConnectionEntry>,
     ids: HashMap<u32, u32>,
     /// Inline capacity of two: most people have one or two connections.
     uids: HashMap<Uid, SmallVec<[u32; 2]>>,
@@ -126,13 +127,13 @@ impl Registry {
     }
 
     /// Adds a connection.
-    pub(super) fn insert(&mut self, id: u32, since: LogicalTime) -> Slot {
-        let entry = Entry {
+    pub(super) fn insert(&mut self, id: u32, opened_at: LogicalTime) -> Slot {
+        let entry = ConnectionEntry {
             id,
-            since,
+            opened_at,
             uid: None,
-            bound_at: since,
-            was_member: false,
+            bound_at: opened_at,
+            has_joined: false,
             unlinked: false,
             joined: Vec::new(),
             session: None,
@@ -142,8 +143,8 @@ impl Registry {
         slot
     }
 
-    /// Removes id, uid, groups and session (returned) from the indices. The slot stays in use until [`Registry::remove`].
-    /// `None`: the connection was unlinked before.
+    /// Removes the connection from the indices of ids, uids and groups, and returns its session. The slot stays in use until
+    /// [`Registry::remove`]. `None`: the connection was unlinked before.
     pub(super) fn unlink(&mut self, slot: Slot) -> Option<Option<ClientSession>> {
         let entry = self.entries.get_mut(slot).filter(|entry| !entry.unlinked)?;
         entry.unlinked = true;
@@ -173,8 +174,8 @@ impl Registry {
     }
 
     /// Returns a connection that is not closing.
-    pub(super) fn get(&self, slot: Slot) -> Option<Member<'_>> {
-        self.entries.get(slot).filter(|entry| !entry.unlinked).map(|entry| Member { registry: self, entry })
+    pub(super) fn get(&self, slot: Slot) -> Option<ConnectionView<'_>> {
+        self.entries.get(slot).filter(|entry| !entry.unlinked).map(|entry| ConnectionView { registry: self, entry })
     }
 
     /// Binds a connection to a uid, in place of an earlier one. A uid may have many connections.
@@ -196,7 +197,7 @@ impl Registry {
 
     /// Replaces the uid; returns false if nothing changed.
     fn replace_uid(&mut self, slot: Slot, uid: Option<Uid>) -> bool {
-        let changes = |entry: &&mut Entry| !entry.unlinked && entry.uid != uid;
+        let changes = |entry: &&mut ConnectionEntry| !entry.unlinked && entry.uid != uid;
         let Some(entry) = self.entries.get_mut(slot).filter(changes) else { return false };
         let before = std::mem::replace(&mut entry.uid, uid);
         let groups = entry.joined.iter().filter_map(|joined| self.groups.get(joined.group as usize));
@@ -210,19 +211,19 @@ impl Registry {
     /// Adds a connection to a group; returns false if it is a member already.
     pub(super) fn join_group(&mut self, slot: Slot, group: &Group, now: LogicalTime) -> bool {
         let id = self.group_ids.get(group).copied();
-        let is_in = |entry: &Entry| entry.joined.iter().any(|joined| Some(joined.group) == id);
+        let is_in = |entry: &ConnectionEntry| entry.joined.iter().any(|joined| Some(joined.group) == id);
         let Some(entry) = self.entries.get_mut(slot).filter(|entry| !entry.unlinked && !is_in(entry)) else { return false };
         let id = id.unwrap_or_else(|| {
             let name = group.to_owned_copy();
-            let id = self.groups.insert(GroupEntry { name: name.clone(), since: now, members: Vec::new() }) as u32;
+            let id = self.groups.insert(GroupEntry { name: name.clone(), created_at: now, members: Vec::new() }) as u32;
             self.group_ids.insert(name, id);
             id
         });
         let GroupEntry { name, members, .. } = &mut self.groups[id as usize];
         entry.joined.reserve_exact(1);
         entry.joined.push(Joined { group: id, index: members.len() as u32 });
-        entry.was_member = true;
-        members.push(Membership { slot: slot as u32, since: now });
+        entry.has_joined = true;
+        members.push(Membership { slot: slot as u32, joined_at: now });
         self.changed.insert(name.clone());
         true
     }
@@ -249,30 +250,30 @@ impl Registry {
         members.len()
     }
 
-    /// Returns the session slot of a connection, to set, change or clear it.
+    /// Returns the session of a connection, to set, change or clear it. The inner `None` is no session.
     pub(super) fn session_of(&mut self, slot: Slot) -> Option<&mut Option<ClientSession>> {
         self.entries.get_mut(slot).filter(|entry| !entry.unlinked).map(|entry| &mut entry.session)
     }
 
     /// All connections that are not closing.
     pub(super) fn all(&self) -> impl Iterator<Item = Slot> {
-        self.all_since().map(|(slot, _)| slot)
+        self.all_with_opened_at().map(|(slot, _)| slot)
     }
 
     /// All connections with the time they were opened.
-    pub(super) fn all_since(&self) -> impl Iterator<Item = (Slot, LogicalTime)> {
-        self.entries.iter().filter(|(_, entry)| !entry.unlinked).map(|(slot, entry)| (slot, entry.since))
+    pub(super) fn all_with_opened_at(&self) -> impl Iterator<Item = (Slot, LogicalTime)> {
+        self.entries.iter().filter(|(_, entry)| !entry.unlinked).map(|(slot, entry)| (slot, entry.opened_at))
     }
 
     /// The members of a group.
     pub(super) fn of_group(&self, group: &Group) -> impl Iterator<Item = Slot> {
-        self.of_group_since(group).map(|(slot, _)| slot)
+        self.of_group_with_joined_at(group).map(|(slot, _)| slot)
     }
 
     /// The members of a group with the time they joined.
-    pub(super) fn of_group_since(&self, group: &Group) -> impl Iterator<Item = (Slot, LogicalTime)> {
+    pub(super) fn of_group_with_joined_at(&self, group: &Group) -> impl Iterator<Item = (Slot, LogicalTime)> {
         let found = self.group_ids.get(group).and_then(|id| self.groups.get(*id as usize));
-        found.into_iter().flat_map(|group| &group.members).map(|member| (member.slot as Slot, member.since))
+        found.into_iter().flat_map(|group| &group.members).map(|member| (member.slot as Slot, member.joined_at))
     }
 
     /// The connections of a uid.
@@ -281,13 +282,13 @@ impl Registry {
     }
 
     /// The connections of a uid with the time they were bound.
-    pub(super) fn of_uid_since(&self, uid: &Uid) -> impl Iterator<Item = (Slot, LogicalTime)> {
+    pub(super) fn of_uid_with_bound_at(&self, uid: &Uid) -> impl Iterator<Item = (Slot, LogicalTime)> {
         self.of_uid(uid).filter_map(|slot| Some((slot, self.entries.get(slot)?.bound_at)))
     }
 
     /// All groups with their number of members and the time the first member joined.
     pub(super) fn groups(&self) -> impl Iterator<Item = (&Group, usize, LogicalTime)> {
-        self.groups.iter().map(|(_, group)| (&group.name, group.members.len(), group.since))
+        self.groups.iter().map(|(_, group)| (&group.name, group.members.len(), group.created_at))
     }
 
     /// Returns the people of a group. `hasher` must be the same on every shard.
@@ -307,7 +308,7 @@ impl Registry {
         std::mem::take(&mut self.changed)
     }
 
-    fn names<'a>(&'a self, entry: &'a Entry) -> impl Iterator<Item = &'a Group> {
+    fn names<'a>(&'a self, entry: &'a ConnectionEntry) -> impl Iterator<Item = &'a Group> {
         entry.joined.iter().filter_map(|joined| self.groups.get(joined.group as usize)).map(|group| &group.name)
     }
 

@@ -119,7 +119,7 @@ fn apply_to_one(
 }
 
 fn ids(registry: &Registry, slots: impl Iterator<Item = Slot>) -> BTreeSet<u32> {
-    slots.map(|slot| registry.get(slot).unwrap().id()).collect()
+    slots.map(|slot| registry.get(slot).unwrap().connection_id()).collect()
 }
 
 fn compare_groups_and_uids(registry: &Registry, model: &Model) -> Result<(), TestCaseError> {
@@ -135,8 +135,8 @@ fn compare_groups_and_uids(registry: &Registry, model: &Model) -> Result<(), Tes
         let without = members.iter().filter(|id| model[id].uid.is_none()).count();
         prop_assert_eq!(registry.people(&group(n), &hasher).count() as usize, uids.len() + without);
         prop_assert_eq!(registry.of_group(&group(n)).count(), members.len());
-        for (slot, since) in registry.of_group_since(&group(n)) {
-            prop_assert_eq!(model[&registry.get(slot).unwrap().id()].groups[&n], since);
+        for (slot, since) in registry.of_group_with_joined_at(&group(n)) {
+            prop_assert_eq!(model[&registry.get(slot).unwrap().connection_id()].groups[&n], since);
         }
         prop_assert_eq!(ids(registry, registry.of_group(&group(n))), members);
         prop_assert_eq!(ids(registry, registry.of_uid(&uid(n))), with(&|known| known.uid == Some(n)));

@@ -1,9 +1,9 @@
 //! The unsent frames of one connection, bounded in bytes.
 //!
-//! A reader that keeps up only has spans pending in the shard's [`WriteBatch`] and owns no buffer. A reader that does not
-//! has a [`Backlog`] of frames, shared with the other slow readers. At the limit the newest frame is skipped: a frame with
-//! a position is reported by one `gap` as soon as there is space, any other frame is dropped and counted. A publisher
-//! never waits for a send queue.
+//! A reader that keeps up only has spans pending in the shard's [`WriteBatch`] and owns no buffer. A slow reader has a
+//! [`Backlog`]: a queue of its own, whose frames share their bytes with other backlogs. At the limit the newest frame is
+//! skipped: a frame with a position is reported by one `gap` as soon as there is space, any other frame is dropped and
+//! counted. A publisher never waits for a send queue.
 
 use super::write_batch::{PendingSpans, SLICES, WriteBatch};
 use super::{Dialect, Frame, Group};
@@ -24,7 +24,7 @@ pub(super) struct SendQueue {
 
 /// Frames queued until the socket is writable again.
 struct Backlog {
-    /// The first frame may be a remainder whose beginning was written.
+    /// The first may be the unwritten rest of a frame.
     frames: VecDeque<Bytes>,
     bytes: usize,
     /// Skipped frames not yet reported: group, first and last seq. Rarely more than one group.
@@ -85,8 +85,13 @@ impl SendQueue {
         !self.pending.is_empty()
     }
 
-    /// When the peer last accepted bytes, if there is a backlog.
-    pub(super) fn stalled_since(&self) -> Option<Instant> {
+    /// Whether frames are queued behind a socket that would block.
+    pub(super) fn has_backlog(&self) -> bool {
+        self.backlog.is_some()
+    }
+
+    /// When the peer last accepted bytes; `None` without a backlog.
+    pub(super) fn last_progress(&self) -> Option<Instant> {
         self.backlog.as_ref().map(|backlog| backlog.progress_at)
     }
 
@@ -111,8 +116,9 @@ impl SendQueue {
         if let Some(backlog) = &mut self.backlog {
             written += backlog.write(stream, now)?;
         }
-        let settled = self.backlog.as_ref().is_none_or(|backlog| backlog.frames.is_empty());
-        if settled && (written > 0 || self.backlog.is_some()) {
+        // Every byte is passed to the stream. The backlog ends once a TLS stream's own buffer is flushed, too.
+        let all_passed = self.backlog.as_ref().is_none_or(|backlog| backlog.frames.is_empty());
+        if all_passed && (written > 0 || self.backlog.is_some()) {
             match stream.flush() {
                 Ok(()) => self.backlog = None,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
@@ -144,7 +150,7 @@ impl Backlog {
 
     fn push(&mut self, frame: &Frame, limit_bytes: usize, dialect: Dialect) -> Enqueue {
         // A group's gap precedes its next frame, so that the reader learns of the hole first. It waits until half of the
-        // queue is free: a gap sent while the queue is nearly full would be followed by the next one at once.
+        // queue is free: otherwise the queue would be full again at once, and the next gap would follow.
         if frame.position.is_some() && self.bytes <= limit_bytes / 2 {
             self.queue_gaps();
         }
@@ -217,7 +223,7 @@ impl Backlog {
 mod tests {
     use super::*;
 
-    /// A peer that accepts `room` bytes and then blocks.
+    /// A peer that accepts `capacity` bytes and then blocks.
     #[derive(Default)]
     struct Peer {
         capacity: usize,
@@ -327,10 +333,10 @@ mod tests {
         bench.take(10);
         bench.now += std::time::Duration::from_secs(9);
         bench.take(0);
-        assert_eq!(bench.send_queue.stalled_since(), Some(began));
+        assert_eq!(bench.send_queue.last_progress(), Some(began));
         bench.take(10);
-        assert_eq!(bench.send_queue.stalled_since(), Some(bench.now));
+        assert_eq!(bench.send_queue.last_progress(), Some(bench.now));
         bench.take(100);
-        assert_eq!(bench.send_queue.stalled_since(), None);
+        assert_eq!(bench.send_queue.last_progress(), None);
     }
 }

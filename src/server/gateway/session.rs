@@ -79,7 +79,7 @@ impl ClientSession {
     pub fn to_php(&self) -> Cow<'_, [u8]> {
         match self {
             Self::Json(_) => {
-                let mut out = php::Writer::default();
+                let mut out = php::Serializer::default();
                 php::from_json(&self.to_value(), &mut out);
                 out.into_bytes().into()
             }

@@ -23,7 +23,7 @@ use std::time::Instant;
 /// Bytes per read; the connections share one buffer.
 const SCRATCH_BYTES: usize = 8 * 1024;
 
-/// A shard: it owns its connections outright.
+/// The connections of one shard thread, with the state to write to them.
 pub(super) struct Shard<S> {
     index: usize,
     ids: ClientIds,
@@ -71,16 +71,16 @@ impl<S: Stream> Shard<S> {
     }
 
     /// Adds a connection and sends it `init`, always the first frame.
-    pub(super) fn open(&mut self, stream: S, new: NewConnection, since: LogicalTime, now: Instant) -> Slot {
+    pub(super) fn open(&mut self, stream: S, new: NewConnection, opened_at: LogicalTime, now: Instant) -> Slot {
         let NewConnection { dialect, mut permit, early, port, handshake } = new;
         permit.handshake_done();
         let client = self.ids.draw(self.index, |id| self.registry.slot_of(id).is_some());
-        let slot = self.registry.insert(client.connection, since);
+        let slot = self.registry.insert(client.connection, opened_at);
         if self.connections.len() <= slot {
             self.connections.resize_with(slot + 1, || None);
         }
         self.connections[slot] = Some(Connection::new(stream, dialect, permit, port, self.wheel.at(now)));
-        self.send_control(slot, &Frame::text(Push::Init { client_id: client }.to_json().as_bytes()));
+        self.send_unbounded(slot, &Frame::text(Push::Init { client_id: client }.to_json().as_bytes()));
         metrics::counter!("roomcast_sockets_opened_total").increment(1);
         self.emit_event(slot, || EventKind::Connected(handshake));
         if !early.is_empty() {
@@ -98,7 +98,7 @@ impl<S: Stream> Shard<S> {
 
     /// Returns the client id of a connection that is not closing.
     pub(super) fn client_id(&self, slot: Slot) -> Option<ClientId> {
-        self.registry.get(slot).map(|member| self.ids.name(member.id()))
+        self.registry.get(slot).map(|member| self.ids.client_id(member.connection_id()))
     }
 
     /// Returns the slot of a client id of this shard.
@@ -121,22 +121,22 @@ impl<S: Stream> Shard<S> {
     pub(super) fn publish(&mut self, publish: Arc<Publish>, now: Instant) {
         let (plain, v1) = (&publish.publication.plain, &publish.publication.v1);
         let span = |batch: &mut WriteBatch, frame: &Option<Frame>| frame.as_ref().map_or(0..0, |frame| batch.append_frame(frame));
-        let plain_held = span(&mut self.batch, plain);
+        let plain_span = span(&mut self.batch, plain);
         let same = matches!((plain, v1), (Some(plain), Some(v1)) if plain.bytes.as_ptr() == v1.bytes.as_ptr());
-        let v1_held = if same { plain_held.clone() } else { span(&mut self.batch, v1) };
+        let v1_span = if same { plain_span.clone() } else { span(&mut self.batch, v1) };
         let mut delivered = Delivered::default();
         let mut failed: Vec<Slot> = Vec::new();
         for slot in publish.receivers(&self.registry, self.ids) {
             let Some(connection) = self.connections[slot].as_mut() else { continue };
             let (frame, span) = match connection.dialect {
-                Dialect::Plain => (plain, &plain_held),
-                Dialect::V1 => (v1, &v1_held),
+                Dialect::Plain => (plain, &plain_span),
+                Dialect::V1 => (v1, &v1_span),
             };
             let Some(frame) = frame else { continue };
-            let was_due = connection.send_queue.has_batched();
+            let was_batched = connection.send_queue.has_batched();
             let mut queued = connection.push(&mut self.batch, frame, span.clone(), self.settings.queue_bytes);
             if queued == Enqueue::FlushFirst {
-                // The batch holds this reader's limit already: write now to make space.
+                // This reader's frames in the batch reach its limit already: write them now to make space.
                 match connection.write(&self.batch, now) {
                     Ok(bytes) => self.metrics.record_write(bytes as u64),
                     Err(_) => {
@@ -144,7 +144,7 @@ impl<S: Stream> Shard<S> {
                         continue;
                     }
                 }
-                if connection.send_queue.stalled_since().is_some() {
+                if connection.send_queue.has_backlog() {
                     self.watched.insert(slot);
                 }
                 queued = connection.push(&mut self.batch, frame, span.clone(), self.settings.queue_bytes);
@@ -155,7 +155,7 @@ impl<S: Stream> Shard<S> {
                 Enqueue::Skipped | Enqueue::FlushFirst => delivered.slow += 1,
                 Enqueue::Closing => {}
             }
-            if !was_due && connection.send_queue.has_batched() {
+            if !was_batched && connection.send_queue.has_batched() {
                 self.batched.push(slot);
             }
         }
@@ -187,7 +187,7 @@ impl<S: Stream> Shard<S> {
                     continue;
                 }
             }
-            if connection.send_queue.stalled_since().is_some() {
+            if connection.send_queue.has_backlog() {
                 self.watched.insert(slot);
             } else if connection.is_closing() {
                 closing.push(slot);
@@ -211,16 +211,16 @@ impl<S: Stream> Shard<S> {
 
     /// Reads from a connection that is readable.
     pub(super) fn readable(&mut self, slot: Slot, now: Instant) {
-        let (step, now_ms, mut inbound) = (self.wheel.at(now), self.wheel.ms(now), self.inbound());
+        let (tick, now_ms, mut inbound) = (self.wheel.at(now), self.wheel.ms(now), self.inbound());
         let Some(connection) = self.connections.get_mut(slot).and_then(Option::as_mut) else { return };
-        let read = connection.read(&mut self.scratch, now_ms, step, &mut inbound);
+        let read = connection.read(&mut self.scratch, now_ms, tick, &mut inbound);
         self.handle_read(slot, inbound, Some(read), now);
     }
 
     /// Writes the backlog of a connection that is writable.
     pub(super) fn writable(&mut self, slot: Slot, now: Instant) {
         let Some(connection) = self.connections.get_mut(slot).and_then(Option::as_mut) else { return };
-        if connection.send_queue.stalled_since().is_some() {
+        if connection.send_queue.has_backlog() {
             match connection.write(&self.batch, now) {
                 Ok(bytes) => self.metrics.record_write(bytes as u64),
                 Err(_) => {
@@ -260,7 +260,7 @@ impl<S: Stream> Shard<S> {
                 let Some(connection) = self.connection(slot).filter(|connection| !connection.is_closing()) else { return };
                 connection.start_close(now + CLOSE_TIMEOUT, true);
                 let reply = code.map_or_else(Frame::close_without_code, |code| Frame::close(code, ""));
-                self.send_control(slot, &reply);
+                self.send_unbounded(slot, &reply);
                 self.watched.insert(slot);
                 self.unlink(slot);
             }
@@ -289,13 +289,14 @@ impl<S: Stream> Shard<S> {
         }
     }
 
-    /// Queues a frame of the protocol without regard to the limit: these are few and small.
-    pub(super) fn send_control(&mut self, slot: Slot, frame: &Frame) {
+    /// Queues a frame beyond the limit, because such frames are few and small: init, bye, a farewell, pings, pongs and close
+    /// frames.
+    pub(super) fn send_unbounded(&mut self, slot: Slot, frame: &Frame) {
         let Some(connection) = self.connections.get_mut(slot).and_then(Option::as_mut) else { return };
-        let was_due = connection.send_queue.has_batched();
+        let was_batched = connection.send_queue.has_batched();
         let span: Range<u32> = self.batch.append_frame(frame);
         connection.send_queue.push_unbounded(&mut self.batch, frame, span);
-        if !was_due && connection.send_queue.has_batched() {
+        if !was_batched && connection.send_queue.has_batched() {
             self.batched.push(slot);
         }
     }
@@ -303,7 +304,7 @@ impl<S: Stream> Shard<S> {
     /// Queues a pong unless the queue is full: the peer decides how many pongs there are.
     fn send_pong(&mut self, slot: Slot, frame: &Frame) {
         if self.get(slot).is_some_and(|connection| connection.send_queue.unsent_bytes() < self.settings.queue_bytes) {
-            self.send_control(slot, frame);
+            self.send_unbounded(slot, frame);
         }
     }
 

@@ -4,7 +4,7 @@ use super::Gateway;
 use super::handle::COMMAND_BYTES;
 use super::registry::Slot;
 use super::shard::Shard;
-use super::shard_thread::Command;
+use super::shard_thread::ShardCommand;
 use super::stream::Socket;
 use crate::domain::id::ClientId;
 use std::time::Instant;
@@ -63,7 +63,7 @@ impl Gateway {
         let permit = self.reserve_budget(COMMAND_BYTES + bytes).await;
         // The caller may have been cancelled.
         let job = move |shard: &mut Shard<Socket>, now: Instant| _ = answer.send(job(shard, now));
-        self.0.shards[shard].post(Command::Run(Box::new(job), permit));
+        self.0.shards[shard].post(ShardCommand::Run(Box::new(job), permit));
         answered.await.ok()
     }
 

@@ -17,7 +17,7 @@ impl<S: Stream> Shard<S> {
         let Some(connection) = self.connection(slot).filter(|connection| !connection.is_closing()) else { return };
         connection.start_close(now + CLOSE_TIMEOUT, false);
         metrics::counter!("roomcast_sockets_closed_by_us_total", "code" => code.0.to_string()).increment(1);
-        self.send_control(slot, &Frame::close(code, reason));
+        self.send_unbounded(slot, &Frame::close(code, reason));
         self.watched.insert(slot);
         self.unlink(slot);
     }
@@ -35,7 +35,7 @@ impl<S: Stream> Shard<S> {
     /// Queues a last frame for a connection that is about to be closed, without regard to the limit.
     pub(super) fn send_farewell(&mut self, slot: Slot, farewell: &Frame) {
         if self.get(slot).is_some_and(|connection| !connection.is_closing()) {
-            self.send_control(slot, farewell);
+            self.send_unbounded(slot, farewell);
         }
     }
 
@@ -65,7 +65,7 @@ impl<S: Stream> Shard<S> {
         for slot in slots.collect::<Vec<_>>() {
             if self.get(slot).is_some_and(|connection| connection.dialect == Dialect::V1) {
                 let bye = Push::Bye { reconnect_after_ms: reconnect_after_ms() };
-                self.send_control(slot, &Frame::text(bye.to_json().as_bytes()));
+                self.send_unbounded(slot, &Frame::text(bye.to_json().as_bytes()));
             }
             self.close(slot, CloseCode::GOING_AWAY, CloseCode::GOING_AWAY.reason(), now);
         }
@@ -85,7 +85,7 @@ impl<S: Stream> Shard<S> {
         };
         if connection.is_done(now) {
             self.remove(slot);
-        } else if !connection.is_closing() && connection.send_queue.stalled_since().is_none() {
+        } else if !connection.is_closing() && !connection.send_queue.has_backlog() {
             self.watched.swap_remove(&slot);
         }
     }

@@ -173,7 +173,7 @@ fn slow_reader_skips_frames_and_gets_one_gap_and_others_lose_nothing() {
     assert_eq!(outcomes[19], Delivered { to: 1, queued: 0, slow: 1 });
     let mut dropped = bench.publish(Publication::both(Frame::text(&[b'y'; 900])));
     bench.shard.flush(bench.now);
-    assert_eq!(dropped.try_recv(), Ok(Delivered { to: 1, queued: 0, slow: 1 }), "the API's payload is dropped and stats");
+    assert_eq!(dropped.try_recv(), Ok(Delivered { to: 1, queued: 0, slow: 1 }), "the API's payload is dropped and counted");
 
     at_slow.0.borrow_mut().capacity = PLENTY;
     bench.shard.writable(slow, bench.now);

@@ -27,7 +27,7 @@ const EVENTS: usize = 1024;
 type Job = Box<dyn FnOnce(&mut Shard<Socket>, Instant) + Send>;
 
 /// A command to a shard.
-pub(super) enum Command {
+pub(super) enum ShardCommand {
     /// Serve a new connection.
     Open(Box<OpenConnection>),
     /// Send a publish to the shard's receivers.
@@ -42,12 +42,12 @@ pub(super) enum Command {
 pub(super) struct OpenConnection {
     pub stream: RawStream,
     pub new: NewConnection,
-    pub since: LogicalTime,
+    pub opened_at: LogicalTime,
 }
 
 /// Posts commands to a shard.
 pub(super) struct ShardHandle {
-    mailbox: Arc<Mailbox<Command>>,
+    mailbox: Arc<Mailbox<ShardCommand>>,
     waker: Waker,
 }
 
@@ -69,7 +69,7 @@ impl ShardHandle {
 
     /// Posts a command; commands run in FIFO order. After the shard has ended they are dropped together with their reply
     /// senders, so that a caller sees a closed channel.
-    pub(super) fn post(&self, command: Command) {
+    pub(super) fn post(&self, command: ShardCommand) {
         if self.mailbox.post(command) == Posted::Wake
             && let Err(error) = self.waker.wake()
         {
@@ -80,7 +80,7 @@ impl ShardHandle {
 
 struct ShardThread {
     poll: Poll,
-    mailbox: Arc<Mailbox<Command>>,
+    mailbox: Arc<Mailbox<ShardCommand>>,
     settings: Arc<Settings>,
     ids: ClientIds,
     event_sender: Arc<EventSender>,
@@ -103,7 +103,7 @@ impl ShardThread {
         drop(self.mailbox.close());
     }
 
-    /// Runs the event loop until [`Command::Stop`].
+    /// Runs the event loop until [`ShardCommand::Stop`].
     fn serve(&mut self) -> io::Result<()> {
         let mut shard = Shard::new(self.index, self.ids, self.settings.clone(), self.event_sender.clone(), Instant::now());
         let mut events = Events::with_capacity(EVENTS);
@@ -114,10 +114,10 @@ impl ShardThread {
             self.mailbox.take(&mut commands);
             for command in commands.drain(..) {
                 match command {
-                    Command::Open(opening) => self.open(&mut shard, *opening, now),
-                    Command::Publish(publish) => shard.publish(publish, now),
-                    Command::Run(job, _budget) => job(&mut shard, now),
-                    Command::Stop => return Ok(()),
+                    ShardCommand::Open(opening) => self.open(&mut shard, *opening, now),
+                    ShardCommand::Publish(publish) => shard.publish(publish, now),
+                    ShardCommand::Run(job, _budget) => job(&mut shard, now),
+                    ShardCommand::Stop => return Ok(()),
                 }
             }
             shard.flush(now);
@@ -139,8 +139,8 @@ impl ShardThread {
         }
     }
 
-    fn open(&self, shard: &mut Shard<Socket>, OpenConnection { stream, new, since }: OpenConnection, now: Instant) {
-        let slot = shard.open(stream.into(), new, since, now);
+    fn open(&self, shard: &mut Shard<Socket>, OpenConnection { stream, new, opened_at }: OpenConnection, now: Instant) {
+        let slot = shard.open(stream.into(), new, opened_at, now);
         // After `open`, which may already have closed it because of its early bytes.
         if let Some(stream) = shard.stream(slot)
             && let Err(error) = stream.register(self.poll.registry(), Token(slot))

@@ -14,24 +14,25 @@ impl<S: Stream> Shard<S> {
         self.wheel.duration(self.wheel.at(now).saturating_sub(connection.opened))
     }
 
-    /// Time until [`Shard::tick`] must be called without other activity. `None`: the shard has no connections.
+    /// Time after which [`Shard::tick`] must be called even if nothing else happens. `None`: the shard has no connections.
     pub(super) fn next_tick(&self, now: Instant) -> Option<Duration> {
         (self.registry.len() > 0 || !self.watched.is_empty()).then(|| self.wheel.until_next(now))
     }
 
     /// Sends pings; closes connections that did not answer one, slow ones, and those past their closing deadline.
     pub(super) fn tick(&mut self, now: Instant) {
-        // After a stall, one turn at most, judged by the current time: pending input was read first.
+        // After a stall the ticks cover one turn of the wheel at most, and the current time decides. Input that arrived
+        // meanwhile was read before this call.
         let Some(Advance { now: tick, ticks }) = self.wheel.advance(now) else { return };
-        let (young, within) = (self.wheel.young(), self.wheel.pong_within());
-        for turn in ticks {
-            for slot in self.wheel.slots(turn, self.connections.len()) {
+        let (young, pong_timeout) = (self.wheel.young(), self.wheel.pong_timeout());
+        for due in ticks {
+            for slot in self.wheel.slots(due, self.connections.len()) {
                 if self.connection(slot).is_some_and(|connection| connection.ping_due(tick, young)) {
-                    self.send_control(slot, &Frame::ping());
+                    self.send_unbounded(slot, &Frame::ping());
                 }
             }
-            for slot in self.wheel.slots(turn.wrapping_sub(within), self.connections.len()) {
-                if self.connection(slot).is_some_and(|connection| connection.is_silent(tick, within)) {
+            for slot in self.wheel.slots(due.wrapping_sub(pong_timeout), self.connections.len()) {
+                if self.connection(slot).is_some_and(|connection| connection.is_silent(tick, pong_timeout)) {
                     self.close(slot, CloseCode::PING_TIMEOUT, CloseCode::PING_TIMEOUT.reason(), now);
                 }
             }
@@ -45,11 +46,11 @@ impl<S: Stream> Shard<S> {
         let (mut queue_bytes, mut backlogged) = (0, 0);
         for slot in self.watched.iter().copied().collect::<Vec<_>>() {
             if let Some(connection) = self.get(slot)
-                && let Some(since) = connection.send_queue.stalled_since()
+                && let Some(last_progress) = connection.send_queue.last_progress()
             {
                 queue_bytes += connection.send_queue.unsent_bytes() as u64;
                 backlogged += 1;
-                if !connection.is_closing() && now.saturating_duration_since(since) >= slow_after {
+                if !connection.is_closing() && now.saturating_duration_since(last_progress) >= slow_after {
                     self.close(slot, CloseCode::SLOW, CloseCode::SLOW.reason(), now);
                 }
             }

@@ -114,10 +114,10 @@ impl Encrypted {
 
     /// Writes until the slices or rustls' buffer are exhausted; returns the bytes accepted. A full buffer is `WouldBlock`.
     fn write(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut taken = 0;
+        let mut written = 0;
         loop {
             let sent = self.flush();
-            let mut skip = taken;
+            let mut skip = written;
             let mut now = 0;
             for slice in slices {
                 let cut = skip.min(slice.len());
@@ -130,13 +130,13 @@ impl Encrypted {
                     }
                 }
             }
-            taken += now;
+            written += now;
             match sent {
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
-                _ if now == 0 && taken == 0 && !slices.iter().all(|slice| slice.is_empty()) => {
+                _ if now == 0 && written == 0 && !slices.iter().all(|slice| slice.is_empty()) => {
                     return Err(io::ErrorKind::WouldBlock.into());
                 }
-                _ if now == 0 || sent.is_err() => return Ok(taken),
+                _ if now == 0 || sent.is_err() => return Ok(written),
                 _ => {}
             }
         }

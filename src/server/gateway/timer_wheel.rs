@@ -68,7 +68,7 @@ impl TimerWheel {
     }
 
     /// Ticks that a peer has to answer a ping.
-    pub(super) fn pong_within(&self) -> u32 {
+    pub(super) fn pong_timeout(&self) -> u32 {
         self.pong_within
     }
 

@@ -26,7 +26,7 @@ pub(super) enum Port {
 }
 
 /// Accepts the connections of one port.
-pub(super) struct Acceptor {
+pub(super) struct PortAcceptor {
     port: Port,
     permits: Arc<Semaphore>,
     /// The permit of the next connection.
@@ -41,7 +41,7 @@ pub(super) struct AcceptPermit {
     _permit: OwnedSemaphorePermit,
 }
 
-impl Acceptor {
+impl PortAcceptor {
     /// An acceptor of at most `count` open connections.
     pub(super) fn new(port: Port, count: usize) -> Self {
         Self { port, permits: Arc::new(Semaphore::new(count)), reserved: None, full_since: None }

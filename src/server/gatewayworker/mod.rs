@@ -1,11 +1,11 @@
 //! The server for PHP: an unchanged GatewayClient, or an unchanged BusinessWorker, uses this node as a GatewayWorker gateway.
 //!
-//! GatewayWorker is a PHP framework of three kinds of processes. A *gateway* holds the sockets of the clients; this node replaces
-//! it. *Register* is a service that knows the addresses of all gateways; this node runs one, on `gateway.register_addr`. A
-//! *BusinessWorker* is a PHP process that receives the events of clients: connected, message, disconnected. GatewayClient is the
-//! PHP library of web pages: it asks Register for the gateways, connects to the *inner port* of each (`gateway.lan_addr`), and sends
-//! commands such as `sendToGroup`. BusinessWorkers connect there, too. The *inner protocol* is the format of these packets
-//! (docs/protocol.md).
+//! GatewayWorker is a PHP framework of three kinds of processes. A *gateway* holds the sockets of the clients; this node
+//! replaces it. *Register* is a service that knows the addresses of all gateways; this node runs one, on
+//! `gateway.register_addr`. A *BusinessWorker* is a PHP process that receives the events of clients: connected, message,
+//! disconnected. GatewayClient is the PHP library of web pages: it asks Register for the gateways, connects to the *inner
+//! port* of each (`gateway.lan_addr`), and sends commands such as `sendToGroup`. BusinessWorkers connect there, too. The
+//! *inner protocol* is the format of these packets (docs/protocol.md).
 //!
 //! This module translates only: the gateway carries out the commands.
 //!
@@ -52,7 +52,7 @@ mod workers;
 
 use crate::server::config::GatewaySettings;
 use crate::server::gateway::{EventReceiver, Gateway};
-use acceptor::{AcceptPermit, Acceptor, Port};
+use acceptor::{AcceptPermit, Port, PortAcceptor};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use inner::connection::{InnerContext, serve_connection};
@@ -100,8 +100,8 @@ pub struct GatewayWorkerServer {
 }
 
 impl GatewayWorkerServer {
-    /// Creates the server, and the receiver of the gateway's events, which it forwards to workers. `gateway_port` is the port that
-    /// browsers connect to. Returns `None` if the gateway has an event listener already.
+    /// Creates the server, and the receiver of the gateway's events, which it forwards to workers. `gateway_port` is the
+    /// port that browsers connect to. Returns `None` if the gateway has a subscriber already.
     pub fn new(settings: &GatewaySettings, gateway: Gateway, gateway_port: u16) -> Option<(Self, EventReceiver)> {
         let lan_addr = settings.lan_addr;
         let events = gateway.take_events()?;
@@ -160,30 +160,30 @@ impl GatewayWorkerServer {
         inner: &TcpListener,
         register: &TcpListener,
         mut open: watch::Receiver<bool>,
-        closed: &CancellationToken,
+        drained: &CancellationToken,
     ) {
-        while !closed.is_cancelled() {
-            let stop = closed.child_token();
+        while !drained.is_cancelled() {
+            let stop = drained.child_token();
             let served = async { tokio::join!(self.serve_inner(inner, &stop), self.serve_register(register, &stop)) };
             let stop_when_paused = async {
-                until(&mut open, false, closed).await;
+                until(&mut open, false, drained).await;
                 stop.cancel();
             };
             tokio::join!(served, stop_when_paused);
-            until(&mut open, true, closed).await;
+            until(&mut open, true, drained).await;
         }
     }
 
-    /// Serves the inner port in one task, so that packets are dispatched in the order in which they arrive, also across connections.
-    /// GatewayClient opens a connection for each call, and expects `joinGroup` to be done before the `sendToGroup` behind it.
-    /// Connections are `unconstrained`: tokio's cooperative yield would reverse their order.
+    /// Serves the inner port in one task, so that packets are dispatched in the order in which they arrive, also across
+    /// connections. GatewayClient opens a connection for each call, and expects `joinGroup` to be done before the
+    /// `sendToGroup` behind it. Connections are `unconstrained`: tokio's cooperative yield would reverse their order.
     async fn serve_inner(&self, listener: &TcpListener, stop: &CancellationToken) {
         let (mut connections, queue) = (FuturesUnordered::new(), ReadyQueue::default());
-        let mut acceptor = Acceptor::new(Port::Inner, self.max_connections);
+        let mut acceptor = PortAcceptor::new(Port::Inner, self.max_connections);
         while !stop.is_cancelled() || !connections.is_empty() {
             tokio::select! {
                 accepted = acceptor.accept(listener), if !stop.is_cancelled() => {
-                    // Connections in the backlog, too: their packets arrived before packets that are read from now on.
+                    // Accept those in the backlog, too: their packets arrived before the packets that are read from now on.
                     let waiting = std::iter::from_fn(|| acceptor.accept(listener).now_or_never());
                     for accepted in std::iter::once(accepted).chain(waiting.take(ACCEPT_BATCH)) {
                         connections.push(self.serve_inner_connection(accepted, &queue, stop));
@@ -191,7 +191,7 @@ impl GatewayWorkerServer {
                 }
                 _ = connections.next(), if !connections.is_empty() => {}
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
-                // `stop` was cancelled between the conditions of the loop and of the branches.
+                // No branch is enabled: `stop` was cancelled after the loop condition was checked.
                 else => {}
             }
         }
@@ -217,7 +217,7 @@ impl GatewayWorkerServer {
 
     async fn serve_register(&self, listener: &TcpListener, stop: &CancellationToken) {
         let connections = TaskTracker::new();
-        let mut acceptor = Acceptor::new(Port::Register, self.max_connections);
+        let mut acceptor = PortAcceptor::new(Port::Register, self.max_connections);
         loop {
             let (stream, peer, permit) = tokio::select! {
                 accepted = acceptor.accept(listener) => accepted,

@@ -59,14 +59,14 @@ impl From<DecodeError> for CloseReason {
 }
 
 /// The reason why a connection is closing, and the deadline until which it may send its last replies.
-pub(super) struct Closing {
-    /// The reason.
+pub(super) struct PendingClose {
+    /// The first reason; later ones are ignored.
     pub reason: CloseReason,
     /// `None`: the peer has sent everything, and may take its time to read while the node is serving.
     deadline: Option<Instant>,
 }
 
-impl Closing {
+impl PendingClose {
     /// Starts closing now.
     pub(super) fn new(reason: CloseReason) -> Self {
         let deadline = (!matches!(reason, CloseReason::PeerClosed)).then(|| Instant::now() + DRAIN_TIMEOUT);
@@ -82,11 +82,19 @@ impl Closing {
     }
 }
 
-/// Waits until `stop` is cancelled, and the grace period besides for a connection that has not sent anything.
-pub(super) async fn shutdown_deadline(stop: &CancellationToken, has_sent: bool) {
-    stop.cancelled().await;
-    if !has_sent {
-        tokio::time::sleep(FIRST_PACKET_GRACE).await;
+/// The grace period at shutdown of a connection that has not sent anything. It starts once, when `stop` is cancelled.
+#[derive(Default)]
+pub(super) struct ShutdownGrace {
+    deadline: Option<Instant>,
+}
+
+impl ShutdownGrace {
+    /// Waits until `stop` is cancelled and, unless the peer `has_sent` something, until the grace period is over.
+    pub(super) async fn over(&mut self, stop: &CancellationToken, has_sent: bool) {
+        stop.cancelled().await;
+        if !has_sent {
+            tokio::time::sleep_until(*self.deadline.get_or_insert_with(|| Instant::now() + FIRST_PACKET_GRACE)).await;
+        }
     }
 }
 
@@ -96,11 +104,23 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_sent_everything_may_read_until_shutdown_and_the_drain_timeout() {
-        let (stop, mut closing) = (CancellationToken::new(), Closing::new(CloseReason::PeerClosed));
-        let is_due = async |closing: &mut Closing, after| tokio::time::timeout(after, closing.drain_timeout(&stop)).await.is_ok();
+        let (stop, mut closing) = (CancellationToken::new(), PendingClose::new(CloseReason::PeerClosed));
+        let is_due =
+            async |closing: &mut PendingClose, after| tokio::time::timeout(after, closing.drain_timeout(&stop)).await.is_ok();
         assert!(!is_due(&mut closing, Duration::from_secs(3600)).await);
         stop.cancel();
         assert!(!is_due(&mut closing, DRAIN_TIMEOUT / 2).await);
         assert!(is_due(&mut closing, DRAIN_TIMEOUT).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_grace_period_of_a_silent_peer_starts_once() {
+        let (stop, mut grace) = (CancellationToken::new(), ShutdownGrace::default());
+        let is_over =
+            async |grace: &mut ShutdownGrace, after| tokio::time::timeout(after, grace.over(&stop, false)).await.is_ok();
+        assert!(!is_over(&mut grace, Duration::from_secs(3600)).await);
+        stop.cancel();
+        assert!(!is_over(&mut grace, FIRST_PACKET_GRACE * 3 / 4).await);
+        assert!(is_over(&mut grace, FIRST_PACKET_GRACE / 2).await, "a second wait continues the first one");
     }
 }

@@ -1,7 +1,7 @@
 //! A value as `unserialize` reads it: a [`Document`] of [`Node`]s that borrow the text.
 
 use super::Key;
-use super::unserialize::Reader;
+use super::unserialize::Parser;
 use std::fmt;
 
 /// Arrays within arrays, as deep as `json_encode` goes; PHP itself reads deeper.
@@ -66,7 +66,7 @@ impl std::error::Error for UnserializeError {}
 impl<'a> Document<'a> {
     /// Reads a serialized value. Bytes behind it are ignored, as PHP ignores them.
     pub fn read(text: &'a [u8]) -> Result<Self, UnserializeError> {
-        let mut reader = Reader::new(text);
+        let mut reader = Parser::new(text);
         match reader.value(0) {
             Some(_) => Ok(Self { nodes: reader.nodes, referenced: reader.referenced }),
             None => Err(UnserializeError { at: reader.at }),

@@ -23,8 +23,8 @@ pub(super) fn write(float: f64, e: char, out: &mut Vec<u8>) {
     out.extend_from_slice(format!("{e}{sign}{}", exponent.abs()).as_bytes());
 }
 
-/// Returns a text such as `-1.2345e-7`. Of two texts of the same length and distance PHP uses the even one, which is the result of
-/// rounding to that number of digits.
+/// Returns a text such as `-1.2345e-7`. Of two texts of the same length and distance PHP uses the even one, which is the
+/// result of rounding to that number of digits.
 fn shortest(float: f64) -> String {
     let shortest = format!("{float:e}");
     let digits = shortest.split('e').next().unwrap_or_default().bytes().filter(u8::is_ascii_digit).count();

@@ -1,8 +1,8 @@
-//! Converts PHP's values to JSON, as `json_encode($value, JSON_UNESCAPED_UNICODE)` after `unserialize` without classes, and JSON to
-//! PHP's values, as `json_decode($text, true)`.
+//! Converts PHP's values to JSON, as `json_encode($value, JSON_UNESCAPED_UNICODE)` after `unserialize` without classes, and
+//! JSON to PHP's values, as `json_decode($text, true)`.
 
 use super::document::{MAX_DEPTH, NodeId};
-use super::{Document, Key, Node, Writer, float};
+use super::{Document, Key, Node, Serializer, float};
 use serde_json::Value;
 
 /// Why a value has no JSON. `json_encode` fails at the same values, except for [`ToJsonError::TooLong`].
@@ -26,8 +26,8 @@ pub enum ToJsonError {
 }
 
 impl Document<'_> {
-    /// Returns the JSON of the value as PHP writes it: `/` is escaped, characters beyond ASCII are not. At most about `max_bytes`, since
-    /// references can expand a short text to a long one.
+    /// Returns the JSON of the value as PHP writes it: `/` is escaped, characters beyond ASCII are not. At most about
+    /// `max_bytes`, since references can expand a short text to a long one.
     pub fn to_json(&self, max_bytes: usize) -> Result<String, ToJsonError> {
         let mut json = JsonWriter { document: self, out: Vec::new(), max_bytes, hidden: 0 };
         json.value(0, 0)?;
@@ -135,7 +135,7 @@ fn is_list(entries: &[(Key<'_>, NodeId)]) -> bool {
 }
 
 /// Appends `serialize(json_decode($json, true))`.
-pub fn from_json(value: &Value, out: &mut Writer) {
+pub fn from_json(value: &Value, out: &mut Serializer) {
     match value {
         Value::Null => out.null(),
         Value::Bool(value) => out.bool(*value),
@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn json_becomes_the_values_that_json_decode_returns() {
-        let mut out = Writer::default();
+        let mut out = Serializer::default();
         from_json(&json!({"a": [1, 2.5, "张"], "7": null, "o": {}, "big": 18446744073709551615u64, "t": true}), &mut out);
         let text = String::from_utf8(out.into_bytes()).unwrap();
         assert_eq!(

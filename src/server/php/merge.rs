@@ -2,7 +2,7 @@
 //! Objects pass through unchanged, and two references to one value stay two references to one value.
 
 use super::document::{MAX_DEPTH, NodeId};
-use super::{Document, Key, Node, UnserializeError, Writer};
+use super::{Document, Key, Node, Serializer, UnserializeError};
 use indexmap::IndexMap;
 use std::collections::{HashMap, HashSet};
 
@@ -26,11 +26,12 @@ pub enum MergeError {
 /// Returns the merged value, of at most `max_bytes`: references can expand a short text to a long one.
 pub fn replace_recursive(before: &[u8], update: &[u8], max_bytes: usize) -> Result<Vec<u8>, MergeError> {
     let documents = [Document::read(before)?, Document::read(update)?];
+    // Without cycles, a merge visits each entry a few times at most. References can form cycles, which exceed this number.
     let mut steps = documents.iter().map(Document::len).sum::<usize>() * 4;
     let merged = merge(&documents, 0, 0, 0, &mut steps)?;
     let mut text = MergeWriter {
         documents: &documents,
-        out: Writer::default(),
+        out: Serializer::default(),
         max_bytes,
         values: 0,
         written: HashMap::new(),
@@ -74,17 +75,17 @@ fn merge<'a>(
     Ok(Merged::Array(merged))
 }
 
-/// Writes the result, and numbers its values as `serialize` counts them.
+/// Writes the result. `R:n;` and `r:n;` refer to the n-th value of the text, so the writer counts values as `serialize` does.
 struct MergeWriter<'a> {
     documents: &'a [Document<'a>; 2],
-    out: Writer,
+    out: Serializer,
     max_bytes: usize,
     /// Values that are written.
     values: usize,
     /// The number of each value with several references, by document and node.
     written: HashMap<(usize, NodeId), usize>,
-    /// Arrays that are being written and have no number, so that no reference can name them. Inside itself such an array is written
-    /// as null.
+    /// Arrays that are being written and have no number, so that no reference can name them. Inside itself such an array is
+    /// written as null.
     open_arrays: HashSet<(usize, NodeId)>,
 }
 
@@ -105,8 +106,8 @@ impl<'a> MergeWriter<'a> {
         Ok(())
     }
 
-    /// Writes a value at its first occurrence, and a reference to it at each further one. If the first occurrence was replaced, the
-    /// value moves into another one, so the result may be nested deeper than its sources.
+    /// Writes a value at its first occurrence, and a reference to it at each further one. If the update replaced the first
+    /// occurrence, the value is written at the next one, so the result may be nested deeper than its sources.
     fn write_value(&mut self, document: usize, id: NodeId, depth: usize) -> Result<(), MergeError> {
         if depth > 2 * MAX_DEPTH {
             return Err(MergeError::Endless);
@@ -229,7 +230,7 @@ mod tests {
     }
 
     impl Value {
-        fn write(&self, out: &mut Writer) {
+        fn write(&self, out: &mut Serializer) {
             match self {
                 Self::Null => out.null(),
                 Self::Bool(value) => out.bool(*value),
@@ -279,7 +280,7 @@ mod tests {
     proptest! {
         #[test]
         fn written_values_are_read_and_written_unchanged(entries in prop::collection::vec((key(), value()), 0..8)) {
-            let mut out = Writer::default();
+            let mut out = Serializer::default();
             Value::Array(entries).write(&mut out);
             let text = out.into_bytes();
             // Merging with an empty array changes nothing, in either order.

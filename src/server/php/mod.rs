@@ -18,4 +18,4 @@ pub use document::{Document, Node, UnserializeError};
 pub use json::{ToJsonError, from_json};
 pub use key::Key;
 pub use merge::{MergeError, replace_recursive};
-pub use write::Writer;
+pub use write::Serializer;

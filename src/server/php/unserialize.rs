@@ -5,7 +5,7 @@ use super::document::{MAX_DEPTH, Node, NodeId};
 use std::collections::HashMap;
 
 /// Reads one value. Every method returns `None` if the text at `at` is not of the expected form.
-pub(super) struct Reader<'a> {
+pub(super) struct Parser<'a> {
     text: &'a [u8],
     /// The offset of the next byte.
     pub at: usize,
@@ -17,7 +17,7 @@ pub(super) struct Reader<'a> {
     numbered: Vec<NodeId>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> Parser<'a> {
     /// A reader at the start of the text.
     pub(super) fn new(text: &'a [u8]) -> Self {
         Self { text, at: 0, nodes: Vec::new(), referenced: Vec::new(), numbered: Vec::new() }
@@ -172,9 +172,9 @@ impl<'a> Reader<'a> {
     }
 
     fn take(&mut self, len: usize) -> Option<&'a [u8]> {
-        let taken = self.text.get(self.at..self.at.checked_add(len)?)?;
+        let bytes = self.text.get(self.at..self.at.checked_add(len)?)?;
         self.at += len;
-        Some(taken)
+        Some(bytes)
     }
 
     fn expect_byte(&mut self, byte: &[u8; 1]) -> Option<()> {

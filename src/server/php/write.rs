@@ -2,11 +2,11 @@
 
 use super::{Key, float};
 
-/// A text that values are appended to. After [`Writer::array`] follow its entries, then [`Writer::end`].
+/// A text that values are appended to. After [`Serializer::array`] follow its entries, then [`Serializer::end`].
 #[derive(Default)]
-pub struct Writer(Vec<u8>);
+pub struct Serializer(Vec<u8>);
 
-impl Writer {
+impl Serializer {
     /// Returns the text.
     pub fn into_bytes(self) -> Vec<u8> {
         self.0
@@ -56,14 +56,14 @@ impl Writer {
         }
     }
 
-    /// Starts an array. The caller appends `len` keys with their values, then [`Writer::end`].
+    /// Starts an array. The caller appends `len` keys with their values, then [`Serializer::end`].
     pub fn array(&mut self, len: usize) {
         self.raw(b"a:");
         self.number(len as i64);
         self.raw(b":{");
     }
 
-    /// Starts an object. The caller appends `len` names with their values, then [`Writer::end`].
+    /// Starts an object. The caller appends `len` names with their values, then [`Serializer::end`].
     pub fn object(&mut self, class: &[u8], len: usize) {
         self.raw(b"O:");
         self.quoted(class);

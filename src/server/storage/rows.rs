@@ -34,7 +34,7 @@ pub enum Appended {
     /// The message was stored under the `seq` it carries.
     Stored(Message),
     /// The nonce was used before: nothing was stored, and this is the message stored under it.
-    Before {
+    Repeated {
         /// Id of the earlier message.
         id: Uuid,
         /// Seq of the earlier message.
@@ -42,7 +42,7 @@ pub enum Appended {
     },
 }
 
-/// A room.
+/// A row of the table `rooms`, with the nickname of its host.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RoomRow {
     /// The room's id.

@@ -20,10 +20,13 @@ use tokio_util::task::TaskTracker;
 
 /// The router's state. Cheap to clone: all clones share the same services.
 #[derive(Clone)]
-pub struct AppState {
-    services: Arc<Services>,
+pub struct AppState(Arc<SharedState>);
+
+/// The state that all clones share: one allocation, so that a request clones one pointer. It derefs to [`Services`].
+pub struct SharedState {
+    services: Services,
     /// Rate limits per address and session.
-    pub rate_limits: Arc<RateLimits>,
+    pub rate_limits: RateLimits,
     /// Refused forms that wait for their page.
     pub returned_forms: ReturnedForms,
     /// Tasks that hand a connection over to the gateway after its handshake response.
@@ -58,12 +61,8 @@ impl AppState {
     /// Wraps the services, with new rate limits and no returned forms.
     pub fn new(services: Services) -> Self {
         let rate_limits = RateLimits::new(&services.config.limits, services.config.chat.cooldown_ms == 0);
-        Self {
-            services: Arc::new(services),
-            rate_limits: Arc::new(rate_limits),
-            returned_forms: ReturnedForms::default(),
-            handshakes: TaskTracker::new(),
-        }
+        let (returned_forms, handshakes) = (ReturnedForms::default(), TaskTracker::new());
+        Self(Arc::new(SharedState { services, rate_limits, returned_forms, handshakes }))
     }
 
     /// Periodic maintenance: frees idle rate limiters, compacts the samples of histograms, reloads a changed certificate.
@@ -77,6 +76,14 @@ impl AppState {
 }
 
 impl std::ops::Deref for AppState {
+    type Target = SharedState;
+
+    fn deref(&self) -> &SharedState {
+        &self.0
+    }
+}
+
+impl std::ops::Deref for SharedState {
     type Target = Services;
 
     fn deref(&self) -> &Services {

@@ -1,7 +1,8 @@
 //! `sh` and `console` blocks: bash executes them with the test binary as `roomcast`, beside a server of their own.
 //!
-//! The commands see the documents' names replaced by those of the test, see [`Bench::translated`]. Of the programs on PATH four are stand-ins:
-//! `roomcast` ends a server as soon as it serves, `make` prints its commands instead of executing them, `nc` is a few lines of bash.
+//! The commands see the documents' names replaced by those of the test, see [`Bench::translated`]. Of the programs on PATH
+//! four are stand-ins: `roomcast` ends a server as soon as it serves, `make` prints its commands instead of executing them,
+//! `nc` is a few lines of bash.
 
 use super::blocks::{Block, blocks, root};
 use super::{assert_success, is_installed};

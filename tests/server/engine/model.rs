@@ -5,7 +5,7 @@ use crate::support::eventually;
 use roomcast::domain::id::ClientId;
 use roomcast::domain::push::CloseCode;
 use roomcast::server::config::GatewaySettings as Settings;
-use roomcast::server::gateway::{Dialect, Except, Gateway, Group, Selection, Uid};
+use roomcast::server::gateway::{Dialect, Except, Gateway, Group, GroupChange, Selection, Uid};
 use std::collections::{BTreeMap, BTreeSet};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -112,13 +112,13 @@ impl Run {
     async fn join_group(&mut self) {
         let (client, n) = (self.pick(), self.dice.roll(GROUPS));
         let is_new = self.expected(client).groups.insert(n);
-        assert_eq!(self.gateway.join_group(client.0, group(n)).await, Some(is_new).into());
+        assert_eq!(self.gateway.join_group(client.0, group(n)).await, group_change(is_new));
     }
 
     async fn leave_group(&mut self) {
         let (client, n) = (self.pick(), self.dice.roll(GROUPS));
         let was_member = self.expected(client).groups.remove(&n);
-        assert_eq!(self.gateway.leave_group(client.0, group(n)).await, Some(was_member).into());
+        assert_eq!(self.gateway.leave_group(client.0, group(n)).await, group_change(was_member));
     }
 
     async fn ungroup(&mut self) {
@@ -215,4 +215,8 @@ impl PartialOrd for Key {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
+}
+
+fn group_change(has_changed: bool) -> GroupChange {
+    if has_changed { GroupChange::Changed } else { GroupChange::Unchanged }
 }

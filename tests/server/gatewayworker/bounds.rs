@@ -162,7 +162,7 @@ async fn unauthenticated_peers_of_register_are_limited() {
     assert_eq!(shown(&received), shown(&list));
     later.send(&worker_line("another")).await;
     assert_eq!(later.rest_of("another key").await, b"");
-    is_counted(&server, &["register_limit", "max_connections", "register_request_rejected"]).await;
+    is_counted(&server, &["register_line_too_long", "max_connections", "register_request_rejected"]).await;
 }
 
 async fn is_counted(server: &Server, reasons: &[&str]) {

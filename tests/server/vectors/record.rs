@@ -20,7 +20,8 @@ pub struct Vector {
     pub server_closed_connection: bool,
     #[serde(default)]
     pub gateway_process_died: bool,
-    /// The bytes that clients received meanwhile, by label. If a call goes to both gateways, each vector holds the clients of both.
+    /// The bytes that clients received meanwhile, by label. If a call goes to both gateways, each vector holds the clients
+    /// of both.
     #[serde(default)]
     pub clients: BTreeMap<String, Received>,
     /// Requests to Register meanwhile.

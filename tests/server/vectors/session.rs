@@ -190,8 +190,8 @@ impl Session {
         let node = &mut self.nodes[vector.node()];
         let mut worker = Wire::to(node.chosen.inner).await;
         worker.send(&vector.request).await;
-        // Waits until the worker is connected, so that it receives the events of all later clients. In the `ping` session no client
-        // connects, and a ping could arrive first.
+        // Waits until the worker is connected, so that it receives the events of all later clients. In the `ping` session no
+        // client connects, and a ping could arrive first.
         if vector.session != "ping" {
             worker.send(&is_anyone_online()).await;
             assert_eq!(shown(&worker.take(OFFLINE.len()).await), shown(OFFLINE), "{}", vector.name);

@@ -3,7 +3,7 @@
 use super::args::{
     Excluded, MAX_NAME_BYTES, MAX_NAMES, Scalar, SendToAllArgs, SendToGroupArgs, Values, groups, is_empty_name, read_object, uids,
 };
-use super::outcome::{CommandError, Outcome};
+use super::outcome::{CommandError, CommandOutcome};
 use super::queries;
 use super::select::select;
 use crate::domain::{id::ClientId, push::CloseCode};
@@ -17,12 +17,12 @@ use std::net::SocketAddrV4;
 
 /// Carries out the command of a packet. `lan_addr` is this node's address in client ids. The command starts at the first poll,
 /// so a caller that polls several commands in order starts them in that order.
-pub(crate) async fn dispatch(gateway: Gateway, lan_addr: SocketAddrV4, packet: Packet) -> Result<Outcome, CommandError> {
-    // Names are separated by commas.
+pub(crate) async fn dispatch(gateway: Gateway, lan_addr: SocketAddrV4, packet: Packet) -> Result<CommandOutcome, CommandError> {
+    // Names are separated by commas: this bounds their number before they are parsed.
     if c::takes_names(packet.command) && packet.ext.iter().filter(|byte| **byte == b',').count() > MAX_NAMES {
         return Err(CommandError::TooManyNames);
     }
-    let command = Command { gateway, lan_addr, packet };
+    let command = CommandCall { gateway, lan_addr, packet };
     match command.packet.command {
         c::SEND_TO_ONE | c::SEND_TO_ALL | c::SEND_TO_UID | c::SEND_TO_GROUP => command.send().await,
         c::KICK | c::DESTROY => Ok(command.disconnect().await),
@@ -33,23 +33,23 @@ pub(crate) async fn dispatch(gateway: Gateway, lan_addr: SocketAddrV4, packet: P
 }
 
 /// A packet with the gateway that carries it out.
-struct Command {
+struct CommandCall {
     gateway: Gateway,
     lan_addr: SocketAddrV4,
     packet: Packet,
 }
 
-impl Command {
-    async fn send(&self) -> Result<Outcome, CommandError> {
+impl CommandCall {
+    async fn send(&self) -> Result<CommandOutcome, CommandError> {
         let (gateway, ext) = (&self.gateway, &self.packet.ext);
         match self.packet.command {
             c::SEND_TO_ONE => {
-                let Some(message) = self.message()? else { return Ok(Outcome::Done) };
+                let Some(message) = self.message()? else { return Ok(CommandOutcome::Done) };
                 let delivered = gateway.send_to_client(self.client(), message).await.delivered().await;
                 return Ok(found(delivered.to + delivered.slow > 0));
             }
             c::SEND_TO_UID => {
-                let uids = bounded(uids(&serde_json::from_slice::<Values>(ext)?.into_vec()))?;
+                let uids = without_excess_repeats(uids(&serde_json::from_slice::<Values>(ext)?.into_vec()))?;
                 if let Some(message) = self.message()? {
                     gateway.send_to_uid(uids, Except::default(), message).await.delivered().await;
                 }
@@ -57,29 +57,33 @@ impl Command {
             c::SEND_TO_GROUP => {
                 let SendToGroupArgs { group, exclude } = read_object(ext)?;
                 if let Some(message) = self.message()? {
-                    let (groups, except) = (bounded(groups(&group.into_vec()))?, self.except(exclude));
+                    let (groups, except) = (without_excess_repeats(groups(&group.into_vec()))?, self.except(exclude));
                     gateway.send_to_group(groups, except, message).await.delivered().await;
                 }
             }
             _ => self.send_to_all().await?,
         }
-        Ok(Outcome::Done)
+        Ok(CommandOutcome::Done)
     }
 
     async fn send_to_all(&self) -> Result<(), CommandError> {
         let ext = &self.packet.ext;
         let SendToAllArgs { connections, exclude } =
             if matches!(&ext[..], b"" | b"[]") { SendToAllArgs::default() } else { read_object(ext)? };
-        let only = connections.map(|connections| bounded(self.client_ids(connections.into_vec()))).transpose()?;
+        let only = connections.map(|connections| without_excess_repeats(self.client_ids(connections.into_vec()))).transpose()?;
         let Some(message) = self.message()? else { return Ok(()) };
         let except = self.except(exclude);
-        for only in only.map_or_else(|| vec![None], |clients| without_repeats(clients).into_iter().map(Some).collect()) {
-            self.gateway.send_to_all(only, except.clone(), message.clone()).await.delivered().await;
+        let lists = match only {
+            None => vec![None],
+            Some(clients) => without_repeats(clients).into_iter().map(Some).collect(),
+        };
+        for list in lists {
+            self.gateway.send_to_all(list, except.clone(), message.clone()).await.delivered().await;
         }
         Ok(())
     }
 
-    async fn disconnect(&self) -> Outcome {
+    async fn disconnect(&self) -> CommandOutcome {
         if self.packet.command == c::DESTROY {
             return found(self.gateway.destroy_client(self.client()).await);
         }
@@ -93,34 +97,34 @@ impl Command {
     }
 
     /// Binds and unbinds uids, joins and leaves groups.
-    async fn change_names(&self) -> Result<Outcome, CommandError> {
+    async fn change_names(&self) -> Result<CommandOutcome, CommandError> {
         let (gateway, client, ext) = (&self.gateway, self.client(), &self.packet.ext);
         Ok(match self.packet.command {
             c::UNBIND_UID => found(gateway.unbind_uid(client).await),
-            _ if is_empty_name(ext) => Outcome::Done,
+            _ if is_empty_name(ext) => CommandOutcome::Done,
             c::BIND_UID => found(gateway.bind_uid(client, Uid::new(bounded_name(ext)?)).await),
             c::JOIN_GROUP => found(gateway.join_group(client, Group::new(bounded_name(ext)?)).await.is_found()),
             c::LEAVE_GROUP => found(gateway.leave_group(client, Group::new(ext)).await.is_found()),
             _ => {
                 gateway.ungroup(Group::new(ext)).await;
-                Outcome::Done
+                CommandOutcome::Done
             }
         })
     }
 
-    async fn change_session(&self) -> Result<Outcome, CommandError> {
+    async fn change_session(&self) -> Result<CommandOutcome, CommandError> {
         let (client, session) = (self.client(), ClientSession::php(&self.packet.ext)?);
         if self.packet.command == c::SET_SESSION {
             return Ok(found(self.gateway.set_session(client, session).await));
         }
-        let Some(update) = session else { return Ok(Outcome::Done) };
+        let Some(update) = session else { return Ok(CommandOutcome::Done) };
         match self.gateway.update_session(client, update).await {
-            Some(merged) => Ok(merged.map(|()| Outcome::Done)?),
-            None => Ok(Outcome::ClientNotFound),
+            Some(merged) => Ok(merged.map(|()| CommandOutcome::Done)?),
+            None => Ok(CommandOutcome::ClientNotFound),
         }
     }
 
-    async fn answer(&self) -> Result<Outcome, CommandError> {
+    async fn answer(&self) -> Result<CommandOutcome, CommandError> {
         let (gateway, ext) = (&self.gateway, &self.packet.ext);
         Ok(match self.packet.command {
             c::IS_ONLINE => queries::is_online(gateway, self.client()).await,
@@ -161,15 +165,15 @@ impl Command {
     }
 }
 
-fn found(is_found: bool) -> Outcome {
-    if is_found { Outcome::Done } else { Outcome::ClientNotFound }
+fn found(is_found: bool) -> CommandOutcome {
+    if is_found { CommandOutcome::Done } else { CommandOutcome::ClientNotFound }
 }
 
 fn bounded_name(name: &[u8]) -> Result<&[u8], CommandError> {
     if name.len() > MAX_NAME_BYTES { Err(CommandError::NameTooLong(name.len())) } else { Ok(name) }
 }
 
-fn bounded<T: Hash + Eq>(names: Vec<T>) -> Result<Vec<T>, CommandError> {
+fn without_excess_repeats<T: Hash + Eq>(names: Vec<T>) -> Result<Vec<T>, CommandError> {
     if is_repetitive(&names) { Err(CommandError::Repetitive) } else { Ok(names) }
 }
 

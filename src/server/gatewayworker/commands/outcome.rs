@@ -7,7 +7,7 @@ use crate::server::gatewayworker::protocol::opcode;
 
 /// The result of a command that was carried out.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum CommandOutcome {
     /// There is no reply.
     Done,
     /// The client has disconnected, or belonged to an earlier node. There is no reply.

@@ -1,18 +1,22 @@
 //! `SELECT`: the requested fields of the clients that match any of the filters (protocol.md, 6).
 
 use super::args::{Filters, MAX_FIELDS, Scalar, SelectArgs, Values, groups, read_object, uids};
-use super::outcome::{CommandError, Outcome};
+use super::outcome::{CommandError, CommandOutcome};
 use super::queries::{reply, serialized_session};
 use crate::domain::id::ClientId;
-use crate::server::gateway::{Gateway, Group, Member, Selection};
-use crate::server::php::{Key, Writer};
+use crate::server::gateway::{ConnectionView, Gateway, Group, Selection};
+use crate::server::php::{Key, Serializer};
 use indexmap::IndexSet;
 use std::collections::HashSet;
 
 /// Replies the selected clients by connection number. Malformed or empty arguments select no client.
-pub(super) async fn select(gateway: &Gateway, ext: &[u8], client_id: impl Fn(u32) -> ClientId) -> Result<Outcome, CommandError> {
+pub(super) async fn select(
+    gateway: &Gateway,
+    ext: &[u8],
+    client_id: impl Fn(u32) -> ClientId,
+) -> Result<CommandOutcome, CommandError> {
     let Some(SelectArgs { fields, filters }) = read_object(ext).ok().filter(|_| ext.trim_ascii() != b"{}") else {
-        return Ok(Outcome::Reply(b"a:0:{}".to_vec()));
+        return Ok(CommandOutcome::Reply(b"a:0:{}".to_vec()));
     };
     // The fields of a client are an array, which holds each key once.
     let fields: IndexSet<Field> = fields.map(Values::into_vec).unwrap_or_default().iter().map(Field::from_name).collect();
@@ -30,7 +34,7 @@ pub(super) async fn select(gateway: &Gateway, ext: &[u8], client_id: impl Fn(u32
         }
     };
     let row_fields = fields.clone();
-    let row = move |id: ClientId, member: Member<'_>| ClientRow {
+    let row = move |id: ClientId, member: ConnectionView<'_>| ClientRow {
         connection: id.connection,
         fields: row_fields.iter().map(|field| field.of(id, member)).collect(),
     };
@@ -114,10 +118,10 @@ impl Field {
         }
     }
 
-    fn of(&self, id: ClientId, member: Member<'_>) -> FieldValue {
+    fn of(&self, id: ClientId, member: ConnectionView<'_>) -> FieldValue {
         match self {
             Self::Uid => member.uid().map_or(FieldValue::Null, |uid| FieldValue::Text(uid.as_bytes().to_vec())),
-            Self::Groups if member.was_member() => FieldValue::Names(member.groups().cloned().collect()),
+            Self::Groups if member.has_joined() => FieldValue::Names(member.groups().cloned().collect()),
             Self::Session => FieldValue::Text(serialized_session(member)),
             Self::Id => FieldValue::Int(id.connection.into()),
             Self::Groups | Self::Other(_) => FieldValue::Null,
@@ -137,7 +141,7 @@ impl ClientRow {
 }
 
 impl FieldValue {
-    fn write(&self, out: &mut Writer) {
+    fn write(&self, out: &mut Serializer) {
         match self {
             Self::Null => out.null(),
             Self::Int(value) => out.int(*value),

@@ -12,12 +12,12 @@ use super::worker_link::{WorkerInput, WorkerLink, ping};
 use super::writer::{MAX_UNWRITTEN_EVENT_BYTES, Writer};
 use crate::server::gateway::Gateway;
 use crate::server::gatewayworker::commands::args::read_object;
-use crate::server::gatewayworker::commands::outcome::Outcome;
+use crate::server::gatewayworker::commands::outcome::CommandOutcome;
 use crate::server::gatewayworker::metrics::{self, Metrics};
 use crate::server::gatewayworker::protocol::opcode::{GATEWAY_CLIENT_CONNECT, WORKER_CONNECT};
 use crate::server::gatewayworker::protocol::packet::Packet;
 use crate::server::gatewayworker::secret_key::SecretKey;
-use crate::server::gatewayworker::shutdown::{CloseReason, Closing, shutdown_deadline};
+use crate::server::gatewayworker::shutdown::{CloseReason, PendingClose, ShutdownGrace};
 use crate::server::gatewayworker::workers::router::Workers;
 use serde::Deserialize;
 use std::io;
@@ -61,7 +61,7 @@ enum Phase {
     /// Reads packets, and dispatches them.
     Serving,
     /// Completes commands and sends their replies until the deadline.
-    Closing(Closing),
+    Closing(PendingClose),
 }
 
 /// The inputs of the state machine.
@@ -76,7 +76,7 @@ enum Input {
     DrainTimedOut,
 }
 
-struct Connection<'a> {
+struct InnerConnection<'a> {
     context: Arc<InnerContext>,
     peer: SocketAddr,
     phase: Phase,
@@ -84,6 +84,7 @@ struct Connection<'a> {
     pipeline: Pipeline,
     writer: Writer<'a>,
     worker: WorkerLink,
+    grace: ShutdownGrace,
     logged_bad_packet: bool,
 }
 
@@ -97,12 +98,13 @@ pub(crate) async fn serve_connection(
     stop: CancellationToken,
 ) {
     let (reads, writes) = stream.split();
-    let connection = Connection {
+    let connection = InnerConnection {
         phase: Phase::Serving,
         reader: Reader::new(reads, ticket, context.large_packet_budget.clone(), context.secret_key.is_empty()),
         pipeline: Pipeline::default(),
         writer: Writer::new(writes),
         worker: WorkerLink::new(context.ping_every),
+        grace: ShutdownGrace::default(),
         logged_bad_packet: false,
         context,
         peer,
@@ -121,7 +123,7 @@ pub(crate) async fn serve_connection(
     }
 }
 
-impl Connection<'_> {
+impl InnerConnection<'_> {
     async fn run(mut self, stop: &CancellationToken) -> CloseReason {
         loop {
             self.advance();
@@ -147,7 +149,7 @@ impl Connection<'_> {
         loop {
             if let Err(reason) = self.dispatch_buffered() {
                 self.reader.discard();
-                self.phase = Phase::Closing(Closing::new(reason));
+                self.phase = Phase::Closing(PendingClose::new(reason));
             }
             let Some(completed) = self.pipeline.try_next_completed() else { return };
             self.queue_replies(completed);
@@ -164,8 +166,9 @@ impl Connection<'_> {
         !has_events && self.pipeline.is_empty() && self.writer.is_empty()
     }
 
-    /// Keeps the place in the read queue until the buffered commands are dispatched, unless the connection is blocked on a list,
-    /// on a large packet or on a full send buffer: these can last, and other connections must not wait for them.
+    /// Keeps the place in the read queue while buffered commands wait only for the command limit, which lasts a moment. A
+    /// connection that waits for a list, for memory or for its peer to read leaves the queue: this can last, and other
+    /// connections must not wait for it.
     fn schedule_reads(&mut self) {
         let may_read = matches!(self.phase, Phase::Serving) && self.can_dispatch();
         let is_behind = self.pipeline.is_at_command_limit() && self.reader.has_buffered();
@@ -185,7 +188,7 @@ impl Connection<'_> {
             written = self.writer.write(), if !self.writer.is_empty() => Input::Written(written),
             input = self.worker.next(worker_event_fits, is_serving), if takes_worker_events => Input::Worker(input),
             reason = self.reader.timeout(), if is_serving => Input::TimedOut(reason),
-            () = shutdown_deadline(stop, self.reader.has_sent()), if is_serving => Input::Shutdown,
+            () = self.grace.over(stop, self.reader.peer_has_sent()), if is_serving => Input::Shutdown,
             () = self.phase.drain_timeout(stop) => Input::DrainTimedOut,
         }
     }
@@ -222,7 +225,7 @@ impl Connection<'_> {
     /// Starts closing. The first reason counts.
     fn close(&mut self, reason: CloseReason) {
         if matches!(self.phase, Phase::Serving) {
-            self.phase = Phase::Closing(Closing::new(reason));
+            self.phase = Phase::Closing(PendingClose::new(reason));
         }
     }
 
@@ -278,13 +281,13 @@ impl Connection<'_> {
 
     fn queue_reply(&mut self, Completed { command, outcome, .. }: Completed) {
         match outcome {
-            Ok(Outcome::Reply(reply)) => {
+            Ok(CommandOutcome::Reply(reply)) => {
                 if self.writer.push_reply(&reply).is_err() {
                     self.close(CloseReason::UnanswerableQuery);
                 }
             }
-            Ok(Outcome::Done) => {}
-            Ok(Outcome::ClientNotFound) => self.context.metrics.client_not_found(),
+            Ok(CommandOutcome::Done) => {}
+            Ok(CommandOutcome::ClientNotFound) => self.context.metrics.client_not_found(),
             Err(error) if error.closes_connection(command) => {
                 self.writer.abort_replies();
                 self.close(CloseReason::UnanswerableQuery);

@@ -2,7 +2,7 @@
 //! from the header, before their body is buffered.
 
 use crate::server::gatewayworker::protocol::opcode::{GATEWAY_CLIENT_CONNECT, WORKER_CONNECT};
-use crate::server::gatewayworker::protocol::packet::{self, Decoded, MAX_PACKET_BYTES, Packet};
+use crate::server::gatewayworker::protocol::packet::{self, DecodedPacket, MAX_PACKET_BYTES, Packet};
 use crate::server::gatewayworker::protocol::reject::DecodeError;
 use bytes::BytesMut;
 use std::sync::Arc;
@@ -83,17 +83,17 @@ impl PacketDecoder {
         if let Some((length, command)) = packet::peek_header(&self.bytes) {
             self.check_header(length, command, is_authenticated)?;
         }
-        Ok(Some(match Decoded::take(&mut self.bytes) {
-            Decoded::Incomplete => return Ok(None),
-            Decoded::TooLong => return Err(DecodeError::PacketTooLong),
-            Decoded::TooShort => Received::Malformed("the packet is shorter than its header"),
-            Decoded::ZeroLength => {
+        Ok(Some(match DecodedPacket::take(&mut self.bytes) {
+            DecodedPacket::Incomplete => return Ok(None),
+            DecodedPacket::TooLong => return Err(DecodeError::PacketTooLong),
+            DecodedPacket::TooShort => Received::Malformed("the packet is shorter than its header"),
+            DecodedPacket::ZeroLength => {
                 // The packet has no end, so nothing behind it has a meaning.
                 self.out_of_sync = true;
                 self.clear();
                 Received::Malformed("the packet has a length of 0")
             }
-            Decoded::Packet(packet) => {
+            DecodedPacket::Packet(packet) => {
                 let permit = self.permit.take();
                 if permit.is_some() && self.bytes.is_empty() {
                     // The empty remainder would keep the large packet's memory allocated.

@@ -4,7 +4,7 @@
 use super::decoder::MemoryPermit;
 use crate::server::gateway::Gateway;
 use crate::server::gatewayworker::commands::dispatch::dispatch;
-use crate::server::gatewayworker::commands::outcome::{CommandError, Outcome};
+use crate::server::gatewayworker::commands::outcome::{CommandError, CommandOutcome};
 use crate::server::gatewayworker::protocol::opcode;
 use crate::server::gatewayworker::protocol::packet::Packet;
 use futures_util::future::BoxFuture;
@@ -14,7 +14,7 @@ use std::net::SocketAddrV4;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 
-/// Commands in flight.
+/// Most commands in flight per connection.
 const MAX_COMMANDS: usize = 256;
 /// Bytes of the packets in flight, beyond which no further command is started.
 pub(super) const MAX_BYTES: usize = 1024 * 1024;
@@ -28,12 +28,12 @@ pub(super) struct Pipeline {
     has_list: bool,
 }
 
-/// A command that is carried out.
+/// A completed command.
 pub(super) struct Completed {
     /// Its number.
     pub command: u8,
     /// Its result.
-    pub outcome: Result<Outcome, CommandError>,
+    pub outcome: Result<CommandOutcome, CommandError>,
     bytes: usize,
 }
 
@@ -48,7 +48,7 @@ impl Pipeline {
         !self.has_list && !self.is_at_command_limit() && self.bytes < MAX_BYTES
     }
 
-    /// Returns true if as many commands are in flight as may be. Unlike a list, this lasts a moment only.
+    /// Returns true if [`MAX_COMMANDS`] are in flight. Unlike the wait for a list, this lasts a moment only.
     pub(super) fn is_at_command_limit(&self) -> bool {
         self.in_flight.len() >= MAX_COMMANDS
     }

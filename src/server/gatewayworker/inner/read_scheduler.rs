@@ -1,7 +1,8 @@
 //! Reads connections in FIFO order of readiness. Wake-ups for writes and timers do not change that order.
 //!
 //! A PHP page that calls on two connections expects the first call to be carried out before the second. A task's wake-ups do
-//! not tell which connection became readable first, therefore readiness is recorded here, by a waker of its own for reading.
+//! not tell which connection became readable first. Therefore each connection has a second waker, only for reading, which
+//! records it here.
 
 use futures_util::task::AtomicWaker;
 use std::collections::VecDeque;
@@ -11,12 +12,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use tokio::net::TcpStream;
 
-/// The readable connections in the order in which they became readable. The first is read, or leaves the queue.
+/// The readable connections in the order in which they became readable. Only the first is read, and it stays first until it
+/// leaves.
 #[derive(Clone, Default)]
-pub(crate) struct ReadyQueue(Arc<Mutex<VecDeque<Arc<Entry>>>>);
+pub(crate) struct ReadyQueue(Arc<Mutex<VecDeque<Arc<QueueEntry>>>>);
 
 /// One connection, as the queue and the I/O driver know it.
-struct Entry {
+struct QueueEntry {
     queue: ReadyQueue,
     /// A [`ReadState`], written only while the queue is locked.
     state: AtomicU8,
@@ -24,7 +26,7 @@ struct Entry {
     task: AtomicWaker,
 }
 
-/// What a connection's readiness leads to.
+/// The effect that readiness has on a connection.
 #[derive(Clone, Copy)]
 enum ReadState {
     /// The connection does not accept input; queueing it would block the connections behind it.
@@ -37,11 +39,11 @@ enum ReadState {
 
 /// A connection's handle on the [`ReadyQueue`]. Dropping it leaves the queue.
 pub(crate) struct ReadTicket {
-    entry: Arc<Entry>,
+    entry: Arc<QueueEntry>,
     waker: Waker,
 }
 
-impl Entry {
+impl QueueEntry {
     fn is(&self, state: ReadState) -> bool {
         self.state.load(Ordering::Relaxed) == state as u8
     }
@@ -53,7 +55,7 @@ impl Entry {
 
 impl ReadyQueue {
     /// Appends an armed connection.
-    fn push(&self, entry: &Arc<Entry>) {
+    fn push(&self, entry: &Arc<QueueEntry>) {
         let mut entries = self.entries();
         if entry.is(ReadState::Armed) {
             entry.set(ReadState::Queued);
@@ -62,7 +64,7 @@ impl ReadyQueue {
     }
 
     /// Removes a connection, and wakes the next one if this one was at the front.
-    fn remove(&self, entry: &Arc<Entry>) {
+    fn remove(&self, entry: &Arc<QueueEntry>) {
         let mut entries = self.entries();
         let was_queued = entry.is(ReadState::Queued);
         entry.set(ReadState::Idle);
@@ -76,24 +78,24 @@ impl ReadyQueue {
         }
     }
 
-    fn arm(&self, entry: &Entry) {
+    fn arm(&self, entry: &QueueEntry) {
         let _entries = self.entries();
         if entry.is(ReadState::Idle) {
             entry.set(ReadState::Armed);
         }
     }
 
-    fn is_at_front(&self, entry: &Arc<Entry>) -> bool {
+    fn is_at_front(&self, entry: &Arc<QueueEntry>) -> bool {
         self.entries().front().is_some_and(|first| Arc::ptr_eq(first, entry))
     }
 
-    fn entries(&self) -> MutexGuard<'_, VecDeque<Arc<Entry>>> {
+    fn entries(&self) -> MutexGuard<'_, VecDeque<Arc<QueueEntry>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Called by tokio's I/O driver while it handles epoll events, in their order.
-impl Wake for Entry {
+impl Wake for QueueEntry {
     fn wake(self: Arc<Self>) {
         self.queue.push(&self);
         self.task.wake();
@@ -104,7 +106,7 @@ impl ReadTicket {
     /// A ticket that is not armed yet.
     pub(crate) fn new(queue: &ReadyQueue) -> Self {
         let state = AtomicU8::new(ReadState::Idle as u8);
-        let entry = Arc::new(Entry { queue: queue.clone(), state, task: AtomicWaker::new() });
+        let entry = Arc::new(QueueEntry { queue: queue.clone(), state, task: AtomicWaker::new() });
         Self { waker: entry.clone().into(), entry }
     }
 

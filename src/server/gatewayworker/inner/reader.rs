@@ -30,7 +30,7 @@ pub(super) struct Reader<'a> {
     /// Set while a large packet is incomplete.
     large_packet_deadline: Option<Instant>,
     /// Whether the peer has sent anything; a new socket can be readable without data.
-    has_sent: bool,
+    peer_has_sent: bool,
     may_read: bool,
     /// Bytes read since the connection came to the front of the queue.
     share_bytes: usize,
@@ -52,7 +52,7 @@ impl<'a> Reader<'a> {
             decoder: PacketDecoder::new(large_packet_budget),
             auth_deadline: (!is_authenticated).then(|| Instant::now() + AUTH_TIMEOUT),
             large_packet_deadline: None,
-            has_sent: false,
+            peer_has_sent: false,
             may_read: false,
             share_bytes: 0,
             share_is_over: false,
@@ -90,7 +90,7 @@ impl<'a> Reader<'a> {
         let read = self.stream.read_buf(self.decoder.buffer()).now_or_never().transpose();
         if let Ok(Some(bytes)) = read {
             self.share_bytes += bytes;
-            self.has_sent |= bytes > 0;
+            self.peer_has_sent |= bytes > 0;
         }
         let is_empty = matches!(read, Ok(None));
         self.share_is_over = is_empty || !self.decoder.filled_buffer() || self.share_bytes >= READ_SHARE_BYTES;
@@ -135,8 +135,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Returns true if the peer has sent anything.
-    pub(super) fn has_sent(&self) -> bool {
-        self.has_sent
+    pub(super) fn peer_has_sent(&self) -> bool {
+        self.peer_has_sent
     }
 }
 

@@ -8,7 +8,7 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
-/// What a worker's connection must do next.
+/// The next task of a worker's connection.
 pub(super) enum WorkerInput {
     /// Send an encoded event.
     Event(Bytes),
@@ -37,7 +37,7 @@ impl WorkerLink {
         self.worker = Some(workers.connect(name));
     }
 
-    /// Disconnects the worker.
+    /// Removes the worker from the router, so that its clients get another one.
     pub(super) fn disconnect(&mut self) {
         self.worker = None;
     }

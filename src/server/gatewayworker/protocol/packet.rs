@@ -29,7 +29,7 @@ pub(crate) struct Packet {
 
 /// The next packet of a stream.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Decoded {
+pub(crate) enum DecodedPacket {
     /// A whole packet.
     Packet(Packet),
     /// The packet is shorter than a header. It is skipped; most likely the bytes behind it are out of step.
@@ -42,7 +42,7 @@ pub(crate) enum Decoded {
     TooLong,
 }
 
-impl Decoded {
+impl DecodedPacket {
     /// Removes the next packet from the buffer.
     pub(crate) fn take(buffer: &mut BytesMut) -> Self {
         let Some(length) = peek_length(buffer) else { return Self::Incomplete };
@@ -132,26 +132,26 @@ mod tests {
         out.to_vec()
     }
 
-    fn next(bytes: &[u8]) -> Decoded {
-        Decoded::take(&mut BytesMut::from(bytes))
+    fn next(bytes: &[u8]) -> DecodedPacket {
+        DecodedPacket::take(&mut BytesMut::from(bytes))
     }
 
     #[test]
     fn each_odd_length_is_recognized() {
         let mut ping = packet(11, 1, 1, b"", b"");
-        assert_eq!(next(&ping[..27]), Decoded::Incomplete);
+        assert_eq!(next(&ping[..27]), DecodedPacket::Incomplete);
         ping[3] = 27;
-        assert_eq!(next(&ping), Decoded::TooShort);
+        assert_eq!(next(&ping), DecodedPacket::TooShort);
         ping[3] = 0;
-        assert_eq!(next(&ping), Decoded::ZeroLength);
+        assert_eq!(next(&ping), DecodedPacket::ZeroLength);
         ping[..4].copy_from_slice(&(MAX_PACKET_BYTES as u32).to_be_bytes());
-        assert_eq!(next(&ping), Decoded::Incomplete);
+        assert_eq!(next(&ping), DecodedPacket::Incomplete);
         ping[..4].copy_from_slice(&(MAX_PACKET_BYTES as u32 + 1).to_be_bytes());
-        assert_eq!(next(&ping), Decoded::TooLong);
+        assert_eq!(next(&ping), DecodedPacket::TooLong);
         // An ext_len beyond the packet is cut.
         let mut long = packet(24, 0, 1, b"ab", b"");
         long[27] = 200;
-        let Decoded::Packet(packet) = next(&long) else { panic!() };
+        let DecodedPacket::Packet(packet) = next(&long) else { panic!() };
         assert_eq!((&packet.ext[..], &packet.body[..]), (&b"ab"[..], &b""[..]));
     }
 
@@ -168,7 +168,7 @@ mod tests {
                 let (piece, after) = rest.split_at(cut.min(rest.len()));
                 buffer.extend_from_slice(piece);
                 rest = after;
-                while let Decoded::Packet(packet) = Decoded::take(&mut buffer) {
+                while let DecodedPacket::Packet(packet) = DecodedPacket::take(&mut buffer) {
                     found.push(packet);
                 }
             }
@@ -181,7 +181,7 @@ mod tests {
         #[test]
         fn arbitrary_bytes_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut buffer = BytesMut::from(&bytes[..]);
-            while matches!(Decoded::take(&mut buffer), Decoded::Packet(_) | Decoded::TooShort) {}
+            while matches!(DecodedPacket::take(&mut buffer), DecodedPacket::Packet(_) | DecodedPacket::TooShort) {}
         }
     }
 }

@@ -8,7 +8,7 @@ const MAX_ADDRESS: usize = 256;
 
 /// A parsed request.
 #[derive(PartialEq, Eq, Debug)]
-pub(super) enum Request {
+pub(super) enum RegisterRequest {
     /// Another gateway registers its address.
     Gateway {
         /// The address of its inner port.
@@ -28,7 +28,7 @@ fn text(value: &RawValue) -> Option<String> {
     serde_json::from_str(value.get()).ok()
 }
 
-impl Request {
+impl RegisterRequest {
     /// Parses a line without its line end. `is_key` compares the presented key.
     pub(super) fn read(line: &[u8], is_key: impl Fn(&str) -> bool) -> Self {
         // Of two values under one name the last is used. Null counts as absent. Values are parsed only where they are used.
@@ -59,27 +59,27 @@ mod tests {
 
     #[test]
     fn requests_are_accepted_rejected_or_malformed() {
-        let check = |line: &str, key: &str, expected: Request| {
-            assert_eq!(Request::read(line.as_bytes(), |shown| shown == key), expected, "{line}");
+        let check = |line: &str, key: &str, expected: RegisterRequest| {
+            assert_eq!(RegisterRequest::read(line.as_bytes(), |shown| shown == key), expected, "{line}");
         };
-        let gateway = |address: &str| Request::Gateway { address: address.into() };
-        check(r#"{"event":"worker_connect","secret_key":"k"}"#, "k", Request::Worker);
-        check(r#"{"event":"worker_connect"}"#, "", Request::Worker);
-        check(r#"{"event":"worker_connect","secret_key":null}"#, "", Request::Worker);
-        check(r#"{"event":"worker_connect","secret_key":"other"}"#, "k", Request::Rejected);
-        check(r#"{"event":"worker_connect","secret_key":0}"#, "0", Request::Rejected);
+        let gateway = |address: &str| RegisterRequest::Gateway { address: address.into() };
+        check(r#"{"event":"worker_connect","secret_key":"k"}"#, "k", RegisterRequest::Worker);
+        check(r#"{"event":"worker_connect"}"#, "", RegisterRequest::Worker);
+        check(r#"{"event":"worker_connect","secret_key":null}"#, "", RegisterRequest::Worker);
+        check(r#"{"event":"worker_connect","secret_key":"other"}"#, "k", RegisterRequest::Rejected);
+        check(r#"{"event":"worker_connect","secret_key":0}"#, "0", RegisterRequest::Rejected);
         check(r#"{"event":"gateway_connect", "address":"a:1", "secret_key":""}"#, "", gateway("a:1"));
-        check(r#"{"event":"gateway_connect", "address":"a:1", "secret_key":"x"}"#, "", Request::Rejected);
-        check(r#"{"event":"gateway_connect"}"#, "", Request::Rejected);
-        check(r#"{"event":"gateway_connect","address":""}"#, "", Request::Rejected);
-        check(r#"{"event":"ping","secret_key":"wrong"}"#, "k", Request::Ping);
-        check(r#"{"event":"who","event":"worker_connect","secret_key":5,"secret_key":"k"}"#, "k", Request::Worker);
-        check(r#"{"event":"who"}"#, "", Request::Rejected);
-        check(r#"{"event":5}"#, "", Request::Rejected);
+        check(r#"{"event":"gateway_connect", "address":"a:1", "secret_key":"x"}"#, "", RegisterRequest::Rejected);
+        check(r#"{"event":"gateway_connect"}"#, "", RegisterRequest::Rejected);
+        check(r#"{"event":"gateway_connect","address":""}"#, "", RegisterRequest::Rejected);
+        check(r#"{"event":"ping","secret_key":"wrong"}"#, "k", RegisterRequest::Ping);
+        check(r#"{"event":"who","event":"worker_connect","secret_key":5,"secret_key":"k"}"#, "k", RegisterRequest::Worker);
+        check(r#"{"event":"who"}"#, "", RegisterRequest::Rejected);
+        check(r#"{"event":5}"#, "", RegisterRequest::Rejected);
         for malformed in
             ["", "hello", "{}", "[]", "5", "\"ping\"", r#"{"event":null}"#, r#"{"event":""}"#, r#"{"event":0}"#, "\u{ff}"]
         {
-            check(malformed, "", Request::Malformed);
+            check(malformed, "", RegisterRequest::Malformed);
         }
     }
 }

@@ -1,11 +1,11 @@
 //! The Register service: gateways register their address, workers and GatewayClient receive the addresses of all gateways
 //! (protocol.md, 2). A request is one line of JSON. A worker receives one line of JSON at once, and one at each change.
 
-use super::request::Request;
+use super::request::RegisterRequest;
 use crate::server::gatewayworker::metrics;
 use crate::server::gatewayworker::protocol::packet::MAX_PACKET_BYTES;
 use crate::server::gatewayworker::secret_key::SecretKey;
-use crate::server::gatewayworker::shutdown::{DRAIN_TIMEOUT, shutdown_deadline};
+use crate::server::gatewayworker::shutdown::{DRAIN_TIMEOUT, ShutdownGrace};
 use bytes::BytesMut;
 use indexmap::{IndexMap, IndexSet};
 use serde_json::json;
@@ -144,6 +144,7 @@ impl<'a> RegisterConn<'a> {
     async fn run(mut self, mut stream: TcpStream, stop: &CancellationToken) -> io::Result<Option<&'static str>> {
         let (mut reads, mut writes) = stream.split();
         let (mut has_sent, first_line_by) = (false, Instant::now() + FIRST_LINE_TIMEOUT);
+        let mut grace = ShutdownGrace::default();
         loop {
             self.in_buf.reserve(READ_BYTES);
             let ended = tokio::select! {
@@ -151,12 +152,12 @@ impl<'a> RegisterConn<'a> {
                 list = next_update(&mut self.updates) => {
                     match list {
                         Some(list) => self.out_buf.extend_from_slice(list.as_bytes()),
-                        None => return Ok(Some("register_limit")),
+                        None => return Ok(Some("register_unread_lists")),
                     }
                     false
                 }
                 () = tokio::time::sleep_until(first_line_by), if !has_sent => return Ok(Some("register_timeout")),
-                () = shutdown_deadline(stop, has_sent) => return Ok(None),
+                () = grace.over(stop, has_sent) => return Ok(None),
             };
             let stays_open = self.take_lines(&mut has_sent) && !ended;
             if !self.out_buf.is_empty() {
@@ -175,7 +176,7 @@ impl<'a> RegisterConn<'a> {
                 return Ok(None);
             }
             if !self.is_within_limits() {
-                return Ok(Some("register_limit"));
+                return Ok(Some("register_line_too_long"));
             }
         }
     }
@@ -197,8 +198,8 @@ impl<'a> RegisterConn<'a> {
 
     /// Handles one request. Returns false if the connection must close.
     fn handle_line(&mut self, line: &[u8]) -> bool {
-        match Request::read(line, |key| self.register.0.secret_key.matches(key)) {
-            Request::Gateway { address } => {
+        match RegisterRequest::read(line, |key| self.register.0.secret_key.matches(key)) {
+            RegisterRequest::Gateway { address } => {
                 tracing::info!(address, "another gateway registered");
                 let mut registrations = self.register.registrations();
                 (self.is_authenticated, self.ping_permit) = (true, None);
@@ -207,7 +208,7 @@ impl<'a> RegisterConn<'a> {
                 self.updates = None;
                 self.register.broadcast(&mut registrations);
             }
-            Request::Worker => {
+            RegisterRequest::Worker => {
                 let mut registrations = self.register.registrations();
                 (self.is_authenticated, self.ping_permit) = (true, None);
                 let (sender, updates) = mpsc::channel(MAX_UNREAD_UPDATES);
@@ -215,27 +216,27 @@ impl<'a> RegisterConn<'a> {
                 registrations.workers.insert(self.number, sender);
                 self.updates = Some(updates);
             }
-            Request::Ping if self.is_authenticated || self.ping_permit.is_some() => {}
-            Request::Ping => {
+            RegisterRequest::Ping if self.is_authenticated || self.ping_permit.is_some() => {}
+            RegisterRequest::Ping => {
                 self.ping_permit = self.register.0.unauthenticated_pings.clone().try_acquire_owned().ok();
                 if self.ping_permit.is_none() {
                     metrics::connection_rejected("unauthenticated_pings");
                     return false;
                 }
             }
-            Request::Rejected => {
+            RegisterRequest::Rejected => {
                 metrics::connection_rejected("register_request_rejected");
                 if metrics::within_log_rate_limit() {
                     tracing::warn!(peer = %self.address, "Register request rejected: gateway.secret_key differs, or the event is unknown");
                 }
                 return false;
             }
-            Request::Malformed => {
+            RegisterRequest::Malformed => {
                 metrics::connection_rejected("register_request_rejected");
                 let echo = String::from_utf8_lossy(&line[..line.len().min(ECHO_BYTES)]);
                 // GatewayWorker's own text, which programs may search for.
                 let text = format!(
-                    "Bad request for Register service. Request info(IP:{}, Request Buffer:{echo}). See \
+                    "Bad request for Register service. RegisterRequest info(IP:{}, RegisterRequest Buffer:{echo}). See \
                      http://doc2.workerman.net/register-auth-timeout.html\n",
                     self.address,
                 );

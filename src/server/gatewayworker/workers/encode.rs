@@ -4,13 +4,13 @@ use super::query_string;
 use crate::server::gateway::{ClientSession, ConnectionEvent, EventKind, Handshake};
 use crate::server::gatewayworker::protocol::opcode::{ON_CLOSE, ON_CONNECT, ON_MESSAGE, ON_WEBSOCKET_CONNECT};
 use crate::server::gatewayworker::protocol::packet::{PLAIN, WorkerPacket};
-use crate::server::php::{Key, Writer};
+use crate::server::php::{Key, Serializer};
 use bytes::BytesMut;
 use indexmap::IndexMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
-/// Appends the packets of an event: two for a handshake, else one. `lan_addr` is the node's address in client ids, `gateway_port` the
-/// port that browsers connect to.
+/// Appends the packets of an event: two for a handshake, else one. `lan_addr` is the node's address in client ids,
+/// `gateway_port` the port that browsers connect to.
 pub(super) fn write_event(
     event: &ConnectionEvent,
     session: Option<&ClientSession>,
@@ -59,7 +59,7 @@ fn handshake_array(handshake: &Handshake, address: IpAddr, port: u16, gateway_po
     }
     let header = |name: &str| headers.get(name).map(Vec::as_slice);
 
-    let mut out = Writer::default();
+    let mut out = Serializer::default();
     out.array(3);
     out.text(b"get");
     query_string::write(query, &mut out);
@@ -98,7 +98,7 @@ fn handshake_array(handshake: &Handshake, address: IpAddr, port: u16, gateway_po
 }
 
 /// Appends the array of a `Cookie` header. Values are not decoded, as in GatewayWorker.
-fn cookies(line: &[u8], out: &mut Writer) {
+fn cookies(line: &[u8], out: &mut Serializer) {
     let mut cookies: IndexMap<Key<'_>, &[u8]> = IndexMap::new();
     for cookie in line.split(|byte| *byte == b';') {
         if let Some(at) = cookie.iter().position(|byte| *byte == b'=') {

@@ -1,6 +1,6 @@
 //! Parses a query string as PHP's `parse_str` does: names are decoded, `a[]` and `a[k]` become arrays.
 
-use crate::server::php::{Key, Writer};
+use crate::server::php::{Key, Serializer};
 use indexmap::IndexMap;
 
 /// PHP's `max_input_vars`.
@@ -21,7 +21,7 @@ struct Array {
 }
 
 /// Appends the array of a query string, serialized.
-pub(super) fn write(query: &str, out: &mut Writer) {
+pub(super) fn write(query: &str, out: &mut Serializer) {
     let mut root = Array::default();
     for field in query.split('&').filter(|field| !field.is_empty()).take(MAX_FIELDS) {
         let (name, value) = field.split_once('=').unwrap_or((field, ""));
@@ -30,7 +30,7 @@ pub(super) fn write(query: &str, out: &mut Writer) {
     write_array(&root, out);
 }
 
-fn write_array(array: &Array, out: &mut Writer) {
+fn write_array(array: &Array, out: &mut Serializer) {
     out.array(array.entries.len());
     for (name, value) in &array.entries {
         out.key(Key::of(name));
@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn query_strings_are_parsed_as_php_parses_them() {
         let check = |query: &str, expected: &str| {
-            let mut out = Writer::default();
+            let mut out = Serializer::default();
             write(query, &mut out);
             assert_eq!(String::from_utf8(out.into_bytes()).unwrap(), expected, "{query}");
         };

@@ -31,7 +31,7 @@ struct Shared {
 struct Table {
     /// By name. A new worker replaces the one of the same name.
     links: IndexMap<Arc<str>, Link>,
-    /// By connection number: the name of the client's worker.
+    /// By connection id (the last part of a client_id): the name of the client's worker.
     pins: HashMap<u32, Arc<str>>,
     /// The number of clients by name, also of workers that are absent.
     clients: HashMap<Arc<str>, usize>,
@@ -83,8 +83,8 @@ impl Workers {
         Worker { workers: self.clone(), name, number, events, unread_bytes, replaced }
     }
 
-    /// Forwards events to the workers until `events` ends. `lan_addr` is the node's address in client ids, `gateway_port` the port
-    /// that browsers connect to.
+    /// Forwards events to the workers until `events` ends. `lan_addr` is the node's address in client ids, `gateway_port`
+    /// the port that browsers connect to.
     pub(crate) async fn forward(&self, events: &mut EventReceiver, lan_addr: SocketAddrV4, gateway_port: u16) {
         while let Some(event) = events.next().await {
             let (connection, is_last) = (event.client.connection, matches!(event.kind, EventKind::Disconnected));

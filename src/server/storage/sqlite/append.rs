@@ -14,6 +14,10 @@ use uuid::Uuid;
 /// Uid, nonce and room: a send with the key of an earlier one repeats it.
 type SendKey = (String, String, String);
 
+fn send_key(new: &NewMessage) -> Option<SendKey> {
+    new.nonce.as_ref().map(|nonce| (new.user.to_string(), nonce.to_string(), new.room.to_string()))
+}
+
 impl SqliteStore {
     pub(crate) async fn append(&self, batch: Vec<NewMessage>) -> Result<Vec<Appended>> {
         let mut connection = self.writer.acquire().await?;
@@ -22,13 +26,12 @@ impl SqliteStore {
     }
 }
 
-/// Four kinds of statements, however large the batch is: begin, find repeats, insert, commit; and one per room for its newest seq.
+/// Four statements, however large the batch is (begin, find repeats, insert, commit), and one per room for its newest seq.
 async fn append(connection: &mut SqliteConnection, batch: Vec<NewMessage>) -> Result<Vec<Appended>> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let repeats = find_repeats(&mut transaction, &batch).await?;
-    let newest = newest_seqs(&mut transaction, &batch).await?;
-    let nonces: Vec<Option<Nonce>> = batch.iter().map(|new| new.nonce.clone()).collect();
-    let appended = number(batch, repeats, newest);
+    let newest = newest_seqs(&mut transaction, &batch, &repeats).await?;
+    let (appended, nonces): (Vec<_>, Vec<_>) = number(batch, repeats, newest).into_iter().unzip();
     insert(&mut transaction, &appended, &nonces).await?;
     transaction.commit().await?;
     Ok(appended)
@@ -66,11 +69,16 @@ async fn find_repeats(connection: &mut SqliteConnection, batch: &[NewMessage]) -
         .collect()
 }
 
-/// Returns the newest seq of each room of the batch; 0 for a room without messages.
-async fn newest_seqs(connection: &mut SqliteConnection, batch: &[NewMessage]) -> Result<HashMap<RoomId, Seq>> {
+/// Returns the newest seq of each room that gets a message; 0 for a room without messages.
+async fn newest_seqs(
+    connection: &mut SqliteConnection,
+    batch: &[NewMessage],
+    repeats: &HashMap<SendKey, (Uuid, Seq)>,
+) -> Result<HashMap<RoomId, Seq>> {
     let mut newest = HashMap::new();
     for new in batch {
-        if !newest.contains_key(&new.room) {
+        let is_repeat = send_key(new).is_some_and(|key| repeats.contains_key(&key));
+        if !is_repeat && !newest.contains_key(&new.room) {
             let room = new.room.as_str();
             let seq = sqlx::query_scalar!(r#"SELECT coalesce(max(seq), 0) AS "seq!: i64" FROM messages WHERE room = ?"#, room)
                 .fetch_one(&mut *connection)
@@ -82,12 +90,17 @@ async fn newest_seqs(connection: &mut SqliteConnection, batch: &[NewMessage]) ->
 }
 
 /// Gives each message the next seq of its room. A nonce that was used before, also within this batch, takes no seq.
-fn number(batch: Vec<NewMessage>, mut repeats: HashMap<SendKey, (Uuid, Seq)>, mut newest: HashMap<RoomId, Seq>) -> Vec<Appended> {
+fn number(
+    batch: Vec<NewMessage>,
+    mut repeats: HashMap<SendKey, (Uuid, Seq)>,
+    mut newest: HashMap<RoomId, Seq>,
+) -> Vec<(Appended, Option<Nonce>)> {
     let mut appended = Vec::with_capacity(batch.len());
-    for NewMessage { room, id, user, nickname, role, text, at, nonce } in batch {
-        let key = nonce.map(|nonce| (user.to_string(), nonce.to_string(), room.to_string()));
+    for new in batch {
+        let key = send_key(&new);
+        let NewMessage { room, id, user, nickname, role, text, at, nonce } = new;
         if let Some((id, seq)) = key.as_ref().and_then(|key| repeats.get(key)) {
-            appended.push(Appended::Before { id: *id, seq: *seq });
+            appended.push((Appended::Repeated { id: *id, seq: *seq }, None));
             continue;
         }
         let last = newest.entry(room.clone()).or_default();
@@ -96,7 +109,7 @@ fn number(batch: Vec<NewMessage>, mut repeats: HashMap<SendKey, (Uuid, Seq)>, mu
         if let Some(key) = key {
             repeats.insert(key, (id, seq));
         }
-        appended.push(Appended::Stored(Message { room, seq, id, user, nickname, role, text, at }));
+        appended.push((Appended::Stored(Message { room, seq, id, user, nickname, role, text, at }), nonce));
     }
     appended
 }
@@ -138,7 +151,7 @@ async fn insert(connection: &mut SqliteConnection, appended: &[Appended], nonces
         .zip(nonces)
         .filter_map(|(appended, nonce)| match appended {
             Appended::Stored(message) => Some(InsertRow::new(message, nonce.as_ref())),
-            Appended::Before { .. } => None,
+            Appended::Repeated { .. } => None,
         })
         .collect();
     if rows.is_empty() {

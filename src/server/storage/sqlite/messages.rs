@@ -1,4 +1,4 @@
-//! Reading messages: by position, by nonce, and the senders of late.
+//! Reads messages by position and by nonce, and the recent senders.
 
 use super::{SqliteStore, corrupt, from_sql, to_sql};
 use crate::domain::{

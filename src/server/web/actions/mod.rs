@@ -1,4 +1,4 @@
-//! The use cases that server functions call, on behalf of the request under way. Each body in `app/api/` is one call of a
+//! The use cases that server functions call, on behalf of the current request. Each body in `app/api/` is one call of a
 //! method of [`Actions`]: `session` holds those of a sign-in, `room` those of the chat.
 
 mod room;

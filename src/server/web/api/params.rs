@@ -42,7 +42,7 @@ params! {
         #[serde(default)] group: OptionalGroupParam,
     }
     /// A message for all connections
-    #[schemars(transform = raw_is_text)]
+    #[schemars(transform = describe_raw_message)]
     SendToAll {
         /// Sent as it is if it is a string, else as JSON
         message: Value,
@@ -58,7 +58,7 @@ params! {
         #[serde(default)] base64: bool,
     }
     /// A message for one connection
-    #[schemars(transform = raw_is_text)]
+    #[schemars(transform = describe_raw_message)]
     SendToClient {
         client_id: ClientIdParam,
         /// Sent as it is if it is a string, else as JSON
@@ -69,7 +69,7 @@ params! {
         #[serde(default)] base64: bool,
     }
     /// A message for the connections of one or more uids
-    #[schemars(transform = raw_is_text)]
+    #[schemars(transform = describe_raw_message)]
     SendToUid {
         uid: OneOrMany<UidParam>,
         /// Sent as it is if it is a string, else as JSON
@@ -82,7 +82,7 @@ params! {
         #[serde(default)] base64: bool,
     }
     /// A message for the members of one or more groups
-    #[schemars(transform = raw_is_text)]
+    #[schemars(transform = describe_raw_message)]
     SendToGroup {
         group: OneOrMany<GroupParam>,
         /// Sent as it is if it is a string, else as JSON
@@ -135,7 +135,7 @@ params! {
 }
 
 /// Adds the rules of [`message_publication`] for `raw` and `base64` to a schema.
-fn raw_is_text(schema: &mut Schema) {
+fn describe_raw_message(schema: &mut Schema) {
     let base64 = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$";
     schema.insert(
         "anyOf".into(),

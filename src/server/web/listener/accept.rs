@@ -51,7 +51,7 @@ impl OpenConnections {
 }
 
 /// The listener and the connections that it accepted.
-pub(super) struct Acceptor {
+pub(super) struct HttpAcceptor {
     /// The site's listener.
     pub listener: TcpListener,
     router: Router,
@@ -65,7 +65,7 @@ pub(super) struct Acceptor {
     state: AppState,
 }
 
-impl Acceptor {
+impl HttpAcceptor {
     /// Takes over the listener and accepts nothing yet.
     pub(super) fn new(listener: TcpListener, state: AppState, router: Router) -> Self {
         Self {

@@ -1,6 +1,6 @@
 //! The life of the site's listener: serve, pause for a takeover, drain, shut down.
 
-use super::accept::Acceptor;
+use super::accept::HttpAcceptor;
 use crate::server::allocator;
 use crate::server::control::ServerCommand;
 use crate::server::web::state::AppState;
@@ -10,9 +10,9 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
-/// Pause between two attempts to lock the data folder again, and the number of attempts: a new process that failed may
-/// hold the lock until it has exited, here for at most 1 s.
+/// Pause between two attempts to lock the data folder again. A new process that failed holds the lock until it has exited.
 const LOCK_RETRY_DELAY: Duration = Duration::from_millis(20);
+/// Attempts, so 1 s in all.
 const LOCK_ATTEMPTS: u32 = 50;
 /// Interval of the maintenance task.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
@@ -27,7 +27,7 @@ pub struct ServeOutcome {
 }
 
 /// Result of a pause for a takeover.
-enum Takeover {
+enum TakeoverOutcome {
     /// The new process serves.
     Completed,
     /// The new process failed, and this one has the data folder again.
@@ -45,13 +45,17 @@ pub async fn serve(
 ) -> ServeOutcome {
     let maintenance = TaskTracker::new();
     maintenance.spawn(sweep(state.clone()));
-    let mut acceptor = Acceptor::new(listener, state.clone(), router);
+    let mut acceptor = HttpAcceptor::new(listener, state.clone(), router);
     let gracefully = accept_until_shutdown(&mut acceptor, &state, &mut commands).await;
     shut_down(acceptor, &state, &mut commands, gracefully).await
 }
 
 /// Returns whether the shutdown is a graceful one.
-async fn accept_until_shutdown(acceptor: &mut Acceptor, state: &AppState, commands: &mut mpsc::Receiver<ServerCommand>) -> bool {
+async fn accept_until_shutdown(
+    acceptor: &mut HttpAcceptor,
+    state: &AppState,
+    commands: &mut mpsc::Receiver<ServerCommand>,
+) -> bool {
     loop {
         let command = tokio::select! {
             accepted = acceptor.listener.accept() => {
@@ -65,9 +69,9 @@ async fn accept_until_shutdown(acceptor: &mut Acceptor, state: &AppState, comman
             None => return false,
             Some(ServerCommand::Shutdown { gracefully }) => return gracefully,
             Some(ServerCommand::Pause { paused, taken_over }) => match pause(acceptor, state, paused, taken_over).await {
-                Takeover::Completed => return true,
-                Takeover::Failed => {}
-                Takeover::DataFolderLost => return false,
+                TakeoverOutcome::Completed => return true,
+                TakeoverOutcome::Failed => {}
+                TakeoverOutcome::DataFolderLost => return false,
             },
         }
     }
@@ -76,11 +80,11 @@ async fn accept_until_shutdown(acceptor: &mut Acceptor, state: &AppState, comman
 /// Finishes the requests in flight and releases the data folder. Connections wait in the backlog until the new process
 /// accepts them, or this one does again.
 async fn pause(
-    acceptor: &mut Acceptor,
+    acceptor: &mut HttpAcceptor,
     state: &AppState,
     paused: oneshot::Sender<()>,
     taken_over: oneshot::Receiver<()>,
-) -> Takeover {
+) -> TakeoverOutcome {
     state.accepting.send_replace(false);
     if !acceptor.open_connections.finish(HANDOVER_TIMEOUT).await {
         tracing::warn!(timeout = ?HANDOVER_TIMEOUT, "requests aborted: they took longer than a takeover waits");
@@ -90,20 +94,20 @@ async fn pause(
     }
     let _ = paused.send(());
     if taken_over.await.is_ok() {
-        return Takeover::Completed;
+        return TakeoverOutcome::Completed;
     }
     tracing::error!("takeover failed: the new process does not serve, so this one continues");
     if let Err(error) = reacquire_lock(state).await {
         tracing::error!(%error, "could not lock the data folder again: shutting down");
-        return Takeover::DataFolderLost;
+        return TakeoverOutcome::DataFolderLost;
     }
     state.accepting.send_replace(true);
-    Takeover::Failed
+    TakeoverOutcome::Failed
 }
 
 /// Closes the listener, drains sockets and requests side by side, and waits for handshakes on their way to the gateway.
 async fn shut_down(
-    acceptor: Acceptor,
+    acceptor: HttpAcceptor,
     state: &AppState,
     commands: &mut mpsc::Receiver<ServerCommand>,
     gracefully: bool,
@@ -113,7 +117,7 @@ async fn shut_down(
     let drain_within = Duration::from_millis(web.drain_within_ms);
     let socket_drain = if gracefully { Duration::from_millis(web.drain_slowly_ms) } else { drain_within };
     tracing::info!(sockets = state.gateway.connection_count(), within_ms = socket_drain.as_millis(), "shutting down");
-    let Acceptor { listener, mut open_connections, .. } = acceptor;
+    let HttpAcceptor { listener, mut open_connections, .. } = acceptor;
     // From here on the kernel refuses new connections, or the process that took over accepts them.
     drop(listener);
     let drain_sockets = async {

@@ -39,7 +39,7 @@ pub(crate) async fn context_layer(
     if let Some(token) = token {
         match state.accounts.session(&token).await {
             Ok(Some(session)) => context.session = Some(session),
-            // An unknown token is not cached and costs a database query, so it counts as a request.
+            // An unknown token is not cached and costs a database query, so it is limited like a request.
             Ok(None) => {
                 if let Err(refusal) = state.rate_limits.check(RequestKind::Request, &context) {
                     return refusal_response(&refusal, context.preferences.lang);

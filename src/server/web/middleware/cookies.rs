@@ -4,7 +4,7 @@ use crate::server::accounts::Accounts;
 use axum::http::{HeaderMap, header};
 use cookie::{Cookie, SameSite};
 
-/// Holds the session token; not readable by scripts.
+/// Holds the session token; not readable by scripts. [`context_layer`](super::context_layer::context_layer) looks its session up.
 pub(crate) const SESSION_COOKIE: &str = "roomcast_session";
 /// Holds the key of a refused form, see [`ReturnedForms`](crate::server::web::returned_forms::ReturnedForms).
 pub(crate) const RETURNED_COOKIE: &str = "roomcast_returned";

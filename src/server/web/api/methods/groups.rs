@@ -1,7 +1,7 @@
 //! Methods of groups. A group exists from its first member's join to its last member's leave.
 
 use crate::server::accounts::Scope::{Admin, Query};
-use crate::server::gateway::{Gateway, Member, Selection, Uid};
+use crate::server::gateway::{ConnectionView, Gateway, Selection, Uid};
 use crate::server::web::api::method::{Method, method};
 use crate::server::web::api::params::{
     ClientParams, GroupListParams, GroupParams, GroupsParams, Membership, NoParams, OptionalGroupParams, selection, to_groups,
@@ -107,7 +107,7 @@ fn whole_node() -> Vec<Method> {
             "Returns all groups with the client_ids of their members.",
             async |gateway: Gateway, _: NoParams| {
                 let mut all = BTreeMap::<String, Vec<String>>::new();
-                let groups_of = |id, member: Member<'_>| (id, member.groups().cloned().collect::<Vec<_>>());
+                let groups_of = |id, member: ConnectionView<'_>| (id, member.groups().cloned().collect::<Vec<_>>());
                 for (id, groups) in gateway.select(Selection::All, groups_of).await {
                     for group in groups {
                         all.entry(group.to_string()).or_default().push(id.to_string());
@@ -131,7 +131,7 @@ fn whole_node() -> Vec<Method> {
 /// A group whose members have no uid is in the result, with an empty list.
 async fn uids_by_group(gateway: &Gateway) -> BTreeMap<String, Vec<String>> {
     let mut all = BTreeMap::<String, BTreeSet<Uid>>::new();
-    let uid_and_groups = |_, member: Member<'_>| (member.uid().cloned(), member.groups().cloned().collect::<Vec<_>>());
+    let uid_and_groups = |_, member: ConnectionView<'_>| (member.uid().cloned(), member.groups().cloned().collect::<Vec<_>>());
     for (uid, groups) in gateway.select(Selection::All, uid_and_groups).await {
         for group in groups {
             all.entry(group.to_string()).or_default().extend(uid.clone());
