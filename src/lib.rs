@@ -11,8 +11,8 @@
 //!     domain                         types and rules, pure, compiled for server and browser
 //! ```
 //!
-//! A module uses the floors below it and nothing above; `tests/house.rs` checks that. [`domain`] is where to start,
-//! `ARCHITECTURE.md` has the walkthroughs.
+//! A module uses the floors below it and nothing above (the shared ones: see ARCHITECTURE.md); `tests/house.rs` checks that.
+//! [`domain`] is where to start, `ARCHITECTURE.md` has the walkthroughs.
 //!
 //! The two `cfg` attributes below are the only ones: every other file compiles for each target it is built for.
 

@@ -31,7 +31,7 @@ pub(crate) enum UserCommand {
         /// Account name
         name: String,
     },
-    /// End every session of an account and close its sockets; takes effect within 10 seconds
+    /// Close an account's sockets, and end its sessions within 10 seconds
     SignOut {
         /// Account name
         name: String,

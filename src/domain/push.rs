@@ -1,5 +1,5 @@
 //! The messages that the server pushes through the socket, and the codes it closes with (docs/protocol-pages.md).
-//! `domain/message.rs` lists every place that a new field of a message touches.
+//! `domain/message.rs` lists the places besides tests that a new field of a message touches.
 
 use crate::domain::{
     id::{ClientId, RoomId, Seq, Uid},

@@ -25,7 +25,7 @@ pub struct BindReply {
     /// The messages after `since`; without a usable `since`, the newest messages. Newest last.
     #[serde(serialize_with = "as_pushes")]
     pub messages: Vec<Message>,
-    /// True if messages between `since` and the first of `messages` are missing.
+    /// True if messages between `since` and the first of `messages` are missing, or if `since` was of another epoch.
     pub gap: bool,
 }
 

@@ -67,8 +67,8 @@ impl Timeline {
         &self.epoch
     }
 
-    /// Returns the newest known seq, the `since` of the next `bind`. Everything up to it is in the window, older or (if
-    /// detached) newer than the window, or shown as a gap.
+    /// Returns the newest known seq, the `since` of the next `bind`. Every seq up to it is in the window, before it, shown
+    /// as a gap, or (if detached) after it.
     pub fn newest(&self) -> Seq {
         self.newest
     }

@@ -86,8 +86,8 @@ fn listen(address: SocketAddr, inherited: Option<TcpListener>) -> Result<TcpList
     Ok(listener)
 }
 
-/// Like [`listen`], but ignores an inherited listener of another address: PHP was given the configured one, and it may have
-/// changed since the process before started.
+/// Like [`listen`], but ignores an inherited listener of another address: PHP connects to the configured address, which may have
+/// changed since the previous process started.
 fn listen_exactly(address: SocketAddr, inherited: Option<TcpListener>) -> Result<TcpListener, Box<dyn Error>> {
     let matches = |listener: &TcpListener| {
         listener.local_addr().is_ok_and(|local| local.ip() == address.ip() && [local.port(), 0].contains(&address.port()))

@@ -83,7 +83,7 @@ impl Accounts {
     /// The refusal of a failed query.
     pub async fn session(&self, token: &Token) -> Result<Option<Session>, Refusal> {
         let (token_hash, now) = (token.hash(), self.clock.now_ms());
-        // Sessions that expire before this were extended a day ago or earlier.
+        // The least expiry of a session that was extended within the last day.
         let recently_extended = now + SESSION_MS - EXTEND_EVERY_MS;
         if let Some(session) = self.sessions.get(&token_hash).filter(|session| session.expires_at >= recently_extended) {
             return Ok(Some(session));

@@ -1,7 +1,20 @@
 //! The use cases of a live room (floor 3 of ARCHITECTURE.md): bind, send, history, opening a room, the lobby.
 //!
-//! A send passes through [`Chat::send`] (rules checked), [`commit`] (durable and numbered) and the gateway (pushed), in this
-//! order. A failure of a lower floor is logged once and returned as a [`Refusal`].
+//! A send passes through [`Chat::send`] (text checked), [`commit`] (cooldown checked, stored, numbered) and the gateway
+//! (pushed), in this order. A failure of a lower floor is logged once and returned as a [`Refusal`].
+//!
+//! ```no_run
+//! # async fn example(
+//! #     chat: roomcast::server::chat::Chat,
+//! #     person: roomcast::domain::room::Person,
+//! # ) -> Result<(), roomcast::domain::refusal::Refusal> {
+//! // The message is durable and numbered when this returns.
+//! let sent = chat.send(&person, "1", "大家好", Some("a-nonce")).await?;
+//! let before_it = chat.history("1", &sent.seq.0.to_string(), Some("10")).await?;
+//! assert!(before_it.messages.len() <= 10);
+//! # Ok(())
+//! # }
+//! ```
 
 mod commit;
 mod cooldown;

@@ -19,7 +19,7 @@ use tokio_util::task::TaskTracker;
 /// Longest request, in bytes.
 const MAX_REQUEST_BYTES: u64 = 4096;
 /// Longest line with a relayed publish, in bytes: in base64, PHP's largest packet (10 MiB) as the plain frame, and a v1 frame
-/// of up to twice that size, because JSON escapes quotes.
+/// of up to twice that size, because JSON escapes quotes. A longer line (control characters take six bytes) is lost.
 const MAX_RELAYED_BYTES: u64 = 40 * 1024 * 1024;
 /// A client must send its request within this.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
@@ -57,7 +57,7 @@ struct Inner {
 }
 
 impl ControlServer {
-    /// Creates the server; [`ControlServer::serve`] opens the socket. `address` is shown by `roomcast status`; `draining` is
+    /// Creates the server; [`ControlServer::serve`] opens the socket. `address` is shown by `roomcast status`; `shutdown` is
     /// cancelled when the shutdown starts.
     pub fn new(
         gateway: Gateway,

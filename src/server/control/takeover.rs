@@ -33,7 +33,7 @@ const FIRST_FD: i32 = 3;
 /// Start-up deadline of a successor; afterwards it is killed and this process keeps serving.
 pub(super) const SUCCESSOR_START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Why a reload failed. The running process keeps serving in every case.
+/// Why a reload failed. The running process keeps serving, unless it cannot lock the data folder again.
 #[derive(Debug, thiserror::Error)]
 pub enum TakeoverError {
     /// Another `roomcast reload` has not finished yet.
@@ -160,7 +160,7 @@ impl Takeover {
         }
     }
 
-    /// Reports that this process serves: the old one starts to drain. Until its last socket is closed, a task forwards
+    /// Reports that this process serves: the old one starts to drain. Until the old one's last socket is closed, a task forwards
     /// every publish of `gateway` to it.
     ///
     /// # Errors

@@ -65,7 +65,7 @@ pub(super) struct Inbound {
     pub limits: InboundLimits,
     /// Answers to the peer's pings.
     pub pongs: Vec<Frame>,
-    /// Messages for the event subscriber; `None`: there is none, and messages are counted and dropped.
+    /// Messages for the event subscriber. `None`: there is none, or `gateway.workers` is off; messages are counted and dropped.
     pub messages: Option<Vec<Vec<u8>>>,
 }
 
@@ -116,7 +116,7 @@ impl<S: Stream> Connection<S> {
         !self.send_queue.has_batched() && !self.send_queue.has_backlog()
     }
 
-    /// Reads until the stream would block. `now_ms` is a monotonic clock in milliseconds, `step` the timer wheel's tick.
+    /// Reads until the stream would block. `now_ms` is a monotonic clock in milliseconds, `tick` the timer wheel's current tick.
     pub(super) fn read(&mut self, scratch: &mut [u8], now_ms: u64, tick: u32, inbound: &mut Inbound) -> ReadOutcome {
         let mut ignored = 0;
         loop {
@@ -183,7 +183,7 @@ impl<S: Stream> Connection<S> {
             return false;
         }
         self.pinged = tick;
-        // By now the counted frames are older than the second in which they count.
+        // An idle decoder holds only its rate counters: freeing it resets them, at most once per ping interval.
         if self.decoder.as_ref().is_some_and(|decoder| decoder.is_idle()) {
             self.decoder = None;
         }

@@ -40,7 +40,7 @@ pub(super) struct Shared {
     pub(super) threads: Mutex<Vec<JoinHandle<()>>>,
     /// Bytes of commands that may be queued for all shards together; a poster waits for its share.
     pub(super) command_budget: Arc<Semaphore>,
-    /// Round robin: the index of the next connection, and so its shard.
+    /// Connections opened so far: modulo the number of shards, the shard of the next one.
     pub(super) next: AtomicUsize,
     /// The next [`LogicalTime`]: numbers opens, binds and joins, so that lists of several shards can be sorted.
     pub(super) logical_clock: AtomicU32,

@@ -13,7 +13,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-/// The receivers of a publish. A connection found under two uids or two groups of the list receives it twice.
+/// The receivers of a publish. A member of two groups of the list, or a connection of a uid that the list repeats, receives
+/// it twice.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Target {
     /// Every connection of the node.
@@ -50,7 +51,7 @@ pub struct Delivered {
     pub to: usize,
     /// Of those, how many have a backlog, so that the frame is in their queue.
     pub queued: usize,
-    /// Connections that skipped the frame because their queue was full.
+    /// Connections that skipped the frame: their queue was full, or still owes a gap of its group.
     pub slow: usize,
 }
 

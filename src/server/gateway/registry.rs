@@ -1,5 +1,5 @@
-//! The tables of one shard: connections, their uids, groups and sessions. Plain data without streams; only the
-//! [`super::shard`] changes it.
+//! The tables of one shard: connections, their uids, groups and sessions. Plain data without streams; changed only on
+//! the shard's thread, by [`super::shard`] and by the closures of [`super::handle`].
 
 use super::{ClientSession, Group, LogicalTime, Uid};
 use slab::Slab;
@@ -143,12 +143,13 @@ impl Registry {
         slot
     }
 
-    /// Removes the connection from the indices of ids, uids and groups, and returns its session. The slot stays in use until
-    /// [`Registry::remove`]. `None`: the connection was unlinked before.
-    pub(super) fn unlink(&mut self, slot: Slot) -> Option<Option<ClientSession>> {
-        let entry = self.entries.get_mut(slot).filter(|entry| !entry.unlinked)?;
+    /// Removes the connection from the indices of ids, uids and groups, and drops its session. The slot stays in use until
+    /// [`Registry::remove`]. Returns false if the connection was unlinked before.
+    pub(super) fn unlink(&mut self, slot: Slot) -> bool {
+        let Some(entry) = self.entries.get_mut(slot).filter(|entry| !entry.unlinked) else { return false };
         entry.unlinked = true;
-        let (id, joined, uid, session) = (entry.id, std::mem::take(&mut entry.joined), entry.uid.take(), entry.session.take());
+        entry.session = None;
+        let (id, joined, uid) = (entry.id, std::mem::take(&mut entry.joined), entry.uid.take());
         self.unlinked += 1;
         self.ids.remove(&id);
         for joined in joined {
@@ -157,7 +158,7 @@ impl Registry {
         if let Some(uid) = &uid {
             self.remove_uid(slot, uid);
         }
-        Some(session)
+        true
     }
 
     /// Removes a connection and frees its slot.

@@ -72,7 +72,7 @@ fn apply(command: Command, now: LogicalTime, registry: &mut Registry, model: &mu
         }
         Command::Unlink(c) => {
             let known = model.remove(&c).is_some();
-            prop_assert_eq!(slot(registry, c).and_then(|slot| registry.unlink(slot)).is_some(), known);
+            prop_assert_eq!(slot(registry, c).is_some_and(|slot| registry.unlink(slot)), known);
         }
         Command::Ungroup(n) => {
             let left = model.values_mut().filter_map(|known| known.groups.remove(&n)).count();

@@ -2,8 +2,8 @@
 //!
 //! A reader that keeps up only has spans pending in the shard's [`WriteBatch`] and owns no buffer. A slow reader has a
 //! [`Backlog`]: a queue of its own, whose frames share their bytes with other backlogs. At the limit the newest frame is
-//! skipped: a frame with a position is reported by one `gap` as soon as there is space, any other frame is dropped and
-//! counted. A publisher never waits for a send queue.
+//! skipped and counted. On `roomcast.v1`, skipped positions are also reported, by one `gap` per group, once half of the queue
+//! is free or all of it is written. A publisher never waits for a send queue.
 
 use super::write_batch::{PendingSpans, SLICES, WriteBatch};
 use super::{Dialect, Frame, Group};
@@ -40,7 +40,7 @@ pub(super) enum Enqueue {
     Batched,
     /// Queued behind a backlog.
     Backlogged,
-    /// Not queued: the queue is full.
+    /// Not queued: the queue is full, or the frame's group still owes a gap.
     Skipped,
     /// Not queued: the connection is closing.
     Closing,
@@ -116,7 +116,7 @@ impl SendQueue {
         if let Some(backlog) = &mut self.backlog {
             written += backlog.write(stream, now)?;
         }
-        // Every byte is passed to the stream. The backlog ends once a TLS stream's own buffer is flushed, too.
+        // The backlog ends when every byte is passed to the stream and a TLS stream's own buffer is flushed.
         let all_passed = self.backlog.as_ref().is_none_or(|backlog| backlog.frames.is_empty());
         if all_passed && (written > 0 || self.backlog.is_some()) {
             match stream.flush() {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// Bytes of a JSON session at most: one may be stored per connection, and one query may read them all.
 pub const MAX_SESSION_BYTES: usize = 16 * 1024;
 /// Bytes of a PHP session at most. GatewayWorker has no limit; a longer session is rejected and counted.
-pub(super) const MAX_PHP_SESSION_BYTES: usize = 1024 * 1024;
+pub(super) const MAX_SERIALIZED_SESSION_BYTES: usize = 1024 * 1024;
 
 /// A connection's session. Cheap to clone.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -17,7 +17,7 @@ pub enum ClientSession {
     /// A JSON object.
     Json(Arc<str>),
     /// Serialized PHP, not empty. Stored verbatim, whether or not it can be parsed.
-    Php(Arc<[u8]>),
+    Serialized(Arc<[u8]>),
 }
 
 /// Why a session cannot be stored.
@@ -29,9 +29,9 @@ pub enum SessionError {
     /// Over [`MAX_SESSION_BYTES`].
     #[error("a session holds at most {MAX_SESSION_BYTES} bytes")]
     TooLong,
-    /// Over [`MAX_PHP_SESSION_BYTES`].
-    #[error("a session holds at most {MAX_PHP_SESSION_BYTES} serialized bytes")]
-    TooLongForPhp,
+    /// Over [`MAX_SERIALIZED_SESSION_BYTES`].
+    #[error("a session holds at most {MAX_SERIALIZED_SESSION_BYTES} serialized bytes")]
+    SerializedTooLong,
     /// The stored value or the update cannot be merged.
     #[error(transparent)]
     NotMerged(#[from] php::MergeError),
@@ -49,18 +49,18 @@ impl ClientSession {
     }
 
     /// Returns the session for PHP's serialized bytes; `None` for no bytes.
-    pub fn php(bytes: &[u8]) -> Result<Option<Self>, SessionError> {
-        if bytes.len() > MAX_PHP_SESSION_BYTES {
-            return Err(SessionError::TooLongForPhp);
+    pub fn serialized(bytes: &[u8]) -> Result<Option<Self>, SessionError> {
+        if bytes.len() > MAX_SERIALIZED_SESSION_BYTES {
+            return Err(SessionError::SerializedTooLong);
         }
-        Ok((!bytes.is_empty()).then(|| Self::Php(bytes.into())))
+        Ok((!bytes.is_empty()).then(|| Self::Serialized(bytes.into())))
     }
 
     /// Size in bytes.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Json(text) => text.len(),
-            Self::Php(bytes) => bytes.len(),
+            Self::Serialized(bytes) => bytes.len(),
         }
     }
 
@@ -68,22 +68,22 @@ impl ClientSession {
     pub fn to_value(&self) -> Value {
         match self {
             Self::Json(text) => serde_json::from_str(text).unwrap_or_default(),
-            Self::Php(bytes) => {
-                let json = Document::read(bytes).ok().and_then(|document| document.to_json(MAX_PHP_SESSION_BYTES).ok());
+            Self::Serialized(bytes) => {
+                let json = Document::read(bytes).ok().and_then(|document| document.to_json(MAX_SERIALIZED_SESSION_BYTES).ok());
                 keyed(json.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default())
             }
         }
     }
 
     /// Returns the session as PHP's serialized bytes.
-    pub fn to_php(&self) -> Cow<'_, [u8]> {
+    pub fn to_serialized(&self) -> Cow<'_, [u8]> {
         match self {
             Self::Json(_) => {
                 let mut out = php::Serializer::default();
                 php::from_json(&self.to_value(), &mut out);
                 out.into_bytes().into()
             }
-            Self::Php(bytes) => (&**bytes).into(),
+            Self::Serialized(bytes) => (&**bytes).into(),
         }
     }
 
@@ -93,15 +93,16 @@ impl ClientSession {
         match (before, update) {
             (None, update) => Ok(update.clone()),
             // PHP treats "0" as empty.
-            (Some(Self::Php(before)), update) if **before == *b"0" => Ok(update.clone()),
+            (Some(Self::Serialized(before)), update) if **before == *b"0" => Ok(update.clone()),
             (Some(Self::Json(_)), Self::Json(_)) => {
                 let mut value = before.map_or_else(|| Value::Object(Map::new()), Self::to_value);
                 replace(&mut value, update.to_value());
                 Self::new(&value)
             }
             (Some(before), update) => {
-                let merged = php::replace_recursive(&before.to_php(), &update.to_php(), MAX_PHP_SESSION_BYTES)?;
-                Ok(Self::Php(merged.into()))
+                let merged =
+                    php::replace_recursive(&before.to_serialized(), &update.to_serialized(), MAX_SERIALIZED_SESSION_BYTES)?;
+                Ok(Self::Serialized(merged.into()))
             }
         }
     }
@@ -175,12 +176,12 @@ mod tests {
 
     #[test]
     fn json_and_php_read_each_others_sessions() {
-        let php = |text: &str| ClientSession::php(text.as_bytes()).unwrap().unwrap();
+        let php = |text: &str| ClientSession::serialized(text.as_bytes()).unwrap().unwrap();
         let json = |value: Value| ClientSession::new(&value).unwrap();
         let kept = php("a:2:{s:1:\"n\";i:7;s:1:\"l\";a:2:{i:0;s:1:\"x\";i:1;d:1.5;}}");
         // Key order is kept.
         assert_eq!(kept.to_value(), json!({"n": 7, "l": ["x", 1.5]}));
-        assert_eq!(json(kept.to_value()).to_php(), kept.to_php());
+        assert_eq!(json(kept.to_value()).to_serialized(), kept.to_serialized());
         assert_eq!(
             ClientSession::merged(Some(&kept), &json(json!({"n": 8}))).unwrap().to_value(),
             json!({"n": 8, "l": ["x", 1.5]})
@@ -188,8 +189,8 @@ mod tests {
         let merged = ClientSession::merged(Some(&json(json!({"a": {}}))), &php("a:1:{s:1:\"b\";i:1;}")).unwrap();
         assert_eq!(merged, php("a:2:{s:1:\"a\";a:0:{}s:1:\"b\";i:1;}"));
         // PHP's bytes are stored verbatim, even if they are not valid.
-        assert_eq!(php("{\"a\":1}").to_php(), &b"{\"a\":1}"[..]);
-        assert_eq!((php("garbage").to_value(), ClientSession::php(b"")), (Value::Null, Ok(None)));
+        assert_eq!(php("{\"a\":1}").to_serialized(), &b"{\"a\":1}"[..]);
+        assert_eq!((php("garbage").to_value(), ClientSession::serialized(b"")), (Value::Null, Ok(None)));
         assert!(ClientSession::merged(Some(&php("garbage")), &kept).is_err());
         assert_eq!(ClientSession::merged(Some(&php("0")), &php("garbage")), Ok(php("garbage")));
     }

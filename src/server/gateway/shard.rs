@@ -289,8 +289,8 @@ impl<S: Stream> Shard<S> {
         }
     }
 
-    /// Queues a frame beyond the limit, because such frames are few and small: init, bye, a farewell, pings, pongs and close
-    /// frames.
+    /// Queues a frame even if the queue is full, because such frames are few: init, bye, a back end's last message, pings,
+    /// pongs, close frames.
     pub(super) fn send_unbounded(&mut self, slot: Slot, frame: &Frame) {
         let Some(connection) = self.connections.get_mut(slot).and_then(Option::as_mut) else { return };
         let was_batched = connection.send_queue.has_batched();

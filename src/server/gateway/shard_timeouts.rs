@@ -21,8 +21,8 @@ impl<S: Stream> Shard<S> {
 
     /// Sends pings; closes connections that did not answer one, slow ones, and those past their closing deadline.
     pub(super) fn tick(&mut self, now: Instant) {
-        // After a stall the ticks cover one turn of the wheel at most, and the current time decides. Input that arrived
-        // meanwhile was read before this call.
+        // After a stall, `ticks` covers one turn of the wheel at most, and peers are judged by the current `tick`. Input
+        // that arrived meanwhile was read before this call.
         let Some(Advance { now: tick, ticks }) = self.wheel.advance(now) else { return };
         let (young, pong_timeout) = (self.wheel.young(), self.wheel.pong_timeout());
         for due in ticks {

@@ -33,7 +33,7 @@
 //!     Listeners { inner: TcpListener::bind(settings.lan_addr)?, register: TcpListener::bind(settings.register_addr)? };
 //! listeners.inner.set_nonblocking(true)?;
 //! listeners.register.set_nonblocking(true)?;
-//! let (server, events) = GatewayWorkerServer::new(&settings, gateway, 3000).ok_or("the gateway has a listener already")?;
+//! let (server, events) = GatewayWorkerServer::new(&settings, gateway, 3000).ok_or("the gateway has a subscriber already")?;
 //! let (_is_open, open) = watch::channel(true);
 //! server.serve(events, listeners, open, CancellationToken::new()).await?;
 //! # Ok(())

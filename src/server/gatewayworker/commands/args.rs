@@ -25,7 +25,7 @@ pub(crate) enum Values {
     Object(IndexMap<String, Scalar>),
 }
 
-/// A name. An array is an error; a GatewayWorker process ends at it.
+/// A name. An array is an error; GatewayWorker's process exits on it.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Scalar {

@@ -1,4 +1,4 @@
-//! Carries out commands: each is one call of the gateway, and a query has a reply (protocol.md, 6).
+//! Carries out commands by calls of the gateway; a query has a reply (protocol.md, 6).
 
 use super::args::{
     Excluded, MAX_NAME_BYTES, MAX_NAMES, Scalar, SendToAllArgs, SendToGroupArgs, Values, groups, is_empty_name, read_object, uids,
@@ -113,7 +113,7 @@ impl CommandCall {
     }
 
     async fn change_session(&self) -> Result<CommandOutcome, CommandError> {
-        let (client, session) = (self.client(), ClientSession::php(&self.packet.ext)?);
+        let (client, session) = (self.client(), ClientSession::serialized(&self.packet.ext)?);
         if self.packet.command == c::SET_SESSION {
             return Ok(found(self.gateway.set_session(client, session).await));
         }

@@ -16,7 +16,7 @@ pub(crate) enum CommandOutcome {
     Reply(Vec<u8>),
 }
 
-/// Why a command was not carried out. A GatewayWorker process ends at most of these.
+/// Why a command was not carried out. GatewayWorker's process exits on most of these.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
     /// The number is not a command of this protocol.

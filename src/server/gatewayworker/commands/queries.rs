@@ -34,7 +34,7 @@ pub(super) async fn is_online(gateway: &Gateway, client: ClientId) -> CommandOut
 
 /// Replies the session of a client: an empty array if it was never set, null if the client is not connected.
 pub(super) async fn session(gateway: &Gateway, client: ClientId) -> CommandOutcome {
-    let kept = gateway.inspect(client, |member| member.session().map(|session| session.to_php().into_owned())).await;
+    let kept = gateway.inspect(client, |member| member.session().map(|session| session.to_serialized().into_owned())).await;
     CommandOutcome::Reply(match kept {
         Some(Some(session)) => session,
         Some(None) => b"a:0:{}".to_vec(),
@@ -110,5 +110,5 @@ pub(super) async fn group_names(gateway: &Gateway) -> CommandOutcome {
 
 /// Returns a session as PHP serializes it; empty if it was never set.
 pub(super) fn serialized_session(member: ConnectionView<'_>) -> Vec<u8> {
-    member.session().map(ClientSession::to_php).unwrap_or_default().into_owned()
+    member.session().map(ClientSession::to_serialized).unwrap_or_default().into_owned()
 }

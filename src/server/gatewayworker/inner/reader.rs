@@ -29,7 +29,8 @@ pub(super) struct Reader<'a> {
     auth_deadline: Option<Instant>,
     /// Set while a large packet is incomplete.
     large_packet_deadline: Option<Instant>,
-    /// Whether the peer has sent anything; a new socket can be readable without data.
+    /// Whether the peer has sent anything, for the grace period at shutdown. Readiness does not tell: a new socket can be
+    /// readable.
     peer_has_sent: bool,
     may_read: bool,
     /// Bytes read since the connection came to the front of the queue.

@@ -22,7 +22,7 @@ pub(super) fn write_event(
         IpAddr::V4(address) => address,
         IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
     };
-    let session = session.map(ClientSession::to_php).unwrap_or_default();
+    let session = session.map(ClientSession::to_serialized).unwrap_or_default();
     let mut send = |command, flag, body: &[u8]| {
         WorkerPacket {
             command,

@@ -45,7 +45,7 @@ pub(super) fn all() -> Vec<Method> {
             async |gateway: Gateway, params: SetSessionText| {
                 let session = match serde_json::from_str(&params.session) {
                     Ok(object) => ClientSession::new(&Value::Object(object)).map(Some),
-                    Err(_) => ClientSession::php(params.session.as_bytes()),
+                    Err(_) => ClientSession::serialized(params.session.as_bytes()),
                 };
                 Ok(gateway.set_session(params.client_id.0, session.map_err(session_error)?).await)
             },
@@ -83,7 +83,7 @@ fn session_error(error: SessionError) -> ApiError {
     match error {
         // NotMerged: PHP stored a value with this connection that is not an array.
         SessionError::NoObject | SessionError::NotMerged(_) => ApiError::malformed("session", error.to_string()),
-        SessionError::TooLong | SessionError::TooLongForPhp => {
+        SessionError::TooLong | SessionError::SerializedTooLong => {
             ApiError { refusal: Refusal::TooLong { max: MAX_SESSION_BYTES as u32 }, detail: error.to_string() }
         }
     }
