@@ -1,7 +1,7 @@
 //! Keys, limits and odd input at the ports for PHP: the rejections, their metrics, and that other connections are unaffected.
 
 use super::{command, connection, packet, query};
-use crate::support::{Server, binary};
+use crate::support::{DEADLINE, Server, binary};
 use crate::vectors::packet::{Packet, shown};
 use crate::vectors::peers::{OFFLINE, Wire, is_anyone_online};
 use crate::vectors::register::worker_line;
@@ -151,14 +151,17 @@ async fn unauthenticated_peers_of_register_are_limited() {
     assert_eq!(beyond.rest_of("a connection beyond the bound").await, b"");
     drop(pinging);
     // Permits are free once the node has seen the connections close.
-    let (mut later, received) = loop {
-        let mut later = Wire::to(server.register).await;
-        later.send(&worker_line("k")).await;
-        match later.until(b"\n").await {
-            nothing if nothing.is_empty() => {}
-            received => break (later, received),
+    let admitted = async {
+        loop {
+            let mut later = Wire::to(server.register).await;
+            later.send(&worker_line("k")).await;
+            match later.until(b"\n").await {
+                nothing if nothing.is_empty() => {}
+                received => break (later, received),
+            }
         }
     };
+    let (mut later, received) = tokio::time::timeout(DEADLINE, admitted).await.expect("no permit became free");
     assert_eq!(shown(&received), shown(&list));
     later.send(&worker_line("another")).await;
     assert_eq!(later.rest_of("another key").await, b"");
