@@ -236,7 +236,7 @@ impl<'a> RegisterConn<'a> {
                 let echo = String::from_utf8_lossy(&line[..line.len().min(ECHO_BYTES)]);
                 // GatewayWorker's own text, which programs may search for.
                 let text = format!(
-                    "Bad request for Register service. RegisterRequest info(IP:{}, RegisterRequest Buffer:{echo}). See \
+                    "Bad request for Register service. Request info(IP:{}, Request Buffer:{echo}). See \
                      http://doc2.workerman.net/register-auth-timeout.html\n",
                     self.address,
                 );
