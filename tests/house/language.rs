@@ -55,7 +55,7 @@ fn comments_name_the_thing() {
 #[test]
 fn documents_name_the_thing() {
     let mut documents = files_in("docs", &[".md"]);
-    for name in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"] {
+    for name in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md"] {
         documents.extend(files_in(name, &[".md"]));
     }
     assert!(documents.len() > 3, "the documents were not found");
