@@ -3,12 +3,7 @@
 //! no timer and a lone message is committed at once.
 
 use super::cooldown::{Cooldowns, Reservation};
-use crate::domain::{
-    draft::Rules,
-    id::{RoomId, Seq},
-    push::Push,
-    refusal::Refusal,
-};
+use crate::domain::{draft::Rules, id::Seq, push::Push, refusal::Refusal};
 use crate::server::{
     clock::Clock,
     gateway::{Except, Frame, Gateway, Group, Publication},
@@ -37,9 +32,9 @@ struct QueuedSend {
     answer: Answer,
 }
 
-/// A push to a room's group. If a slow connection skips the frame, `room` and `seq` are reported in its `gap`.
+/// A push to a room's group. If a slow connection skips the frame, `group` and `seq` are reported in its `gap`.
 struct RoomPush {
-    room: RoomId,
+    group: Group,
     seq: Seq,
     push: Push,
 }
@@ -150,7 +145,8 @@ impl Committer {
             let accepted = match appended {
                 Appended::Stored(message) => {
                     let accepted = (message.id, message.seq);
-                    pushes.push(RoomPush { room: message.room.clone(), seq: message.seq, push: Push::Message(message) });
+                    let group = Group::new(message.room.as_str());
+                    pushes.push(RoomPush { group, seq: message.seq, push: Push::Message(message) });
                     accepted
                 }
                 Appended::Repeated { id, seq } => {
@@ -175,8 +171,7 @@ impl Committer {
 /// Publishes committed batches. Each push is encoded once, for any number of receivers.
 async fn push(mut batches: mpsc::Receiver<Vec<RoomPush>>, gateway: Gateway) {
     while let Some(batch) = batches.recv().await {
-        for RoomPush { room, seq, push } in batch {
-            let group = Group::new(room.as_str());
+        for RoomPush { group, seq, push } in batch {
             let frame = Frame::text(push.to_json().as_bytes()).at(group.clone(), seq);
             // The delivery report is dropped: the next push is posted while the shards write this one.
             drop(gateway.send_to_group(vec![group], Except::default(), Publication::both(frame)).await);

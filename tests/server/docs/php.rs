@@ -3,12 +3,11 @@
 
 use super::blocks::{Block, blocks, root};
 use super::{assert_success, is_installed};
-use crate::support::Server;
+use crate::support::{Server, eventually};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 use tempfile::TempDir;
 
 const ORIGIN: &str = "https://www.example.com";
@@ -61,13 +60,8 @@ impl Site {
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
         let child = php.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let site = Self { child, base: format!("http://127.0.0.1:{port}"), folder };
-        for _ in 0..200 {
-            if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
-                return site;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("PHP does not listen: {}", site.log());
+        eventually("PHP listens", async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok()).await;
+        site
     }
 
     fn log(&self) -> String {

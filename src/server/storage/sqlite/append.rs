@@ -30,8 +30,9 @@ impl SqliteStore {
 async fn append(connection: &mut SqliteConnection, batch: Vec<NewMessage>) -> Result<Vec<Appended>> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let repeats = find_repeats(&mut transaction, &batch).await?;
-    let newest = newest_seqs(&mut transaction, &batch, &repeats).await?;
-    let (appended, nonces): (Vec<_>, Vec<_>) = number(batch, repeats, newest).into_iter().unzip();
+    let keys: Vec<_> = batch.iter().map(send_key).collect();
+    let newest = newest_seqs(&mut transaction, &batch, &keys, &repeats).await?;
+    let (appended, nonces): (Vec<_>, Vec<_>) = number(batch, keys, repeats, newest).into_iter().unzip();
     insert(&mut transaction, &appended, &nonces).await?;
     transaction.commit().await?;
     Ok(appended)
@@ -73,11 +74,12 @@ async fn find_repeats(connection: &mut SqliteConnection, batch: &[NewMessage]) -
 async fn newest_seqs(
     connection: &mut SqliteConnection,
     batch: &[NewMessage],
+    keys: &[Option<SendKey>],
     repeats: &HashMap<SendKey, (Uuid, Seq)>,
 ) -> Result<HashMap<RoomId, Seq>> {
     let mut newest = HashMap::new();
-    for new in batch {
-        let is_repeat = send_key(new).is_some_and(|key| repeats.contains_key(&key));
+    for (new, key) in batch.iter().zip(keys) {
+        let is_repeat = key.as_ref().is_some_and(|key| repeats.contains_key(key));
         if !is_repeat && !newest.contains_key(&new.room) {
             let room = new.room.as_str();
             let seq = sqlx::query_scalar!(r#"SELECT coalesce(max(seq), 0) AS "seq!: i64" FROM messages WHERE room = ?"#, room)
@@ -89,15 +91,15 @@ async fn newest_seqs(
     Ok(newest)
 }
 
-/// Gives each message the next seq of its room. A nonce that was used before, also within this batch, takes no seq.
+/// Gives each message the next seq of its room. `keys` are those of the batch, in its order. A nonce that was used before, also within this batch, takes no seq.
 fn number(
     batch: Vec<NewMessage>,
+    keys: Vec<Option<SendKey>>,
     mut repeats: HashMap<SendKey, (Uuid, Seq)>,
     mut newest: HashMap<RoomId, Seq>,
 ) -> Vec<(Appended, Option<Nonce>)> {
     let mut appended = Vec::with_capacity(batch.len());
-    for new in batch {
-        let key = send_key(&new);
+    for (new, key) in batch.into_iter().zip(keys) {
         let NewMessage { room, id, user, nickname, role, text, at, nonce } = new;
         if let Some((id, seq)) = key.as_ref().and_then(|key| repeats.get(key)) {
             appended.push((Appended::Repeated { id: *id, seq: *seq }, None));
