@@ -13,6 +13,16 @@ pub const REGISTER: &str = "/session/register";
 pub const LOGIN: &str = "/session/login";
 /// Ends the session.
 pub const LOGOUT: &str = "/session/logout";
+/// The page of the own account: password, sessions.
+pub const ACCOUNT_PAGE: &str = "/account";
+/// [`ACCOUNT_PAGE`] after the password was changed.
+pub const PASSWORD_CHANGED_PAGE: &str = "/account?done=password";
+/// Changes the own password.
+pub const PASSWORD: &str = "/session/password";
+/// Ends one of the own sessions.
+pub const END_SESSION: &str = "/session/end";
+/// Ends the own sessions except the one of the request.
+pub const END_OTHER_SESSIONS: &str = "/session/end-others";
 /// Sets language and theme.
 pub const PREFERENCES: &str = "/session/preferences";
 /// Binds a socket to its person and joins it to a room.

@@ -175,6 +175,12 @@ impl Refusal {
             (Lang::En, Self::Blank { field: of }) if of == "message" => "An empty message cannot be sent".into(),
             (Lang::Zh, Self::Blank { field: of }) => format!("{}不能为空", field_name(of, lang)),
             (Lang::En, Self::Blank { field: of }) => format!("The {} must not be empty", field_name(of, lang)),
+            (Lang::Zh, Self::Malformed { field: of }) if of == "password" => "密码太短或太常见，请换一个（至少 8 位）".into(),
+            (Lang::En, Self::Malformed { field: of }) if of == "password" => {
+                "This password is too short or too common (8 characters or more)".into()
+            }
+            (Lang::Zh, Self::Malformed { field: of }) if of == "current" => "当前密码不正确".into(),
+            (Lang::En, Self::Malformed { field: of }) if of == "current" => "The current password is wrong".into(),
             (Lang::Zh, Self::Malformed { field: of }) => format!("{}格式不正确", field_name(of, lang)),
             (Lang::En, Self::Malformed { field: of }) => format!("The {} is not valid", field_name(of, lang)),
             (Lang::Zh, Self::TooFast { retry_after_ms }) => format!("太快了，请 {} 秒后再试", whole_seconds(*retry_after_ms)),

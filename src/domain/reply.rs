@@ -64,6 +64,21 @@ pub struct SignInReply {
     pub nickname: String,
 }
 
+/// One of the own sessions, for the account's page.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OwnSession {
+    /// Id for [`paths::END_SESSION`](super::paths::END_SESSION). It gives no right.
+    pub id: String,
+    /// The kind of browser; empty if unknown.
+    pub label: String,
+    /// Time of the sign-in, unix milliseconds.
+    pub created_at: u64,
+    /// Time of the last use, unix milliseconds, to the day.
+    pub used_at: u64,
+    /// The session of this request.
+    pub is_current: bool,
+}
+
 /// Reply of requests that return nothing else.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Done {
