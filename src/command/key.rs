@@ -1,12 +1,13 @@
 //! `roomcast key`: API keys, in the database of a running or stopped server.
 
-use super::Outcome;
+use super::{Outcome, record};
 use clap::Subcommand;
 use roomcast::domain::calendar;
 use roomcast::server::{
     accounts::{ApiKeys, Scope},
     clock::Clock,
     config::Config,
+    security_log::{Act, Event},
     storage::Store,
 };
 use std::time::Duration;
@@ -50,11 +51,13 @@ impl KeyCommand {
                 let scopes = if scopes.is_empty() { Scope::ALL.into() } else { scopes };
                 let lifetime_ms = expires_in.map(|lifetime| u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX));
                 println!("{}", keys.create(&name, &scopes, lifetime_ms).await?);
+                record(config, &[Event::by_command(Act::KeyAdded).key(&name)]);
             }
             Self::Remove { name } => {
                 if !store.remove_api_key(&name).await? {
                     return Err(format!("no key {name}").into());
                 }
+                record(config, &[Event::by_command(Act::KeyRemoved).key(&name)]);
             }
         }
         store.close().await;

@@ -15,7 +15,9 @@ use push::PushCommand;
 use room::RoomCommand;
 use roomcast::domain::{lang::Lang, refusal::Refusal};
 use roomcast::server::{
-    config::Flags,
+    clock::Clock,
+    config::{Config, Flags},
+    security_log::{Event, SecurityLog},
     storage::{PersonRow, Store},
 };
 use std::error::Error;
@@ -121,6 +123,18 @@ pub(crate) enum Command {
 /// Returns the account `name`, or the error that there is none.
 async fn find_account(store: &Store, name: &str) -> Result<PersonRow, Box<dyn Error>> {
     store.person_by_account(name).await?.ok_or_else(|| format!("no account {name}").into())
+}
+
+/// Records acts of the command line in `security.log`, beside the server's. The act is done: if the file cannot be written,
+/// the command only says so.
+fn record(config: &Config, events: &[Event<'_>]) {
+    match SecurityLog::open(&config.storage, Clock::system()) {
+        Ok(log) => {
+            events.iter().for_each(|event| log.record(event));
+            log.close();
+        }
+        Err(error) => eprintln!("roomcast: security.log cannot be written: {error}"),
+    }
 }
 
 /// The English text of a refusal, as the error of a command.

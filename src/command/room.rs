@@ -1,9 +1,14 @@
 //! `roomcast room`: rooms, in the database of a running or stopped server.
 
-use super::{Outcome, find_account, refusal_text};
+use super::{Outcome, find_account, record, refusal_text};
 use clap::Subcommand;
 use roomcast::domain::{id::RoomId, name};
-use roomcast::server::{clock::Clock, config::Config, storage::Store};
+use roomcast::server::{
+    clock::Clock,
+    config::Config,
+    security_log::{Act, Event},
+    storage::Store,
+};
 
 /// Subcommands of `roomcast room`.
 #[derive(Subcommand)]
@@ -60,14 +65,17 @@ impl RoomCommand {
                     Some(id) => return Err(format!("room {id} already exists").into()),
                 };
                 println!("{room}");
+                record(config, &[Event::by_command(Act::RoomAdded).room(room.as_str())]);
             }
             Self::Title { room, title } => {
                 let title = name::title(&title).map_err(refusal_text)?;
                 require_room(&room, store.set_room_title(&room, &title).await?)?;
+                record(config, &[Event::by_command(Act::RoomChanged).room(room.as_str())]);
             }
             Self::Host { room, name } => {
                 let uid = find_account(&store, &name).await?.person.uid;
                 require_room(&room, store.set_room_host(&room, &uid).await?)?;
+                record(config, &[Event::by_command(Act::RoomChanged).room(room.as_str()).uid(&uid).account(&name)]);
             }
         }
         store.close().await;

@@ -1,13 +1,15 @@
 //! `roomcast user`: accounts, in the database of a running or stopped server.
 
-use super::{Outcome, find_account, refusal_text};
+use super::{Outcome, find_account, record, refusal_text};
 use clap::Subcommand;
-use roomcast::domain::{id::Uid, name, room::Person};
+use roomcast::domain::{id::Uid, room::Person};
 use roomcast::server::{
     accounts::{Accounts, new_uid},
     clock::Clock,
     config::Config,
     control::{ControlClient, Request, Response},
+    names,
+    security_log::{Act, Event, SecurityLog},
     storage::{NewPerson, PersonRow, StorageError, Store},
 };
 use std::error::Error;
@@ -31,7 +33,7 @@ pub(crate) enum UserCommand {
         /// Account name
         name: String,
     },
-    /// Close an account's sockets, and end its sessions within 10 seconds
+    /// End an account's sessions and close their sockets
     SignOut {
         /// Account name
         name: String,
@@ -42,7 +44,7 @@ impl UserCommand {
     /// Runs the subcommand.
     pub(crate) async fn run(self, config: &Config) -> Outcome {
         let store = Store::open_unlocked(&config.storage).await?;
-        let accounts = Accounts::new(store.clone(), Clock::system());
+        let accounts = Accounts::new(store.clone(), Clock::system(), SecurityLog::off());
         match self {
             Self::List => {
                 for PersonRow { person: Person { uid, nickname, account }, is_owner, .. } in store.accounts().await? {
@@ -50,9 +52,9 @@ impl UserCommand {
                 }
             }
             Self::Add { name, nickname } => {
-                let account = name::account(&name).map_err(refusal_text)?;
-                let nickname = name::nickname(nickname.as_deref().unwrap_or(&account)).map_err(refusal_text)?;
-                let password = accounts.hash_password(&read_password()?).await.map_err(refusal_text)?;
+                let account = names::account(&name).map_err(refusal_text)?;
+                let nickname = names::nickname(nickname.as_deref().unwrap_or(&account)).map_err(refusal_text)?;
+                let password = accounts.hash_password(&read_password()?, &account).await.map_err(refusal_text)?;
                 let uid = new_uid().map_err(refusal_text)?;
                 let new = NewPerson {
                     uid: &uid,
@@ -66,19 +68,25 @@ impl UserCommand {
                     error => error.to_string(),
                 })?;
                 println!("{account}\t{uid}");
+                record(config, &[Event::by_command(Act::Registered).uid(&uid).account(&account)]);
             }
             Self::Password { name } => {
                 let uid = find_account(&store, &name).await?.person.uid;
-                let password = accounts.hash_password(&read_password()?).await.map_err(refusal_text)?;
+                let password = accounts.hash_password(&read_password()?, &name).await.map_err(refusal_text)?;
                 store.set_password(&uid, &password).await?;
-                let ended = store.end_sessions_of(&uid).await?;
-                println!("password of {name} changed, {ended} sessions ended");
-                close_sockets(config, uid).await;
+                store.remove_devices_of(&uid).await?;
+                let SignedOut { sessions, sockets } = sign_out(config, &store, &uid).await?;
+                println!("password of {name} changed, {sessions} sessions ended");
+                print_sockets(sockets);
+                let event = |act| Event::by_command(act).uid(&uid).account(&name);
+                record(config, &[event(Act::PasswordChanged), event(Act::SessionsEnded).count(sessions as u64)]);
             }
             Self::SignOut { name } => {
                 let uid = find_account(&store, &name).await?.person.uid;
-                println!("{} sessions ended", store.end_sessions_of(&uid).await?);
-                close_sockets(config, uid).await;
+                let SignedOut { sessions, sockets } = sign_out(config, &store, &uid).await?;
+                println!("{sessions} sessions ended");
+                print_sockets(sockets);
+                record(config, &[Event::by_command(Act::SessionsEnded).uid(&uid).account(&name).count(sessions as u64)]);
             }
         }
         store.close().await;
@@ -86,11 +94,29 @@ impl UserCommand {
     }
 }
 
-/// Closes the sockets of `uid` on the running server, if one runs on this data folder.
-async fn close_sockets(config: &Config, uid: Uid) {
-    if let Ok(mut client) = ControlClient::request(&config.storage.data_dir, &Request::SignOut { uid }).await
-        && let Ok(Response::Closed { sockets }) = client.response().await
+/// Result of [`sign_out`].
+struct SignedOut {
+    sessions: usize,
+    /// Sockets closed; `None` if no server runs on the data folder.
+    sockets: Option<usize>,
+}
+
+/// Ends the sessions of `uid`: on the running server, which also closes their sockets, and in the database.
+async fn sign_out(config: &Config, store: &Store, uid: &Uid) -> Result<SignedOut, Box<dyn Error>> {
+    let (mut sessions, mut sockets) = (0, None);
+    // The server first: it must know the sessions to close the sockets that they opened.
+    if let Ok(mut client) = ControlClient::request(&config.storage.data_dir, &Request::SignOut { uid: uid.clone() }).await
+        && let Ok(Response::Closed { sockets: closed, sessions: ended }) = client.response().await
     {
+        sessions += ended;
+        sockets = Some(closed);
+    }
+    sessions += store.end_sessions_of(uid, None).await?.len();
+    Ok(SignedOut { sessions, sockets })
+}
+
+fn print_sockets(closed: Option<usize>) {
+    if let Some(sockets) = closed {
         println!("{sockets} sockets closed");
     }
 }

@@ -19,6 +19,7 @@ use roomcast::server::{
     control::{ControlServer, Reloader, ServerCommand, Takeover},
     gateway::Gateway,
     gatewayworker::{GatewayWorkerServer, Listeners as PhpListeners},
+    security_log::SecurityLog,
     storage::Store,
     web::{self, AppState, Services, Tls},
 };
@@ -57,10 +58,12 @@ pub(crate) async fn serve(mut config: Config) -> Outcome {
 
     let (store, clock) = (Store::open(&config.storage).await?, Clock::system());
     ensure_first_room(&store, &clock).await?;
+    let security_log = open_security_log(&config, &clock)?;
     let chat = Chat::start(config.chat.clone(), store.clone(), gateway.clone(), clock.clone()).await?;
     let (accepting, is_accepting) = watch::channel(true);
     let services = Services {
-        accounts: Accounts::new(store.clone(), clock.clone()),
+        accounts: Accounts::new(store.clone(), clock.clone(), security_log.clone()),
+        security_log: security_log.clone(),
         api_keys: ApiKeys::new(store.clone(), clock, &config.gateway.api_key),
         config,
         store: store.clone(),
@@ -92,15 +95,28 @@ pub(crate) async fn serve(mut config: Config) -> Outcome {
     }
     chat.close().await;
     store.close().await;
+    security_log.close();
     closed.cancel();
     let _ = control.await;
+    wait_for_php(php).await;
+    tracing::info!("closed");
+    Ok(())
+}
+
+/// Waits until PHP's connections are closed, for [`PHP_SHUTDOWN_TIMEOUT`] at most.
+async fn wait_for_php(php: Option<JoinHandle<io::Result<()>>>) {
     if let Some(php) = php
         && tokio::time::timeout(PHP_SHUTDOWN_TIMEOUT, php).await.is_err()
     {
         tracing::warn!(timeout = ?PHP_SHUTDOWN_TIMEOUT, "PHP connections aborted at shutdown: they did not read their replies in time");
     }
-    tracing::info!("closed");
-    Ok(())
+}
+
+/// Opens the security log. The error names the data folder.
+fn open_security_log(config: &Config, clock: &Clock) -> Result<SecurityLog, String> {
+    let folder = config.storage.data_dir.display();
+    SecurityLog::open(&config.storage, clock.clone())
+        .map_err(|error| format!("security.log in {folder} cannot be written: {error}"))
 }
 
 /// Raises the limit of open files, and logs a warning for each condition under which the server works badly.
@@ -130,8 +146,8 @@ fn control(
 ) -> io::Result<ControlServer> {
     let reloader = Reloader::new(&listeners.all())?;
     let data_dir = &services.config.storage.data_dir;
-    let (gateway, shutdown) = (services.gateway.clone(), services.shutdown.clone());
-    Ok(ControlServer::new(gateway, commands.clone(), reloader, address.to_string(), data_dir, shutdown))
+    let (gateway, accounts, shutdown) = (services.gateway.clone(), services.accounts.clone(), services.shutdown.clone());
+    Ok(ControlServer::new(gateway, accounts, commands.clone(), reloader, address.to_string(), data_dir, shutdown))
 }
 
 /// Starts the PHP gateway protocol in a task that ends after `closed`. `None`: the gateway has a subscriber already.

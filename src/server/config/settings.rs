@@ -168,11 +168,15 @@ pub struct StorageSettings {
     pub data_dir: PathBuf,
     /// A request waits this long for a locked database and is then refused as busy. Default: 1,500 ms.
     pub busy_within_ms: u64,
+    /// Size of `security.log` at which it is renamed to `security.log.1`, in bytes. Default: 8,388,608.
+    pub security_log_bytes: u64,
+    /// Files of the security log, the current one included; the oldest is removed. Default: 5.
+    pub security_log_files: usize,
 }
 
 impl Default for StorageSettings {
     fn default() -> Self {
-        Self { data_dir: "./data".into(), busy_within_ms: 1_500 }
+        Self { data_dir: "./data".into(), busy_within_ms: 1_500, security_log_bytes: 8 * 1024 * 1024, security_log_files: 5 }
     }
 }
 

@@ -1,0 +1,315 @@
+//! The log of security events: sign-ins, ended sessions, passwords, keys, acts of the command line. It is separate from the
+//! log of requests, so that an operator can keep it longer and read it alone.
+//!
+//! One JSON object per line in `security.log` of the data folder, mode 0600: time, act, uid and account, the network (/24 or
+//! /48) of the client, the name of an API key. It never contains a text of a person, a password, a token or a full address.
+//! A bounded queue and a thread of its own write it: a slow disk holds no request up, and lines that find the queue full are
+//! counted in `roomcast_security_log_dropped_total`.
+
+mod calls;
+mod file;
+
+use crate::domain::{calendar, id::Uid};
+use crate::server::{clock::Clock, config::StorageSettings as Settings};
+use calls::Calls;
+use file::RotatedFile;
+use serde::Serialize;
+use std::io;
+use std::net::IpAddr;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Lines that wait to be written; a further one is dropped and counted.
+const MAX_QUEUED: usize = 1_024;
+/// Interval at which the counts of API calls are written.
+const FLUSH_EVERY: Duration = Duration::from_secs(60);
+
+/// The acts that are recorded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Act {
+    /// An account was registered, or added by the command line.
+    Registered,
+    /// An account signed in.
+    SignedIn,
+    /// A wrong password for an account, or an unknown account.
+    SignInFailed,
+    /// A log-in was refused because of a limit.
+    SignInRefused,
+    /// A session was ended by its own person.
+    SignedOut,
+    /// A password was changed.
+    PasswordChanged,
+    /// Other sessions of an account were ended.
+    SessionsEnded,
+    /// The owner's link made an account the owner.
+    OwnerLinkUsed,
+    /// A wrong, used or expired owner's link.
+    OwnerLinkRefused,
+    /// An API key was created.
+    KeyAdded,
+    /// An API key was removed.
+    KeyRemoved,
+    /// A request with an unknown, removed or expired API key.
+    KeyRefused,
+    /// Calls of the API: with the scope `admin`, and those that failed.
+    ApiCalls,
+    /// A room was created by the command line.
+    RoomAdded,
+    /// A room's title or host was changed by the command line.
+    RoomChanged,
+    /// A room was closed.
+    RoomClosed,
+    /// A room was deleted.
+    RoomDeleted,
+}
+
+/// One event. Fields that do not apply are left out of the line.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Event<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    act: Option<Act>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    network: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outcome: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    room: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    count: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    by: Option<&'a str>,
+}
+
+impl<'a> Event<'a> {
+    /// An event without a person.
+    pub fn new(act: Act) -> Self {
+        Self { act: Some(act), ..Self::default() }
+    }
+
+    /// An act of the command line.
+    pub fn by_command(act: Act) -> Self {
+        Self { by: Some("command"), ..Self::new(act) }
+    }
+
+    /// Adds the uid of the person.
+    #[must_use]
+    pub fn uid(self, uid: &'a Uid) -> Self {
+        Self { uid: Some(uid.as_str()), ..self }
+    }
+
+    /// Adds the account's name. It must be the name of an existing account: people type passwords into this field.
+    #[must_use]
+    pub fn account(self, account: &'a str) -> Self {
+        Self { account: Some(account), ..self }
+    }
+
+    /// Adds the client's network, of which the line names the /24 or /48.
+    #[must_use]
+    pub fn network(self, address: IpAddr) -> Self {
+        Self { network: Some(network(address)), ..self }
+    }
+
+    /// Adds the name of an API key.
+    #[must_use]
+    pub fn key(self, name: &'a str) -> Self {
+        Self { key: Some(name), ..self }
+    }
+
+    /// Adds the id of a room.
+    #[must_use]
+    pub fn room(self, room: &'a str) -> Self {
+        Self { room: Some(room), ..self }
+    }
+
+    /// Adds a number: of sessions ended, of calls.
+    #[must_use]
+    pub fn count(self, count: u64) -> Self {
+        Self { count: Some(count), ..self }
+    }
+
+    fn line(&self, now: u64) -> String {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            time: String,
+            #[serde(flatten)]
+            event: &'a Event<'a>,
+        }
+        let mut line = serde_json::to_string(&Line { time: calendar::iso(now), event: self }).unwrap_or_default();
+        line.push('\n');
+        line
+    }
+}
+
+/// The /24 of an IPv4 address, the /48 of an IPv6 address, as text.
+fn network(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            format!("{a}.{b}.{c}.0/24")
+        }
+        IpAddr::V6(v6) => {
+            let [a, b, c, ..] = v6.segments();
+            format!("{}/48", std::net::Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0))
+        }
+    }
+}
+
+/// The log. A clone writes to the same file.
+#[derive(Clone)]
+pub struct SecurityLog(Option<Arc<Shared>>);
+
+struct Shared {
+    clock: Clock,
+    /// `None`: closed.
+    lines: Mutex<Option<SyncSender<String>>>,
+    writer: Mutex<Option<JoinHandle<()>>>,
+    calls: Arc<Calls>,
+}
+
+impl SecurityLog {
+    /// Opens `security.log` in the data folder and starts its thread.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or the thread cannot be started.
+    pub fn open(settings: &Settings, clock: Clock) -> io::Result<Self> {
+        let file =
+            RotatedFile::open(settings.data_dir.join("security.log"), settings.security_log_bytes, settings.security_log_files)?;
+        let (sender, lines) = sync_channel(MAX_QUEUED);
+        let calls = Arc::new(Calls::default());
+        let (counted, of_writer) = (calls.clone(), clock.clone());
+        let writer = std::thread::Builder::new().name("security-log".into()).spawn(move || {
+            write_lines(file, &lines, &counted, &of_writer);
+        })?;
+        let (lines, writer) = (Mutex::new(Some(sender)), Mutex::new(Some(writer)));
+        Ok(Self(Some(Arc::new(Shared { clock, lines, writer, calls }))))
+    }
+
+    /// A log that writes nothing, for tests.
+    pub fn off() -> Self {
+        Self(None)
+    }
+
+    /// Records an event. Never waits: a line that finds the queue full is dropped and counted.
+    pub fn record(&self, event: &Event<'_>) {
+        let Some(shared) = &self.0 else { return };
+        let lines = shared.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        let sent = lines.as_ref().is_some_and(|lines| lines.try_send(event.line(shared.clock.now_ms())).is_ok());
+        if !sent {
+            count_dropped(1);
+        }
+    }
+
+    /// Records a call of the API. The first of a kind is a line at once; its repetitions within a minute are one line with
+    /// their number.
+    pub fn record_call(&self, key: &str, method: &'static str, outcome: &'static str) {
+        let Some(shared) = &self.0 else { return };
+        if shared.calls.is_first(key, method, outcome) {
+            self.record(&call_event(key, method, outcome).count(1));
+        }
+    }
+
+    /// Writes the queued lines and ends the thread. Later events are counted as dropped.
+    pub fn close(&self) {
+        let Some(shared) = &self.0 else { return };
+        drop(shared.lines.lock().unwrap_or_else(PoisonError::into_inner).take());
+        let writer = shared.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if writer.is_some_and(|writer| writer.join().is_err()) {
+            tracing::error!("the thread of the security log panicked");
+        }
+    }
+}
+
+fn call_event<'a>(key: &'a str, method: &'a str, outcome: &'a str) -> Event<'a> {
+    Event { method: Some(method), outcome: Some(outcome), ..Event::new(Act::ApiCalls).key(key) }
+}
+
+fn count_dropped(lines: u64) {
+    metrics::counter!("roomcast_security_log_dropped_total").increment(lines);
+}
+
+/// Writes lines until the log is closed, and the counts of API calls once a minute and at the end.
+fn write_lines(mut file: RotatedFile, lines: &Receiver<String>, calls: &Calls, clock: &Clock) {
+    let mut flush_at = std::time::Instant::now() + FLUSH_EVERY;
+    loop {
+        let line = lines.recv_timeout(flush_at.saturating_duration_since(std::time::Instant::now()));
+        let closed = line == Err(RecvTimeoutError::Disconnected);
+        if let Ok(line) = line {
+            write(&mut file, &line);
+        }
+        if closed || std::time::Instant::now() >= flush_at {
+            flush_at = std::time::Instant::now() + FLUSH_EVERY;
+            for (call, count) in calls.take() {
+                write(&mut file, &call_event(&call.key, call.method, call.outcome).count(count).line(clock.now_ms()));
+            }
+        }
+        if closed {
+            return;
+        }
+    }
+}
+
+fn write(file: &mut RotatedFile, line: &str) {
+    if let Err(error) = file.append(line.as_bytes()) {
+        count_dropped(1);
+        tracing::debug!(%error, "could not write the security log");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tempfile::TempDir;
+
+    fn settings(folder: &TempDir) -> Settings {
+        Settings { data_dir: folder.path().into(), security_log_bytes: 4096, security_log_files: 3, ..Settings::default() }
+    }
+
+    #[test]
+    fn a_line_names_person_act_and_network_only() {
+        let uid = "u1".parse().unwrap();
+        let event = Event::new(Act::SignedIn).uid(&uid).account("ming").network("203.0.113.77".parse().unwrap());
+        let expected =
+            r#"{"time":"1970-01-01T00:00:00Z","act":"signed_in","uid":"u1","account":"ming","network":"203.0.113.0/24"}"#;
+        assert_eq!(event.line(0).trim_end().replace(".000Z", "Z"), expected);
+        assert_eq!(network("2001:db8:1:2:3::4".parse().unwrap()), "2001:db8:1::/48");
+        assert_eq!(network("::ffff:203.0.113.77".parse().unwrap()), "203.0.113.0/24");
+    }
+
+    #[test]
+    fn calls_of_one_kind_are_a_line_at_once_and_one_with_their_number() {
+        let folder = TempDir::new().unwrap();
+        let log = SecurityLog::open(&settings(&folder), Clock::manual(0)).unwrap();
+        for _ in 0..500 {
+            log.record_call("shop", "bindUid", "done");
+        }
+        log.record_call("shop", "bindUid", "malformed");
+        log.close();
+        let text = std::fs::read_to_string(folder.path().join("security.log")).unwrap();
+        let counts: Vec<u64> = text
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["count"].as_u64().unwrap())
+            .collect();
+        assert_eq!(counts, [1, 1, 499], "{text}");
+    }
+
+    #[test]
+    fn a_closed_log_drops_lines_and_waits_for_nothing() {
+        let folder = TempDir::new().unwrap();
+        let log = SecurityLog::open(&settings(&folder), Clock::manual(0)).unwrap();
+        log.close();
+        log.record(&Event::new(Act::SignedIn));
+        log.close();
+        SecurityLog::off().record(&Event::new(Act::SignedIn));
+    }
+}
