@@ -44,6 +44,15 @@ texts! {
     register_hint: "保留昵称，还可以开房间", "Keep your nickname and open rooms";
     register_as_guest_hint: "保留您现在的身份，还可以开房间", "Stay who you are now, and open rooms";
     owner_hint: "这个账号将成为本站的站长，并主持第一个房间", "This account will own the site and host its first room";
+    account: "账号", "Account";
+    change_password: "修改密码", "Change password";
+    current_password: "当前密码", "Current password";
+    password_changed: "密码已修改，其他设备已退出登录", "The password is changed, and all other sessions have ended";
+    sessions: "已登录的设备", "Signed-in sessions";
+    this_session: "当前设备", "This one";
+    unknown_browser: "未知浏览器", "Unknown browser";
+    end_session: "退出登录", "End";
+    end_other_sessions: "退出其他所有设备", "End all others";
     wrong_login: "用户名或密码不正确", "Wrong name or password";
     name: "用户名", "Name";
     password: "密码", "Password";
@@ -77,6 +86,15 @@ pub fn online(lang: Lang, count: u32) -> String {
     match lang {
         Lang::Zh => format!("{count} 人在线"),
         Lang::En => format!("{count} online"),
+    }
+}
+
+/// Returns the days of a session: `Signed in 2026-01-31, last used 2026-02-14`. Times are unix milliseconds.
+pub fn session_days(lang: Lang, created_at: u64, used_at: u64) -> String {
+    let day = |at| crate::domain::calendar::iso(at).chars().take(10).collect::<String>();
+    match lang {
+        Lang::Zh => format!("{} 登录，最近使用 {}", day(created_at), day(used_at)),
+        Lang::En => format!("Signed in {}, last used {}", day(created_at), day(used_at)),
     }
 }
 

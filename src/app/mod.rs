@@ -9,6 +9,7 @@
 
 #![expect(unreachable_pub, reason = "the macros of server functions, components and islands generate public items")]
 
+mod account;
 pub mod api;
 pub mod chat;
 pub mod crash;
@@ -20,6 +21,7 @@ mod sign_in;
 mod top_bar;
 
 use crate::domain::preferences::Preferences;
+use account::AccountPage;
 use leptos::config::LeptosOptions;
 use leptos::prelude::*;
 use leptos_meta::{MetaTags, provide_meta_context};
@@ -65,6 +67,7 @@ pub fn App() -> impl IntoView {
                 // `Async`: the whole page is rendered before its first byte, so it needs no JavaScript to be complete.
                 <Route path=path!("/") view=LobbyPage ssr=SsrMode::Async/>
                 <Route path=path!("/rooms/:room") view=RoomPage ssr=SsrMode::Async/>
+                <Route path=path!("/account") view=AccountPage ssr=SsrMode::Async/>
                 <Route path=path!("/sign-in") view=SignInPage ssr=SsrMode::Async/>
             </Routes>
         </Router>

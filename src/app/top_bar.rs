@@ -28,7 +28,7 @@ pub fn TopBar(you: Option<Person>) -> impl IntoView {
 fn SignInState(you: Option<Person>) -> impl IntoView {
     match you {
         Some(person) => view! {
-            <span class="top-bar__you">{person.nickname}</span>
+            <Nickname person/>
             <form method="post" action=paths::LOGOUT>
                 <button class="quiet-button">{t!(sign_out)}</button>
             </form>
@@ -36,6 +36,15 @@ fn SignInState(you: Option<Person>) -> impl IntoView {
         .into_any(),
         None => view! { <a class="quiet-button" href=paths::SIGN_IN_PAGE>{t!(sign_in)}</a> }.into_any(),
     }
+}
+
+/// Renders the nickname; with an account it leads to the account's page.
+#[component]
+fn Nickname(person: Person) -> impl IntoView {
+    if person.account.is_none() {
+        return view! { <span class="top-bar__you">{person.nickname}</span> }.into_any();
+    }
+    view! { <a class="top-bar__you" href=paths::ACCOUNT_PAGE title=t!(account)>{person.nickname}</a> }.into_any()
 }
 
 /// Renders a form without JavaScript, because another language needs the page again.

@@ -71,6 +71,52 @@ async fn the_owners_link_works_once() {
 }
 
 #[tokio::test]
+async fn b57c_the_first_line_after_the_owners_link_has_the_role_of_the_host() {
+    let server = Server::start();
+    let mut owner = server.guest("小鱼").await;
+    // The room without a host is cached by this message.
+    assert_eq!(server.guest("阿明").await.send("hello").await.status, 200);
+    let link = server.owner_link.as_deref().unwrap();
+    let form = [("name", "boss"), ("password", "correct horse"), ("nickname", "小鱼"), ("owner", link)];
+    owner.uid = owner.post("/session/register", &form).await.body["uid"].as_str().unwrap().to_owned();
+    assert_eq!(owner.send("mine").await.status, 200);
+    let history = owner.post("/gateway/history", &[("room", "1"), ("before", "9")]).await;
+    assert_eq!(history.body["messages"][1]["role"], "host");
+}
+
+#[tokio::test]
+async fn f16_the_nickname_of_a_host_belongs_to_the_host() {
+    let server = Server::start();
+    let owner = server.owner().await;
+    for nickname in ["小鱼", " 小鱼 ", "小\u{200d}鱼", "小\u{115f}鱼"] {
+        let answer = server.visitor().post("/session/guest", &[("nickname", nickname)]).await;
+        assert_eq!((answer.status.as_u16(), &answer.body["field"]), (422, &json!("nickname")), "{nickname:?}");
+        let form = [("name", "other"), ("password", "correct horse"), ("nickname", nickname)];
+        assert_eq!(server.visitor().post("/session/register", &form).await.status, 422, "{nickname:?}");
+    }
+    assert_eq!(owner.post("/session/guest", &[("nickname", "小鱼")]).await.status, 200, "the host keeps it");
+    assert_eq!(server.visitor().post("/session/guest", &[("nickname", "小鱼儿")]).await.status, 200);
+}
+
+#[tokio::test]
+async fn f16_badges_are_refused_and_an_account_is_found_however_its_name_is_typed() {
+    let server = Server::start();
+    for nickname in ["[主\u{115f}播]", "[𝐇𝐨𝐬𝐭]", "[Hоst]", "管理员", "Roomcast 官方", "Mod"] {
+        let answer = server.visitor().post("/session/guest", &[("nickname", nickname)]).await;
+        assert_eq!((answer.status.as_u16(), &answer.body["field"]), (422, &json!("nickname")), "{nickname}");
+    }
+    let form = [("name", "José"), ("password", "correct horse")];
+    assert_eq!(server.visitor().post("/session/register", &form).await.status, 200);
+    for name in ["Jose\u{301}", " JOSÉ ", "ｊｏｓé", "jose\u{301}"] {
+        let form = [("name", name), ("password", "correct horse")];
+        assert_eq!(server.visitor().post("/session/login", &form).await.status, 200, "{name:?}");
+        assert_eq!(server.visitor().post("/session/register", &form).await.body["code"], "name_taken", "{name:?}");
+    }
+    let form = [("name", "ming"), ("password", "Password123")];
+    assert_eq!(server.visitor().post("/session/register", &form).await.body["field"], "password");
+}
+
+#[tokio::test]
 async fn an_expired_session_is_rejected() {
     let server = Server::start();
     let person = server.guest("阿明").await;
@@ -93,14 +139,17 @@ async fn a_session_ends_thirty_days_after_its_last_request() {
         accounts::{Accounts, GuestSignIn},
         clock::Clock,
         config::StorageSettings,
+        security_log::SecurityLog,
         storage::Store,
     };
     const DAY: u64 = 24 * 3600 * 1000;
     let folder = tempfile::TempDir::new().unwrap();
     let store = Store::open(&StorageSettings { data_dir: folder.path().into(), ..StorageSettings::default() }).await.unwrap();
     let clock = Clock::manual(DAY);
-    let accounts = Accounts::new(store.clone(), clock.clone());
-    let GuestSignIn::Created(session) = accounts.sign_in_as_guest("阿明", None).await.unwrap() else { panic!("a new session") };
+    let accounts = Accounts::new(store.clone(), clock.clone(), SecurityLog::off());
+    let GuestSignIn::Created(session) = accounts.sign_in_as_guest("阿明", "", None).await.unwrap() else {
+        panic!("a new session")
+    };
     for day in [20, 45, 70] {
         clock.set(day * DAY);
         assert!(accounts.session(&session.token).await.unwrap().is_some(), "seen on day {day}");

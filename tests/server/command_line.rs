@@ -4,7 +4,7 @@ use crate::support::{Server, binary};
 use std::io::Write;
 use std::process::{Output, Stdio};
 
-fn run(server: &Server, arguments: &[&str], input: &str) -> Output {
+pub fn run(server: &Server, arguments: &[&str], input: &str) -> Output {
     let mut child = binary()
         .current_dir(server.data.path())
         .arg("--data-dir")
@@ -19,7 +19,7 @@ fn run(server: &Server, arguments: &[&str], input: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
-fn printed(output: &Output) -> String {
+pub fn printed(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout.clone()).unwrap()
 }

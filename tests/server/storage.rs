@@ -2,7 +2,7 @@
 
 use roomcast::domain::{id::Seq, message::Role};
 use roomcast::server::config::StorageSettings as Settings;
-use roomcast::server::storage::{Appended, NewMessage, NewPerson, StorageError, Store};
+use roomcast::server::storage::{Appended, NewMessage, NewPerson, NewSessionRow, StorageError, Store};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -108,13 +108,18 @@ async fn sessions_expire_and_names_ignore_case() {
     assert!(matches!(store.put_account(account(&other, "ｍＩＮＧ")).await, Err(StorageError::NameTaken)));
     assert_eq!(store.person_by_account("MING").await.unwrap().unwrap().person.uid, uid);
 
-    store.put_session(&[1; 32], &uid, 0, 10).await.unwrap();
-    store.put_session(&[2; 32], &uid, 0, 20).await.unwrap();
+    let session = |token_hash, expires_at| NewSessionRow { token_hash, uid: &uid, label: "Firefox", created_at: 0, expires_at };
+    for (token_hash, expires_at) in [(&[1; 32], 10), (&[2; 32], 20), (&[3; 32], 30)] {
+        store.put_session(session(token_hash, expires_at)).await.unwrap();
+    }
     assert_eq!(store.session(&[1; 32]).await.unwrap().unwrap().expires_at, 10);
-    store.extend_session(&[1; 32], 15).await.unwrap();
+    store.extend_session(&[1; 32], 5, 15).await.unwrap();
     assert_eq!(store.end_expired_sessions(15).await.unwrap(), 1);
     assert!(store.session(&[1; 32]).await.unwrap().is_none());
-    assert_eq!(store.end_sessions_of(&uid).await.unwrap(), 1);
+    let listed = store.sessions_of(&uid, 9).await.unwrap();
+    assert!(listed.iter().all(|row| (row.label.as_str(), row.created_at, row.used_at) == ("Firefox", 0, 0)) && listed.len() == 2);
+    assert_eq!(store.end_sessions_of(&uid, Some(&[3; 32])).await.unwrap(), [[2; 32]]);
+    assert_eq!(store.end_sessions_of(&uid, None).await.unwrap(), [[3; 32]]);
 }
 
 #[tokio::test]
@@ -132,4 +137,24 @@ async fn ownership_is_claimed_once_and_includes_rooms_without_a_host() {
     assert!(!store.claim_ownership(&other, &[7; 32]).await.unwrap(), "once");
     assert_eq!(store.room(&free).await.unwrap().unwrap().host, Some(uid));
     assert_eq!(store.room(&taken).await.unwrap().unwrap().host, Some(other));
+}
+
+#[tokio::test]
+async fn an_account_keeps_the_devices_used_last() {
+    let (_folder, store) = open().await;
+    let (uid, other) = ("u".parse().unwrap(), "v".parse().unwrap());
+    for uid in [&uid, &other] {
+        store.put_nickname(uid, "n", 0).await.unwrap();
+    }
+    for n in 0..4_u8 {
+        store.put_device(&uid, &[n; 32], u64::from(n), 3).await.unwrap();
+    }
+    store.put_device(&uid, &[1; 32], 9, 3).await.unwrap();
+    store.put_device(&uid, &[7; 32], 10, 3).await.unwrap();
+    for (n, known) in [(0, false), (1, true), (2, false), (3, true), (7, true)] {
+        assert_eq!(store.is_device_of(&uid, &[n; 32]).await.unwrap(), known, "{n}");
+        assert!(!store.is_device_of(&other, &[n; 32]).await.unwrap());
+    }
+    store.remove_devices_of(&uid).await.unwrap();
+    assert!(!store.is_device_of(&uid, &[7; 32]).await.unwrap());
 }

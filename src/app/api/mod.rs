@@ -6,7 +6,10 @@ mod room;
 mod session;
 
 pub use room::{bind, history, lobby_page, open_room, room_page, send};
-pub use session::{enter_as_guest, log_in, log_out, register, set_preferences, sign_in_page};
+pub use session::{
+    account_page, change_password, end_other_sessions, end_session, enter_as_guest, log_in, log_out, register, set_preferences,
+    sign_in_page,
+};
 
 use crate::domain::refusal::Refusal;
 use futures_util::future::{Either, select};
@@ -55,6 +58,9 @@ mod tests {
         assert_eq!(session::LogIn::PATH, paths::LOGIN);
         assert_eq!(session::LogOut::PATH, paths::LOGOUT);
         assert_eq!(session::SetPreferences::PATH, paths::PREFERENCES);
+        assert_eq!(session::ChangePassword::PATH, paths::PASSWORD);
+        assert_eq!(session::EndSession::PATH, paths::END_SESSION);
+        assert_eq!(session::EndOtherSessions::PATH, paths::END_OTHER_SESSIONS);
         assert_eq!(room::Bind::PATH, paths::BIND);
         assert_eq!(room::SendRequest::PATH, paths::SEND);
         assert_eq!(room::HistoryRequest::PATH, paths::HISTORY);

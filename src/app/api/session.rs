@@ -2,7 +2,7 @@
 
 use crate::domain::{
     refusal::Refusal,
-    reply::{Done, SignInReply},
+    reply::{Done, OwnSession, SignInReply},
     room::Page,
 };
 use leptos::prelude::*;
@@ -49,4 +49,30 @@ pub async fn set_preferences(lang: Option<String>, theme: Option<String>) -> Res
 pub async fn sign_in_page() -> Result<Page<()>, Refusal> {
     let actions = crate::server::web::actions::Actions::current()?;
     Ok(Page { content: (), you: actions.person(), returned: actions.returned_form() })
+}
+
+/// Changes the password of the account, ends its other sessions and closes their sockets. A wrong `current` password is
+/// [`Refusal::Malformed`] with that field.
+#[server(prefix = "/session", endpoint = "password")]
+pub async fn change_password(current: String, password: String) -> Result<Done, Refusal> {
+    crate::server::web::actions::Actions::current()?.change_password(&current, &password).await
+}
+
+/// Ends one of the person's own sessions, by its id in the list of the account's page.
+#[server(prefix = "/session", endpoint = "end")]
+pub async fn end_session(id: String) -> Result<Done, Refusal> {
+    crate::server::web::actions::Actions::current()?.end_session(&id).await
+}
+
+/// Ends the person's sessions except the one of this request.
+#[server(prefix = "/session", endpoint = "end-others")]
+pub async fn end_other_sessions() -> Result<Done, Refusal> {
+    crate::server::web::actions::Actions::current()?.end_other_sessions().await
+}
+
+/// Returns the data of the account's page: the person's sessions. Guests are refused with [`Refusal::NotAllowed`].
+#[server(prefix = "/page", endpoint = "account")]
+pub async fn account_page() -> Result<Page<Vec<OwnSession>>, Refusal> {
+    let actions = crate::server::web::actions::Actions::current()?;
+    Ok(Page { content: actions.own_sessions().await?, you: actions.person(), returned: actions.returned_form() })
 }

@@ -95,6 +95,11 @@ impl Chat {
         self.tasks.wait().await;
     }
 
+    /// Forgets the cached rows of all rooms, because hosts changed: the next message has the role of its sender now.
+    pub fn forget_rooms(&self) {
+        self.rooms.invalidate_all();
+    }
+
     /// The rules of a message, for pages: length, cooldown.
     pub fn rules(&self) -> Rules {
         rules(&self.settings)

@@ -20,7 +20,7 @@ pub enum Request {
         /// Connections listed per shard, at most.
         limit: usize,
     },
-    /// Closes the sockets of a person whose sessions were ended in the database. Returns [`Response::Closed`].
+    /// Ends the sessions of a person and closes the sockets. Returns [`Response::Closed`].
     SignOut {
         /// The person.
         uid: Uid,
@@ -75,6 +75,9 @@ pub enum Response {
     Closed {
         /// Sockets closed.
         sockets: usize,
+        /// Sessions ended. An older server ends none and leaves them to the command.
+        #[serde(default)]
+        sessions: usize,
     },
     /// The server shuts down and closes this connection when it exits.
     #[serde(rename = "leaving")]

@@ -2,8 +2,9 @@
 
 use super::protocol::{FILE, Request, Response, Status};
 use super::takeover::{Reloader, SUCCESSOR_START_TIMEOUT};
-use crate::domain::push::CloseCode;
-use crate::server::gateway::{Gateway, Relayed};
+use crate::domain::{id::Uid, push::CloseCode};
+use crate::server::accounts::Accounts;
+use crate::server::gateway::{Gateway, Relayed, SocketOwner};
 use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -48,6 +49,7 @@ pub struct ControlServer(Arc<Inner>);
 
 struct Inner {
     gateway: Gateway,
+    accounts: Accounts,
     commands: mpsc::Sender<ServerCommand>,
     reloader: Reloader,
     address: String,
@@ -61,6 +63,7 @@ impl ControlServer {
     /// cancelled when the shutdown starts.
     pub fn new(
         gateway: Gateway,
+        accounts: Accounts,
         commands: mpsc::Sender<ServerCommand>,
         reloader: Reloader,
         address: String,
@@ -68,7 +71,7 @@ impl ControlServer {
         shutdown: CancellationToken,
     ) -> Self {
         let (data_dir, started) = (data_dir.to_owned(), Instant::now());
-        Self(Arc::new(Inner { gateway, commands, reloader, address, data_dir, started, shutdown }))
+        Self(Arc::new(Inner { gateway, accounts, commands, reloader, address, data_dir, started, shutdown }))
     }
 
     /// Serves requests until `closed` is cancelled. Replaces a socket file left by a process that was killed, and removes
@@ -131,10 +134,7 @@ impl ControlServer {
             Ok(Request::Connections { limit }) => {
                 Response::Connections { connections: self.0.gateway.connection_statuses(limit).await }
             }
-            Ok(Request::SignOut { uid }) => {
-                let sockets = self.0.gateway.close_uid((&uid).into(), None, CloseCode::SIGNED_OUT.into()).await;
-                Response::Closed { sockets }
-            }
+            Ok(Request::SignOut { uid }) => self.sign_out(&uid).await,
             Ok(Request::Stop { gracefully }) => {
                 write_response(&mut stream, &Response::Stopping { pid: std::process::id() }).await?;
                 let _ = self.0.commands.send(ServerCommand::Shutdown { gracefully }).await;
@@ -150,6 +150,18 @@ impl ControlServer {
             Err(error) => Response::Failed { reason: error.to_string() },
         };
         write_response(&mut stream, &response).await
+    }
+
+    /// Ends the sessions of a person, and after that closes their sockets: those that they opened, and those of the uid.
+    async fn sign_out(&self, uid: &Uid) -> Response {
+        let Inner { gateway, accounts, .. } = &*self.0;
+        let ended = match accounts.sign_out(uid).await {
+            Ok(ended) => ended,
+            Err(error) => return Response::Failed { reason: error.to_string() },
+        };
+        let mut sockets = gateway.close_uid(uid.into(), None, CloseCode::SIGNED_OUT.into()).await;
+        sockets += gateway.close_owners(ended.iter().copied().map(SocketOwner), CloseCode::SIGNED_OUT).await;
+        Response::Closed { sockets, sessions: ended.len() }
     }
 
     /// Pauses this process and lets the successor serve. If it confirms in time, this process shuts down and publishes the

@@ -16,6 +16,7 @@ use super::stream::{RawStream, Socket};
 use super::{Dialect, Except, Frame, Group, LogicalTime, Publication, SocketOwner, Target, Uid};
 use crate::domain::{id::ClientId, push::CloseCode};
 use crate::server::config::GatewaySettings as Settings;
+use std::collections::HashSet;
 use std::hash::RandomState;
 use std::io;
 use std::net::IpAddr;
@@ -203,10 +204,14 @@ impl Gateway {
         .await
     }
 
-    /// Closes every connection that `owner` opened and returns their number.
-    pub async fn close_owner(&self, owner: SocketOwner, code: CloseCode) -> usize {
+    /// Closes every connection that one of `owners` opened and returns their number.
+    pub async fn close_owners(&self, owners: impl IntoIterator<Item = SocketOwner>, code: CloseCode) -> usize {
+        let owners: Arc<HashSet<SocketOwner>> = Arc::new(owners.into_iter().collect());
+        if owners.is_empty() {
+            return 0;
+        }
         self.sum_over_shards(move |shard, now| {
-            let slots = shard.of_owner(owner);
+            let slots = shard.of_owners(&owners);
             shard.close_all(slots, code, code.reason(), now)
         })
         .await

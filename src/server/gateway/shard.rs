@@ -16,6 +16,7 @@ use super::{Dialect, Frame, InboundLimits, LogicalTime, SocketOwner, Uid};
 use crate::domain::{id::ClientId, push::Push};
 use crate::server::config::{GatewaySettings as Settings, Switch};
 use indexmap::IndexSet;
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -232,10 +233,11 @@ impl<S: Stream> Shard<S> {
         self.reap(slot, now);
     }
 
-    /// Returns the connections that `owner` opened.
-    pub(super) fn of_owner(&self, owner: SocketOwner) -> Vec<Slot> {
-        // Scans all connections: sessions end rarely, so there is no index.
-        let is_theirs = |slot: &Slot| self.get(*slot).is_some_and(|connection| connection.permit.owner() == Some(owner));
+    /// Returns the connections that one of `owners` opened.
+    pub(super) fn of_owners(&self, owners: &HashSet<SocketOwner>) -> Vec<Slot> {
+        // Scans all connections once: sessions end rarely, so there is no index.
+        let owner = |slot: &Slot| self.get(*slot).and_then(|connection| connection.permit.owner());
+        let is_theirs = |slot: &Slot| owner(slot).is_some_and(|owner| owners.contains(&owner));
         self.registry.all().filter(is_theirs).collect()
     }
 

@@ -86,9 +86,32 @@ pub struct NewPerson<'a> {
 /// A login session.
 #[derive(Clone, Debug)]
 pub struct SessionRow {
+    /// SHA-256 of its token.
+    pub token_hash: [u8; 32],
     /// The person who is signed in.
     pub person: Person,
+    /// The kind of browser that signed in, such as `Firefox · Android`; empty if unknown.
+    pub label: String,
+    /// Time of the sign-in, unix milliseconds.
+    pub created_at: u64,
+    /// Time of the last extension, unix milliseconds: the day of the last use.
+    pub used_at: u64,
     /// When the session ends, unix milliseconds. It may lie in the past: the caller compares it with its clock.
+    pub expires_at: u64,
+}
+
+/// A login session to be stored for the first time.
+#[derive(Clone, Debug)]
+pub struct NewSessionRow<'a> {
+    /// SHA-256 of its token.
+    pub token_hash: &'a [u8],
+    /// The person who signed in.
+    pub uid: &'a Uid,
+    /// The kind of browser; empty if unknown.
+    pub label: &'a str,
+    /// Time of the sign-in, unix milliseconds.
+    pub created_at: u64,
+    /// When the session ends, unix milliseconds.
     pub expires_at: u64,
 }
 

@@ -1,7 +1,7 @@
 //! The storage contract. The comment of a method holds for every store; the variants implement it.
 
 use super::sqlite::SqliteStore;
-use super::{ApiKeyRow, Appended, NewMessage, NewPerson, OpenError, PersonRow, Result, RoomRow, SessionRow};
+use super::{ApiKeyRow, Appended, NewMessage, NewPerson, NewSessionRow, OpenError, PersonRow, Result, RoomRow, SessionRow};
 use crate::domain::id::{Nonce, RoomId, Seq, Uid};
 use crate::domain::message::Message;
 use crate::server::config::StorageSettings as Settings;
@@ -135,7 +135,7 @@ impl Store {
 
     // People
 
-    /// Returns the account of this name, compared without regard to case.
+    /// Returns the account of this name, compared without regard to case, width, composition and blanks around it.
     pub async fn person_by_account(&self, account: &str) -> Result<Option<PersonRow>> {
         on_store!(self.person_by_account(account).await)
     }
@@ -143,6 +143,11 @@ impl Store {
     /// Returns all accounts, oldest first.
     pub async fn accounts(&self) -> Result<Vec<PersonRow>> {
         on_store!(self.accounts().await)
+    }
+
+    /// Returns uid and nickname of every person who hosts a room.
+    pub async fn host_nicknames(&self) -> Result<Vec<(Uid, String)>> {
+        on_store!(self.host_nicknames().await)
     }
 
     /// Adds a guest, or sets the nickname of a person that is already stored.
@@ -175,8 +180,8 @@ impl Store {
     // Login sessions, by the SHA-256 of their token
 
     /// Adds a session.
-    pub async fn put_session(&self, token_hash: &[u8], uid: &Uid, now: u64, expires_at: u64) -> Result<()> {
-        on_store!(self.put_session(token_hash, uid, now, expires_at).await)
+    pub async fn put_session(&self, new: NewSessionRow<'_>) -> Result<()> {
+        on_store!(self.put_session(new).await)
     }
 
     /// Returns the session, also an expired one.
@@ -184,9 +189,14 @@ impl Store {
         on_store!(self.session(token_hash).await)
     }
 
-    /// Moves the end of a session.
-    pub async fn extend_session(&self, token_hash: &[u8], expires_at: u64) -> Result<()> {
-        on_store!(self.extend_session(token_hash, expires_at).await)
+    /// Returns the newest `limit` sessions of a person, newest first, also expired ones.
+    pub async fn sessions_of(&self, uid: &Uid, limit: u32) -> Result<Vec<SessionRow>> {
+        on_store!(self.sessions_of(uid, limit).await)
+    }
+
+    /// Moves the end of a session that is used at `now`.
+    pub async fn extend_session(&self, token_hash: &[u8], now: u64, expires_at: u64) -> Result<()> {
+        on_store!(self.extend_session(token_hash, now, expires_at).await)
     }
 
     /// Removes a session.
@@ -194,14 +204,31 @@ impl Store {
         on_store!(self.end_session(token_hash).await)
     }
 
-    /// Removes all sessions of a person and returns their number.
-    pub async fn end_sessions_of(&self, uid: &Uid) -> Result<u64> {
-        on_store!(self.end_sessions_of(uid).await)
+    /// Removes all sessions of a person except the one with the hash `except`, and returns the hashes of those removed.
+    pub async fn end_sessions_of(&self, uid: &Uid, except: Option<&[u8]>) -> Result<Vec<[u8; 32]>> {
+        on_store!(self.end_sessions_of(uid, except).await)
     }
 
     /// Removes the sessions that ended before `now` and returns their number.
     pub async fn end_expired_sessions(&self, now: u64) -> Result<u64> {
         on_store!(self.end_expired_sessions(now).await)
+    }
+
+    // Devices that signed in before, by the SHA-256 of their cookie
+
+    /// Returns whether the device signed in to the account before.
+    pub async fn is_device_of(&self, uid: &Uid, hash: &[u8]) -> Result<bool> {
+        on_store!(self.is_device_of(uid, hash).await)
+    }
+
+    /// Adds a device of an account, or notes its use at `now`. The account keeps the `keep` devices used last.
+    pub async fn put_device(&self, uid: &Uid, hash: &[u8], now: u64, keep: u32) -> Result<()> {
+        on_store!(self.put_device(uid, hash, now, keep).await)
+    }
+
+    /// Removes all devices of an account.
+    pub async fn remove_devices_of(&self, uid: &Uid) -> Result<()> {
+        on_store!(self.remove_devices_of(uid).await)
     }
 
     // API keys, by the SHA-256 of their secret

@@ -30,6 +30,7 @@ mod router;
 mod state;
 mod telemetry;
 mod tls;
+mod user_agent;
 mod ws_upgrade;
 
 pub use assets::is_embedded as has_site;

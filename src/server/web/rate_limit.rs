@@ -2,7 +2,7 @@
 //! refused as `too_fast`, with the time to wait.
 
 use super::request_context::RequestContext;
-use crate::domain::{name::account_key, refusal::Refusal};
+use crate::domain::refusal::Refusal;
 use crate::server::config::{LimitsSettings, Switch};
 use crate::server::gateway::rate_limit_prefix;
 use governor::clock::{Clock as _, DefaultClock};
@@ -11,11 +11,6 @@ use std::hash::Hash;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
-
-/// Password guesses for one account: burst, and guesses per minute; first from one address, then from all. The second limit
-/// is much higher, or a stranger could lock an owner out by guessing.
-const GUESSES_PER_ACCOUNT_AND_ADDRESS: (u32, u32) = (10, 10);
-const GUESSES_PER_ACCOUNT: (u32, u32) = (300, 60);
 
 /// Selects the limit that a request counts against.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,8 +32,6 @@ pub struct RateLimits {
     /// `None`: `limits.per_ip` is off, and so is the limit per session.
     by_address: Option<ByAddress>,
     by_session: KeyedLimiter<[u8; 32]>,
-    by_account: KeyedLimiter<String>,
-    by_account_and_address: KeyedLimiter<(String, IpAddr)>,
     sends_unlimited: bool,
 }
 
@@ -61,8 +54,6 @@ impl RateLimits {
         Self {
             by_address: (settings.per_ip == Switch::On).then(by_address),
             by_session: KeyedLimiter::new(settings.session_burst, settings.session_a_minute),
-            by_account: KeyedLimiter::new(GUESSES_PER_ACCOUNT.0, GUESSES_PER_ACCOUNT.1),
-            by_account_and_address: KeyedLimiter::new(GUESSES_PER_ACCOUNT_AND_ADDRESS.0, GUESSES_PER_ACCOUNT_AND_ADDRESS.1),
             sends_unlimited,
         }
     }
@@ -86,26 +77,17 @@ impl RateLimits {
         }
     }
 
-    /// Counts an attempt to sign in to `account`. Returns [`Refusal::TooFast`] over the limit, for the address or in total.
-    pub fn check_password_guess(&self, account: &str, context: &RequestContext) -> Result<(), Refusal> {
-        let account = account_key(account);
-        self.by_account_and_address.check(&(account.clone(), rate_limit_prefix(context.client_addr)))?;
-        self.by_account.check(&account)
-    }
-
-    /// Frees the memory of addresses, sessions and accounts whose full burst is available again.
+    /// Frees the memory of addresses and sessions whose full burst is available again.
     pub fn remove_idle(&self) {
         if let Some(by_address) = &self.by_address {
             let ByAddress { sign_in, guest, socket, request } = by_address;
             [sign_in, guest, socket, request].into_iter().for_each(KeyedLimiter::remove_idle);
         }
         self.by_session.remove_idle();
-        self.by_account.remove_idle();
-        self.by_account_and_address.remove_idle();
     }
 }
 
-/// One limiter per key: address, session or account.
+/// One limiter per key: address or session.
 struct KeyedLimiter<K: Hash + Eq + Clone>(DefaultKeyedRateLimiter<K>);
 
 impl<K: Hash + Eq + Clone> KeyedLimiter<K> {

@@ -8,6 +8,7 @@ use crate::server::{
     chat::Chat,
     config::Config,
     gateway::Gateway,
+    security_log::SecurityLog,
     storage::Store,
 };
 use axum::extract::FromRef;
@@ -45,6 +46,8 @@ pub struct Services {
     pub accounts: Accounts,
     /// Keys of the HTTP API.
     pub api_keys: ApiKeys,
+    /// Sign-ins, ended sessions, keys.
+    pub security_log: SecurityLog,
     /// Rooms and messages.
     pub chat: Chat,
     /// Renders the Prometheus metrics.

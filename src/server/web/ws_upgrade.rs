@@ -6,7 +6,11 @@ use super::rate_limit::RequestKind;
 use super::request_context::RequestContext;
 use super::state::AppState;
 use super::tls::{ClientStream, into_raw_stream};
-use crate::domain::{push::SUBPROTOCOL, refusal::Refusal};
+use crate::domain::{
+    push::{CloseCode, SUBPROTOCOL},
+    refusal::Refusal,
+};
+use crate::server::accounts::Session;
 use crate::server::gateway::{ConnectionPermit, Dialect, Handshake, LimitReached, NewConnection, SocketOwner};
 use axum::Extension;
 use axum::extract::{ConnectInfo, Request, State};
@@ -56,7 +60,7 @@ pub(super) async fn upgrade(
 
     let port = request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(0, |ConnectInfo(peer)| peer.port());
     let handshake = state.gateway.has_subscriber().then(|| Box::new(handshake_for_workers(&request)));
-    let gateway = state.gateway.clone();
+    let (this, session) = (state.clone(), context.session);
     state.handshakes.spawn(async move {
         // hyper resolves this when the response is written, and fails it when the client has disconnected.
         let Ok(upgraded) = on_upgrade.await else { return };
@@ -65,12 +69,24 @@ pub(super) async fn upgrade(
             return;
         };
         match into_raw_stream(io.into_inner()) {
-            Ok(raw) => gateway.connect(raw, NewConnection { dialect, permit, early: read_buf, port, handshake }).await,
+            Ok(raw) => {
+                this.gateway.connect(raw, NewConnection { dialect, permit, early: read_buf, port, handshake }).await;
+                close_if_ended(&this, session).await;
+            }
             Err(error) => tracing::warn!(%error, "could not hand a socket over"),
         }
     });
 
     switching_protocols(&accept, dialect)
+}
+
+/// Closes the sockets of a session that ended during the handshake, after its other sockets were closed.
+async fn close_if_ended(state: &AppState, session: Option<Session>) {
+    if let Some(session) = session
+        && !state.accounts.is_current(&session).await
+    {
+        state.gateway.close_owners([SocketOwner(session.token_hash)], CloseCode::SIGNED_OUT).await;
+    }
 }
 
 /// Reserves a place in the gateway for the session and address, before the handshake is answered.

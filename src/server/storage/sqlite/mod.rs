@@ -2,6 +2,7 @@
 
 mod api_keys;
 mod append;
+mod devices;
 mod messages;
 mod open;
 mod people;

@@ -1,7 +1,8 @@
 //! People: guests and accounts.
 
 use super::{SqliteStore, corrupt, finish, to_sql};
-use crate::domain::{id::Uid, name, room::Person};
+use crate::domain::{id::Uid, room::Person};
+use crate::server::names::{account_key, former_account_key};
 use crate::server::storage::{NewPerson, PersonRow, Result, StorageError};
 use sqlx::{Connection, SqliteConnection};
 
@@ -23,12 +24,18 @@ impl RawPerson {
 
 impl SqliteStore {
     pub(crate) async fn person_by_account(&self, account: &str) -> Result<Option<PersonRow>> {
-        let key = name::account_key(account);
-        sqlx::query_as!(RawPerson, "SELECT uid, nickname, account, password, is_owner FROM people WHERE account_key = ?", key)
-            .fetch_optional(&self.readers)
-            .await?
-            .map(RawPerson::into_person)
-            .transpose()
+        let (key, former_key) = (account_key(account), former_account_key(account));
+        sqlx::query_as!(
+            RawPerson,
+            "SELECT uid, nickname, account, password, is_owner FROM people WHERE account_key IN (?1, ?2)
+            ORDER BY account_key = ?1 DESC LIMIT 1",
+            key,
+            former_key
+        )
+        .fetch_optional(&self.readers)
+        .await?
+        .map(RawPerson::into_person)
+        .transpose()
     }
 
     pub(crate) async fn accounts(&self) -> Result<Vec<PersonRow>> {
@@ -41,6 +48,12 @@ impl SqliteStore {
         .into_iter()
         .map(RawPerson::into_person)
         .collect()
+    }
+
+    pub(crate) async fn host_nicknames(&self) -> Result<Vec<(Uid, String)>> {
+        let rows = sqlx::query!("SELECT uid, nickname FROM people WHERE uid IN (SELECT host FROM rooms)");
+        let rows = rows.fetch_all(&self.readers).await?;
+        rows.into_iter().map(|row| Ok((row.uid.parse().map_err(|_| corrupt("uid"))?, row.nickname))).collect()
     }
 
     pub(crate) async fn put_nickname(&self, uid: &Uid, nickname: &str, now: u64) -> Result<()> {
@@ -57,7 +70,7 @@ impl SqliteStore {
     }
 
     pub(crate) async fn put_account(&self, new: NewPerson<'_>) -> Result<()> {
-        let (uid, created_at, key) = (new.uid.as_str(), to_sql(new.created_at), name::account_key(new.account));
+        let (uid, created_at, key) = (new.uid.as_str(), to_sql(new.created_at), account_key(new.account));
         let stored = sqlx::query!(
             "INSERT INTO people (uid, nickname, account, account_key, password, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
             ON CONFLICT (uid) DO UPDATE SET nickname = ?2, account = ?3, account_key = ?4, password = ?5 WHERE people.account IS NULL",

@@ -2,15 +2,41 @@
 
 use super::{SqliteStore, corrupt, from_sql, to_sql};
 use crate::domain::{id::Uid, room::Person};
-use crate::server::storage::{Result, SessionRow};
+use crate::server::storage::{NewSessionRow, Result, SessionRow};
+
+struct RawSession {
+    token_hash: Vec<u8>,
+    uid: String,
+    nickname: String,
+    account: Option<String>,
+    label: String,
+    created_at: i64,
+    used_at: i64,
+    expires_at: i64,
+}
+
+impl RawSession {
+    fn into_session(self) -> Result<SessionRow> {
+        let uid = self.uid.parse().map_err(|_| corrupt("uid"))?;
+        Ok(SessionRow {
+            token_hash: self.token_hash.try_into().map_err(|_| corrupt("token_hash"))?,
+            person: Person { uid, nickname: self.nickname, account: self.account },
+            label: self.label,
+            created_at: from_sql(self.created_at)?,
+            used_at: from_sql(self.used_at)?,
+            expires_at: from_sql(self.expires_at)?,
+        })
+    }
+}
 
 impl SqliteStore {
-    pub(crate) async fn put_session(&self, token_hash: &[u8], uid: &Uid, now: u64, expires_at: u64) -> Result<()> {
-        let (uid, now, expires_at) = (uid.as_str(), to_sql(now), to_sql(expires_at));
+    pub(crate) async fn put_session(&self, new: NewSessionRow<'_>) -> Result<()> {
+        let (uid, now, expires_at) = (new.uid.as_str(), to_sql(new.created_at), to_sql(new.expires_at));
         sqlx::query!(
-            "INSERT INTO sessions (token_hash, uid, created_at, expires_at) VALUES (?, ?, ?, ?)",
-            token_hash,
+            "INSERT INTO sessions (token_hash, uid, label, created_at, used_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?4, ?5)",
+            new.token_hash,
             uid,
+            new.label,
             now,
             expires_at
         )
@@ -20,22 +46,37 @@ impl SqliteStore {
     }
 
     pub(crate) async fn session(&self, token_hash: &[u8]) -> Result<Option<SessionRow>> {
-        let row = sqlx::query!(
-            "SELECT people.uid, people.nickname, people.account, sessions.expires_at FROM sessions
-            JOIN people ON people.uid = sessions.uid WHERE sessions.token_hash = ?",
+        sqlx::query_as!(
+            RawSession,
+            "SELECT token_hash, people.uid, nickname, account, label, sessions.created_at, used_at, expires_at FROM sessions
+            JOIN people ON people.uid = sessions.uid WHERE token_hash = ?",
             token_hash
         )
         .fetch_optional(&self.readers)
-        .await?;
-        let Some(row) = row else { return Ok(None) };
-        let uid = row.uid.parse().map_err(|_| corrupt("uid"))?;
-        let person = Person { uid, nickname: row.nickname, account: row.account };
-        Ok(Some(SessionRow { person, expires_at: from_sql(row.expires_at)? }))
+        .await?
+        .map(RawSession::into_session)
+        .transpose()
     }
 
-    pub(crate) async fn extend_session(&self, token_hash: &[u8], expires_at: u64) -> Result<()> {
-        let expires_at = to_sql(expires_at);
-        sqlx::query!("UPDATE sessions SET expires_at = ? WHERE token_hash = ?", expires_at, token_hash)
+    pub(crate) async fn sessions_of(&self, uid: &Uid, limit: u32) -> Result<Vec<SessionRow>> {
+        let uid = uid.as_str();
+        sqlx::query_as!(
+            RawSession,
+            "SELECT token_hash, people.uid, nickname, account, label, sessions.created_at, used_at, expires_at FROM sessions
+            JOIN people ON people.uid = sessions.uid WHERE sessions.uid = ? ORDER BY sessions.created_at DESC LIMIT ?",
+            uid,
+            limit
+        )
+        .fetch_all(&self.readers)
+        .await?
+        .into_iter()
+        .map(RawSession::into_session)
+        .collect()
+    }
+
+    pub(crate) async fn extend_session(&self, token_hash: &[u8], now: u64, expires_at: u64) -> Result<()> {
+        let (now, expires_at) = (to_sql(now), to_sql(expires_at));
+        sqlx::query!("UPDATE sessions SET used_at = ?, expires_at = ? WHERE token_hash = ?", now, expires_at, token_hash)
             .execute(&self.writer)
             .await?;
         Ok(())
@@ -46,9 +87,14 @@ impl SqliteStore {
         Ok(())
     }
 
-    pub(crate) async fn end_sessions_of(&self, uid: &Uid) -> Result<u64> {
+    pub(crate) async fn end_sessions_of(&self, uid: &Uid, except: Option<&[u8]>) -> Result<Vec<[u8; 32]>> {
         let uid = uid.as_str();
-        Ok(sqlx::query!("DELETE FROM sessions WHERE uid = ?", uid).execute(&self.writer).await?.rows_affected())
+        // Without an exception the comparison is with an empty hash, which no session has.
+        let except = except.unwrap_or_default();
+        let ended =
+            sqlx::query_scalar!("DELETE FROM sessions WHERE uid = ? AND token_hash <> ? RETURNING token_hash", uid, except);
+        let ended = ended.fetch_all(&self.writer).await?;
+        ended.into_iter().map(|hash| hash.try_into().map_err(|_| corrupt("token_hash"))).collect()
     }
 
     pub(crate) async fn end_expired_sessions(&self, now: u64) -> Result<u64> {

@@ -1,6 +1,7 @@
 //! The use cases that server functions call, on behalf of the current request. Each body in `app/api/` is one call of a
-//! method of [`Actions`]: `session` holds those of a sign-in, `room` those of the chat.
+//! method of [`Actions`]: `session` holds those of a sign-in, `account` those on the own account, `room` those of the chat.
 
+mod account;
 mod room;
 mod session;
 

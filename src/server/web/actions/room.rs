@@ -2,6 +2,7 @@
 
 use super::{Actions, non_empty};
 use crate::domain::{
+    push::CloseCode,
     refusal::Refusal,
     reply::{BindReply, HistoryReply, OpenRoomReply, SendReply},
     room::{RoomCard, Snapshot},
@@ -23,7 +24,14 @@ impl Actions {
         self.check_rate_limit(RequestKind::Request)?;
         let session = self.session()?;
         let request = BindRequest { client_id, room, since: non_empty(since), epoch: non_empty(epoch) };
-        self.state.chat.bind(&session.person, SocketOwner(session.token_hash), request).await
+        let owner = SocketOwner(session.token_hash);
+        let reply = self.state.chat.bind(&session.person, owner, request).await?;
+        if !self.state.accounts.is_current(session).await {
+            // The session ended while the socket was bound, after its sockets were closed.
+            self.state.gateway.close_owners([owner], CloseCode::SIGNED_OUT).await;
+            return Err(Refusal::NotSignedIn);
+        }
+        Ok(reply)
     }
 
     /// Stores and publishes a message. Repeating a request with the same `nonce` returns the first one's reply.

@@ -8,10 +8,16 @@ use crate::domain::{
     refusal::Refusal,
     reply::{Done, SignInReply},
 };
-use crate::server::accounts::{GuestSignIn, NewSession, Registration};
-use crate::server::gateway::SocketOwner;
-use crate::server::web::middleware::cookies::{expired_session_cookie, session_cookie, set_cookie};
+use crate::server::accounts::{Client, GuestSignIn, LogIn, NewSession, Registration, Token};
+use crate::server::gateway::{SocketOwner, rate_limit_prefix};
+use crate::server::security_log::Act;
+use crate::server::web::middleware::cookies::{
+    DEVICE_COOKIE, cookie_value, device_cookie, expired_session_cookie, session_cookie, set_cookie,
+};
+use crate::server::web::middleware::headers::header_str;
 use crate::server::web::rate_limit::RequestKind;
+use crate::server::web::user_agent;
+use axum::http::header;
 
 /// Lifetime of the language and theme cookies: a year, in seconds.
 const PREFERENCE_COOKIE_SECONDS: i64 = 365 * 24 * 3600;
@@ -20,7 +26,7 @@ impl Actions {
     /// Signs a guest in under `nickname`, or renames the signed-in guest.
     pub async fn enter_as_guest(&self, nickname: &str) -> Result<SignInReply, Refusal> {
         self.check_rate_limit(RequestKind::Guest)?;
-        match self.state.accounts.sign_in_as_guest(nickname, self.context.session.as_ref()).await? {
+        match self.state.accounts.sign_in_as_guest(nickname, &self.label(), self.context.session.as_ref()).await? {
             GuestSignIn::Created(session) => Ok(self.signed_in(session)),
             GuestSignIn::Renamed(person) => Ok(SignInReply { uid: person.uid, nickname: person.nickname }),
         }
@@ -36,16 +42,26 @@ impl Actions {
     ) -> Result<SignInReply, Refusal> {
         self.check_rate_limit(RequestKind::SignIn)?;
         let form = Registration { account, password, nickname, owner_link: non_empty(owner_link) };
-        let session = self.state.accounts.register(form, self.context.session.as_ref()).await?;
+        let (label, device) = (self.label(), self.device());
+        let client = self.client(&label, device.as_ref());
+        let session = self.state.accounts.register(form, &client, self.context.session.as_ref()).await?;
+        if non_empty(owner_link).is_some() {
+            // The account hosts every room that had no host.
+            self.state.chat.forget_rooms();
+        }
         self.close_sockets_of_old_session().await;
         Ok(self.signed_in(session))
     }
 
-    /// Signs an account in. Guesses are also limited per account.
+    /// Signs an account in. Log-ins are also limited per account; a device that signed in before has limits of its own.
     pub async fn log_in(&self, account: &str, password: &str) -> Result<SignInReply, Refusal> {
-        self.check_rate_limit(RequestKind::SignIn)?;
-        self.state.rate_limits.check_password_guess(account, &self.context)?;
-        let session = self.state.accounts.log_in(account, password, self.context.session.as_ref()).await?;
+        self.check_rate_limit(RequestKind::Request)?;
+        let (label, device) = (self.label(), self.device());
+        let client = self.client(&label, device.as_ref());
+        let check_rate_limit = || self.check_rate_limit(RequestKind::SignIn);
+        let may_wait = || *self.state.accepting.borrow() && !self.state.shutdown.is_cancelled();
+        let form = LogIn { account, password, may_wait: &may_wait };
+        let session = self.state.accounts.log_in(form, &client, self.context.session.as_ref(), check_rate_limit).await?;
         self.close_sockets_of_old_session().await;
         Ok(self.signed_in(session))
     }
@@ -55,6 +71,7 @@ impl Actions {
         self.check_rate_limit(RequestKind::Request)?;
         if let Some(session) = &self.context.session {
             self.state.accounts.end_session(session).await?;
+            self.record(Act::SignedOut, session, None);
             self.close_sockets_of_old_session().await;
         }
         self.set_cookie(expired_session_cookie(self.context.is_https));
@@ -78,12 +95,29 @@ impl Actions {
     /// Closes the sockets of the session that this request came with, because it ended or was replaced.
     async fn close_sockets_of_old_session(&self) {
         if let Some(session) = &self.context.session {
-            self.state.gateway.close_owner(SocketOwner(session.token_hash), CloseCode::SIGNED_OUT).await;
+            self.state.gateway.close_owners([SocketOwner(session.token_hash)], CloseCode::SIGNED_OUT).await;
         }
     }
 
-    fn signed_in(&self, NewSession { person, token }: NewSession) -> SignInReply {
+    fn client<'a>(&self, label: &'a str, device: Option<&'a Token>) -> Client<'a> {
+        let address = self.context.client_addr;
+        Client { address, network: rate_limit_prefix(address), label, device }
+    }
+
+    fn label(&self) -> String {
+        user_agent::label(header_str(&self.parts.headers, &header::USER_AGENT).unwrap_or_default())
+    }
+
+    /// The token of the device cookie.
+    pub(super) fn device(&self) -> Option<Token> {
+        cookie_value(&self.parts.headers, DEVICE_COOKIE).and_then(|text| Token::parse(&text))
+    }
+
+    fn signed_in(&self, NewSession { person, token, device }: NewSession) -> SignInReply {
         self.set_cookie(session_cookie(&token.reveal(), self.context.is_https));
+        if let Some(device) = device {
+            self.set_cookie(device_cookie(&device.reveal(), self.context.is_https));
+        }
         SignInReply { uid: person.uid, nickname: person.nickname }
     }
 }

@@ -5,7 +5,7 @@ use super::method_table::MethodTable;
 use super::openapi;
 use super::request::{Batch, MAX_CALLS, OneCall, authenticate, read_body};
 use crate::domain::{lang::Lang, refusal::Refusal};
-use crate::server::accounts::ApiKey;
+use crate::server::accounts::{ApiKey, Scope};
 use crate::server::web::middleware::error_response;
 use crate::server::web::request_context::RequestContext;
 use crate::server::web::state::AppState;
@@ -109,7 +109,12 @@ async fn execute(state: &AppState, methods: &MethodTable, key: &ApiKey, name: &s
         Err(ApiError { refusal: Refusal::NotAllowed, detail: format!("API key {} lacks the scope {}", key.name, method.scope) })
     };
     let code = outcome.as_ref().map_or_else(|error| error.refusal.code(), |_| "done");
-    metrics::counter!("roomcast_api_calls_total", "method" => method.name, "outcome" => code).increment(1);
+    let by_key = key.name.clone();
+    metrics::counter!("roomcast_api_calls_total", "key" => by_key, "method" => method.name, "outcome" => code).increment(1);
+    tracing::debug!(key = key.name, method = method.name, outcome = code, "api call");
+    if outcome.is_err() || method.scope == Scope::Admin {
+        state.security_log.record_call(&key.name, method.name, code);
+    }
     outcome
 }
 

@@ -3,6 +3,7 @@
 use super::method::ApiError;
 use crate::domain::refusal::Refusal;
 use crate::server::accounts::ApiKey;
+use crate::server::security_log::{Act, Event};
 use crate::server::web::rate_limit::RequestKind;
 use crate::server::web::request_context::RequestContext;
 use crate::server::web::state::AppState;
@@ -50,6 +51,9 @@ pub(super) async fn authenticate(state: &AppState, context: &RequestContext, hea
         return Ok(key);
     }
     state.rate_limits.check(RequestKind::SignIn, context)?;
+    if secret.is_some() {
+        state.security_log.record(&Event::new(Act::KeyRefused).network(context.client_addr));
+    }
     Err(Refusal::NotSignedIn.into())
 }
 

@@ -9,6 +9,17 @@ pub(crate) const SESSION_COOKIE: &str = "roomcast_session";
 /// Holds the key of a refused form, see [`ReturnedForms`](crate::server::web::returned_forms::ReturnedForms).
 pub(crate) const RETURNED_COOKIE: &str = "roomcast_returned";
 
+/// Names the device to the accounts that signed in on it: a random token, not readable by scripts. It gives no right but
+/// limits of its own for log-ins.
+pub(crate) const DEVICE_COOKIE: &str = "roomcast_device";
+/// Lifetime of the device cookie: a year, in seconds.
+const DEVICE_SECONDS: i64 = 365 * 24 * 3600;
+
+/// The `Set-Cookie` header of a device that signed in to an account.
+pub(crate) fn device_cookie(token: &str, secure: bool) -> String {
+    set_cookie(DEVICE_COOKIE, token, DEVICE_SECONDS, secure, true)
+}
+
 /// The `Set-Cookie` header of a new or renewed session. `secure`: the client came over HTTPS.
 pub(crate) fn session_cookie(token: &str, secure: bool) -> String {
     let seconds = i64::try_from(Accounts::cookie_seconds()).unwrap_or(i64::MAX);

@@ -53,6 +53,8 @@ fn target_after_success(path: &str, fields: &HashMap<String, String>, body: &[u8
     match path {
         paths::OPEN_ROOM => serde_json::from_slice::<OpenRoomReply>(body).ok().map(|opened| paths::room_page(&opened.room)),
         paths::GUEST | paths::REGISTER | paths::LOGIN => Some(next.unwrap_or_else(|| "/".into())),
+        paths::PASSWORD => Some(paths::PASSWORD_CHANGED_PAGE.into()),
+        paths::END_SESSION | paths::END_OTHER_SESSIONS => Some(paths::ACCOUNT_PAGE.into()),
         _ => next,
     }
 }

@@ -1,0 +1,175 @@
+//! Log-ins under attack, and the end of sessions: nobody keeps the owner out, and an ended session ends everywhere.
+
+use crate::command_line::{printed, run};
+use crate::support::{Answer, DEADLINE, Person, Server, eventually, read};
+use futures_util::future::join_all;
+use serde_json::json;
+use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt;
+
+/// Adds the account `ming` by command.
+fn add_ming(server: &Server) {
+    printed(&run(server, &["user", "add", "ming"], "correct horse\n"));
+}
+
+async fn log_in(person: &Person, name: &str, password: &str) -> Answer {
+    person.post("/session/login", &[("name", name), ("password", password)]).await
+}
+
+/// Logs in as `ming` from an address that the proxy reports.
+async fn log_in_from(person: &Person, address: &str, password: &str) -> Answer {
+    let form = [("name", "ming"), ("password", password)];
+    let request = person.request("POST", "/session/login").header("x-forwarded-for", address).form(&form);
+    read(request.send().await.unwrap()).await
+}
+
+async fn ming(server: &Server) -> Person {
+    let mut ming = server.visitor();
+    let answer = log_in(&ming, "ming", "correct horse").await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    ming.uid = answer.body["uid"].as_str().unwrap().to_owned();
+    ming
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f9_sign_out_by_command_ends_sessions_and_sockets_at_once() {
+    let server = Server::start();
+    add_ming(&server);
+    for (command, input) in [("sign-out", ""), ("password", "correct horse\n")] {
+        let ming = ming(&server).await;
+        // The look-up of the session is cached from here on.
+        let (mut bound, mut unbound) = (ming.open_bound(None).await, ming.open(None).await);
+        printed(&run(&server, &["user", command, "ming"], input));
+        let fresh = ming.open(None).await;
+        let bind = ming.bind(&fresh, &[]).await;
+        assert_eq!((bind.status.as_u16(), &bind.body["code"]), (401, &json!("not_signed_in")), "{command}");
+        assert_eq!(ming.send("stolen").await.status, 401, "{command}");
+        assert_eq!((bound.close_code().await, unbound.close_code().await), (4501, 4501), "{command}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f9_no_socket_survives_a_sign_out_that_it_raced() {
+    let server = Server::with(&["gateway.api_key=k", "limits.per_ip=off"]);
+    add_ming(&server);
+    for round in 0..5 {
+        let ming = ming(&server).await;
+        let opening = (0..30).map(|_| {
+            let ming = ming.clone();
+            tokio::spawn(async move {
+                let socket = ming.try_open(None, None).await.ok()?;
+                ming.bind(&socket, &[]).await;
+                Some(socket)
+            })
+        });
+        let opening: Vec<_> = opening.collect();
+        tokio::time::sleep(Duration::from_millis(round * 3)).await;
+        printed(&run(&server, &["user", "sign-out", "ming"], ""));
+        let _sockets = join_all(opening).await;
+        eventually("no socket of ming is left", async || {
+            let request = server.visitor().request("POST", "/gateway/api/isUidOnline").bearer_auth("k");
+            read(request.json(&json!({"uid": ming.uid})).send().await.unwrap()).await.body["result"] != json!(true)
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn f15_a_database_that_cannot_be_written_signs_nobody_out() {
+    let server = Server::start();
+    let person = server.guest("阿明").await;
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(server.data.path().join("data/roomcast.db"));
+    let mut database = <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options).await.unwrap();
+    sqlx::query("UPDATE sessions SET used_at = used_at - 172800000").execute(&mut database).await.unwrap();
+    sqlx::query("BEGIN IMMEDIATE").execute(&mut database).await.unwrap();
+    assert_eq!(person.get("/rooms/1").await.status(), 200);
+    let socket = person.open(None).await;
+    assert_eq!(person.bind(&socket, &[]).await.status, 200);
+    sqlx::query("ROLLBACK").execute(&mut database).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f7_strangers_who_guess_from_120_addresses_do_not_keep_the_owner_out() {
+    let server = Server::with(&["web.trusted_proxies=127.0.0.0/8"]);
+    add_ming(&server);
+    let device = server.visitor();
+    assert_eq!(log_in_from(&device, "198.51.100.1", "correct horse").await.status, 200);
+    // 120 addresses in networks of their own use the saved turns up, and then keep the lane full.
+    let attack: Vec<_> = (0..40)
+        .map(|n| {
+            let stranger = server.visitor();
+            tokio::spawn(async move {
+                for turn in 0.. {
+                    log_in_from(&stranger, &format!("203.0.{}.{}", n * 3 + turn % 3, n % 7), "wrong horse").await;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            })
+        })
+        .collect();
+    eventually("log-ins wait", async || server.log().contains("log-ins wait for their turn")).await;
+    for address in ["192.0.2.7", "2001:db8:7::1"] {
+        let (owner, started) = (server.visitor(), Instant::now());
+        let answer = log_in_from(&owner, address, "correct horse").await;
+        assert_eq!(answer.status, 200, "{} after {:?}", answer.body, started.elapsed());
+        assert!(started.elapsed() < DEADLINE);
+    }
+    let answer = log_in_from(&device, "203.0.1.1", "correct horse").await;
+    assert_eq!(answer.status, 200, "a device that signed in before does not wait, not even at an address that guesses");
+    attack.iter().for_each(tokio::task::JoinHandle::abort);
+}
+
+#[tokio::test]
+async fn f7_a_device_that_signed_in_before_has_limits_of_its_own() {
+    let server = Server::with(&["limits.sign_in_burst=3", "limits.sign_in_a_minute=1"]);
+    add_ming(&server);
+    let device = ming(&server).await;
+    let cookie = device.cookie().unwrap();
+    assert!(cookie.contains("roomcast_device="), "{cookie}");
+    for status in [401, 401, 429, 429] {
+        assert_eq!(log_in(&server.visitor(), "ming", "wrong horse").await.status, status);
+    }
+    assert_eq!(log_in(&server.visitor(), "ming", "correct horse").await.status, 429, "the address has used up its log-ins");
+    assert_eq!(log_in(&device, "ming", "correct horse").await.status, 200);
+    printed(&run(&server, &["user", "add", "lena"], "correct horse\n"));
+    assert_eq!(log_in(&device, "lena", "correct horse").await.status, 429, "only for its own accounts");
+    for _ in 0..20 {
+        log_in(&device, "ming", "wrong horse").await;
+    }
+    assert_eq!(log_in(&device, "ming", "correct horse").await.status, 429, "and not without a limit");
+}
+
+/// Threads of the server that hash passwords.
+fn hashing_threads(server: &Server) -> usize {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap().filter_map(Result::ok);
+    tasks.filter(|task| std::fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.trim() == "password")).count()
+}
+
+/// Peak of the server's resident memory, in KiB.
+fn peak_kib(server: &Server) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f8_log_ins_of_clients_that_hang_up_use_two_threads_and_two_blocks_of_memory() {
+    let server = Server::with(&["limits.per_ip=off"]);
+    assert_eq!(log_in(&server.visitor(), "nobody", "wrong horse").await.status, 401);
+    let before = peak_kib(&server);
+    for n in 0..60 {
+        let body = format!("name=user{n}&password=wrong+horse");
+        let mut stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+        let head = format!(
+            "POST /session/login HTTP/1.1\r\nHost: {}\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n",
+            server.address(),
+            body.len()
+        );
+        stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(4)).await;
+        drop(stream);
+        assert!(hashing_threads(&server) <= 2);
+    }
+    assert_eq!(log_in(&server.visitor(), "nobody", "wrong horse").await.status, 401, "the next client is served");
+    let grown = peak_kib(&server) - before;
+    assert!(grown < 100 * 1024, "{grown} KiB more than before; two blocks are 38 MiB, one of them was there");
+}
