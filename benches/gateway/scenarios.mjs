@@ -24,6 +24,21 @@ const saturate = (viewers, flags = {}) => ({
   ],
 });
 
+// A back end with four requests in flight: each waits for the answer of its publish.
+const ANSWER = [["answer: mean ms", "answer_mean_ms", 2], ["answer: p99 ms", "answer_p99_ms", 2]];
+const answers = (viewers, deliveries, seconds) => [
+  { ...rate("answers", viewers, { deliveries, seconds, publishers: 4 }), columns: [...RATE.slice(0, 2), ...ANSWER, ...LATE, FAULTS] },
+  {
+    ...saturate(viewers, { publishers: 4, start: deliveries / 2, seconds }), group: "answers",
+    title: `One room of ${count(viewers)}: highest sustained rate with four publishes in flight`,
+    columns: [["deliveries per second", "deliveries_s", 0, "x"], COST, ...ANSWER],
+  },
+];
+const cycles = (group, viewers, seconds, flags, title) => ({
+  group, title, load: load("cycles", { viewers, seconds, ...flags }),
+  columns: [["cycles per second", "cycles_s", 0, "x"], ["CPU us per cycle", "cpu_us", 0, "x"], ["client's CPU us", "client_cpu_us", 0], ["failures", "failures", 0]],
+});
+
 // The chat: HTTP, a commit in SQLite, a push. Roomcast only.
 const chat = (scenario) => ({ ...scenario, group: "chat", title: `Through the chat: ${scenario.title}`, servers: ["roomcast"], protocol: "chat" });
 
@@ -71,11 +86,9 @@ export const full = [
   ...[1_000, 5_000].flatMap((viewers) => [1, 50].map((messages) => rate("messages", viewers, { rate: messages, seconds: messages === 1 ? 10 : 5 }))),
   rate("rooms", 10_000, { rooms: 200, deliveries: 20_000, seconds: 8 }),
   ...[1_000, 5_000, 10_000].map((viewers) => saturate(viewers)),
-  {
-    group: "cycles", title: "Connect, join, leave: 1,000 clients in a loop",
-    load: load("cycles", { viewers: 1_000, seconds: 5 }),
-    columns: [["cycles per second", "cycles_s", 0, "x"], ["CPU us per cycle", "cpu_us", 0, "x"], ["client's CPU us", "client_cpu_us", 0], ["failures", "failures", 0]],
-  },
+  cycles("cycles", 1_000, 5, {}, "Connect, join, leave: 1,000 clients in a loop"),
+  cycles("joins", 1_000, 5, { batch: 1 }, "Connect, join, leave: 1,000 clients in a loop, one API request per join"),
+  ...answers(5_000, 700_000, 4),
   {
     group: "storm", title: "10,000 viewers disconnect at once and reconnect at once",
     load: load("storm", { viewers: 10_000 }),
@@ -107,7 +120,9 @@ export const quick = [
   rate("room", 2_000, { deliveries: 20_000, seconds: 3 }),
   rate("rooms", 2_000, { rooms: 40, deliveries: 10_000, seconds: 3 }),
   saturate(1_000, { seconds: 2, start: 40_000, bisect: 1 }),
-  { ...full.find((one) => one.group === "cycles"), load: load("cycles", { viewers: 500, seconds: 2 }), title: "Connect, join, leave: 500 clients in a loop" },
+  cycles("cycles", 500, 2, {}, "Connect, join, leave: 500 clients in a loop"),
+  cycles("joins", 500, 2, { batch: 1 }, "Connect, join, leave: 500 clients in a loop, one API request per join"),
+  ...answers(1_000, 140_000, 2),
   { ...full.find((one) => one.group === "storm"), title: "2,000 viewers disconnect at once and reconnect at once", load: load("storm", { viewers: 2_000 }) },
   { ...full.find((one) => one.group === "stuck"), load: load("stuck", { viewers: 500, rate: 20, size: 2_000, seconds: 3 }), title: "500 viewers, 20 messages of 2,000 bytes per second, without and with one in 100 that never reads" },
   { ...full.find((one) => one.group === "burst"), load: load("burst", { viewers: 1_000 }), title: "A hundred messages in one second to 1,000 viewers" },

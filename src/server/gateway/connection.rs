@@ -105,7 +105,7 @@ impl<S: Stream> Connection<S> {
         self.send_queue.push(batch, frame, span, limit_bytes, self.dialect)
     }
 
-    pub(super) fn write(&mut self, batch: &WriteBatch, now: Instant) -> io::Result<usize> {
+    pub(super) fn write(&mut self, batch: &mut WriteBatch, now: Instant) -> io::Result<usize> {
         let written = self.send_queue.write(batch, &mut self.stream, now)?;
         self.sent_bytes += written as u64;
         Ok(written)

@@ -46,6 +46,7 @@ mod stream;
 mod sync;
 mod timer_wheel;
 mod write_batch;
+mod write_queue;
 
 pub use connection::NewConnection;
 pub use events::{ConnectionEvent, EventKind, EventReceiver, Handshake, Subscription};

@@ -101,7 +101,7 @@ impl SendQueue {
     }
 
     /// Writes the pending spans and the backlog until both are empty or the socket would block. Returns the bytes written.
-    pub(super) fn write(&mut self, batch: &WriteBatch, stream: &mut impl Write, now: Instant) -> io::Result<usize> {
+    pub(super) fn write(&mut self, batch: &mut WriteBatch, stream: &mut impl Write, now: Instant) -> io::Result<usize> {
         let mut written = 0;
         if self.has_batched() {
             let (pending, bytes) = (std::mem::take(&mut self.pending), std::mem::take(&mut self.pending_bytes));
@@ -112,6 +112,7 @@ impl SendQueue {
                 let frames = batch.remaining_frames(pending, written).collect();
                 self.backlog = Some(Box::new(Backlog { frames, bytes: bytes - written, skipped: vec![], progress_at: now }));
             }
+            batch.release_spans(pending);
         }
         if let Some(backlog) = &mut self.backlog {
             written += backlog.write(stream, now)?;
@@ -275,7 +276,7 @@ mod tests {
         /// Lets the peer accept up to `capacity` bytes and returns them, each 98-byte text as one `x`.
         fn take(&mut self, capacity: usize) -> String {
             self.peer.capacity = capacity;
-            self.send_queue.write(&self.batch, &mut self.peer, self.now).unwrap();
+            self.send_queue.write(&mut self.batch, &mut self.peer, self.now).unwrap();
             self.batch.clear();
             let took = std::mem::take(&mut self.peer.took);
             String::from_utf8_lossy(&took).replace(&"x".repeat(98), "x").replace("\u{fffd}bx", "x")

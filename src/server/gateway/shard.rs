@@ -12,6 +12,7 @@ use super::shard_close::CLOSE_TIMEOUT;
 use super::stream::Stream;
 use super::timer_wheel::TimerWheel;
 use super::write_batch::WriteBatch;
+use super::write_queue::WriteQueue;
 use super::{Dialect, Frame, InboundLimits, LogicalTime, SocketOwner, Uid};
 use crate::domain::{id::ClientId, push::Push};
 use crate::server::config::{GatewaySettings as Settings, Switch};
@@ -34,10 +35,8 @@ pub(super) struct Shard<S> {
     /// Indexed by slot.
     pub(super) connections: Vec<Option<Connection<S>>>,
     pub(super) batch: WriteBatch,
-    /// Connections with frames in the batch.
-    pub(super) batched: Vec<Slot>,
-    /// Publishes of the batch, held until they are written.
-    publishes: Vec<Arc<Publish>>,
+    /// Connections with frames in the batch, and the publishes of these frames.
+    write_queue: WriteQueue,
     /// Connections with a backlog and closing connections: checked at each tick.
     pub(super) watched: IndexSet<Slot>,
     pub metrics: ShardMetrics,
@@ -62,8 +61,7 @@ impl<S: Stream> Shard<S> {
             registry: Registry::default(),
             connections: Vec::new(),
             batch: WriteBatch::default(),
-            batched: Vec::new(),
-            publishes: Vec::new(),
+            write_queue: WriteQueue::default(),
             watched: IndexSet::new(),
             metrics: ShardMetrics::new(index),
             scratch: vec![0; SCRATCH_BYTES].into(),
@@ -118,7 +116,7 @@ impl<S: Stream> Shard<S> {
         self.connections.get(slot)?.as_ref()
     }
 
-    /// Adds a publish to the batch and queues it to its receivers.
+    /// Adds a publish to the batch, queues it to its receivers and reports their number.
     pub(super) fn publish(&mut self, publish: Arc<Publish>, now: Instant) {
         let (plain, v1) = (&publish.publication.plain, &publish.publication.v1);
         let span = |batch: &mut WriteBatch, frame: &Option<Frame>| frame.as_ref().map_or(0..0, |frame| batch.append_frame(frame));
@@ -138,7 +136,7 @@ impl<S: Stream> Shard<S> {
             let mut queued = connection.push(&mut self.batch, frame, span.clone(), self.settings.queue_bytes);
             if queued == Enqueue::FlushFirst {
                 // This reader's frames in the batch reach its limit already: write them now to make space.
-                match connection.write(&self.batch, now) {
+                match connection.write(&mut self.batch, now) {
                     Ok(bytes) => self.metrics.record_write(bytes as u64),
                     Err(_) => {
                         failed.push(slot);
@@ -157,12 +155,12 @@ impl<S: Stream> Shard<S> {
                 Enqueue::Closing => {}
             }
             if !was_batched && connection.send_queue.has_batched() {
-                self.batched.push(slot);
+                self.write_queue.push(slot);
             }
         }
         self.metrics.record_pushes(delivered.to as u64, delivered.slow as u64);
         publish.report_shard(delivered);
-        self.publishes.push(publish);
+        self.write_queue.hold(publish);
         for slot in failed {
             self.metrics.record_failure();
             self.remove(slot);
@@ -172,16 +170,23 @@ impl<S: Stream> Shard<S> {
         }
     }
 
-    /// Writes the batch: one write per reader, however many frames it holds.
+    /// Writes to all readers with frames in the batch, however many frames it holds: one write per reader.
     pub(super) fn flush(&mut self, now: Instant) {
-        let mut batched = std::mem::take(&mut self.batched);
+        self.write_batched(usize::MAX, now);
+    }
+
+    /// Writes to the next `count` readers with frames in the batch, one write each, and empties the batch after the last one.
+    /// Between two calls further publishes may be added: a reader gets them with its next write. Returns whether readers are
+    /// left.
+    pub(super) fn write_batched(&mut self, count: usize, now: Instant) -> bool {
         let (mut bytes, mut failed, mut closing) = (0, Vec::new(), Vec::new());
-        for slot in batched.drain(..) {
+        for _ in 0..count {
+            let Some(slot) = self.write_queue.pop() else { break };
             let Some(connection) = self.connections[slot].as_mut().filter(|connection| connection.send_queue.has_batched())
             else {
                 continue;
             };
-            match connection.write(&self.batch, now) {
+            match connection.write(&mut self.batch, now) {
                 Ok(written) => bytes += written as u64,
                 Err(_) => {
                     failed.push(slot);
@@ -194,7 +199,6 @@ impl<S: Stream> Shard<S> {
                 closing.push(slot);
             }
         }
-        self.batched = batched;
         if bytes > 0 {
             self.metrics.record_write(bytes);
         }
@@ -205,9 +209,11 @@ impl<S: Stream> Shard<S> {
         for slot in closing {
             self.reap(slot, now);
         }
-        self.batch.clear();
-        // Dropping the last reference of a publish records its latency.
-        self.publishes.clear();
+        self.write_queue.release();
+        if self.write_queue.is_empty() {
+            self.batch.clear();
+        }
+        !self.write_queue.is_empty()
     }
 
     /// Reads from a connection that is readable.
@@ -222,7 +228,7 @@ impl<S: Stream> Shard<S> {
     pub(super) fn writable(&mut self, slot: Slot, now: Instant) {
         let Some(connection) = self.connections.get_mut(slot).and_then(Option::as_mut) else { return };
         if connection.send_queue.has_backlog() {
-            match connection.write(&self.batch, now) {
+            match connection.write(&mut self.batch, now) {
                 Ok(bytes) => self.metrics.record_write(bytes as u64),
                 Err(_) => {
                     self.metrics.record_failure();
@@ -299,7 +305,7 @@ impl<S: Stream> Shard<S> {
         let span: Range<u32> = self.batch.append_frame(frame);
         connection.send_queue.push_unbounded(&mut self.batch, frame, span);
         if !was_batched && connection.send_queue.has_batched() {
-            self.batched.push(slot);
+            self.write_queue.push(slot);
         }
     }
 

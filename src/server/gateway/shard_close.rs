@@ -43,7 +43,7 @@ impl<S: Stream> Shard<S> {
     pub(super) fn destroy(&mut self, slot: Slot, now: Instant) {
         let Some(connection) = self.connections.get_mut(slot).and_then(Option::as_mut) else { return };
         if connection.send_queue.has_batched()
-            && let Ok(bytes) = connection.write(&self.batch, now)
+            && let Ok(bytes) = connection.write(&mut self.batch, now)
         {
             self.metrics.record_write(bytes as u64);
         }

@@ -121,6 +121,7 @@ impl Bench {
         for _ in 0..seconds * 4 {
             self.now += Duration::from_millis(250);
             self.shard.tick(self.now);
+            self.shard.flush(self.now);
         }
     }
 
@@ -153,6 +154,30 @@ fn a_batch_is_one_write_per_reader() {
     assert_eq!((one.0.borrow().writes - before, one.0.borrow().received.len(), other.0.borrow().received.len()), (1, 5000, 5000));
     for report in &mut reports {
         assert_eq!(report.try_recv(), Ok(Delivered { to: 2, queued: 0, slow: 0 }));
+    }
+}
+
+/// The publish answer: a publisher does not wait until a round over the readers is over.
+#[test]
+fn a_publish_amid_a_round_is_reported_at_once_and_each_reader_gets_it_once_in_order() {
+    let mut bench = Bench::new(Settings::default());
+    let readers: Vec<_> = (0..10).map(|_| bench.open(Dialect::V1, PLENTY).1).collect();
+    let letter = |letter: u8| Publication::both(Frame::text(&[letter; 98]));
+    let (mut first, before) = (bench.publish(letter(b'a')), readers[0].0.borrow().writes);
+    assert!(bench.shard.write_batched(4, bench.now), "six readers are left");
+    let mut second = bench.publish(letter(b'b'));
+    let reported = Ok(Delivered { to: 10, queued: 0, slow: 0 });
+    assert_eq!((first.try_recv(), second.try_recv()), (reported.clone(), reported));
+    assert!(bench.shard.write_batched(6, bench.now), "the first four have the second frame to come");
+    assert!(!bench.shard.write_batched(5, bench.now));
+    for (reader, writes) in readers.iter().zip([2, 2, 2, 2, 1, 1, 1, 1, 1, 1]) {
+        assert_eq!(reader.0.borrow().writes - before, writes);
+        let received = text(reader);
+        assert!(
+            received.starts_with(&format!("\u{fffd}b{}", "a".repeat(98))) && received.ends_with(&"b".repeat(98)),
+            "{received}"
+        );
+        assert_eq!(received.len(), "\u{fffd}b".len() * 2 + 2 * 98);
     }
 }
 
@@ -255,6 +280,7 @@ fn a_stalled_machine_closes_no_connection_for_the_stall() {
     let connections: Vec<_> = (0..60).map(|_| bench.open(Dialect::V1, PLENTY)).collect();
     bench.now += Duration::from_secs(100);
     bench.shard.tick(bench.now);
+    bench.shard.flush(bench.now);
     for (slot, fake) in &connections {
         assert!(bench.is_open(*slot));
         assert_eq!(

@@ -21,6 +21,9 @@ use tokio::sync::OwnedSemaphorePermit;
 const WAKER: Token = Token(usize::MAX);
 /// Pause before the loop restarts after a failed poll.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
+/// Readers written before the shard looks at its mailbox again: a publish that arrives amid a round over many readers is
+/// queued and reported within a millisecond, and its frame leaves with the next write to each reader.
+const WRITES_PER_PASS: usize = 128;
 /// Readiness events per poll.
 const EVENTS: usize = 1024;
 
@@ -117,12 +120,16 @@ impl ShardThread {
                     ShardCommand::Open(opening) => self.open(&mut shard, *opening, now),
                     ShardCommand::Publish(publish) => shard.publish(publish, now),
                     ShardCommand::Run(job, _budget) => job(&mut shard, now),
-                    ShardCommand::Stop => return Ok(()),
+                    ShardCommand::Stop => {
+                        shard.flush(now);
+                        return Ok(());
+                    }
                 }
             }
-            shard.flush(now);
             shard.tick(now);
-            match self.poll.poll(&mut events, shard.next_tick(Instant::now())) {
+            let readers_left = shard.write_batched(WRITES_PER_PASS, now);
+            let timeout = if readers_left { Some(Duration::ZERO) } else { shard.next_tick(Instant::now()) };
+            match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 polled => polled?,
             }

@@ -19,7 +19,7 @@ impl<S: Stream> Shard<S> {
         (self.registry.len() > 0 || !self.watched.is_empty()).then(|| self.wheel.until_next(now))
     }
 
-    /// Sends pings; closes connections that did not answer one, slow ones, and those past their closing deadline.
+    /// Queues pings; closes connections that did not answer one, slow ones, and those past their closing deadline.
     pub(super) fn tick(&mut self, now: Instant) {
         // After a stall, `ticks` covers one turn of the wheel at most, and peers are judged by the current `tick`. Input
         // that arrived meanwhile was read before this call.
@@ -38,7 +38,6 @@ impl<S: Stream> Shard<S> {
             }
         }
         self.check_watched(now);
-        self.flush(now);
     }
 
     fn check_watched(&mut self, now: Instant) {

@@ -1,4 +1,4 @@
-//! The frames of all publishes that a shard writes in one pass over its readers, stored once, one behind the other.
+//! The frames of all publishes that a shard has yet to write to its readers, stored once, one behind the other.
 //!
 //! A reader has spans of the batch pending. Neighbouring frames merge into one span, so the members of a group get the
 //! whole batch with one vectored write, and a reader that keeps up needs no buffer of its own.
@@ -17,12 +17,19 @@ const FULL_SPANS: usize = 1 << 17;
 pub(super) const SLICES: usize = 64;
 
 /// One shard's write batch.
-#[derive(Default)]
 pub(super) struct WriteBatch {
     arena: Vec<u8>,
     /// The frames of the arena by their offset: a reader that falls behind keeps clones of these.
     frames: Vec<(u32, Bytes)>,
     spans: Vec<Span>,
+    /// First of the chain of released spans, which are used again before new ones.
+    free: u32,
+}
+
+impl Default for WriteBatch {
+    fn default() -> Self {
+        Self { arena: Vec::new(), frames: Vec::new(), spans: Vec::new(), free: NONE }
+    }
 }
 
 struct Span {
@@ -72,13 +79,36 @@ impl WriteBatch {
             last.bytes.end = bytes.end;
             return;
         }
-        let new = self.spans.len() as u32;
-        self.spans.push(Span { bytes, next: NONE });
+        let new = self.new_span(bytes);
         match self.spans.get_mut(pending.last as usize) {
             Some(last) => last.next = new,
             None => pending.first = new,
         }
         pending.last = new;
+    }
+
+    fn new_span(&mut self, bytes: Range<u32>) -> u32 {
+        let new = self.free;
+        let span = Span { bytes, next: NONE };
+        match self.spans.get_mut(new as usize) {
+            Some(freed) => {
+                self.free = freed.next;
+                *freed = span;
+                new
+            }
+            None => {
+                self.spans.push(span);
+                self.spans.len() as u32 - 1
+            }
+        }
+    }
+
+    /// Returns the spans of a reader that was written, for further readers of the same batch.
+    pub(super) fn release_spans(&mut self, pending: PendingSpans) {
+        if let Some(last) = self.spans.get_mut(pending.last as usize) {
+            last.next = self.free;
+            self.free = pending.first;
+        }
     }
 
     /// Fills `slices` with the first pending spans and returns their number.
@@ -123,6 +153,7 @@ impl WriteBatch {
         self.arena.clear();
         self.frames.clear();
         self.spans.clear();
+        self.free = NONE;
         if self.arena.capacity() > 2 * FULL_BYTES {
             self.arena = Vec::new();
         }
@@ -156,5 +187,22 @@ mod tests {
         assert!(of(PendingSpans::default()).is_empty() && PendingSpans::default().is_empty());
         batch.clear();
         assert_eq!(batch.bytes(PendingSpans::default()).count(), 0);
+    }
+
+    #[test]
+    fn released_spans_are_used_again() {
+        let mut batch = WriteBatch::default();
+        let frames: Vec<_> = (0..6).map(|_| batch.append_frame(&Frame::text(b"x"))).collect();
+        for _ in 0..10 {
+            let mut readers = [PendingSpans::default(); 2];
+            for frame in frames.iter().step_by(2) {
+                readers.iter_mut().for_each(|reader| batch.push_span(reader, frame.clone()));
+            }
+            for reader in readers {
+                assert_eq!(batch.ranges(reader).collect::<Vec<_>>(), [0..3, 6..9, 12..15]);
+                batch.release_spans(reader);
+            }
+        }
+        assert_eq!(batch.spans.len(), 6);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::clock;
 use crate::process::{Processes, own_cpu};
-use crate::publisher::{Plan, Publisher};
+use crate::publisher::{Plan, Published, Publisher};
 use crate::viewers::Viewers;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
@@ -27,6 +27,8 @@ pub struct Outcome {
     pub cpu_s: f64,
     pub client_cpu_s: f64,
     pub late: Histogram<u64>,
+    /// From sending a publish to its answer, in us.
+    pub answers: Histogram<u64>,
 }
 
 /// Runs the step to its end. `patience`: deadline for deliveries, in ns after the end of the schedule.
@@ -75,7 +77,17 @@ pub fn run(
         cpu_s: server.cpu() - cpu,
         client_cpu_s: own_cpu() - client_cpu,
         late: tally.late.clone(),
+        answers: answers(&published),
     })
+}
+
+fn answers(published: &Published) -> Histogram<u64> {
+    let mut answers = Histogram::new_with_bounds(1, 60_000_000, 3).expect("valid bounds");
+    let times = published.sent.iter().flatten().zip(published.answered.iter().flatten());
+    for (sent, answered) in times.filter(|(_, answered)| **answered != u64::MAX) {
+        answers.saturating_record(answered.saturating_sub(*sent) / 1_000);
+    }
+    answers
 }
 
 impl Outcome {
@@ -113,6 +125,8 @@ impl Outcome {
             "p50_ms": self.late_ms(0.5),
             "p99_ms": self.late_ms(0.99),
             "max_ms": self.late_ms(1.0),
+            "answer_mean_ms": self.answers.mean() / 1e3,
+            "answer_p99_ms": self.answers.value_at_quantile(0.99) as f64 / 1e3,
             "lost": self.lost(),
             "doubled": self.doubled,
             "swapped": self.swapped,

@@ -48,6 +48,8 @@ pub fn play(arguments: &Arguments, cast: &mut Cast) -> Result<Value, String> {
         "cpu_us": best.cpu_us(),
         "client_cpu_us": best.client_cpu_s * 1e6 / best.seen.max(1) as f64,
         "swapped": best.swapped,
+        "answer_mean_ms": best.answers.mean() / 1e3,
+        "answer_p99_ms": best.answers.value_at_quantile(0.99) as f64 / 1e3,
         "half": half.to_json(),
         // Offered rate, sustained, p99 in ms, drain in ms, lost.
         "steps": steps,
