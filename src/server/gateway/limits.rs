@@ -1,5 +1,8 @@
 //! Limits of concurrent connections per node, session and address, and of handshakes in progress.
 //!
+//! An address is an IPv4 address or a /64 of IPv6. A /48 of IPv6, the usual allotment of one customer, has limits of its own,
+//! [`NETWORK_FACTOR`] times those of an address.
+//!
 //! A [`ConnectionPermit`] is reserved before the upgrade is answered and is released when it is dropped.
 
 use super::SocketOwner;
@@ -29,6 +32,9 @@ pub enum LimitReached {
     /// `gateway.max_per_address`.
     #[error("the address holds gateway.max_per_address connections")]
     Address,
+    /// [`NETWORK_FACTOR`] times `gateway.max_per_address`, for a /48 of IPv6.
+    #[error("the /48 network holds 8 times gateway.max_per_address connections")]
+    Network,
 }
 
 impl LimitReached {
@@ -40,6 +46,7 @@ impl LimitReached {
             Self::Handshakes => "handshakes",
             Self::Session => "session",
             Self::Address => "address",
+            Self::Network => "network",
         }
     }
 }
@@ -62,6 +69,8 @@ struct Usage {
     handshakes: usize,
     by_session: HashMap<SocketOwner, usize>,
     by_address: HashMap<IpAddr, usize>,
+    /// Connections per /48 of IPv6.
+    by_network: HashMap<IpAddr, usize>,
 }
 
 /// One connection's share of the limits; dropping it releases the share.
@@ -102,12 +111,15 @@ impl ConnectionLimits {
         let mut usage = self.usage();
         let of_session = owner.and_then(|owner| usage.by_session.get(&owner)).copied().unwrap_or(0);
         let of_address = usage.by_address.get(&rate_limit_prefix(address)).copied().unwrap_or(0);
+        let network = network_prefix(address);
+        let of_network = network.and_then(|network| usage.by_network.get(&network)).copied().unwrap_or(0);
         let reached = [
             (usage.closed, LimitReached::Draining),
             (usage.connections >= self.max_connections, LimitReached::Node),
             (usage.handshakes >= self.max_handshakes, LimitReached::Handshakes),
             (of_session >= self.max_per_session, LimitReached::Session),
             (of_address >= self.max_per_address, LimitReached::Address),
+            (of_network >= self.max_per_address.saturating_mul(NETWORK_FACTOR as usize), LimitReached::Network),
         ];
         if let Some((_, limit)) = reached.iter().find(|(is_reached, _)| *is_reached) {
             return Err(*limit);
@@ -118,6 +130,9 @@ impl ConnectionLimits {
             *usage.by_session.entry(owner).or_default() += 1;
         }
         *usage.by_address.entry(rate_limit_prefix(address)).or_default() += 1;
+        if let Some(network) = network {
+            *usage.by_network.entry(network).or_default() += 1;
+        }
         Ok(())
     }
 
@@ -177,11 +192,17 @@ impl Drop for ConnectionPermit {
             release(&mut usage.by_session, owner);
         }
         release(&mut usage.by_address, rate_limit_prefix(self.address));
+        if let Some(network) = network_prefix(self.address) {
+            release(&mut usage.by_network, network);
+        }
         if usage.connections == 0 {
             self.limits.empty.notify_waiters();
         }
     }
 }
+
+/// The limit of a /48 of IPv6, as a multiple of the limit of an address.
+pub const NETWORK_FACTOR: u32 = 8;
 
 /// The address that limits count by: an IPv6 address stands for its /64 network.
 pub fn rate_limit_prefix(address: IpAddr) -> IpAddr {
@@ -191,6 +212,18 @@ pub fn rate_limit_prefix(address: IpAddr) -> IpAddr {
             IpAddr::from([a, b, c, d, 0, 0, 0, 0])
         }
         address => address,
+    }
+}
+
+/// The /48 network of an IPv6 address: one customer often has all 65,536 of its /64 networks. `None` for IPv4 and loopback,
+/// which have no limit beyond that of the address.
+pub fn network_prefix(address: IpAddr) -> Option<IpAddr> {
+    match address {
+        IpAddr::V6(v6) if !v6.is_loopback() => {
+            let [a, b, c, ..] = v6.segments();
+            Some(IpAddr::from([a, b, c, 0, 0, 0, 0, 0]))
+        }
+        _ => None,
     }
 }
 
@@ -235,5 +268,34 @@ mod tests {
         drop(two);
         limits.close();
         assert_eq!((permit(there, None).err(), limits.count(), limits.handshakes()), (Some(LimitReached::Draining), 4, 1));
+    }
+
+    #[test]
+    fn f28_a_48_of_ipv6_has_eight_times_the_connections_of_an_address() {
+        let settings = Settings { max_per_address: 2, ..Settings::default() };
+        let limits = Arc::new(ConnectionLimits::new(&settings));
+        let of_64 = |n: u16| IpAddr::from([0x2001, 0xdb8, 1, n, 0, 0, 0, 7]);
+        let mut held: Vec<_> = (0..8).flat_map(|n| [n, n]).map(|n| limits.reserve(of_64(n), None).unwrap()).collect();
+        assert_eq!(limits.reserve(of_64(0), None).err(), Some(LimitReached::Address));
+        assert_eq!(limits.reserve(of_64(9), None).err(), Some(LimitReached::Network));
+        let elsewhere = IpAddr::from([0x2001, 0xdb8, 2, 0, 0, 0, 0, 7]);
+        assert!(limits.reserve(elsewhere, None).is_ok(), "another /48 is not concerned");
+        held.pop();
+        assert!(limits.reserve(of_64(9), None).is_ok(), "a released permit is free for the network");
+        drop(held);
+        let usage = limits.usage();
+        assert!(usage.by_network.is_empty() && usage.by_address.is_empty());
+    }
+
+    #[test]
+    fn f28_addresses_of_one_network_share_a_prefix() {
+        let check = |address: &str, narrow: &str, wide: Option<&str>| {
+            let address: IpAddr = address.parse().unwrap();
+            assert_eq!(rate_limit_prefix(address), narrow.parse::<IpAddr>().unwrap());
+            assert_eq!(network_prefix(address), wide.map(|wide| wide.parse().unwrap()));
+        };
+        check("203.0.113.9", "203.0.113.9", None);
+        check("::1", "::1", None);
+        check("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::", Some("2001:db8:1::"));
     }
 }

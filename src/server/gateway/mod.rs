@@ -53,7 +53,7 @@ pub use events::{ConnectionEvent, EventKind, EventReceiver, Handshake, Subscript
 pub use frame::{Frame, Position, Publication};
 pub use frame_decoder::{Decoded, FrameDecoder, InboundLimits};
 pub use handle::Gateway;
-pub use limits::{ConnectionPermit, LimitReached, rate_limit_prefix};
+pub use limits::{ConnectionPermit, LimitReached, NETWORK_FACTOR, network_prefix, rate_limit_prefix};
 pub use metrics::ShardStats;
 pub use outcome::{BindOutcome, GroupChange, Kick, Sent};
 pub use publish::{Delivered, Except, MAX_REPEATS, Target, is_repetitive};

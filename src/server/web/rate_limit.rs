@@ -1,10 +1,10 @@
 //! Rate limits per address and per session (governor's GCRA): requests per minute, with a burst. A request over the limit is
-//! refused as `too_fast`, with the time to wait.
+//! refused as `too_fast`, with the time to wait. Limits of sends per room are the chat's.
 
 use super::request_context::RequestContext;
 use crate::domain::refusal::Refusal;
 use crate::server::config::{LimitsSettings, Switch};
-use crate::server::gateway::rate_limit_prefix;
+use crate::server::gateway::{NETWORK_FACTOR, network_prefix, rate_limit_prefix};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use std::hash::Hash;
@@ -36,20 +36,20 @@ pub struct RateLimits {
 }
 
 struct ByAddress {
-    sign_in: KeyedLimiter<IpAddr>,
-    guest: KeyedLimiter<IpAddr>,
-    socket: KeyedLimiter<IpAddr>,
-    request: KeyedLimiter<IpAddr>,
+    sign_in: AddressLimiter,
+    guest: AddressLimiter,
+    socket: AddressLimiter,
+    request: AddressLimiter,
 }
 
 impl RateLimits {
     /// Creates the limits of the settings. `sends_unlimited`: the chat has no cooldown, so sends have no limit per session.
     pub fn new(settings: &LimitsSettings, sends_unlimited: bool) -> Self {
         let by_address = || ByAddress {
-            sign_in: KeyedLimiter::new(settings.sign_in_burst, settings.sign_in_a_minute),
-            guest: KeyedLimiter::new(settings.guest_burst, settings.guest_a_minute),
-            socket: KeyedLimiter::new(settings.socket_burst, settings.socket_a_minute),
-            request: KeyedLimiter::new(settings.request_burst, settings.request_a_minute),
+            sign_in: AddressLimiter::new(settings.sign_in_burst, settings.sign_in_a_minute),
+            guest: AddressLimiter::new(settings.guest_burst, settings.guest_a_minute),
+            socket: AddressLimiter::new(settings.socket_burst, settings.socket_a_minute),
+            request: AddressLimiter::new(settings.request_burst, settings.request_a_minute),
         };
         Self {
             by_address: (settings.per_ip == Switch::On).then(by_address),
@@ -67,7 +67,7 @@ impl RateLimits {
                 RequestKind::Socket => &by_address.socket,
                 RequestKind::Request | RequestKind::Send => &by_address.request,
             };
-            limiter.check(&rate_limit_prefix(context.client_addr))?;
+            limiter.check(context.client_addr)?;
         }
         match &context.session {
             Some(session) if self.by_address.is_some() && !(kind == RequestKind::Send && self.sends_unlimited) => {
@@ -81,9 +81,36 @@ impl RateLimits {
     pub fn remove_idle(&self) {
         if let Some(by_address) = &self.by_address {
             let ByAddress { sign_in, guest, socket, request } = by_address;
-            [sign_in, guest, socket, request].into_iter().for_each(KeyedLimiter::remove_idle);
+            [sign_in, guest, socket, request].into_iter().for_each(AddressLimiter::remove_idle);
         }
         self.by_session.remove_idle();
+    }
+}
+
+/// A limiter per address (an IPv4 address or a /64 of IPv6), and [`NETWORK_FACTOR`] times its limit per /48 of IPv6.
+struct AddressLimiter {
+    by_address: KeyedLimiter<IpAddr>,
+    by_network: KeyedLimiter<IpAddr>,
+}
+
+impl AddressLimiter {
+    fn new(burst: u32, per_minute: u32) -> Self {
+        let of_network = |limit: u32| limit.saturating_mul(NETWORK_FACTOR);
+        Self {
+            by_address: KeyedLimiter::new(burst, per_minute),
+            by_network: KeyedLimiter::new(of_network(burst), of_network(per_minute)),
+        }
+    }
+
+    /// The address comes first: requests that its own limit refuses take nothing from the other addresses of the network.
+    fn check(&self, address: IpAddr) -> Result<(), Refusal> {
+        self.by_address.check(&rate_limit_prefix(address))?;
+        network_prefix(address).map_or(Ok(()), |network| self.by_network.check(&network))
+    }
+
+    fn remove_idle(&self) {
+        self.by_address.remove_idle();
+        self.by_network.remove_idle();
     }
 }
 
@@ -107,5 +134,33 @@ impl<K: Hash + Eq + Clone> KeyedLimiter<K> {
     fn remove_idle(&self) {
         self.0.retain_recent();
         self.0.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// A customer with a whole /48 gets eight times the burst of an address, and takes nothing from another /48.
+        #[test]
+        fn f28_a_48_of_ipv6_gets_eight_times_the_requests_of_an_address(networks in prop::collection::vec(0u16..500, 200..400)) {
+            let limiter = AddressLimiter::new(3, 1);
+            let of_64 = |n: u16| IpAddr::from([0x2001, 0xdb8, 1, n, 0, 0, 0, n]);
+            let accepted = networks.iter().filter(|n| limiter.check(of_64(**n)).is_ok()).count();
+            prop_assert!(accepted <= 24, "{}", accepted);
+            let many = (1000..1100).map(of_64).chain([IpAddr::from([0x2001, 0xdb8, 2, 0, 0, 0, 0, 1])]);
+            let results: Vec<_> = many.map(|address| limiter.check(address).is_ok()).collect();
+            prop_assert_eq!((results[99], results[100]), (false, true));
+        }
+    }
+
+    #[test]
+    fn f28_a_refused_address_takes_nothing_from_its_network() {
+        let limiter = AddressLimiter::new(3, 1);
+        let of_64 = |n: u16| IpAddr::from([0x2001, 0xdb8, 1, n, 0, 0, 0, 1]);
+        assert_eq!((0..1000).filter(|_| limiter.check(of_64(1)).is_ok()).count(), 3);
+        assert_eq!((0..21).filter(|n| limiter.check(of_64(2 + n % 7)).is_ok()).count(), 21, "the rest of the network's burst");
     }
 }

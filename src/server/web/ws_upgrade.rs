@@ -93,7 +93,9 @@ async fn close_if_ended(state: &AppState, session: Option<Session>) {
 fn reserve_connection(state: &AppState, context: &RequestContext) -> Result<ConnectionPermit, Refusal> {
     let owner = context.session.as_ref().map(|session| SocketOwner(session.token_hash));
     state.gateway.reserve_connection(context.client_addr, owner).map_err(|limit| match limit {
-        LimitReached::Session | LimitReached::Address => Refusal::TooFast { retry_after_ms: CONNECTION_LIMIT_RETRY_MS },
+        LimitReached::Session | LimitReached::Address | LimitReached::Network => {
+            Refusal::TooFast { retry_after_ms: CONNECTION_LIMIT_RETRY_MS }
+        }
         LimitReached::Draining | LimitReached::Node | LimitReached::Handshakes => Refusal::Busy,
     })
 }
