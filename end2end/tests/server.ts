@@ -41,7 +41,7 @@ export class Server {
     // The working folder has no Leptos.toml, so the server does not read the one of the checkout.
     const child = spawn(binary(), ['--addr', `127.0.0.1:${this.port}`, '--data-dir', this.dataDir], {
       cwd: this.dataDir,
-      env: { ...Object.fromEntries(inherited), ...this.settings },
+      env: { ...Object.fromEntries(inherited), ROOMCAST_CHAT_OPEN_ROOMS: 'accounts', ...this.settings },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.child = child;

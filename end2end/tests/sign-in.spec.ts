@@ -23,7 +23,7 @@ test('a guest who registers keeps the uid, the nickname and their messages', asy
   const ming = await guest('阿明');
   await ming.tell('我还是游客');
   await ming.page.goto('/sign-in');
-  await expect(ming.page.getByText('保留您现在的身份，还可以开房间')).toBeVisible();
+  await expect(ming.page.getByText('保留您现在的身份，换设备也能用')).toBeVisible();
   await fillIn(ming.page, 'register', { name: 'ming', password: 'a long password' });
   await expect(ming.page).toHaveURL(/\/$/);
   await expect(you(ming.page)).toHaveText('阿明');

@@ -33,6 +33,9 @@ texts! {
     no_rooms: "还没有房间", "There are no rooms yet";
     host: "主播", "Host";
     no_host: "暂无主播", "No host yet";
+    slow_mode: "慢速模式", "Slow mode";
+    off: "关闭", "Off";
+    save: "保存", "Save";
     sign_in: "登录", "Sign in";
     sign_out: "退出", "Sign out";
     guest: "游客进入", "Come in as a guest";
@@ -41,8 +44,8 @@ texts! {
     enter: "进入", "Enter";
     log_in: "账号登录", "Log in";
     register: "注册账号", "Register";
-    register_hint: "保留昵称，还可以开房间", "Keep your nickname and open rooms";
-    register_as_guest_hint: "保留您现在的身份，还可以开房间", "Stay who you are now, and open rooms";
+    register_hint: "保留昵称，换设备也能用", "Keep your nickname, on every device";
+    register_as_guest_hint: "保留您现在的身份，换设备也能用", "Stay who you are now, on every device";
     owner_hint: "这个账号将成为本站的站长，并主持第一个房间", "This account will own the site and host its first room";
     account: "账号", "Account";
     change_password: "修改密码", "Change password";
@@ -95,6 +98,20 @@ pub fn session_days(lang: Lang, created_at: u64, used_at: u64) -> String {
     match lang {
         Lang::Zh => format!("{} 登录，最近使用 {}", day(created_at), day(used_at)),
         Lang::En => format!("Signed in {}, last used {}", day(created_at), day(used_at)),
+    }
+}
+
+/// Returns a duration in its largest whole unit: `30 s`, `2 min`, `6 h`.
+pub fn duration(lang: Lang, seconds: u64) -> String {
+    let unit = [3600, 60].into_iter().find(|unit| seconds >= *unit && seconds.is_multiple_of(*unit)).unwrap_or(1);
+    let (zh, en) = match unit {
+        3600 => ("小时", "h"),
+        60 => ("分钟", "min"),
+        _ => ("秒", "s"),
+    };
+    match lang {
+        Lang::Zh => format!("{} {zh}", seconds / unit),
+        Lang::En => format!("{} {en}", seconds / unit),
     }
 }
 

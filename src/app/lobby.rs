@@ -1,4 +1,4 @@
-//! `/`: the rooms, newest first, and a form that opens a room.
+//! `/`: the rooms, those with most people first, and a form that opens a room.
 
 use crate::app::api::lobby_page;
 use crate::app::i18n::{lang, online};
@@ -6,7 +6,7 @@ use crate::app::top_bar::TopBar;
 use crate::domain::{
     paths,
     reply::ReturnedForm,
-    room::{Page, Person, RoomCard},
+    room::{Lobby, MayOpen, Page, RoomCard},
 };
 use crate::t;
 use leptos::prelude::*;
@@ -21,7 +21,7 @@ pub fn LobbyPage() -> impl IntoView {
         <Suspense>
             {move || Suspend::new(async move {
                 match page.await {
-                    Ok(page) => view! { <Lobby page/> }.into_any(),
+                    Ok(page) => view! { <Rooms page/> }.into_any(),
                     Err(refusal) => view! { <TopBar you=None/><p class="refusal" role="alert">{refusal.message(lang())}</p> }.into_any(),
                 }
             })}
@@ -31,17 +31,17 @@ pub fn LobbyPage() -> impl IntoView {
 }
 
 #[component]
-fn Lobby(page: Page<Vec<RoomCard>>) -> impl IntoView {
-    let Page { content: rooms, you, returned } = page;
+fn Rooms(page: Page<Lobby>) -> impl IntoView {
+    let Page { content: Lobby { rooms, may_open }, you, returned } = page;
     let empty = rooms.is_empty();
     view! {
-        <TopBar you=you.clone()/>
+        <TopBar you/>
         <main class="page">
             <h1>{t!(lobby)}</h1>
             <p class="page__tagline">{t!(tagline)}</p>
             {empty.then(|| view! { <p class="page__empty">{t!(no_rooms)}</p> })}
             <ul class="rooms">{rooms.into_iter().map(|card| view! { <RoomLine card/> }).collect_view()}</ul>
-            <OpenRoom you returned/>
+            <OpenRoom may_open returned/>
         </main>
     }
     .into_any()
@@ -64,11 +64,16 @@ fn RoomLine(card: RoomCard) -> impl IntoView {
     .into_any()
 }
 
-/// Renders the form that opens a room, or for guests a link to the sign-in page.
+/// Renders the form that opens a room; a link to the sign-in page if an account is missing; nothing where the operator does not
+/// permit it.
 #[component]
-fn OpenRoom(you: Option<Person>, returned: Option<ReturnedForm>) -> impl IntoView {
-    if you.is_none_or(|you| you.account.is_none()) {
-        return view! { <p class="page__hint"><a href=paths::SIGN_IN_PAGE>{t!(account_to_open)}</a></p> }.into_any();
+fn OpenRoom(may_open: MayOpen, returned: Option<ReturnedForm>) -> impl IntoView {
+    match may_open {
+        MayOpen::No => return ().into_any(),
+        MayOpen::WithAccount => {
+            return view! { <p class="page__hint"><a href=paths::SIGN_IN_PAGE>{t!(account_to_open)}</a></p> }.into_any();
+        }
+        MayOpen::Yes => {}
     }
     let returned = returned.filter(|returned| returned.form == paths::OPEN_ROOM);
     let (text, refusal) = returned.map(|returned| (returned.text, returned.refusal)).unzip();

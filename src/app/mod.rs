@@ -18,6 +18,7 @@ mod lobby;
 mod not_found;
 mod room;
 mod sign_in;
+mod slow_mode;
 mod top_bar;
 
 use crate::domain::preferences::Preferences;

@@ -4,8 +4,13 @@ use crate::app::api::room_page;
 use crate::app::chat::ChatPanel;
 use crate::app::i18n::lang;
 use crate::app::not_found::NotFound;
+use crate::app::slow_mode::SlowModeForm;
 use crate::app::top_bar::TopBar;
-use crate::domain::refusal::Refusal;
+use crate::domain::{
+    paths,
+    refusal::Refusal,
+    room::{Page, RoomView},
+};
 use leptos::prelude::*;
 use leptos_meta::Title;
 use leptos_router::hooks::use_params_map;
@@ -20,16 +25,7 @@ pub fn RoomPage() -> impl IntoView {
         <Suspense>
             {move || Suspend::new(async move {
                 match page.await {
-                    Ok(page) => view! {
-                        <Title text=format!("{} · Roomcast", page.content.card.title)/>
-                        <div class="room">
-                            <TopBar you=page.you.clone()/>
-                            <main class="room__main">
-                                <ChatPanel lang=lang() snapshot=page.content you=page.you returned=page.returned/>
-                            </main>
-                        </div>
-                    }
-                    .into_any(),
+                    Ok(page) => view! { <Room page/> }.into_any(),
                     Err(Refusal::NoSuchRoom) => view! { <NotFound/> }.into_any(),
                     Err(refusal) => view! {
                         <TopBar you=None/>
@@ -39,6 +35,24 @@ pub fn RoomPage() -> impl IntoView {
                 }
             })}
         </Suspense>
+    }
+    .into_any()
+}
+
+#[component]
+fn Room(page: Page<RoomView>) -> impl IntoView {
+    let Page { content: RoomView { snapshot, slow_ms_to_set }, you, returned } = page;
+    let room = snapshot.card.room.clone();
+    let refusal = returned.as_ref().filter(|returned| returned.form == paths::MODE).map(|returned| returned.refusal.clone());
+    view! {
+        <Title text=format!("{} · Roomcast", snapshot.card.title)/>
+        <div class="room">
+            <TopBar you=you.clone()/>
+            {slow_ms_to_set.map(|slow_ms| view! { <SlowModeForm room slow_ms refusal/> })}
+            <main class="room__main">
+                <ChatPanel lang=lang() snapshot you returned/>
+            </main>
+        </div>
     }
     .into_any()
 }

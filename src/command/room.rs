@@ -2,7 +2,7 @@
 
 use super::{Outcome, find_account, record, refusal_text};
 use clap::Subcommand;
-use roomcast::domain::{id::RoomId, name};
+use roomcast::domain::{id::RoomId, name, room::MAX_SLOW_MS};
 use roomcast::server::{
     clock::Clock,
     config::Config,
@@ -40,6 +40,14 @@ pub(crate) enum RoomCommand {
         /// Account name of the new host
         name: String,
     },
+    /// Set the slow mode of a room; it holds at once
+    Slow {
+        /// Id of the room
+        room: RoomId,
+        /// Seconds between two messages of one person, at most 21600 (6 hours); 0 is off
+        #[arg(value_parser = clap::value_parser!(u64).range(0..=MAX_SLOW_MS / 1000))]
+        seconds: u64,
+    },
 }
 
 impl RoomCommand {
@@ -76,6 +84,10 @@ impl RoomCommand {
                 let uid = find_account(&store, &name).await?.person.uid;
                 require_room(&room, store.set_room_host(&room, &uid).await?)?;
                 record(config, &[Event::by_command(Act::RoomChanged).room(room.as_str()).uid(&uid).account(&name)]);
+            }
+            Self::Slow { room, seconds } => {
+                require_room(&room, store.set_room_slow_mode(&room, seconds * 1000).await?)?;
+                record(config, &[Event::by_command(Act::RoomChanged).room(room.as_str())]);
             }
         }
         store.close().await;

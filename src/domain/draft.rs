@@ -11,7 +11,7 @@ pub struct Rules {
     pub max_graphemes: u32,
     /// Most bytes of a message, as UTF-8.
     pub max_bytes: u32,
-    /// Milliseconds between two accepted messages of one person in one room.
+    /// Milliseconds between two accepted messages of one person in one room. A slow mode of the room may be longer.
     pub cooldown_ms: u64,
 }
 
@@ -21,16 +21,14 @@ impl Default for Rules {
     }
 }
 
-impl Rules {
-    /// Checks the cooldown of a person whose last message was accepted at `last`; both times are unix ms. Returns
-    /// [`Refusal::TooFast`] with the remaining milliseconds while it runs.
-    pub fn check_cooldown(&self, last: Option<u64>, now: u64) -> Result<(), Refusal> {
-        // If the clock was set back, `last` is in the future. It is ignored, so that the cooldown cannot last for hours.
-        let Some(since) = last.and_then(|last| now.checked_sub(last)) else { return Ok(()) };
-        match self.cooldown_ms.saturating_sub(since) {
-            0 => Ok(()),
-            retry_after_ms => Err(Refusal::TooFast { retry_after_ms }),
-        }
+/// Checks a cooldown of `cooldown_ms` for a person whose last message was accepted at `last`; both times are unix ms. Returns
+/// [`Refusal::TooFast`] with the remaining milliseconds while it runs.
+pub fn check_cooldown(cooldown_ms: u64, last: Option<u64>, now: u64) -> Result<(), Refusal> {
+    // If the clock was set back, `last` is in the future. It is ignored, so that the cooldown cannot last for hours.
+    let Some(since) = last.and_then(|last| now.checked_sub(last)) else { return Ok(()) };
+    match cooldown_ms.saturating_sub(since) {
+        0 => Ok(()),
+        retry_after_ms => Err(Refusal::TooFast { retry_after_ms }),
     }
 }
 
@@ -95,11 +93,10 @@ mod tests {
 
     #[test]
     fn cooldown_allows_one_message_and_ignores_a_last_time_in_the_future() {
-        let rules = Rules::default();
-        assert_eq!(rules.check_cooldown(None, 5), Ok(()));
-        assert_eq!(rules.check_cooldown(Some(1000), 3999), Err(Refusal::TooFast { retry_after_ms: 1 }));
-        assert_eq!(rules.check_cooldown(Some(1000), 4000), Ok(()));
-        assert_eq!(rules.check_cooldown(Some(9000), 1000), Ok(()));
+        assert_eq!(check_cooldown(3000, None, 5), Ok(()));
+        assert_eq!(check_cooldown(3000, Some(1000), 3999), Err(Refusal::TooFast { retry_after_ms: 1 }));
+        assert_eq!(check_cooldown(3000, Some(1000), 4000), Ok(()));
+        assert_eq!(check_cooldown(3000, Some(9000), 1000), Ok(()));
     }
 
     proptest! {

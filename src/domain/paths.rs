@@ -31,6 +31,8 @@ pub const BIND: &str = "/gateway/bind";
 pub const SEND: &str = "/gateway/send";
 /// Returns stored messages before a position.
 pub const HISTORY: &str = "/gateway/history";
+/// Sets a room's modes.
+pub const MODE: &str = "/gateway/mod/mode";
 /// Opens a room.
 pub const OPEN_ROOM: &str = "/gateway/rooms";
 

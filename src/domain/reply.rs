@@ -38,6 +38,31 @@ pub struct SendReply {
     pub id: Uuid,
     /// Seq of the message in its room.
     pub seq: Seq,
+    /// Milliseconds until the person's next message in this room may be accepted: the cooldown, or a longer slow mode.
+    pub cooldown_ms: u64,
+}
+
+/// Reply of [`paths::MODE`](super::paths::MODE): the room's modes from now on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ModeReply {
+    /// Always true.
+    pub status: bool,
+    /// The room's state.
+    pub state: RoomState,
+}
+
+/// The state of a room that its host sets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RoomState {
+    /// The modes.
+    pub modes: RoomModes,
+}
+
+/// The modes of a room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RoomModes {
+    /// Slow mode: milliseconds between two messages of one person; 0 is off.
+    pub slow_ms: u64,
 }
 
 /// Reply of `history`.

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 /// The room that a new installation starts with.
 pub const FIRST_ROOM: &str = "1";
 
+/// Longest slow mode of a room, in milliseconds: 6 hours.
+pub const MAX_SLOW_MS: u64 = 21_600_000;
+
 /// A room in the lobby and in the head of its page.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RoomCard {
@@ -33,6 +36,35 @@ pub struct Person {
     pub nickname: String,
     /// Name of the account; `None` for a guest.
     pub account: Option<String>,
+}
+
+/// The lobby, as one person sees it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Lobby {
+    /// The rooms: those with most people first, then the newest.
+    pub rooms: Vec<RoomCard>,
+    /// Whether the page has the form that opens a room.
+    pub may_open: MayOpen,
+}
+
+/// Whether a person may open rooms.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum MayOpen {
+    /// The person may.
+    Yes,
+    /// The person may after a registration.
+    WithAccount,
+    /// The operator does not permit it.
+    No,
+}
+
+/// A room's page, as one person sees it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RoomView {
+    /// The room.
+    pub snapshot: Snapshot,
+    /// The slow mode in milliseconds, for the form of the room's host; `None` for everyone else.
+    pub slow_ms_to_set: Option<u64>,
 }
 
 /// A room at one moment. The page is rendered from it, and its socket continues after `seq`.

@@ -59,7 +59,7 @@ pub(crate) async fn serve(mut config: Config) -> Outcome {
     let (store, clock) = (Store::open(&config.storage).await?, Clock::system());
     ensure_first_room(&store, &clock).await?;
     let security_log = open_security_log(&config, &clock)?;
-    let chat = Chat::start(config.chat.clone(), store.clone(), gateway.clone(), clock.clone()).await?;
+    let chat = Chat::start(config.chat.clone(), &config.limits, store.clone(), gateway.clone(), clock.clone()).await?;
     let (accepting, is_accepting) = watch::channel(true);
     let services = Services {
         accounts: Accounts::new(store.clone(), clock.clone(), security_log.clone()),

@@ -13,6 +13,17 @@ use tokio::time::{sleep, timeout};
 /// The deadline of every single wait.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
+/// Settings of every server, before those of the test. Tests run servers in parallel, open rooms, and play a crowd behind one
+/// address.
+const DEFAULTS: [&str; 6] = [
+    "gateway.lan_addr=127.0.0.1:0",
+    "gateway.register_addr=127.0.0.1:0",
+    "chat.open_rooms=accounts",
+    "limits.room_burst=100000",
+    "limits.room_address_burst=100000",
+    "limits.new_guest_burst=100000",
+];
+
 /// Polls every 20 ms until `condition` returns true. Panics with its name after [`DEADLINE`].
 pub async fn eventually(name: &str, mut condition: impl AsyncFnMut() -> bool) {
     let poll = async {
@@ -161,11 +172,7 @@ fn spawn(data: &TempDir, address: &str, settings: &[String], ignore_file_size_si
     let mut command = binary();
     // Outside the repository, so that its Leptos.toml is not read.
     command.current_dir(data.path()).args(["--addr", address]).arg("--data-dir").arg(data.path().join("data"));
-    // Tests run servers in parallel.
-    for setting in ["gateway.lan_addr=127.0.0.1:0", "gateway.register_addr=127.0.0.1:0"]
-        .into_iter()
-        .chain(settings.iter().map(String::as_str))
-    {
+    for setting in DEFAULTS.into_iter().chain(settings.iter().map(String::as_str)) {
         command.args(["--set", setting]);
     }
     if ignore_file_size_signal {

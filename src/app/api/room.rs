@@ -2,8 +2,8 @@
 
 use crate::domain::{
     refusal::Refusal,
-    reply::{BindReply, HistoryReply, OpenRoomReply, SendReply},
-    room::{Page, RoomCard, Snapshot},
+    reply::{BindReply, HistoryReply, ModeReply, OpenRoomReply, SendReply},
+    room::{Lobby, Page, RoomView},
 };
 use leptos::prelude::*;
 
@@ -26,7 +26,14 @@ pub async fn history(room: String, before: String, limit: Option<String>) -> Res
     crate::server::web::actions::Actions::current()?.history(&room, &before, limit.as_deref()).await
 }
 
-/// Opens a room whose host is the person. Guests are refused with [`Refusal::NotAllowed`].
+/// Sets the slow mode of a room, in milliseconds. Anyone but the room's host is refused with [`Refusal::NotAllowed`].
+#[server(prefix = "/gateway", endpoint = "mod/mode")]
+pub async fn set_mode(room: String, slow_ms: String) -> Result<ModeReply, Refusal> {
+    crate::server::web::actions::Actions::current()?.set_mode(&room, &slow_ms).await
+}
+
+/// Opens a room whose host is the person. Guests are refused with [`Refusal::NotAllowed`], and accounts
+/// that the operator does not permit.
 #[server(prefix = "/gateway", endpoint = "rooms")]
 pub async fn open_room(title: String) -> Result<OpenRoomReply, Refusal> {
     crate::server::web::actions::Actions::current()?.open_room(&title).await
@@ -34,14 +41,14 @@ pub async fn open_room(title: String) -> Result<OpenRoomReply, Refusal> {
 
 /// Returns the data of the lobby.
 #[server(prefix = "/page", endpoint = "lobby")]
-pub async fn lobby_page() -> Result<Page<Vec<RoomCard>>, Refusal> {
+pub async fn lobby_page() -> Result<Page<Lobby>, Refusal> {
     let actions = crate::server::web::actions::Actions::current()?;
     Ok(Page { content: actions.lobby().await?, you: actions.person(), returned: actions.returned_form() })
 }
 
 /// Returns the data of a room's page. An unknown room is [`Refusal::NoSuchRoom`].
 #[server(prefix = "/page", endpoint = "room")]
-pub async fn room_page(room: String) -> Result<Page<Snapshot>, Refusal> {
+pub async fn room_page(room: String) -> Result<Page<RoomView>, Refusal> {
     let actions = crate::server::web::actions::Actions::current()?;
-    Ok(Page { content: actions.snapshot(&room).await?, you: actions.person(), returned: actions.returned_form() })
+    Ok(Page { content: actions.room_view(&room).await?, you: actions.person(), returned: actions.returned_form() })
 }

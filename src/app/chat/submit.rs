@@ -6,7 +6,7 @@ use super::draft_box::DraftBox;
 use crate::app::api::{send, with_timeout};
 use crate::domain::{
     draft::{Draft, Rules},
-    id::{RoomId, Seq},
+    id::RoomId,
     refusal::Refusal,
     reply::SendReply,
 };
@@ -57,7 +57,7 @@ impl Submit {
         let nonce = self.nonce_for(draft.as_str());
         spawn_local(async move {
             match send_with_retry(conversation.room(), draft.as_str(), &nonce).await {
-                Ok(reply) => self.accepted(draft, reply.seq),
+                Ok(reply) => self.accepted(draft, reply),
                 Err(refusal) => self.refused(refusal, &raw, draft, nonce),
             }
         });
@@ -73,10 +73,10 @@ impl Submit {
         unconfirmed.filter(|(unconfirmed, _)| unconfirmed == text).map_or_else(new_nonce, |(_, nonce)| nonce)
     }
 
-    fn accepted(self, draft: Draft, seq: Seq) {
-        self.conversation.outgoing.set(Some(Outgoing { text: draft.into_text(), seq: Some(seq) }));
+    fn accepted(self, draft: Draft, reply: SendReply) {
+        self.conversation.outgoing.set(Some(Outgoing { text: draft.into_text(), seq: Some(reply.seq) }));
         self.conversation.clear_delivered_outgoing();
-        self.cooldown.start(self.rules.cooldown_ms);
+        self.cooldown.start(reply.cooldown_ms);
     }
 
     /// Shows the refusal and returns the text to the box, before anything typed since.

@@ -1,20 +1,20 @@
-//! The group commit. One task takes the queued sends, stores them in one transaction, answers the senders, and passes the
-//! messages on to be pushed in the order of their seqs. Sends that arrive during a commit form the next batch, so there is
-//! no timer and a lone message is committed at once.
+//! The group commit. One task takes the queued sends, admits those that the room's rules permit, stores them in one
+//! transaction, answers the senders, and passes the messages on to be pushed in the order of their seqs. Sends that arrive
+//! during a commit form the next batch, so there is no timer and a lone message is committed at once.
 
-use super::cooldown::{Cooldowns, Reservation};
-use crate::domain::{draft::Rules, id::Seq, push::Push, refusal::Refusal};
+use super::admission::{Admission, Reserved};
+use super::send_limits::Sender;
+use crate::domain::{id::Seq, push::Push, refusal::Refusal, reply::SendReply};
 use crate::server::{
     clock::Clock,
     gateway::{Except, Frame, Gateway, Group, Publication},
     incident::refusal_of,
-    storage::{Appended, NewMessage, StorageError, Store},
+    storage::{Appended, NewMessage, Store},
 };
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use uuid::Uuid;
 
 /// Sends that may be queued; further ones are refused with `busy`.
 const MAX_QUEUED_SENDS: usize = 4096;
@@ -22,13 +22,19 @@ const MAX_QUEUED_SENDS: usize = 4096;
 const MAX_BATCH: usize = 512;
 /// Committed batches that may be queued for pushing; then the commit task waits.
 const MAX_QUEUED_PUSHES: usize = 64;
-/// Messages per room that a starting node reads to restore the cooldowns.
-const RECENT_MESSAGES: u32 = 1000;
 
-type Answer = oneshot::Sender<Result<(Uuid, Seq), Refusal>>;
+type Answer = oneshot::Sender<Result<SendReply, Rejected>>;
+
+/// A send that was not stored.
+struct Rejected {
+    refusal: Refusal,
+    /// The room's cooldown for this person; 0 if it was not found.
+    cooldown_ms: u64,
+}
 
 struct QueuedSend {
     message: NewMessage,
+    sender: Sender,
     answer: Answer,
 }
 
@@ -41,42 +47,53 @@ struct RoomPush {
 
 /// The queue of the commit task. Cheap to clone; all clones are one queue.
 #[derive(Clone)]
-pub(super) struct Commits(mpsc::Sender<QueuedSend>);
+pub(super) struct Commits {
+    queue: mpsc::Sender<QueuedSend>,
+    store: Store,
+}
 
 impl Commits {
     /// Starts the commit task and the push task. Both end when `closing` is cancelled and the queued sends are committed
     /// and pushed.
-    pub(super) async fn start(
+    pub(super) fn start(
         tasks: &TaskTracker,
         closing: CancellationToken,
         store: Store,
         gateway: Gateway,
         clock: Clock,
-        rules: Rules,
-    ) -> Result<Self, StorageError> {
-        let now = clock.now_ms();
-        let recent = store.recent_speakers(now.saturating_sub(rules.cooldown_ms), RECENT_MESSAGES).await?;
-        let (sends, queued_sends) = mpsc::channel(MAX_QUEUED_SENDS);
+        admission: Admission,
+    ) -> Self {
+        let (queue, queued_sends) = mpsc::channel(MAX_QUEUED_SENDS);
         let (pushes, queued_pushes) = mpsc::channel(MAX_QUEUED_PUSHES);
-        let committer = Committer { store, clock, cooldowns: Cooldowns::new(rules, recent), pushes };
+        let committer = Committer { store: store.clone(), clock, admission, pushes };
         tasks.spawn(committer.run(queued_sends, closing));
         tasks.spawn(push(queued_pushes, gateway));
-        Ok(Self(sends))
+        Self { queue, store }
     }
 
-    /// Returns id and seq once the message is durable; for a repeated nonce, those of the first message. Fails with
-    /// [`Refusal::Busy`] when the queue is full or closed, and with the cooldown's or the store's refusal.
-    pub(super) async fn commit(&self, message: NewMessage) -> Result<(Uuid, Seq), Refusal> {
+    /// Returns id and seq once the message is durable; for a repeated nonce, those of the first message. The sender's role is
+    /// decided here. Fails with [`Refusal::Busy`] when the queue is full or closed, and with the refusal of [`Admission`] or
+    /// of the store.
+    pub(super) async fn commit(&self, message: NewMessage, sender: Sender) -> Result<SendReply, Refusal> {
         let (answer, answered) = oneshot::channel();
-        self.0.try_send(QueuedSend { message, answer }).map_err(|_| Refusal::Busy)?;
-        answered.await.map_err(|_| Refusal::Busy)?
+        let (user, nonce, room) = (message.user.clone(), message.nonce.clone(), message.room.clone());
+        self.queue.try_send(QueuedSend { message, sender, answer }).map_err(|_| Refusal::Busy)?;
+        let Rejected { refusal, cooldown_ms } = match answered.await.map_err(|_| Refusal::Busy)? {
+            Ok(reply) => return Ok(reply),
+            Err(rejected) => rejected,
+        };
+        // A send that came too early may repeat the nonce of a message that is stored. The look-up is made here, since the
+        // commit task must not wait for a flood of refused sends.
+        let (Some(nonce), Refusal::TooFast { .. }) = (nonce, &refusal) else { return Err(refusal) };
+        let before = self.store.sent_before(&user, &nonce, &room).await.map_err(|error| refusal_of(&error, "send"))?;
+        before.map(|(id, seq)| SendReply { status: true, id, seq, cooldown_ms }).ok_or(refusal)
     }
 }
 
 struct Committer {
     store: Store,
     clock: Clock,
-    cooldowns: Cooldowns,
+    admission: Admission,
     pushes: mpsc::Sender<Vec<RoomPush>>,
 }
 
@@ -97,52 +114,69 @@ impl Committer {
     }
 
     async fn commit(&mut self, sends: Vec<QueuedSend>) {
-        let (mut batch, mut reservations, mut too_fast) = (Vec::new(), Vec::new(), Vec::new());
-        for QueuedSend { message, answer } in sends {
-            match self.cooldowns.try_acquire(&message.room, &message.user, self.clock.now_ms()) {
-                Ok(reservation) => {
+        let rooms = sends.iter().map(|send| send.message.room.clone()).collect();
+        // Read at each commit and never from a cache: a mode holds for every send that begins after it was set.
+        let settings = match self.store.room_settings(rooms).await {
+            Ok(settings) => settings,
+            Err(error) => {
+                let refusal = refusal_of(&error, "send");
+                let rejected = || Rejected { refusal: refusal.clone(), cooldown_ms: 0 };
+                sends.into_iter().for_each(|send| _ = send.answer.send(Err(rejected())));
+                return;
+            }
+        };
+        let (mut batch, mut reserved, mut rejected) = (Vec::new(), Vec::new(), Vec::new());
+        for QueuedSend { mut message, sender, answer } in sends {
+            let settings = settings.get(&message.room);
+            match self.admission.admit(&mut message, sender, settings, self.clock.now_ms()) {
+                Ok(admitted) => {
                     batch.push(message);
-                    reservations.push((reservation, answer));
+                    reserved.push((admitted, answer));
                 }
-                Err(refusal) => too_fast.push((message, answer, refusal)),
+                Err(refusal) => {
+                    let cooldown_ms = settings.map_or(0, |room| self.admission.cooldown_ms(room, &message.user));
+                    rejected.push((answer, Rejected { refusal, cooldown_ms }));
+                }
             }
         }
         if !batch.is_empty() {
-            self.append(batch, reservations).await;
+            self.append(batch, reserved).await;
         }
-        // After the append: a send within the cooldown may repeat the nonce of a message just stored.
-        for (message, answer, refusal) in too_fast {
-            let _ = answer.send(self.repeated(&message).await.unwrap_or(Err(refusal)));
+        // After the append: a refused send may repeat the nonce of a message just stored.
+        for (answer, rejected) in rejected {
+            let _ = answer.send(Err(rejected));
         }
     }
 
-    async fn append(&mut self, batch: Vec<NewMessage>, reservations: Vec<(Reservation, Answer)>) {
+    async fn append(&mut self, batch: Vec<NewMessage>, reserved: Vec<(Reserved, Answer)>) {
         metrics::histogram!("roomcast_commit_messages").record(batch.len() as f64);
         let started = Instant::now();
         let appended = self.store.append(batch).await;
         metrics::histogram!("roomcast_commit_seconds").record(started.elapsed().as_secs_f64());
         match appended {
             Ok(appended) => {
-                let pushes = self.answer_all(appended, reservations);
+                let pushes = self.answer_all(appended, reserved);
                 if self.pushes.send(pushes).await.is_err() {
                     tracing::error!("the push task has ended: pages receive stored messages only when they bind again");
                 }
             }
             Err(error) => {
                 let refusal = refusal_of(&error, "send");
-                for (reservation, answer) in reservations {
-                    self.cooldowns.rollback(reservation);
-                    let _ = answer.send(Err(refusal.clone()));
+                for (reserved, answer) in reserved {
+                    let cooldown_ms = reserved.cooldown_ms;
+                    self.admission.rollback(reserved);
+                    let _ = answer.send(Err(Rejected { refusal: refusal.clone(), cooldown_ms }));
                 }
             }
         }
     }
 
     /// Answers each sender and returns the pushes of the stored messages, in the order of their seqs.
-    fn answer_all(&mut self, appended: Vec<Appended>, reservations: Vec<(Reservation, Answer)>) -> Vec<RoomPush> {
+    fn answer_all(&mut self, appended: Vec<Appended>, reserved: Vec<(Reserved, Answer)>) -> Vec<RoomPush> {
         let mut pushes = Vec::with_capacity(appended.len());
-        for (appended, (reservation, answer)) in appended.into_iter().zip(reservations) {
-            let accepted = match appended {
+        for (appended, (reserved, answer)) in appended.into_iter().zip(reserved) {
+            let cooldown_ms = reserved.cooldown_ms;
+            let (id, seq) = match appended {
                 Appended::Stored(message) => {
                     let accepted = (message.id, message.seq);
                     let group = Group::new(message.room.as_str());
@@ -150,21 +184,14 @@ impl Committer {
                     accepted
                 }
                 Appended::Repeated { id, seq } => {
-                    self.cooldowns.rollback(reservation);
+                    self.admission.rollback(reserved);
                     (id, seq)
                 }
             };
             // The sender may have disconnected: the message is stored all the same.
-            let _ = answer.send(Ok(accepted));
+            let _ = answer.send(Ok(SendReply { status: true, id, seq, cooldown_ms }));
         }
         pushes
-    }
-
-    /// Returns the earlier result of this nonce, or `None` if the nonce is new.
-    async fn repeated(&self, message: &NewMessage) -> Option<Result<(Uuid, Seq), Refusal>> {
-        let nonce = message.nonce.as_ref()?;
-        let before = self.store.sent_before(&message.user, nonce, &message.room).await;
-        before.map_err(|error| refusal_of(&error, "send")).transpose()
     }
 }
 

@@ -1,7 +1,8 @@
-//! The use cases of a live room (floor 3 of ARCHITECTURE.md): bind, send, history, opening a room, the lobby.
+//! The use cases of a live room (floor 3 of ARCHITECTURE.md): bind, send, history; the lobby and a room's modes have files of
+//! their own.
 //!
-//! A send passes through [`Chat::send`] (text checked), [`commit`] (cooldown checked, stored, numbered) and the gateway
-//! (pushed), in this order. A failure of a lower floor is logged once and returned as a [`Refusal`].
+//! A send passes through [`Chat::send`] (text checked), [`commit`] (cooldown and limits checked by [`admission`], stored,
+//! numbered) and the gateway (pushed), in this order. A failure of a lower floor is logged once and returned as a [`Refusal`].
 //!
 //! ```no_run
 //! # async fn example(
@@ -9,46 +10,55 @@
 //! #     person: roomcast::domain::room::Person,
 //! # ) -> Result<(), roomcast::domain::refusal::Refusal> {
 //! // The message is durable and numbered when this returns.
-//! let sent = chat.send(&person, "1", "大家好", Some("a-nonce")).await?;
+//! let request = roomcast::server::chat::SendRequest { room: "1", message: "大家好", nonce: Some("a-nonce"), address: None };
+//! let sent = chat.send(&person, request).await?;
 //! let before_it = chat.history("1", &sent.seq.0.to_string(), Some("10")).await?;
 //! assert!(before_it.messages.len() <= 10);
 //! # Ok(())
 //! # }
 //! ```
 
+mod admission;
 mod commit;
 mod cooldown;
+mod lobby;
+mod modes;
 mod presence;
+mod send_limits;
+mod token_bucket;
 
 use crate::domain::{
     draft::{Draft, Rules},
     id::{ClientId, Epoch, Nonce, RoomId, Seq},
     message::Role,
-    name,
     paging::{CATCH_UP_MESSAGES, MAX_PAGE_MESSAGES, PAGE_MESSAGES},
     refusal::Refusal,
-    reply::{BindReply, HistoryReply, OpenRoomReply, SendReply},
-    room::{Person, RoomCard, Snapshot},
+    reply::{BindReply, HistoryReply, SendReply},
+    room::{MAX_SLOW_MS, Person, RoomCard, RoomView, Snapshot},
 };
 use crate::server::{
     clock::Clock,
-    config::ChatSettings as Settings,
+    config::{ChatSettings as Settings, LimitsSettings},
     gateway::{BindOutcome, Gateway, Group, SocketOwner},
     incident::refusal_of,
     storage::{NewMessage, RoomRow, StorageError, Store},
 };
+use admission::Admission;
 use commit::Commits;
+use cooldown::Cooldowns;
 use moka::sync::Cache;
 use presence::Presence;
+use send_limits::{SendLimits, Sender};
+use std::net::IpAddr;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-/// Most rooms in the lobby: the newest ones.
-const LOBBY: u32 = 200;
 /// Cache lifetime of a room row. A title or host changed by the command line is visible after this time at the latest.
 const ROOM_CACHED_FOR: Duration = Duration::from_secs(2);
+/// Messages per room that a starting node reads to restore the cooldowns.
+const RECENT_MESSAGES: u32 = 1000;
 
 /// The chat of this node. Cheap to clone; all clones are one chat.
 #[derive(Clone)]
@@ -76,12 +86,33 @@ pub struct BindRequest<'a> {
     pub epoch: Option<&'a str>,
 }
 
+/// The fields of a `send` request, not yet parsed, and its origin.
+#[derive(Clone, Copy)]
+pub struct SendRequest<'a> {
+    /// The room's id.
+    pub room: &'a str,
+    /// The text.
+    pub message: &'a str,
+    /// The sender's key of the attempt.
+    pub nonce: Option<&'a str>,
+    /// The client's address. `None`: the limits per address do not concern the send.
+    pub address: Option<IpAddr>,
+}
+
 impl Chat {
     /// Starts the commit, push and presence tasks; [`Chat::close`] ends them. Fails if the store cannot be read.
-    pub async fn start(settings: Settings, store: Store, gateway: Gateway, clock: Clock) -> Result<Self, StorageError> {
+    pub async fn start(
+        settings: Settings,
+        limits: &LimitsSettings,
+        store: Store,
+        gateway: Gateway,
+        clock: Clock,
+    ) -> Result<Self, StorageError> {
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
-        let rules = rules(&settings);
-        let commits = Commits::start(&tasks, closing.clone(), store.clone(), gateway.clone(), clock.clone(), rules).await?;
+        let recent = store.recent_speakers(clock.now_ms(), settings.cooldown_ms, RECENT_MESSAGES).await?;
+        let limits = SendLimits::new(limits, settings.first_message_ms);
+        let admission = Admission::new(settings.cooldown_ms, Cooldowns::new(recent), limits);
+        let commits = Commits::start(&tasks, closing.clone(), store.clone(), gateway.clone(), clock.clone(), admission);
         let presence = Presence::default();
         tasks.spawn(presence.clone().run(gateway.clone(), closing.clone()));
         let rooms = Cache::builder().max_capacity(10_000).time_to_live(ROOM_CACHED_FOR).build();
@@ -144,31 +175,31 @@ impl Chat {
     /// Sends a message to a room and returns its id and seq once it is durable; it is pushed after that.
     ///
     /// Fails with `blank`, `too_long`, `too_fast`, `no_such_room`, `busy`. A repeated nonce returns the first result again.
-    pub async fn send(&self, person: &Person, room: &str, message: &str, nonce: Option<&str>) -> Result<SendReply, Refusal> {
-        let sent = self.try_send(person, room, message, nonce).await;
+    pub async fn send(&self, person: &Person, request: SendRequest<'_>) -> Result<SendReply, Refusal> {
+        let sent = self.try_send(person, request).await;
         let outcome = sent.as_ref().map_or_else(Refusal::code, |_| "accepted");
         metrics::counter!("roomcast_sends_total", "outcome" => outcome).increment(1);
         sent
     }
 
-    async fn try_send(&self, person: &Person, room: &str, message: &str, nonce: Option<&str>) -> Result<SendReply, Refusal> {
-        let room: RoomId = room.parse()?;
-        let nonce = nonce.map(str::parse::<Nonce>).transpose()?;
-        let draft = Draft::new(message);
+    async fn try_send(&self, person: &Person, request: SendRequest<'_>) -> Result<SendReply, Refusal> {
+        let room: RoomId = request.room.parse()?;
+        let nonce = request.nonce.map(str::parse::<Nonce>).transpose()?;
+        let draft = Draft::new(request.message);
         draft.check(&self.rules())?;
-        let host = self.room(&room).await?.host;
+        self.room(&room).await?;
         let new = NewMessage {
             room,
             id: Uuid::now_v7(),
             user: person.uid.clone(),
             nickname: person.nickname.clone(),
-            role: if host.as_ref() == Some(&person.uid) { Role::Host } else { Role::Viewer },
+            // The commit task decides the role, with the room's host at that time.
+            role: Role::Viewer,
             text: draft.into_text(),
             at: self.clock.now_ms(),
             nonce,
         };
-        let (id, seq) = self.commits.commit(new).await?;
-        Ok(SendReply { status: true, id, seq })
+        self.commits.commit(new, Sender::new(person, request.address)).await
     }
 
     /// Returns up to `limit` messages (50, at most 100) with a seq below `before`, newest last.
@@ -183,37 +214,18 @@ impl Chat {
         Ok(HistoryReply { messages })
     }
 
-    /// Opens a room and makes the caller its host. Fails with `not_allowed` for guests, and for accounts that host
-    /// `chat.rooms_per_account` rooms.
-    pub async fn open_room(&self, person: &Person, title: &str) -> Result<OpenRoomReply, Refusal> {
-        if person.account.is_none() {
-            return Err(Refusal::NotAllowed);
-        }
-        let title = name::title(title)?;
-        let failed = |error| refusal_of(&error, "rooms");
-        if self.store.room_count_of(&person.uid).await.map_err(failed)? >= self.settings.rooms_per_account {
-            return Err(Refusal::NotAllowed);
-        }
-        let room = self.store.open_room(&title, Some(&person.uid), self.clock.now_ms()).await.map_err(failed)?;
-        tracing::info!(%room, host = %person.uid, "room opened");
-        Ok(OpenRoomReply { room })
-    }
-
-    /// Returns the newest 200 rooms, newest first.
-    pub async fn lobby(&self) -> Result<Vec<RoomCard>, Refusal> {
-        let rooms = self.store.rooms(LOBBY).await.map_err(|error| refusal_of(&error, "lobby"))?;
-        Ok(rooms.into_iter().map(|row| self.card(row)).collect())
-    }
-
-    /// Returns a room and its last page of messages, for the first HTML of its page.
-    pub async fn snapshot(&self, room: &str) -> Result<Snapshot, Refusal> {
+    /// Returns a room and its last page of messages, for the first HTML of its page. The room's host also gets its slow mode.
+    pub async fn view(&self, person: Option<&Person>, room: &str) -> Result<RoomView, Refusal> {
         // The id comes from a path: one that is not well formed is a page that does not exist.
         let room: RoomId = room.parse().map_err(|_| Refusal::NoSuchRoom)?;
         let row = self.room(&room).await?;
         let messages = self.messages(&room, Seq::default(), None, PAGE_MESSAGES).await?;
         let seq = messages.last().map_or(Seq::default(), |last| last.seq);
         let epoch = row.epoch.clone();
-        Ok(Snapshot { card: self.card(row), rules: self.rules(), epoch, seq, messages })
+        let is_host = person.is_some_and(|person| row.host.as_ref() == Some(&person.uid));
+        let slow_ms_to_set = is_host.then_some(row.slow_ms.min(MAX_SLOW_MS));
+        let snapshot = Snapshot { card: self.card(row), rules: self.rules(), epoch, seq, messages };
+        Ok(RoomView { snapshot, slow_ms_to_set })
     }
 
     fn card(&self, row: RoomRow) -> RoomCard {

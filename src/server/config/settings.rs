@@ -102,7 +102,8 @@ pub struct GatewaySettings {
     pub max_handshakes: usize,
     /// Sockets per session, which are a person's tabs and devices; a further one gets 429. Default: 50.
     pub max_per_session: usize,
-    /// Sockets per address; a further one gets 429. Default: 5,000, since carrier NAT puts thousands of phones behind one.
+    /// Sockets per address, and an eighth of those per /48 of IPv6; a further one gets 429. Default: 5,000, since carrier NAT
+    /// puts thousands of phones behind one.
     pub max_per_address: usize,
     /// Commands (mostly publishes) that wait for the shards, in bytes; at the limit, publishers wait. Default: 33,554,432.
     pub command_bytes: usize,
@@ -152,11 +153,31 @@ pub struct ChatSettings {
     pub max_graphemes: u32,
     /// Rooms that one account may open. Default: 20.
     pub rooms_per_account: u32,
+    /// Accounts that may open rooms: the owner's only, or all. Default: `owner`, so that no stranger fills the lobby.
+    pub open_rooms: OpenRooms,
+    /// A guest that is younger cannot send where the room's limit is more than half used. Default: 3,000 ms; 0 is off.
+    pub first_message_ms: u64,
+}
+
+/// `chat.open_rooms`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OpenRooms {
+    /// The owner, and the command line.
+    Owner,
+    /// Every account.
+    Accounts,
 }
 
 impl Default for ChatSettings {
     fn default() -> Self {
-        Self { cooldown_ms: 3000, max_graphemes: 140, rooms_per_account: 20 }
+        Self {
+            cooldown_ms: 3000,
+            max_graphemes: 140,
+            rooms_per_account: 20,
+            open_rooms: OpenRooms::Owner,
+            first_message_ms: 3000,
+        }
     }
 }
 
@@ -193,12 +214,13 @@ pub enum Switch {
 /// `[limits]`: rate limits. Each is a token bucket: its size (`_burst`) and its refill per minute (`_a_minute`). A request
 /// over a limit gets 429 `too_fast`.
 ///
-/// Limits per address are generous, since carrier NAT puts thousands of phones behind one; those of passwords are strict.
+/// Limits per address are generous, since carrier NAT puts thousands of phones behind one; those of passwords are strict. A
+/// /64 of IPv6 is one address, and a /48 has 8 times the limits of an address.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LimitsSettings {
-    /// `off` lifts the limits per address and per session, those of sockets too, for load tests: one client plays thousands.
-    /// Refused unless the site listens on loopback. The cooldown of the chat stays. Default: `on`.
+    /// `off` lifts the limits per address, per session and per room, those of sockets too, for load tests: one client plays
+    /// thousands. Refused unless the site listens on loopback. The cooldown of the chat stays. Default: `on`.
     pub per_ip: Switch,
     /// Registrations, sign-ins and wrong API keys per address. Default: 20.
     pub sign_in_burst: u32,
@@ -220,6 +242,18 @@ pub struct LimitsSettings {
     pub session_burst: u32,
     /// Refill of `session_burst` per minute. Default: 600.
     pub session_a_minute: u32,
+    /// Messages of a room, of all people together. Default: 200.
+    pub room_burst: u32,
+    /// Refill of `room_burst` per minute. Default: 3,000.
+    pub room_a_minute: u32,
+    /// Messages of a room from one address. Default: 60.
+    pub room_address_burst: u32,
+    /// Refill of `room_address_burst` per minute. Default: 600.
+    pub room_address_a_minute: u32,
+    /// Of these, messages of guests younger than 10 minutes. Default: 10.
+    pub new_guest_burst: u32,
+    /// Refill of `new_guest_burst` per minute. Default: 60.
+    pub new_guest_a_minute: u32,
 }
 
 impl Default for LimitsSettings {
@@ -236,6 +270,12 @@ impl Default for LimitsSettings {
             request_a_minute: 6_000,
             session_burst: 120,
             session_a_minute: 600,
+            room_burst: 200,
+            room_a_minute: 3_000,
+            room_address_burst: 60,
+            room_address_a_minute: 600,
+            new_guest_burst: 10,
+            new_guest_a_minute: 60,
         }
     }
 }

@@ -21,5 +21,5 @@ mod sqlite;
 mod store;
 
 pub use error::{OpenError, Result, StorageError};
-pub use rows::{ApiKeyRow, Appended, NewMessage, NewPerson, NewSessionRow, PersonRow, RoomRow, SessionRow};
+pub use rows::{ApiKeyRow, Appended, NewMessage, NewPerson, NewSessionRow, PersonRow, RoomRow, RoomSettings, SessionRow};
 pub use store::Store;

@@ -55,6 +55,24 @@ pub struct RoomRow {
     pub host_nickname: Option<String>,
     /// The history that the room's seqs belong to.
     pub epoch: Epoch,
+    /// Slow mode: milliseconds between two messages of one person; 0 is off.
+    pub slow_ms: u64,
+}
+
+/// The settings of a room that decide about a send.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RoomSettings {
+    /// The host's uid, if the room has a host.
+    pub host: Option<Uid>,
+    /// Slow mode, as in [`RoomRow`].
+    pub slow_ms: u64,
+}
+
+impl RoomSettings {
+    /// Returns whether `user` is the room's host.
+    pub fn is_host(&self, user: &Uid) -> bool {
+        self.host.as_ref() == Some(user)
+    }
 }
 
 /// A person with the secrets that only the accounts floor may see.

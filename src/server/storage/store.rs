@@ -1,10 +1,14 @@
 //! The storage contract. The comment of a method holds for every store; the variants implement it.
 
+use super::error::corrupt;
 use super::sqlite::SqliteStore;
-use super::{ApiKeyRow, Appended, NewMessage, NewPerson, NewSessionRow, OpenError, PersonRow, Result, RoomRow, SessionRow};
+use super::{
+    ApiKeyRow, Appended, NewMessage, NewPerson, NewSessionRow, OpenError, PersonRow, Result, RoomRow, RoomSettings, SessionRow,
+};
 use crate::domain::id::{Nonce, RoomId, Seq, Uid};
 use crate::domain::message::Message;
 use crate::server::config::StorageSettings as Settings;
+use std::collections::{HashMap, HashSet};
 use std::fs::TryLockError;
 use uuid::Uuid;
 
@@ -90,10 +94,11 @@ impl Store {
         on_store!(self.messages_between(room, after, before, limit).await)
     }
 
-    /// Returns sender and time of the last `limit` messages of every room, those since `since` (unix ms): a starting
-    /// node fills its cooldowns with them.
-    pub async fn recent_speakers(&self, since: u64, limit: u32) -> Result<Vec<(RoomId, Uid, u64)>> {
-        on_store!(self.recent_speakers(since, limit).await)
+    /// Returns room, sender and time of the messages that are younger than `cooldown_ms` at `now` (unix ms), or than a longer
+    /// slow mode of their room: a starting node fills its cooldowns with them. It reads the last `limit` messages of each
+    /// room, and 20 times as many where there is a slow mode.
+    pub async fn recent_speakers(&self, now: u64, cooldown_ms: u64, limit: u32) -> Result<Vec<(RoomId, Uid, u64)>> {
+        on_store!(self.recent_speakers(now, cooldown_ms, limit).await)
     }
 
     // Rooms
@@ -108,14 +113,24 @@ impl Store {
         on_store!(self.rooms(limit).await)
     }
 
-    /// Returns the number of rooms that `host` hosts.
-    pub async fn room_count_of(&self, host: &Uid) -> Result<u32> {
-        on_store!(self.room_count_of(host).await)
+    /// Returns the first `limit` of those rooms that exist, in the given order.
+    pub async fn rooms_by_id(&self, rooms: Vec<RoomId>, limit: u32) -> Result<Vec<RoomRow>> {
+        on_store!(self.rooms_by_id(rooms, limit).await)
+    }
+
+    /// Returns the settings that a commit needs, of those rooms that exist.
+    pub async fn room_settings(&self, rooms: HashSet<RoomId>) -> Result<HashMap<RoomId, RoomSettings>> {
+        on_store!(self.room_settings(rooms).await)
     }
 
     /// Adds a room under the next free number and returns its id.
     pub async fn open_room(&self, title: &str, host: Option<&Uid>, now: u64) -> Result<RoomId> {
-        on_store!(self.open_room(title, host, now).await)
+        on_store!(self.open_room(title, host, None, now).await)?.ok_or_else(|| corrupt("room"))
+    }
+
+    /// The same for a host. Returns `None`, and adds nothing, if the host has `most` rooms.
+    pub async fn open_hosted_room(&self, title: &str, host: &Uid, most: u32, now: u64) -> Result<Option<RoomId>> {
+        on_store!(self.open_room(title, Some(host), Some(most), now).await)
     }
 
     /// Adds a room under an id that the operator chose. Returns false if the id is in use.
@@ -126,6 +141,11 @@ impl Store {
     /// Sets the room's title. Returns false if there is no such room.
     pub async fn set_room_title(&self, room: &RoomId, title: &str) -> Result<bool> {
         on_store!(self.set_room_title(room, title).await)
+    }
+
+    /// Sets the room's slow mode, in milliseconds; 0 is off. Returns false if there is no such room.
+    pub async fn set_room_slow_mode(&self, room: &RoomId, slow_ms: u64) -> Result<bool> {
+        on_store!(self.set_room_slow_mode(room, slow_ms).await)
     }
 
     /// Sets the room's host. Returns false if there is no such room.
@@ -170,6 +190,11 @@ impl Store {
     /// the link is then void. Returns false if the link was used or replaced.
     pub async fn claim_ownership(&self, uid: &Uid, token_hash: &[u8]) -> Result<bool> {
         on_store!(self.claim_ownership(uid, token_hash).await)
+    }
+
+    /// Returns whether `uid` is the owner.
+    pub async fn is_owner(&self, uid: &Uid) -> Result<bool> {
+        on_store!(self.is_owner(uid).await)
     }
 
     /// Returns whether the installation has an owner.

@@ -8,6 +8,9 @@ use crate::domain::{
 use crate::server::storage::Result;
 use uuid::Uuid;
 
+/// A slow mode looks back further than the cooldown, so more messages are read in such a room.
+const SLOW_MODE_FACTOR: u32 = 20;
+
 struct RawMessage {
     room: String,
     seq: i64,
@@ -78,13 +81,16 @@ impl SqliteStore {
         rows.into_iter().rev().map(RawMessage::into_message).collect()
     }
 
-    pub(crate) async fn recent_speakers(&self, since: u64, limit: u32) -> Result<Vec<(RoomId, Uid, u64)>> {
-        let since = to_sql(since);
+    pub(crate) async fn recent_speakers(&self, now: u64, cooldown_ms: u64, limit: u32) -> Result<Vec<(RoomId, Uid, u64)>> {
+        let (now, cooldown_ms, in_slow_mode) = (to_sql(now), to_sql(cooldown_ms), limit.saturating_mul(SLOW_MODE_FACTOR));
         let rows = sqlx::query!(
             r#"SELECT rooms.room AS "room!", m.uid AS "uid!", m.at AS "at!: i64" FROM rooms JOIN messages AS m ON m.room = rooms.room
-            WHERE m.seq > (SELECT max(seq) FROM messages WHERE room = rooms.room) - ? AND m.at >= ?"#,
+            WHERE m.seq > (SELECT max(seq) FROM messages WHERE room = rooms.room) - iif(rooms.slow_ms > ?2, ?4, ?3)
+            AND m.at >= ?1 - max(?2, rooms.slow_ms)"#,
+            now,
+            cooldown_ms,
             limit,
-            since
+            in_slow_mode
         )
         .fetch_all(&self.readers)
         .await?;

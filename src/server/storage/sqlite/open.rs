@@ -19,6 +19,8 @@ const POOL_TIMEOUT_EXTRA_MS: u64 = 500;
 pub struct SqliteStore {
     pub(super) readers: SqlitePool,
     pub(super) writer: SqlitePool,
+    /// One connection that reads for the commit task, so that a send never waits behind the pages' reads.
+    pub(super) commit_reader: SqlitePool,
     /// `None` beside a running server.
     lock: Option<Arc<DataDirLock>>,
 }
@@ -55,8 +57,10 @@ impl SqliteStore {
             .run(&writer)
             .await
             .map_err(|source| OpenError::Migration { path: path.clone(), source })?;
-        let readers = pool(READERS).connect_with(options.read_only(true)).await.map_err(database)?;
-        Ok(Self { readers, writer, lock })
+        let options = options.read_only(true);
+        let commit_reader = pool(1).connect_lazy_with(options.clone());
+        let readers = pool(READERS).connect_with(options).await.map_err(database)?;
+        Ok(Self { readers, writer, commit_reader, lock })
     }
 
     pub(crate) fn release_lock(&self) -> std::io::Result<()> {
@@ -70,6 +74,7 @@ impl SqliteStore {
     /// Closing the last connection checkpoints the write-ahead log into the database file.
     pub(crate) async fn close(&self) {
         self.readers.close().await;
+        self.commit_reader.close().await;
         self.writer.close().await;
     }
 

@@ -111,6 +111,12 @@ impl SqliteStore {
         finish(connection, claimed)
     }
 
+    pub(crate) async fn is_owner(&self, uid: &Uid) -> Result<bool> {
+        let uid = uid.as_str();
+        let row = sqlx::query_scalar!("SELECT is_owner FROM people WHERE uid = ?", uid).fetch_optional(&self.readers).await?;
+        Ok(row == Some(1))
+    }
+
     pub(crate) async fn has_owner(&self) -> Result<bool> {
         let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!: i64" FROM people WHERE is_owner = 1"#)
             .fetch_one(&self.readers)

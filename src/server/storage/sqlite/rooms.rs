@@ -1,8 +1,9 @@
 //! Rooms.
 
-use super::{SqliteStore, corrupt, to_sql};
+use super::{SqliteStore, corrupt, from_sql, to_sql};
 use crate::domain::id::{RoomId, Uid};
-use crate::server::storage::{Result, RoomRow};
+use crate::server::storage::{Result, RoomRow, RoomSettings};
+use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 struct RawRoom {
@@ -11,6 +12,7 @@ struct RawRoom {
     host: Option<String>,
     host_nickname: Option<String>,
     epoch: String,
+    slow_ms: i64,
 }
 
 impl RawRoom {
@@ -21,6 +23,7 @@ impl RawRoom {
             host: self.host.map(|uid| uid.parse().map_err(|_| corrupt("host"))).transpose()?,
             host_nickname: self.host_nickname,
             epoch: self.epoch.parse().map_err(|_| corrupt("epoch"))?,
+            slow_ms: from_sql(self.slow_ms)?,
         })
     }
 }
@@ -30,8 +33,8 @@ impl SqliteStore {
         let room = room.as_str();
         sqlx::query_as!(
             RawRoom,
-            r#"SELECT rooms.room, rooms.title, rooms.host, people.nickname AS "host_nickname?", rooms.epoch FROM rooms
-            LEFT JOIN people ON people.uid = rooms.host WHERE rooms.room = ?"#,
+            r#"SELECT rooms.room, rooms.title, rooms.host, people.nickname AS "host_nickname?", rooms.epoch, rooms.slow_ms
+            FROM rooms LEFT JOIN people ON people.uid = rooms.host WHERE rooms.room = ?"#,
             room
         )
         .fetch_optional(&self.readers)
@@ -41,42 +44,63 @@ impl SqliteStore {
     }
 
     pub(crate) async fn rooms(&self, limit: u32) -> Result<Vec<RoomRow>> {
-        sqlx::query_as!(
-            RawRoom,
-            r#"SELECT rooms.room, rooms.title, rooms.host, people.nickname AS "host_nickname?", rooms.epoch FROM rooms
-            LEFT JOIN people ON people.uid = rooms.host ORDER BY rooms.created_at DESC, rooms.room DESC LIMIT ?"#,
-            limit
+        sqlx::query_file_as!(RawRoom, "src/server/storage/sqlite/newest_rooms.sql", limit)
+            .fetch_all(&self.readers)
+            .await?
+            .into_iter()
+            .map(RawRoom::into_room)
+            .collect()
+    }
+
+    pub(crate) async fn rooms_by_id(&self, rooms: Vec<RoomId>, limit: u32) -> Result<Vec<RoomRow>> {
+        if rooms.is_empty() {
+            return Ok(Vec::new());
+        }
+        let rooms = serde_json::to_string(&rooms).map_err(corrupt)?;
+        sqlx::query_file_as!(RawRoom, "src/server/storage/sqlite/rooms_by_id.sql", rooms, limit)
+            .fetch_all(&self.readers)
+            .await?
+            .into_iter()
+            .map(RawRoom::into_room)
+            .collect()
+    }
+
+    pub(crate) async fn room_settings(&self, rooms: HashSet<RoomId>) -> Result<HashMap<RoomId, RoomSettings>> {
+        let rooms = serde_json::to_string(&rooms).map_err(corrupt)?;
+        let rows = sqlx::query!(
+            r#"SELECT rooms.room AS "room!", rooms.host, rooms.slow_ms AS "slow_ms!: i64" FROM json_each(?) AS asked
+            JOIN rooms ON rooms.room = asked.value"#,
+            rooms
         )
-        .fetch_all(&self.readers)
-        .await?
-        .into_iter()
-        .map(RawRoom::into_room)
-        .collect()
+        .fetch_all(&self.commit_reader)
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                let room = row.room.parse().map_err(|_| corrupt("room"))?;
+                let host = row.host.map(|uid| uid.parse().map_err(|_| corrupt("host"))).transpose()?;
+                Ok((room, RoomSettings { host, slow_ms: from_sql(row.slow_ms)? }))
+            })
+            .collect()
     }
 
-    pub(crate) async fn room_count_of(&self, host: &Uid) -> Result<u32> {
-        let host = host.as_str();
-        let count = sqlx::query_scalar!(r#"SELECT count(*) AS "count!: i64" FROM rooms WHERE host = ?"#, host)
-            .fetch_one(&self.readers)
-            .await?;
-        u32::try_from(count).map_err(corrupt)
-    }
-
-    pub(crate) async fn open_room(&self, title: &str, host: Option<&Uid>, now: u64) -> Result<RoomId> {
+    /// `most`: rooms that the host may have; `None` for no limit.
+    pub(crate) async fn open_room(&self, title: &str, host: Option<&Uid>, most: Option<u32>, now: u64) -> Result<Option<RoomId>> {
         let (host, now, epoch) = (host.map(Uid::as_str), to_sql(now), Uuid::now_v7().to_string());
         let room = sqlx::query_scalar!(
             r#"INSERT INTO rooms (room, title, host, epoch, created_at)
-            SELECT CAST(coalesce(max(CAST(room AS INTEGER)), 0) + 1 AS TEXT), ?, ?, ?, ? FROM rooms
+            SELECT CAST(coalesce(max(CAST(room AS INTEGER)), 0) + 1 AS TEXT), ?1, ?2, ?3, ?4 FROM rooms
             WHERE room NOT GLOB '*[^0-9]*' AND length(room) < 16
+            HAVING ?5 IS NULL OR (SELECT count(*) FROM rooms WHERE host = ?2) < ?5
             RETURNING room AS "room!""#,
             title,
             host,
             epoch,
-            now
+            now,
+            most
         )
-        .fetch_one(&self.writer)
+        .fetch_optional(&self.writer)
         .await?;
-        room.parse().map_err(|_| corrupt("room"))
+        room.map(|room| room.parse().map_err(|_| corrupt("room"))).transpose()
     }
 
     pub(crate) async fn add_room(&self, room: &RoomId, title: &str, host: Option<&Uid>, now: u64) -> Result<bool> {
@@ -100,8 +124,40 @@ impl SqliteStore {
             == 1)
     }
 
+    pub(crate) async fn set_room_slow_mode(&self, room: &RoomId, slow_ms: u64) -> Result<bool> {
+        let (room, slow_ms) = (room.as_str(), to_sql(slow_ms));
+        let set = sqlx::query!("UPDATE rooms SET slow_ms = ? WHERE room = ?", slow_ms, room).execute(&self.writer).await?;
+        Ok(set.rows_affected() == 1)
+    }
+
     pub(crate) async fn set_room_host(&self, room: &RoomId, host: &Uid) -> Result<bool> {
         let (room, host) = (room.as_str(), host.as_str());
         Ok(sqlx::query!("UPDATE rooms SET host = ? WHERE room = ?", host, room).execute(&self.writer).await?.rows_affected() == 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::server::config::StorageSettings;
+    use crate::server::storage::sqlite::SqliteStore;
+    use sqlx::Row;
+
+    /// The steps of SQLite's plan for a query of two parameters at most.
+    async fn plan(store: &SqliteStore, query: &str) -> Vec<String> {
+        let explained = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"))).bind("[]").bind(200);
+        let rows = explained.fetch_all(&store.readers).await.unwrap();
+        rows.iter().map(|row| row.get("detail")).collect()
+    }
+
+    #[tokio::test]
+    async fn f26_the_lobby_reads_no_more_rooms_than_it_shows() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let settings = StorageSettings { data_dir: folder.path().into(), ..StorageSettings::default() };
+        let store = SqliteStore::open(&settings).await.unwrap();
+        let newest = plan(&store, include_str!("newest_rooms.sql")).await;
+        assert!(newest.iter().any(|step| step.contains("USING INDEX rooms_created_at")), "{newest:?}");
+        assert!(!newest.iter().any(|step| step.contains("TEMP B-TREE")), "all rooms are sorted: {newest:?}");
+        let busiest = plan(&store, include_str!("rooms_by_id.sql")).await;
+        assert!(busiest.iter().any(|step| step.starts_with("SEARCH rooms USING PRIMARY KEY")), "{busiest:?}");
     }
 }

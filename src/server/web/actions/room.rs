@@ -4,10 +4,10 @@ use super::{Actions, non_empty};
 use crate::domain::{
     push::CloseCode,
     refusal::Refusal,
-    reply::{BindReply, HistoryReply, OpenRoomReply, SendReply},
-    room::{RoomCard, Snapshot},
+    reply::{BindReply, HistoryReply, ModeReply, OpenRoomReply, SendReply},
+    room::{Lobby, RoomView},
 };
-use crate::server::chat::BindRequest;
+use crate::server::chat::{BindRequest, SendRequest};
 use crate::server::gateway::SocketOwner;
 use crate::server::web::rate_limit::RequestKind;
 
@@ -37,7 +37,8 @@ impl Actions {
     /// Stores and publishes a message. Repeating a request with the same `nonce` returns the first one's reply.
     pub async fn send(&self, room: &str, message: &str, nonce: Option<&str>) -> Result<SendReply, Refusal> {
         self.check_rate_limit(RequestKind::Send)?;
-        self.state.chat.send(&self.session()?.person, room, message, non_empty(nonce)).await
+        let request = SendRequest { room, message, nonce: non_empty(nonce), address: Some(self.context.client_addr) };
+        self.state.chat.send(&self.session()?.person, request).await
     }
 
     /// Returns up to `limit` messages before the seq `before`. It needs no session.
@@ -46,27 +47,33 @@ impl Actions {
         self.state.chat.history(room, before, non_empty(limit)).await
     }
 
+    /// Sets the slow mode of a room that the caller hosts.
+    pub async fn set_mode(&self, room: &str, slow_ms: &str) -> Result<ModeReply, Refusal> {
+        self.check_rate_limit(RequestKind::Request)?;
+        self.state.chat.set_slow_mode(&self.session()?.person, room, slow_ms).await
+    }
+
     /// Opens a room with the caller as its host.
     pub async fn open_room(&self, title: &str) -> Result<OpenRoomReply, Refusal> {
         self.check_rate_limit(RequestKind::Request)?;
         self.state.chat.open_room(&self.session()?.person, title).await
     }
 
-    /// Returns the lobby's rooms. A refusal is also the page's status.
-    pub async fn lobby(&self) -> Result<Vec<RoomCard>, Refusal> {
+    /// Returns the lobby. A refusal is also the page's status.
+    pub async fn lobby(&self) -> Result<Lobby, Refusal> {
         let lobby = async {
             self.check_rate_limit(RequestKind::Request)?;
-            self.state.chat.lobby().await
+            self.state.chat.lobby(self.person().as_ref()).await
         };
         self.with_status(lobby.await)
     }
 
     /// Returns a room with its newest messages. A refusal is also the page's status.
-    pub async fn snapshot(&self, room: &str) -> Result<Snapshot, Refusal> {
-        let snapshot = async {
+    pub async fn room_view(&self, room: &str) -> Result<RoomView, Refusal> {
+        let view = async {
             self.check_rate_limit(RequestKind::Request)?;
-            self.state.chat.snapshot(room).await
+            self.state.chat.view(self.person().as_ref(), room).await
         };
-        self.with_status(snapshot.await)
+        self.with_status(view.await)
     }
 }

@@ -65,6 +65,7 @@ fn text_field(path: &str) -> &'static str {
         paths::SEND => "message",
         paths::OPEN_ROOM => "title",
         paths::GUEST => "nickname",
+        paths::MODE => "slow_ms",
         _ => "name",
     }
 }
