@@ -143,6 +143,7 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(16))]
         /// A customer with a whole /48 gets eight times the burst of an address, and takes nothing from another /48.
         #[test]
         fn f28_a_48_of_ipv6_gets_eight_times_the_requests_of_an_address(networks in prop::collection::vec(0u16..500, 200..400)) {
