@@ -37,7 +37,7 @@ for (const colorScheme of ['light', 'dark'] as const) {
     await expect(pill(page)).toBeVisible();
     await expect(line(page, '开播了')).toBeInViewport();
     await expectNoViolations(page);
-    for (const path of ['/', '/sign-in']) {
+    for (const path of ['/', '/sign-in', '/account']) {
       await page.goto(path);
       await expectNoViolations(page);
     }

@@ -5,7 +5,7 @@ use crate::support::{Answer, DEADLINE, Person, Server, eventually, read};
 use futures_util::future::join_all;
 use serde_json::json;
 use std::time::{Duration, Instant};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// Adds the account `ming` by command.
 fn add_ming(server: &Server) {
@@ -72,6 +72,46 @@ async fn f9_no_socket_survives_a_sign_out_that_it_raced() {
         })
         .await;
     }
+}
+
+/// Sends the header of a form and returns the connection, which waits for the body.
+async fn begin_form(server: &Server, path: &str, cookie: &str, bytes: usize) -> tokio::net::TcpStream {
+    let mut stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    let head = format!(
+        "POST {path} HTTP/1.1\r\nHost: {}\r\nCookie: {cookie}\r\nConnection: close\r\n\
+        Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {bytes}\r\n\r\n",
+        server.address()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f9_a_request_whose_body_comes_after_the_sign_out_is_refused() {
+    let server = Server::with(&["gateway.api_key=k"]);
+    add_ming(&server);
+    let ming = ming(&server).await;
+    let (mut socket, cookie) = (ming.open(None).await, ming.cookie().unwrap());
+    let bodies = [
+        ("/gateway/send", "room=1&message=late".to_owned()),
+        ("/gateway/bind", format!("room=1&client_id={}", socket.client_id)),
+        ("/gateway/rooms", "title=late".to_owned()),
+        ("/session/password", "current=correct+horse&password=another+horse".to_owned()),
+    ];
+    let mut begun = Vec::new();
+    for (path, body) in &bodies {
+        begun.push(begin_form(&server, path, &cookie, body.len()).await);
+    }
+    // The server has read the header when it has looked the session up; a request on a later connection shows that.
+    assert_eq!(ming.post("/page/account", &[]).await.status, 200);
+    printed(&run(&server, &["user", "sign-out", "ming"], ""));
+    for (mut stream, (path, body)) in begun.into_iter().zip(&bodies) {
+        stream.write_all(body.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        tokio::time::timeout(DEADLINE, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+        assert!(answer.starts_with("HTTP/1.1 401"), "{path}: {answer}");
+    }
+    assert_eq!(socket.close_code().await, 4501);
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ impl Actions {
     /// Changes the password, ends the other sessions and closes their sockets.
     pub async fn change_password(&self, current: &str, new: &str) -> Result<Done, Refusal> {
         self.check_rate_limit(RequestKind::Request)?;
-        let session = self.account_session()?;
+        let session = self.account_session().await?;
         let form = PasswordChange { current, new };
         let ended = self.state.accounts.change_password(session, form, self.device().as_ref()).await?;
         self.record(Act::PasswordChanged, session, None);
@@ -27,7 +27,7 @@ impl Actions {
     pub async fn own_sessions(&self) -> Result<Vec<OwnSession>, Refusal> {
         let sessions = async {
             self.check_rate_limit(RequestKind::Request)?;
-            let session = self.account_session()?;
+            let session = self.account_session().await?;
             let rows = self.state.accounts.sessions_of(session).await?;
             let own = |row: crate::server::storage::SessionRow| OwnSession {
                 id: Accounts::session_id(&row.token_hash),
@@ -44,7 +44,7 @@ impl Actions {
     /// Ends one of the own sessions and closes its sockets. An unknown id is one that ended before.
     pub async fn end_session(&self, id: &str) -> Result<Done, Refusal> {
         self.check_rate_limit(RequestKind::Request)?;
-        let session = self.account_session()?;
+        let session = self.account_session().await?;
         let ended = self.state.accounts.end_session_by_id(session, id).await?;
         self.sessions_ended(session, ended.as_slice()).await;
         Ok(Done { status: true })
@@ -53,15 +53,15 @@ impl Actions {
     /// Ends the own sessions except this one and closes their sockets.
     pub async fn end_other_sessions(&self) -> Result<Done, Refusal> {
         self.check_rate_limit(RequestKind::Request)?;
-        let session = self.account_session()?;
+        let session = self.account_session().await?;
         let ended = self.state.accounts.end_other_sessions(session).await?;
         self.sessions_ended(session, &ended).await;
         Ok(Done { status: true })
     }
 
     /// The session of an account. Guests are refused.
-    fn account_session(&self) -> Result<&Session, Refusal> {
-        let session = self.session()?;
+    async fn account_session(&self) -> Result<&Session, Refusal> {
+        let session = self.current_session().await?;
         if session.person.account.is_some() { Ok(session) } else { Err(Refusal::NotAllowed) }
     }
 

@@ -65,6 +65,12 @@ impl Actions {
         self.context.session.as_ref().ok_or(Refusal::NotSignedIn)
     }
 
+    /// The session, if it has not ended since the header of this request was read: a body may take seconds to arrive.
+    async fn current_session(&self) -> Result<&Session, Refusal> {
+        let session = self.session()?;
+        if self.state.accounts.is_current(session).await { Ok(session) } else { Err(Refusal::NotSignedIn) }
+    }
+
     fn check_rate_limit(&self, kind: RequestKind) -> Result<(), Refusal> {
         self.state.rate_limits.check(kind, &self.context)
     }

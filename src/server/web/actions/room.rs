@@ -22,7 +22,7 @@ impl Actions {
         epoch: Option<&str>,
     ) -> Result<BindReply, Refusal> {
         self.check_rate_limit(RequestKind::Request)?;
-        let session = self.session()?;
+        let session = self.current_session().await?;
         let request = BindRequest { client_id, room, since: non_empty(since), epoch: non_empty(epoch) };
         let owner = SocketOwner(session.token_hash);
         let reply = self.state.chat.bind(&session.person, owner, request).await?;
@@ -38,7 +38,7 @@ impl Actions {
     pub async fn send(&self, room: &str, message: &str, nonce: Option<&str>) -> Result<SendReply, Refusal> {
         self.check_rate_limit(RequestKind::Send)?;
         let request = SendRequest { room, message, nonce: non_empty(nonce), address: Some(self.context.client_addr) };
-        self.state.chat.send(&self.session()?.person, request).await
+        self.state.chat.send(&self.current_session().await?.person, request).await
     }
 
     /// Returns up to `limit` messages before the seq `before`. It needs no session.
@@ -56,7 +56,7 @@ impl Actions {
     /// Opens a room with the caller as its host.
     pub async fn open_room(&self, title: &str) -> Result<OpenRoomReply, Refusal> {
         self.check_rate_limit(RequestKind::Request)?;
-        self.state.chat.open_room(&self.session()?.person, title).await
+        self.state.chat.open_room(&self.current_session().await?.person, title).await
     }
 
     /// Returns the lobby. A refusal is also the page's status.
