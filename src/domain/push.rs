@@ -140,6 +140,8 @@ pub struct CloseCode(pub u16);
 impl CloseCode {
     /// The node shuts down, or the page was left.
     pub const GOING_AWAY: Self = Self(1001);
+    /// None of PHP's workers could be told of the connection, or of its message.
+    pub const NO_WORKER: Self = Self(1012);
     /// The client sent bytes that violate RFC 6455.
     pub const PROTOCOL_ERROR: Self = Self(1002);
     /// The client sent a text message that is not UTF-8.
@@ -165,6 +167,7 @@ impl CloseCode {
     pub fn reason(self) -> &'static str {
         match self {
             Self::GOING_AWAY => "going away",
+            Self::NO_WORKER => "no worker",
             Self::PROTOCOL_ERROR => "protocol error",
             Self::NOT_UTF8 => "not UTF-8",
             Self::INBOUND_LIMIT => "one way",

@@ -7,7 +7,7 @@
 mod config_tests;
 mod settings;
 
-pub use settings::{ChatSettings, GatewaySettings, LimitsSettings, OpenRooms, StorageSettings, Switch, WebSettings};
+pub use settings::{ChatSettings, GatewaySettings, InitFrom, LimitsSettings, OpenRooms, StorageSettings, Switch, WebSettings};
 
 use config::{Config as Layers, ConfigError as LayerError, File, FileFormat, Value};
 use leptos::config::{LeptosOptions, get_config_from_str};

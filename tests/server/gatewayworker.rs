@@ -3,6 +3,9 @@
 
 mod bounds;
 mod handover;
+mod sessions;
+mod stand_ins;
+mod told;
 mod workers;
 
 use crate::support::{Server, Socket, read};
@@ -31,11 +34,13 @@ async fn query(wire: &mut Wire, packet: Vec<u8>) -> String {
     String::from_utf8(wire.take(length as usize).await).unwrap()
 }
 
-/// A worker that receives the events of all clients that connect from now on.
+/// A worker that receives the events of all clients.
 async fn worker(server: &Server, name: &str) -> Wire {
     let mut wire = Wire::to(server.inner.into()).await;
     let hello = format!(r#"{{"worker_key":"{name}","secret_key":""}}"#);
-    command(&mut wire, Packet::new(command::WORKER_CONNECT, 0, hello.as_bytes()).into_bytes()).await;
+    wire.send(&Packet::new(command::WORKER_CONNECT, 0, hello.as_bytes()).into_bytes()).await;
+    // It is connected when a command behind it on another connection is carried out.
+    command(&mut Wire::to(server.inner.into()).await, vec![]).await;
     wire
 }
 

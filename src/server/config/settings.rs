@@ -83,6 +83,8 @@ pub struct GatewaySettings {
     pub php: Switch,
     /// `on` forwards the clients' messages to PHP's BusinessWorkers; `off` discards them. Default: `off`.
     pub workers: Switch,
+    /// `worker` leaves `init` on the plain dialect to PHP's `Events`; pages on `roomcast.v1` get it in any case. Default: `roomcast`.
+    pub init: InitFrom,
     /// With `workers` on: largest message of a client, and size of its reassembly buffer, in bytes. Default: 65,536.
     pub worker_message_bytes: usize,
     /// With `workers` on: frames per second and client, pings and fragments included. Default: 100.
@@ -124,6 +126,7 @@ impl Default for GatewaySettings {
             secret_key: String::new(),
             php: Switch::On,
             workers: Switch::Off,
+            init: InitFrom::Roomcast,
             worker_message_bytes: 64 * 1024,
             worker_messages_a_second: 100,
             max_inner_connections: 2_000,
@@ -209,6 +212,16 @@ pub enum Switch {
     On,
     /// Disabled.
     Off,
+}
+
+/// The sender of `init` on the plain dialect.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InitFrom {
+    /// The node, as the first frame.
+    Roomcast,
+    /// PHP's BusinessWorkers, in `onConnect` or `onWebSocketConnect`.
+    Worker,
 }
 
 /// `[limits]`: rate limits. Each is a token bucket: its size (`_burst`) and its refill per minute (`_a_minute`). A request

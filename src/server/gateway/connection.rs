@@ -4,6 +4,7 @@ use super::events::Handshake;
 use super::frame_decoder::{Decoded, FrameDecoder, InboundLimits};
 use super::limits::ConnectionPermit;
 use super::send_queue::{Enqueue, SendQueue};
+use super::shard_events::SessionWatch;
 use super::stream::Stream;
 use super::write_batch::WriteBatch;
 use super::{Dialect, Frame};
@@ -26,7 +27,8 @@ pub struct NewConnection {
     pub early: Bytes,
     /// The peer's port.
     pub port: u16,
-    /// The handshake request, for the event subscriber; `None` without one ([`super::Gateway::has_subscriber`]).
+    /// The handshake request, for the event subscriber; `None` if there is none ([`super::Gateway::has_subscriber`]), and the
+    /// connection is then not announced.
     pub handshake: Option<Box<Handshake>>,
 }
 
@@ -47,6 +49,8 @@ pub(super) struct Connection<S> {
     pub opened: u32,
     last_input: u32,
     pinged: u32,
+    /// Whether the event subscriber receives this connection's events; inside, whether a worker may overwrite its session.
+    pub announced: Option<SessionWatch>,
     closing: Option<Box<Closing>>,
 }
 
@@ -94,6 +98,7 @@ impl<S: Stream> Connection<S> {
             opened: tick,
             last_input: tick,
             pinged: 0,
+            announced: None,
             closing: None,
         }
     }

@@ -1,10 +1,11 @@
 //! Connection events for one subscriber: connected, message, disconnected.
 //!
-//! Without a subscriber a shard only checks a flag. The queue is bounded in bytes; an event that does not fit is dropped and
-//! counted, and a shard never waits.
+//! Without a subscriber a shard only checks a flag. The queue is bounded in bytes, and a shard never waits: a connection whose
+//! first event does not fit is not announced, and one whose message does not fit is closed.
 
 use super::ClientSession;
 use crate::domain::id::ClientId;
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -36,27 +37,60 @@ pub struct ConnectionEvent {
 /// The part of a [`ConnectionEvent`] that depends on its kind, with its data.
 #[derive(Debug)]
 pub enum EventKind {
-    /// The handshake is done.
-    Connected(Option<Box<Handshake>>),
+    /// The handshake is done. The first event of a connection.
+    Connected(Box<Handshake>),
     /// A message of the client; only with `gateway.workers = "on"`.
     Message(Vec<u8>),
-    /// The connection closes or is closed. The last event of a connection.
+    /// The connection closes or is closed, or [`super::Gateway::forget`] was called. The last event of a connection.
     Disconnected,
 }
 
-/// The HTTP request of the WebSocket handshake.
+/// The HTTP request of the WebSocket handshake, in few bytes: it may wait for a worker.
 #[derive(Debug)]
 pub struct Handshake {
-    /// The request target.
-    pub path_and_query: String,
-    /// In the order of the request, names in lower case.
-    pub headers: Vec<(String, Vec<u8>)>,
+    path_and_query: Box<str>,
+    /// Lines of `name:value`. A header contains no line feed.
+    headers: Box<[u8]>,
+}
+
+impl Handshake {
+    /// Copies the request target and the headers, in the order of the request, with names in lower case.
+    pub fn new<'a>(path_and_query: &str, headers: impl IntoIterator<Item = (&'a str, Cow<'a, [u8]>)>) -> Self {
+        let mut lines = Vec::new();
+        for (name, value) in headers {
+            lines.extend_from_slice(name.as_bytes());
+            lines.push(b':');
+            lines.extend_from_slice(&value);
+            lines.push(b'\n');
+        }
+        Self { path_and_query: path_and_query.into(), headers: lines.into() }
+    }
+
+    /// Returns the request target.
+    pub fn path_and_query(&self) -> &str {
+        &self.path_and_query
+    }
+
+    /// Returns the names and values of the headers.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.headers.split(|byte| *byte == b'\n').filter_map(|line| {
+            let colon = line.iter().position(|byte| *byte == b':')?;
+            Some((std::str::from_utf8(&line[..colon]).ok()?, &line[colon + 1..]))
+        })
+    }
+
+    /// Size in bytes.
+    pub fn bytes(&self) -> usize {
+        self.path_and_query.len() + self.headers.len()
+    }
 }
 
 /// The sending side, shared by the shards.
 pub(super) struct EventSender {
     enabled: AtomicBool,
     waiting_bytes: AtomicUsize,
+    /// A connection opened while the events were enabled, and was not announced.
+    missed: AtomicBool,
     to: UnboundedSender<ConnectionEvent>,
 }
 
@@ -69,25 +103,37 @@ pub struct EventReceiver {
 /// Returns both sides of the event queue.
 pub(super) fn channel() -> (Arc<EventSender>, EventReceiver) {
     let (to, from) = unbounded_channel();
-    let sender = Arc::new(EventSender { enabled: AtomicBool::new(false), waiting_bytes: AtomicUsize::new(0), to });
+    let sender = Arc::new(EventSender {
+        enabled: AtomicBool::new(false),
+        waiting_bytes: AtomicUsize::new(0),
+        missed: AtomicBool::new(false),
+        to,
+    });
     (sender.clone(), EventReceiver { sender, from })
 }
 
 impl EventSender {
-    /// Whether a subscriber wants events.
+    /// Whether new connections are announced.
     pub(super) fn is_enabled(&self) -> bool {
         self.enabled.load(Ordering::Relaxed)
     }
 
-    /// Queues an event, or drops and counts it if the queue is full.
-    pub(super) fn send(&self, event: ConnectionEvent) {
+    /// Records that a connection was not announced.
+    pub(super) fn record_missed(&self) {
+        self.missed.store(true, Ordering::Relaxed);
+    }
+
+    /// Queues an event and returns true, or drops and counts it if the queue is full.
+    pub(super) fn send(&self, event: ConnectionEvent) -> bool {
         let bytes = event.weight();
         // Disconnected is always queued: the subscriber frees the client's state by it, and it is small and sent once.
         let fits = |waiting: usize| waiting + bytes <= MAX_WAITING_BYTES || matches!(event.kind, EventKind::Disconnected);
         if !fits(self.waiting_bytes.fetch_add(bytes, Ordering::Relaxed)) || self.to.send(event).is_err() {
             self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
             metrics::counter!("roomcast_events_dropped_total").increment(1);
+            return false;
         }
+        true
     }
 }
 
@@ -106,9 +152,14 @@ impl Subscription {
         }
     }
 
-    /// Enables or disables events from now on.
+    /// Enables or disables the announcement of new connections. The events of a connection that was announced continue.
     pub fn set_enabled(&self, enabled: bool) {
         self.0.enabled.store(enabled, Ordering::Relaxed);
+    }
+
+    /// Returns whether a connection was not announced since the last call, although the events were enabled.
+    pub fn take_missed(&self) -> bool {
+        self.0.missed.swap(false, Ordering::Relaxed)
     }
 }
 
@@ -127,14 +178,12 @@ impl EventReceiver {
 }
 
 impl ConnectionEvent {
-    fn weight(&self) -> usize {
+    /// Bytes that count against the limits of queues.
+    pub fn weight(&self) -> usize {
         let content = match &self.kind {
-            EventKind::Connected(Some(handshake)) => {
-                handshake.headers.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>()
-                    + handshake.path_and_query.len()
-            }
+            EventKind::Connected(handshake) => handshake.bytes(),
             EventKind::Message(message) => message.len(),
-            EventKind::Connected(None) | EventKind::Disconnected => 0,
+            EventKind::Disconnected => 0,
         };
         EVENT_BYTES + content + self.session.as_ref().map_or(0, ClientSession::bytes)
     }
@@ -158,12 +207,13 @@ mod tests {
             sender.send(message(1024 * 1024));
         }
         let mut received = 0;
+        assert!(!sender.send(message(1024 * 1024)));
         while let Ok(event) = events.from.try_recv() {
             events.sender.waiting_bytes.fetch_sub(event.weight(), Ordering::Relaxed);
             received += 1;
         }
         assert_eq!(received, 9);
-        sender.send(message(1));
+        assert!(sender.send(message(1)));
         assert!(events.next().await.is_some());
         assert_eq!(sender.waiting_bytes.load(Ordering::Relaxed), 0);
     }

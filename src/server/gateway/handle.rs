@@ -113,7 +113,7 @@ impl Gateway {
         self.0.events.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Whether a subscriber wants events.
+    /// Whether new connections are announced to a subscriber.
     pub fn has_subscriber(&self) -> bool {
         self.0.event_sender.is_enabled()
     }
@@ -268,6 +268,7 @@ impl Gateway {
         self.on_client_with(session.as_ref().map_or(0, ClientSession::bytes), client, move |shard, slot, _| {
             // Cloned on the shard's thread, and so into its allocator arena: a long-lived session must not keep pages of
             // short-lived data allocated.
+            shard.session_changed(slot);
             shard.registry.session_of(slot).map(|kept| *kept = session.clone())
         })
         .await
@@ -279,6 +280,7 @@ impl Gateway {
         self.on_client_with(update.bytes(), client, move |shard, slot, _| {
             let Some(kept) = shard.registry.session_of(slot) else { return Ok(()) };
             *kept = Some(ClientSession::merged(kept.as_ref(), &update)?);
+            shard.session_changed(slot);
             Ok(())
         })
         .await

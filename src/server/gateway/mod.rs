@@ -38,6 +38,7 @@ mod session;
 mod shard;
 mod shard_calls;
 mod shard_close;
+mod shard_events;
 #[cfg(test)]
 mod shard_tests;
 mod shard_thread;

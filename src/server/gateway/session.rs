@@ -87,6 +87,13 @@ impl ClientSession {
         }
     }
 
+    /// Returns `update` with the keys of `before` that it does not have, as PHP's `$update + $before`.
+    pub(super) fn extended(before: &Self, update: Option<&Self>) -> Result<Self, SessionError> {
+        let Some(update) = update else { return Ok(before.clone()) };
+        let extended = php::replace(&before.to_serialized(), &update.to_serialized(), MAX_SERIALIZED_SESSION_BYTES)?;
+        Ok(Self::Serialized(extended.into()))
+    }
+
     /// Merges as PHP's `array_replace_recursive` does: replaces keys, merges nested arrays, removes nothing. Without an earlier
     /// session the update is stored verbatim.
     pub fn merged(before: Option<&Self>, update: &Self) -> Result<Self, SessionError> {
@@ -193,6 +200,16 @@ mod tests {
         assert_eq!((php("garbage").to_value(), ClientSession::serialized(b"")), (Value::Null, Ok(None)));
         assert!(ClientSession::merged(Some(&php("garbage")), &kept).is_err());
         assert_eq!(ClientSession::merged(Some(&php("0")), &php("garbage")), Ok(php("garbage")));
+    }
+
+    #[test]
+    fn m1_a_session_is_extended_by_the_keys_that_it_does_not_have() {
+        let php = |text: &str| ClientSession::serialized(text.as_bytes()).unwrap().unwrap();
+        let before = ClientSession::new(&json!({"bound": 7, "who": "b", "list": [1, 2]})).unwrap();
+        let extended = ClientSession::extended(&before, Some(&php("a:2:{s:3:\"who\";s:1:\"w\";s:4:\"list\";a:1:{i:0;i:3;}}")));
+        assert_eq!(extended.unwrap().to_value(), json!({"bound": 7, "who": "w", "list": [3]}));
+        assert_eq!(ClientSession::extended(&before, None), Ok(before.clone()));
+        assert!(ClientSession::extended(&before, Some(&php("garbage"))).is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use super::client_ids::ClientIds;
 use super::connection::{Connection, Inbound, NewConnection, ReadOutcome};
-use super::events::{ConnectionEvent, EventKind, EventSender};
+use super::events::EventSender;
 use super::metrics::ShardMetrics;
 use super::publish::{Delivered, Publish};
 use super::registry::{Registry, Slot};
@@ -15,7 +15,7 @@ use super::write_batch::WriteBatch;
 use super::write_queue::WriteQueue;
 use super::{Dialect, Frame, InboundLimits, LogicalTime, SocketOwner, Uid};
 use crate::domain::{id::ClientId, push::Push};
-use crate::server::config::{GatewaySettings as Settings, Switch};
+use crate::server::config::{GatewaySettings as Settings, InitFrom, Switch};
 use indexmap::IndexSet;
 use std::collections::HashSet;
 use std::ops::Range;
@@ -41,7 +41,7 @@ pub(super) struct Shard<S> {
     pub(super) watched: IndexSet<Slot>,
     pub metrics: ShardMetrics,
     scratch: Box<[u8]>,
-    event_sender: Arc<EventSender>,
+    pub(super) event_sender: Arc<EventSender>,
 }
 
 impl<S: Stream> Shard<S> {
@@ -69,7 +69,7 @@ impl<S: Stream> Shard<S> {
         }
     }
 
-    /// Adds a connection and sends it `init`, always the first frame.
+    /// Adds a connection and sends it `init`, always the first frame. On the plain dialect PHP's worker may send it instead.
     pub(super) fn open(&mut self, stream: S, new: NewConnection, opened_at: LogicalTime, now: Instant) -> Slot {
         let NewConnection { dialect, mut permit, early, port, handshake } = new;
         permit.handshake_done();
@@ -79,9 +79,11 @@ impl<S: Stream> Shard<S> {
             self.connections.resize_with(slot + 1, || None);
         }
         self.connections[slot] = Some(Connection::new(stream, dialect, permit, port, self.wheel.at(now)));
-        self.send_unbounded(slot, &Frame::text(Push::Init { client_id: client }.to_json().as_bytes()));
+        if dialect == Dialect::V1 || self.settings.init == InitFrom::Roomcast {
+            self.send_unbounded(slot, &Frame::text(Push::Init { client_id: client }.to_json().as_bytes()));
+        }
         metrics::counter!("roomcast_sockets_opened_total").increment(1);
-        self.emit_event(slot, || EventKind::Connected(handshake));
+        self.announce(slot, handshake);
         if !early.is_empty() {
             let (now_ms, mut inbound) = (self.wheel.ms(now), self.inbound());
             let read = self.connection(slot).map(|connection| connection.feed(&early, now_ms, &mut inbound));
@@ -258,7 +260,7 @@ impl<S: Stream> Shard<S> {
             self.send_pong(slot, &pong);
         }
         for message in inbound.messages.into_iter().flatten() {
-            self.emit_event(slot, || EventKind::Message(message));
+            self.emit_message(slot, message, now);
         }
         match read {
             None | Some(ReadOutcome::WouldBlock) => {}
@@ -284,17 +286,6 @@ impl<S: Stream> Shard<S> {
         let Settings { worker_message_bytes, worker_messages_a_second, .. } = *self.settings;
         let limits = InboundLimits { message_bytes: worker_message_bytes as u64, frames_per_second: worker_messages_a_second };
         Inbound { limits, pongs: Vec::new(), messages: self.event_sender.is_enabled().then(Vec::new) }
-    }
-
-    /// Queues an event if there is a subscriber.
-    pub(super) fn emit_event(&self, slot: Slot, kind: impl FnOnce() -> EventKind) {
-        if !self.event_sender.is_enabled() {
-            return;
-        }
-        if let (Some(connection), Some(client), Some(member)) = (self.get(slot), self.client_id(slot), self.registry.get(slot)) {
-            let (address, port, session) = (connection.permit.address, connection.port, member.session().cloned());
-            self.event_sender.send(ConnectionEvent { client, address, port, session, kind: kind() });
-        }
     }
 
     /// Queues a frame even if the queue is full, because such frames are few: init, bye, a back end's last message, pings,

@@ -67,6 +67,22 @@ impl Gateway {
         answered.await.ok()
     }
 
+    /// Runs a closure on the shard that owns the connection, without a share of the command budget: for at most a few calls per
+    /// connection in its life. Does not wait.
+    pub(super) fn post_to_client(&self, client: ClientId, job: impl FnOnce(&mut Shard<Socket>, Slot, Instant) + Send + 'static) {
+        let Some(shard) = self.0.ids.shard(client) else { return };
+        let job = move |shard: &mut Shard<Socket>, now: Instant| {
+            if let Some(slot) = shard.registry.slot_of(client.connection) {
+                job(shard, slot, now);
+            }
+        };
+        self.0.shards[shard].post(ShardCommand::Run(Box::new(job), None));
+    }
+
+    pub(super) fn shard_count(&self) -> usize {
+        self.0.shards.len()
+    }
+
     /// Back-pressure: waits for `bytes` of the command budget, in FIFO order. `unconstrained`, since tokio's cooperative yield
     /// would break that order. The semaphore is never closed.
     pub(super) async fn reserve_budget(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {

@@ -4,7 +4,7 @@ use super::connection::Connection;
 use super::registry::Slot;
 use super::shard::Shard;
 use super::stream::Stream;
-use super::{Dialect, EventKind, Frame};
+use super::{Dialect, Frame};
 use crate::domain::push::{CloseCode, Push};
 use std::time::{Duration, Instant};
 
@@ -73,7 +73,7 @@ impl<S: Stream> Shard<S> {
 
     /// Removes the connection from the registry when its close begins; its stream may still have frames to write.
     pub(super) fn unlink(&mut self, slot: Slot) {
-        self.emit_event(slot, || EventKind::Disconnected);
+        self.end_events(slot);
         self.registry.unlink(slot);
     }
 

@@ -50,7 +50,7 @@ mod secret_key;
 mod shutdown;
 mod workers;
 
-use crate::server::config::GatewaySettings;
+use crate::server::config::{GatewaySettings, Switch};
 use crate::server::gateway::{EventReceiver, Gateway};
 use acceptor::{AcceptPermit, Port, PortAcceptor};
 use futures_util::stream::FuturesUnordered;
@@ -71,7 +71,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::unconstrained;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use workers::router::Workers;
+use workers::router::{NodeInfo, Workers};
 
 /// Memory for large packets of all connections, and for the frames built from them, in KiB.
 const LARGE_PACKET_BUDGET_KIB: usize = 512 * 1024;
@@ -95,7 +95,6 @@ pub struct Listeners {
 pub struct GatewayWorkerServer {
     inner: Arc<InnerContext>,
     register: Register,
-    gateway_port: u16,
     max_connections: usize,
 }
 
@@ -108,11 +107,12 @@ impl GatewayWorkerServer {
         let secret_key = SecretKey::new(&settings.secret_key);
         // As GatewayWorker does it: connections within one machine need no pings.
         let ping_every = (*lan_addr.ip() != Ipv4Addr::LOCALHOST).then_some(Duration::from_millis(settings.ping_every_ms));
+        let node = NodeInfo { lan_addr, gateway_port, expects_workers: settings.workers == Switch::On };
         let inner = InnerContext {
+            workers: Workers::new(gateway.clone(), events.subscription(), node),
             gateway,
             lan_addr,
             secret_key: secret_key.clone(),
-            workers: Workers::new(events.subscription()),
             metrics: Metrics::default(),
             large_packet_budget: Arc::new(Semaphore::new(LARGE_PACKET_BUDGET_KIB)),
             lists: Arc::new(Semaphore::new(CONCURRENT_LISTS)),
@@ -121,7 +121,7 @@ impl GatewayWorkerServer {
         let max_connections = settings.max_inner_connections;
         ::metrics::gauge!("roomcast_php_connections_max").set(max_connections as f64);
         let register = Register::new(lan_addr, secret_key);
-        Some((Self { inner: Arc::new(inner), register, gateway_port, max_connections }, events))
+        Some((Self { inner: Arc::new(inner), register, max_connections }, events))
     }
 
     /// Serves both ports until `closed` is cancelled. While `open` is false, another process may be serving: open connections are
@@ -142,7 +142,7 @@ impl GatewayWorkerServer {
         let (subscription, drained) = (events.subscription(), CancellationToken::new());
         tokio::select! {
             // Runs until one of the other branches completes.
-            () = self.inner.workers.forward(&mut events, self.inner.lan_addr, self.gateway_port) => {}
+            () = self.inner.workers.forward(&mut events) => {}
             () = self.serve_both(&inner, &register, open, &drained) => {}
             // Workers receive the disconnect event of every drained client before their connections close.
             () = async {

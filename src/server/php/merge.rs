@@ -1,4 +1,5 @@
-//! `serialize(array_replace_recursive(unserialize($before), unserialize($update)))`, the operation of `UPDATE_SESSION`.
+//! `serialize(array_replace_recursive(unserialize($before), unserialize($update)))`, the operation of `UPDATE_SESSION`, and the
+//! same with `array_replace`.
 //! Objects pass through unchanged, and two references to one value stay two references to one value.
 
 use super::document::{MAX_DEPTH, NodeId};
@@ -25,10 +26,20 @@ pub enum MergeError {
 
 /// Returns the merged value, of at most `max_bytes`: references can expand a short text to a long one.
 pub fn replace_recursive(before: &[u8], update: &[u8], max_bytes: usize) -> Result<Vec<u8>, MergeError> {
+    merged(before, update, usize::MAX, max_bytes)
+}
+
+/// The same with PHP's `array_replace`: arrays within the array are replaced, not merged.
+pub fn replace(before: &[u8], update: &[u8], max_bytes: usize) -> Result<Vec<u8>, MergeError> {
+    merged(before, update, 0, max_bytes)
+}
+
+/// Merges the arrays down to `levels` below the outermost; deeper ones are replaced.
+fn merged(before: &[u8], update: &[u8], levels: usize, max_bytes: usize) -> Result<Vec<u8>, MergeError> {
     let documents = [Document::read(before)?, Document::read(update)?];
     // Without cycles, a merge visits each entry a few times at most. References can form cycles, which exceed this number.
     let mut steps = documents.iter().map(Document::len).sum::<usize>() * 4;
-    let merged = merge(&documents, 0, 0, 0, &mut steps)?;
+    let merged = merge(&documents, (0, 0), 0, levels, &mut steps)?;
     let mut text = MergeWriter {
         documents: &documents,
         out: Serializer::default(),
@@ -52,9 +63,9 @@ enum Merged<'a> {
 /// Merges `from` of the second document into `into` of the first. References are followed, so `steps` limits the entries visited.
 fn merge<'a>(
     documents: &'a [Document<'a>; 2],
-    into: NodeId,
-    from: NodeId,
+    (into, from): (NodeId, NodeId),
     depth: usize,
+    levels: usize,
     steps: &mut usize,
 ) -> Result<Merged<'a>, MergeError> {
     let [before, update] = documents;
@@ -64,9 +75,9 @@ fn merge<'a>(
     for (key, id) in from {
         let part = match merged.get(key) {
             Some(Merged::Value(_, present))
-                if matches!((before.at(*present), update.at(*id)), (Node::Array(_), Node::Array(_))) =>
+                if depth < levels && matches!((before.at(*present), update.at(*id)), (Node::Array(_), Node::Array(_))) =>
             {
-                merge(documents, *present, *id, depth + 1, steps)?
+                merge(documents, (*present, *id), depth + 1, levels, steps)?
             }
             _ => Merged::Value(1, *id),
         };

@@ -17,5 +17,5 @@ mod write;
 pub use document::{Document, Node, UnserializeError};
 pub use json::{ToJsonError, from_json};
 pub use key::Key;
-pub use merge::{MergeError, replace_recursive};
+pub use merge::{MergeError, replace, replace_recursive};
 pub use write::Serializer;

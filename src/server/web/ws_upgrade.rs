@@ -14,6 +14,7 @@ use crate::server::accounts::Session;
 use crate::server::gateway::{ConnectionPermit, Dialect, Handshake, LimitReached, NewConnection, SocketOwner};
 use axum::Extension;
 use axum::extract::{ConnectInfo, Request, State};
+use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::upgrade::{OnUpgrade, Parts};
@@ -117,12 +118,12 @@ fn switching_protocols(accept: &str, dialect: Dialect) -> Response {
 
 /// The handshake as BusinessWorkers receive it, without this site's cookies: the session cookie is a secret.
 fn handshake_for_workers(request: &Request) -> Handshake {
-    let path_and_query = request.uri().path_and_query().map_or_else(String::new, ToString::to_string);
+    let path_and_query = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
     let headers = request.headers().iter().filter_map(|(name, value)| {
-        let value = if name == header::COOKIE { without_own_cookies(value.as_bytes())? } else { value.as_bytes().to_vec() };
-        Some((name.as_str().to_owned(), value))
+        let value = if name == header::COOKIE { without_own_cookies(value.as_bytes())?.into() } else { value.as_bytes().into() };
+        Some((name.as_str(), value))
     });
-    Handshake { path_and_query, headers: headers.collect() }
+    Handshake::new(path_and_query, headers)
 }
 
 /// A `Cookie` header without this site's cookies. `None`: nothing is left.

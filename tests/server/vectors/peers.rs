@@ -30,9 +30,13 @@ pub struct Wire(BufReader<TcpStream>);
 
 impl Wire {
     pub async fn to(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self(BufReader::new(stream))
+        Self::try_to(address).await.unwrap()
+    }
+
+    pub async fn try_to(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self(BufReader::new(stream)))
     }
 
     fn port(&self) -> u16 {
@@ -61,6 +65,14 @@ impl Wire {
         let mut limited = (&mut self.0).take(count as u64);
         let _ = timeout(PATIENCE, limited.read_to_end(&mut bytes)).await;
         bytes
+    }
+
+    /// Reads up to `count` bytes, without a timeout. `None` at the end of the stream.
+    pub async fn take_patiently(&mut self, count: usize) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; count];
+        let read = self.0.read(&mut bytes).await.ok().filter(|read| *read > 0)?;
+        bytes.truncate(read);
+        Some(bytes)
     }
 
     /// Reads up to and including `end`; fewer bytes at the end of the stream or the timeout.

@@ -15,14 +15,28 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::SocketAddrV4;
 
+/// The peer that sent a command.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Caller {
+    /// GatewayClient, in a page of the site.
+    Site,
+    /// A BusinessWorker, on the connection that its events come from. It sets the session that it computed from an event's.
+    Worker,
+}
+
 /// Carries out the command of a packet. `lan_addr` is this node's address in client ids. The command starts at the first poll,
 /// so a caller that polls several commands in order starts them in that order.
-pub(crate) async fn dispatch(gateway: Gateway, lan_addr: SocketAddrV4, packet: Packet) -> Result<CommandOutcome, CommandError> {
+pub(crate) async fn dispatch(
+    gateway: Gateway,
+    lan_addr: SocketAddrV4,
+    caller: Caller,
+    packet: Packet,
+) -> Result<CommandOutcome, CommandError> {
     // Names are separated by commas: this bounds their number before they are parsed.
     if c::takes_names(packet.command) && packet.ext.iter().filter(|byte| **byte == b',').count() > MAX_NAMES {
         return Err(CommandError::TooManyNames);
     }
-    let command = CommandCall { gateway, lan_addr, packet };
+    let command = CommandCall { gateway, lan_addr, caller, packet };
     match command.packet.command {
         c::SEND_TO_ONE | c::SEND_TO_ALL | c::SEND_TO_UID | c::SEND_TO_GROUP => command.send().await,
         c::KICK | c::DESTROY => Ok(command.disconnect().await),
@@ -36,6 +50,7 @@ pub(crate) async fn dispatch(gateway: Gateway, lan_addr: SocketAddrV4, packet: P
 struct CommandCall {
     gateway: Gateway,
     lan_addr: SocketAddrV4,
+    caller: Caller,
     packet: Packet,
 }
 
@@ -115,7 +130,10 @@ impl CommandCall {
     async fn change_session(&self) -> Result<CommandOutcome, CommandError> {
         let (client, session) = (self.client(), ClientSession::serialized(&self.packet.ext)?);
         if self.packet.command == c::SET_SESSION {
-            return Ok(found(self.gateway.set_session(client, session).await));
+            return Ok(found(match self.caller {
+                Caller::Site => self.gateway.set_session(client, session).await,
+                Caller::Worker => self.gateway.set_worker_session(client, session).await,
+            }));
         }
         let Some(update) = session else { return Ok(CommandOutcome::Done) };
         match self.gateway.update_session(client, update).await {

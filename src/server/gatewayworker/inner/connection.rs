@@ -12,6 +12,7 @@ use super::worker_link::{WorkerInput, WorkerLink, ping};
 use super::writer::{MAX_UNWRITTEN_EVENT_BYTES, Writer};
 use crate::server::gateway::Gateway;
 use crate::server::gatewayworker::commands::args::read_object;
+use crate::server::gatewayworker::commands::dispatch::Caller;
 use crate::server::gatewayworker::commands::outcome::CommandOutcome;
 use crate::server::gatewayworker::metrics::{self, Metrics};
 use crate::server::gatewayworker::protocol::opcode::{GATEWAY_CLIENT_CONNECT, WORKER_CONNECT};
@@ -250,7 +251,8 @@ impl InnerConnection<'_> {
         if matches!(packet.command, WORKER_CONNECT | GATEWAY_CLIENT_CONNECT) {
             return self.authenticate(&packet);
         }
-        self.pipeline.start(context.gateway.clone(), context.lan_addr, &context.lists, packet, memory);
+        let caller = if self.worker.is_connected() { Caller::Worker } else { Caller::Site };
+        self.pipeline.start(context.gateway.clone(), context.lan_addr, caller, &context.lists, packet, memory);
         Ok(())
     }
 

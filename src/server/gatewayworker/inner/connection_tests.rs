@@ -8,7 +8,7 @@ use crate::server::gatewayworker::metrics::Metrics;
 use crate::server::gatewayworker::protocol::opcode::{IS_ONLINE, SELECT};
 use crate::server::gatewayworker::protocol::packet::{PLAIN, WorkerPacket};
 use crate::server::gatewayworker::secret_key::SecretKey;
-use crate::server::gatewayworker::workers::router::Workers;
+use crate::server::gatewayworker::workers::router::{NodeInfo, Workers};
 use bytes::BytesMut;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::sync::Arc;
@@ -23,10 +23,12 @@ const OFFLINE: &[u8] = b"\0\0\0\x04i:0;";
 /// The peer's side of a connection that is being served.
 async fn connect(stop: &CancellationToken) -> TcpStream {
     let gateway = Gateway::start(GatewaySettings { shards: 1, ..GatewaySettings::default() }).unwrap();
+    let lan_addr = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2900);
+    let node = NodeInfo { lan_addr, gateway_port: 3000, expects_workers: false };
     let context = InnerContext {
-        workers: Workers::new(gateway.take_events().unwrap().subscription()),
+        workers: Workers::new(gateway.clone(), gateway.take_events().unwrap().subscription(), node),
         gateway,
-        lan_addr: SocketAddrV4::new(Ipv4Addr::LOCALHOST, 2900),
+        lan_addr: node.lan_addr,
         secret_key: SecretKey::new(""),
         metrics: Metrics::default(),
         large_packet_budget: Arc::new(Semaphore::new(1024)),

@@ -3,7 +3,7 @@
 
 use super::decoder::MemoryPermit;
 use crate::server::gateway::Gateway;
-use crate::server::gatewayworker::commands::dispatch::dispatch;
+use crate::server::gatewayworker::commands::dispatch::{Caller, dispatch};
 use crate::server::gatewayworker::commands::outcome::{CommandError, CommandOutcome};
 use crate::server::gatewayworker::protocol::opcode;
 use crate::server::gatewayworker::protocol::packet::Packet;
@@ -59,6 +59,7 @@ impl Pipeline {
         &mut self,
         gateway: Gateway,
         lan_addr: SocketAddrV4,
+        caller: Caller,
         lists: &Arc<Semaphore>,
         packet: Packet,
         memory: Option<MemoryPermit>,
@@ -66,7 +67,7 @@ impl Pipeline {
         let (command, bytes) = (packet.command, packet.ext.len() + packet.body.len());
         self.has_list = opcode::is_list(command);
         let lists = self.has_list.then(|| lists.clone());
-        let dispatched = dispatch(gateway, lan_addr, packet);
+        let dispatched = dispatch(gateway, lan_addr, caller, packet);
         self.bytes += bytes;
         self.in_flight.push_back(Box::pin(async move {
             let _list_permit = match lists {

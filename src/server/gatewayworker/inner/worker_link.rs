@@ -42,6 +42,11 @@ impl WorkerLink {
         self.worker = None;
     }
 
+    /// Returns true if the peer is a worker.
+    pub(super) fn is_connected(&self) -> bool {
+        self.worker.is_some()
+    }
+
     /// Returns true if events are queued.
     pub(super) fn has_events(&self) -> bool {
         self.worker.as_ref().is_some_and(|worker| !worker.is_drained())

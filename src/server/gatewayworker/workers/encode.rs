@@ -11,18 +11,12 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 
 /// Appends the packets of an event: two for a handshake, else one. `lan_addr` is the node's address in client ids,
 /// `gateway_port` the port that browsers connect to.
-pub(super) fn write_event(
-    event: &ConnectionEvent,
-    session: Option<&ClientSession>,
-    lan_addr: SocketAddrV4,
-    gateway_port: u16,
-    out: &mut BytesMut,
-) {
+pub(super) fn write_event(event: &ConnectionEvent, lan_addr: SocketAddrV4, gateway_port: u16, out: &mut BytesMut) {
     let client = match event.address.to_canonical() {
         IpAddr::V4(address) => address,
         IpAddr::V6(_) => Ipv4Addr::UNSPECIFIED,
     };
-    let session = session.map(ClientSession::to_serialized).unwrap_or_default();
+    let session = event.session.as_ref().map(ClientSession::to_serialized).unwrap_or_default();
     let mut send = |command, flag, body: &[u8]| {
         WorkerPacket {
             command,
@@ -39,9 +33,7 @@ pub(super) fn write_event(
     match &event.kind {
         EventKind::Connected(handshake) => {
             send(ON_CONNECT, PLAIN, b"");
-            if let Some(handshake) = handshake {
-                send(ON_WEBSOCKET_CONNECT, 0, &handshake_array(handshake, event.address, event.port, gateway_port));
-            }
+            send(ON_WEBSOCKET_CONNECT, 0, &handshake_array(handshake, event.address, event.port, gateway_port));
         }
         EventKind::Message(message) => send(ON_MESSAGE, PLAIN, message),
         EventKind::Disconnected => send(ON_CLOSE, PLAIN, b""),
@@ -50,10 +42,10 @@ pub(super) fn write_event(
 
 /// Serializes the request of a handshake: `['get' => …, 'server' => …, 'cookie' => …]`.
 fn handshake_array(handshake: &Handshake, address: IpAddr, port: u16, gateway_port: u16) -> Vec<u8> {
-    let query = handshake.path_and_query.split_once('?').map_or("", |(_, query)| query);
+    let query = handshake.path_and_query().split_once('?').map_or("", |(_, query)| query);
     // PHP joins the values of a repeated header.
     let mut headers: IndexMap<&str, Vec<u8>> = IndexMap::new();
-    for (name, value) in &handshake.headers {
+    for (name, value) in handshake.headers() {
         let seen = headers.entry(name).and_modify(|seen| seen.push(b','));
         seen.or_default().extend_from_slice(value);
     }
@@ -68,7 +60,7 @@ fn handshake_array(handshake: &Handshake, address: IpAddr, port: u16, gateway_po
     for (name, value) in [
         ("QUERY_STRING", query.as_bytes()),
         ("REQUEST_METHOD", b"GET"),
-        ("REQUEST_URI", handshake.path_and_query.as_bytes()),
+        ("REQUEST_URI", handshake.path_and_query().as_bytes()),
         ("SERVER_PROTOCOL", b"HTTP/1.1"),
         ("SERVER_NAME", header("host").unwrap_or_default()),
     ] {
@@ -121,10 +113,8 @@ mod tests {
     fn a_handshake_is_serialized_as_gatewayworker_serializes_it() {
         let headers =
             [("host", "127.0.0.1:28282"), ("x-twice", "a"), ("x-twice", "b"), ("cookie", "sid=42; name=%E5%BC%A0; odd; 7=x")];
-        let handshake = Handshake {
-            path_and_query: "/ws?token=abc&x=1".into(),
-            headers: headers.map(|(name, value)| (name.to_owned(), value.as_bytes().to_vec())).into(),
-        };
+        let headers = headers.map(|(name, value)| (name, value.as_bytes().into()));
+        let handshake = Handshake::new("/ws?token=abc&x=1", headers);
         let text = handshake_array(&handshake, [127, 0, 0, 1].into(), 38032, 28282);
         assert_eq!(
             String::from_utf8(text).unwrap(),

@@ -1,20 +1,35 @@
-//! Routes the events of clients to BusinessWorkers. Each client is pinned to the name of one worker, also across that worker's
-//! reconnect. If the worker is absent at the next event, the client is pinned to the worker with the fewest clients.
+//! Forwards the events of clients to BusinessWorkers, in one task. A client that no worker has heard of is told to the first one
+//! that can take it; one that cannot be told is turned away while a worker is there.
 
 use super::encode;
-use crate::server::gateway::{ClientSession, ConnectionEvent, EventKind, EventReceiver, Subscription};
+use super::table::{Action, Connected, Table};
+use crate::domain::id::ClientId;
+use crate::server::gateway::{EventReceiver, Gateway, Subscription};
 use bytes::{Bytes, BytesMut};
-use indexmap::IndexMap;
-use std::collections::HashMap;
 use std::net::SocketAddrV4;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use std::time::Duration;
+use tokio::sync::Notify;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
-/// Bytes of events that a worker has not read. Further events are dropped and counted, as by GatewayWorker's
-/// `sendToWorkerBufferSize`.
-const MAX_UNREAD_BYTES: usize = 10_240_000;
+/// Interval of the checks for events that waited for too long, and of the turns of a sweep.
+const TICK: Duration = Duration::from_millis(250);
+/// Clients that are told at once. Their sessions are read in one turn of the shards.
+const TELL_BATCH: usize = 512;
+/// Clients that are turned away per tick: their pages reconnect, and a node accepts about a thousand per second.
+const SWEEP_BATCH: usize = 250;
+
+/// Of a node, for its workers.
+#[derive(Clone, Copy)]
+pub(crate) struct NodeInfo {
+    /// The node's address in client ids.
+    pub lan_addr: SocketAddrV4,
+    /// The port that browsers connect to.
+    pub gateway_port: u16,
+    /// Workers are expected at any time.
+    pub expects_workers: bool,
+}
 
 /// The connected workers. Clones share them.
 #[derive(Clone)]
@@ -22,104 +37,111 @@ pub(crate) struct Workers(Arc<Shared>);
 
 struct Shared {
     table: Mutex<Table>,
-    /// Enabled while a worker is connected; otherwise shards emit no events.
+    node: NodeInfo,
+    gateway: Gateway,
+    /// Enabled while events are held or a worker is connected; otherwise shards announce no connections.
     subscription: Subscription,
-}
-
-/// The workers, and the assignment of clients to them.
-#[derive(Default)]
-struct Table {
-    /// By name. A new worker replaces the one of the same name.
-    links: IndexMap<Arc<str>, Link>,
-    /// By connection id (the last part of a client_id): the name of the client's worker.
-    pins: HashMap<u32, Arc<str>>,
-    /// The number of clients by name, also of workers that are absent.
-    clients: HashMap<Arc<str>, usize>,
-    next_number: u64,
-}
-
-/// The router's side of a worker's connection.
-struct Link {
-    /// Distinguishes connections of the same name.
-    number: u64,
-    events: UnboundedSender<Bytes>,
-    unread_bytes: Arc<AtomicUsize>,
-    replaced: CancellationToken,
+    /// A worker may have space for events that wait.
+    has_space: Notify,
 }
 
 /// A worker's connection to the router. It disconnects when it is dropped, or when another of the same name replaces it.
 pub(crate) struct Worker {
     workers: Workers,
-    name: Arc<str>,
-    number: u64,
-    events: UnboundedReceiver<Bytes>,
-    unread_bytes: Arc<AtomicUsize>,
-    replaced: CancellationToken,
+    link: Connected,
 }
 
 impl Workers {
     /// No workers yet.
-    pub(crate) fn new(subscription: Subscription) -> Self {
-        let workers = Self(Arc::new(Shared { table: Mutex::default(), subscription }));
+    pub(crate) fn new(gateway: Gateway, subscription: Subscription, node: NodeInfo) -> Self {
+        let table = Mutex::new(Table::new(node.expects_workers, Instant::now()));
+        let workers = Self(Arc::new(Shared { table, node, gateway, subscription, has_space: Notify::new() }));
         workers.record(&workers.table());
         workers
     }
 
     /// Connects a worker. A worker of the same name is replaced.
     pub(crate) fn connect(&self, name: String) -> Worker {
-        let name: Arc<str> = name.into();
-        let (sender, events) = unbounded_channel();
-        let unread_bytes = Arc::<AtomicUsize>::default();
         let mut table = self.table();
-        let number = table.next_number;
-        table.next_number += 1;
-        let replaced = CancellationToken::new();
-        let link = Link { number, events: sender, unread_bytes: unread_bytes.clone(), replaced: replaced.clone() };
-        if let Some(before) = table.links.insert(name.clone(), link) {
-            before.replaced.cancel();
-        }
+        let link = table.connect(name, Instant::now());
         self.record(&table);
         drop(table);
-        Worker { workers: self.clone(), name, number, events, unread_bytes, replaced }
+        self.0.has_space.notify_one();
+        Worker { workers: self.clone(), link }
     }
 
-    /// Forwards events to the workers until `events` ends. `lan_addr` is the node's address in client ids, `gateway_port`
-    /// the port that browsers connect to.
-    pub(crate) async fn forward(&self, events: &mut EventReceiver, lan_addr: SocketAddrV4, gateway_port: u16) {
-        while let Some(event) = events.next().await {
-            let (connection, is_last) = (event.client.connection, matches!(event.kind, EventKind::Disconnected));
-            self.route(connection, is_last, |with_session| {
-                let session = event.session.as_ref().filter(|_| with_session);
-                encoded(&event, session, lan_addr, gateway_port)
-            });
+    /// Forwards events to the workers until `events` ends.
+    pub(crate) async fn forward(&self, events: &mut EventReceiver) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The place from which clients are told next, while there are some.
+        let mut telling = None;
+        let mut is_holding = true;
+        loop {
+            tokio::select! {
+                event = events.next() => {
+                    let Some(event) = event else { return };
+                    let action = self.table().accept(event, Instant::now());
+                    self.carry_out(action);
+                }
+                () = self.0.has_space.notified() => (telling, is_holding) = (telling.or(Some(0)), true),
+                () = std::future::ready(()), if telling.is_some() => telling = self.tell_waiting(telling.unwrap_or_default()).await,
+                _ = tick.tick(), if is_holding => is_holding = self.tick().await,
+            }
         }
     }
 
-    /// Sends an event to the client's worker. `event` encodes it, with the session or without.
-    fn route(&self, connection: u32, is_last: bool, event: impl Fn(bool) -> Bytes) {
-        let mut table = self.table();
-        let Some(link) = table.link(connection, is_last) else {
-            metrics::counter!("roomcast_php_worker_events_dropped_total").increment(1);
-            return;
+    /// Tells a batch of the clients that wait, and returns the place of the next one.
+    async fn tell_waiting(&self, place: u64) -> Option<u64> {
+        let waiting = self.table().waiting(place, TELL_BATCH);
+        let (last, ..) = waiting.last()?;
+        let untold: Vec<ClientId> = waiting.iter().filter(|(_, _, told)| !told).map(|(_, client, _)| *client).collect();
+        let sessions = if untold.is_empty() { Default::default() } else { self.0.gateway.sessions_to_tell(untold).await };
+        let (mut table, now) = (self.table(), Instant::now());
+        for (_, client, _) in &waiting {
+            table.tell(*client, sessions.get(client), now);
+        }
+        Some(last + 1)
+    }
+
+    /// Returns false if there is nothing to do until a worker connects.
+    async fn tick(&self) -> bool {
+        let (actions, sweeps, is_holding) = {
+            let mut table = self.table();
+            let actions = table.expire(Instant::now());
+            let has_workers = table.worker_count() > 0;
+            table.must_sweep |= self.0.subscription.take_missed();
+            self.record(&table);
+            if has_workers && table.waiting_clients() > 0 {
+                self.0.has_space.notify_one();
+            }
+            (actions, has_workers && std::mem::take(&mut table.must_sweep), table.is_holding())
         };
-        let mut whole = event(true);
-        let mut fits = link.unread_bytes.load(Ordering::Relaxed) + whole.len() <= MAX_UNREAD_BYTES;
-        if !fits && is_last {
-            // A worker forgets a client at this event, which is sent once: it is queued beyond the limit, without the session.
-            (whole, fits) = (event(false), true);
+        self.carry_out(actions);
+        if sweeps {
+            let count = self.0.gateway.turn_away_unannounced(SWEEP_BATCH).await;
+            count_turned_away(count);
+            self.table().must_sweep |= count > 0;
         }
-        let bytes = whole.len();
-        // Added before the worker can subtract it.
-        link.unread_bytes.fetch_add(bytes, Ordering::Relaxed);
-        if !fits || link.events.send(whole).is_err() {
-            link.unread_bytes.fetch_sub(bytes, Ordering::Relaxed);
-            metrics::counter!("roomcast_php_worker_events_dropped_total").increment(1);
+        is_holding
+    }
+
+    fn carry_out(&self, actions: impl IntoIterator<Item = Action>) {
+        for action in actions {
+            match action {
+                Action::Forget(client) => self.0.gateway.forget(client),
+                Action::TurnAway(client) => {
+                    count_turned_away(1);
+                    self.0.gateway.turn_away(client);
+                }
+            }
         }
     }
 
     fn record(&self, table: &Table) {
-        metrics::gauge!("roomcast_php_workers").set(table.links.len() as f64);
-        self.0.subscription.set_enabled(!table.links.is_empty());
+        metrics::gauge!("roomcast_php_workers").set(table.worker_count() as f64);
+        metrics::gauge!("roomcast_php_clients_waiting").set(table.waiting_clients() as f64);
+        self.0.subscription.set_enabled(table.is_holding());
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {
@@ -127,176 +149,45 @@ impl Workers {
     }
 }
 
-fn encoded(event: &ConnectionEvent, session: Option<&ClientSession>, lan_addr: SocketAddrV4, gateway_port: u16) -> Bytes {
-    let mut out = BytesMut::new();
-    encode::write_event(event, session, lan_addr, gateway_port, &mut out);
-    out.freeze()
-}
-
-impl Table {
-    /// Returns the link to the client's worker; `None` without workers. At the last event the client's pin is removed.
-    fn link(&mut self, connection: u32, is_last: bool) -> Option<&Link> {
-        let pin = self.pins.remove(&connection);
-        let name = match pin {
-            Some(name) if self.links.contains_key(&name) => name,
-            gone => {
-                gone.into_iter().for_each(|name| self.unpin(&name));
-                let count = |name: &Arc<str>| self.clients.get(name).copied().unwrap_or_default();
-                let name = self.links.keys().min_by_key(|name| count(name))?.clone();
-                *self.clients.entry(name.clone()).or_default() += 1;
-                name
-            }
-        };
-        if is_last {
-            self.unpin(&name);
-        } else {
-            self.pins.insert(connection, name.clone());
-        }
-        self.links.get(&name)
-    }
-
-    fn unpin(&mut self, name: &Arc<str>) {
-        if let Some(count) = self.clients.get_mut(name) {
-            *count -= 1;
-            if *count == 0 {
-                self.clients.remove(name);
-            }
-        }
-    }
-
-    /// Removes a link, unless a worker of the same name has replaced it.
-    fn remove(&mut self, name: &str, number: u64) {
-        if self.links.get(name).is_some_and(|link| link.number == number) {
-            self.links.shift_remove(name);
-        }
-        // Without workers no disconnect event arrives, so pins would stay forever.
-        if self.links.is_empty() {
-            (self.pins, self.clients) = Default::default();
-        }
-    }
+fn count_turned_away(count: usize) {
+    metrics::counter!("roomcast_php_clients_turned_away_total").increment(count as u64);
 }
 
 impl Worker {
-    /// Waits for the next encoded event.
+    /// Waits for the next event, encoded. No event is lost when the future is dropped. After a replacement none arrives.
     pub(crate) async fn next_event(&mut self) -> Bytes {
-        match self.events.recv().await {
-            Some(event) => {
-                self.unread_bytes.fetch_sub(event.len(), Ordering::Relaxed);
-                event
+        let Shared { has_space, node, .. } = &*self.workers.0;
+        loop {
+            let next = self.workers.table().next_event(&self.link.name, self.link.number);
+            if let Some((event, frees_space)) = next {
+                if frees_space {
+                    has_space.notify_one();
+                }
+                let mut out = BytesMut::new();
+                encode::write_event(&event, node.lan_addr, node.gateway_port, &mut out);
+                return out.freeze();
             }
-            // Replaced: no further event arrives.
-            None => std::future::pending().await,
+            self.link.arrived.notified().await;
         }
     }
 
     /// Returns a token that is cancelled when another worker of the same name connects.
     pub(crate) fn replaced(&self) -> CancellationToken {
-        self.replaced.clone()
+        self.link.replaced.clone()
     }
 
     /// Returns true if no event is queued.
     pub(crate) fn is_drained(&self) -> bool {
-        self.events.is_empty()
+        self.workers.table().is_drained(&self.link.name, self.link.number)
     }
 }
 
 impl Drop for Worker {
     fn drop(&mut self) {
         let mut table = self.workers.table();
-        table.remove(&self.name, self.number);
+        table.disconnect(&self.link.name, self.link.number, Instant::now());
         self.workers.record(&table);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::server::config::GatewaySettings;
-    use crate::server::gateway::Gateway;
-    use futures_util::FutureExt;
-
-    fn no_workers() -> Workers {
-        let gateway = Gateway::start(GatewaySettings { shards: 1, ..GatewaySettings::default() }).unwrap();
-        Workers::new(gateway.take_events().unwrap().subscription())
-    }
-
-    fn send(workers: &Workers, connection: u32, is_last: bool) {
-        workers.route(connection, is_last, |_| Bytes::from(connection.to_string()));
-    }
-
-    fn received(worker: &mut Worker) -> Vec<String> {
-        let events = std::iter::from_fn(|| worker.next_event().now_or_never());
-        events.map(|event| String::from_utf8(event.to_vec()).unwrap()).collect()
-    }
-
-    #[test]
-    fn a_client_stays_with_its_worker_and_moves_when_the_worker_disconnects() {
-        let workers = no_workers();
-        send(&workers, 9, false);
-        let (mut one, mut two) = (workers.connect("one".into()), workers.connect("two".into()));
-        for connection in [1, 2, 3, 1, 2, 1] {
-            send(&workers, connection, false);
-        }
-        assert_eq!(
-            (received(&mut one), received(&mut two)),
-            (vec!["1".into(), "3".into(), "1".into(), "1".into()], vec!["2".into(), "2".into()])
-        );
-        // Clients 1 and 3 disconnect: client 4 goes to the worker with fewer clients.
-        send(&workers, 1, true);
-        send(&workers, 3, true);
-        send(&workers, 4, false);
-        assert_eq!(received(&mut one), ["1", "3", "4"]);
-        drop(one);
-        send(&workers, 4, false);
-        send(&workers, 2, false);
-        assert_eq!(received(&mut two), ["4", "2"]);
-        assert_eq!(workers.table().links.len(), 1);
-        drop(two);
-        assert!(workers.table().pins.is_empty());
-    }
-
-    #[tokio::test]
-    async fn a_new_worker_replaces_the_one_of_the_same_name() {
-        let workers = no_workers();
-        let mut old = workers.connect("php:0".into());
-        let mut new = workers.connect("php:0".into());
-        assert!(old.replaced().is_cancelled() && !new.replaced().is_cancelled());
-        assert!(received(&mut old).is_empty());
-        drop(old);
-        send(&workers, 1, false);
-        assert_eq!((received(&mut new).len(), workers.table().links.len()), (1, 1));
-        // A worker that reconnects gets its clients back, except those that had an event in the meantime.
-        let mut other = workers.connect("php:1".into());
-        for connection in [2, 3, 4] {
-            send(&workers, connection, false);
-        }
-        assert_eq!((received(&mut new).join(" "), received(&mut other).join(" ")), ("3".into(), "2 4".into()));
-        drop(new);
-        send(&workers, 3, false);
-        let mut back = workers.connect("php:0".into());
-        for connection in [1, 2, 3, 4, 5] {
-            send(&workers, connection, connection == 1);
-        }
-        assert_eq!((received(&mut back).join(" "), received(&mut other).join(" ")), ("1 5".into(), "3 2 3 4".into()));
-        for connection in [2, 3, 4, 5] {
-            send(&workers, connection, true);
-        }
-        assert!(workers.table().pins.is_empty() && workers.table().clients.is_empty());
-    }
-
-    #[test]
-    fn events_for_a_worker_that_does_not_read_are_dropped_except_disconnects() {
-        let workers = no_workers();
-        let mut worker = workers.connect("php:0".into());
-        let large = |with_session: bool| Bytes::from(vec![0; if with_session { 1_000_000 } else { 1 }]);
-        for _ in 0..20 {
-            workers.route(1, false, large);
-        }
-        // A disconnect is queued all the same.
-        workers.route(1, true, large);
-        let lengths: Vec<_> = received(&mut worker).iter().map(String::len).collect();
-        assert_eq!(lengths, [vec![1_000_000; 10], vec![1]].concat());
-        send(&workers, 1, false);
-        assert_eq!(received(&mut worker).len(), 1);
+        drop(table);
+        self.workers.0.has_space.notify_one();
     }
 }
