@@ -69,7 +69,11 @@ fn ThemeSwitch(preferences: Preferences) -> impl IntoView {
         theme.update(|theme| *theme = theme.next());
         let code = theme.get_untracked().code();
         if let Ok(document) = document().dyn_into::<web_sys::HtmlDocument>() {
-            let _ = document.set_cookie(&format!("{THEME_COOKIE}={code}; Path=/; Max-Age=31536000; SameSite=Lax"));
+            // Under HTTPS the server's own name of the cookie.
+            let https = window().location().protocol().is_ok_and(|protocol| protocol == "https:");
+            let (prefix, secure) = if https { ("__Host-", "; Secure") } else { ("", "") };
+            let _ =
+                document.set_cookie(&format!("{prefix}{THEME_COOKIE}={code}; Path=/; Max-Age=31536000; SameSite=Lax{secure}"));
         }
         if let Some(root) = document().document_element() {
             let _ = root.set_attribute("data-theme", code);

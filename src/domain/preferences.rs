@@ -4,9 +4,13 @@ use crate::domain::lang::Lang;
 use serde::{Deserialize, Serialize};
 
 /// Name of the cookie with [`Lang::code`].
-pub const LANG_COOKIE: &str = "lang";
+pub const LANG_COOKIE: &str = "roomcast_lang";
 /// Name of the cookie with [`Theme::code`].
-pub const THEME_COOKIE: &str = "theme";
+pub const THEME_COOKIE: &str = "roomcast_theme";
+/// Name of the language cookie in earlier versions.
+pub const OLD_LANG_COOKIE: &str = "lang";
+/// Name of the theme cookie in earlier versions.
+pub const OLD_THEME_COOKIE: &str = "theme";
 
 /// A colour theme of the pages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

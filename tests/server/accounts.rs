@@ -44,6 +44,7 @@ async fn the_session_cookie_is_http_only_same_site_and_secure() {
     for part in ["HttpOnly", "SameSite=Lax", "Secure", "Path=/", "Max-Age=2592000"] {
         assert!(cookie.contains(part), "{part}: {cookie}");
     }
+    assert!(cookie.starts_with("__Host-roomcast_session="), "{cookie}");
     let server = Server::start();
     assert!(
         !server.visitor().post("/session/guest", &[("nickname", "阿明")]).await.headers["set-cookie"]

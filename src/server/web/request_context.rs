@@ -2,7 +2,8 @@
 //! extensions.
 
 use crate::domain::preferences::Preferences;
-use crate::server::accounts::Session;
+use crate::server::accounts::{Session, Token};
+use crate::server::web::middleware::cookies::CookieNames;
 use std::net::IpAddr;
 
 /// Client, preferences and session of one request.
@@ -12,10 +13,15 @@ pub struct RequestContext {
     pub client_addr: IpAddr,
     /// A proxy outside `web.trusted_proxies` forwarded the request: `client_addr` is the proxy's, not the client's.
     pub behind_untrusted_proxy: bool,
-    /// The client came over HTTPS, so cookies are `Secure`.
-    pub is_https: bool,
+    /// How cookies are named: by HTTPS or not.
+    pub cookies: CookieNames,
     /// Language and theme, from cookies or `Accept-Language`.
     pub preferences: Preferences,
     /// The login session of the cookie. `None`: no cookie, or an unknown or expired token.
     pub session: Option<Session>,
+    /// The token of `session`, as the cookie has it.
+    pub session_token: Option<Token>,
+    /// SHA-256 of the token in the visitor cookie: a key for limits, told to nobody. A client can invent one, so it never stands
+    /// for a right, and a limit by it needs a limit by address beside it. `None`: no cookie, as before the first page.
+    pub visitor: Option<[u8; 32]>,
 }

@@ -97,13 +97,15 @@ async fn messages_of_clients_to_workers_are_limited() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_receives_the_handshake_of_a_client() {
+async fn f13_a_worker_receives_the_handshake_of_a_client_without_secrets() {
     let server = Server::with(&["web.trusted_proxies=127.0.0.1/32"]);
     let mut biz = worker(&server, "Biz:0").await;
     let mut client = Wire::to(server.address().parse().unwrap()).await;
     let request = "GET /ws?room=1&tags[]=a HTTP/1.1\r\nHost: chat.example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nX-Forwarded-For: 2001:db8::5:6\r\n\
-        Cookie: sid=42; roomcast_session=secret; lang=zh\r\n\r\n";
+        Sec-WebSocket-Protocol: chat, roomcast.bearer.secret\r\nSec-WebSocket-Protocol: roomcast.bearer.secret\r\n\
+        Cookie: sid=42; roomcast_session=secret; lang=zh; roomcast_visitor=secret\r\n\
+        Cookie: __Host-roomcast_session=secret; __host-Roomcast_device=secret\r\n\r\n";
     client.send(request.as_bytes()).await;
     client.until(b"\"}").await;
     assert_eq!(event(&mut biz).await.0, command::ON_CONNECT);
@@ -113,7 +115,8 @@ async fn a_worker_receives_the_handshake_of_a_client() {
         "s:3:\"get\";a:2:{s:4:\"room\";s:1:\"1\";s:4:\"tags\";a:1:{i:0;s:1:\"a\";}}",
         "s:11:\"SERVER_NAME\";s:12:\"chat.example\";",
         "s:11:\"REMOTE_ADDR\";s:13:\"2001:db8::5:6\";",
-        // Without Roomcast's own cookie.
+        "s:27:\"HTTP_SEC_WEBSOCKET_PROTOCOL\";s:4:\"chat\";",
+        // Without Roomcast's own cookies.
         "s:6:\"cookie\";a:2:{s:3:\"sid\";s:2:\"42\";s:4:\"lang\";s:2:\"zh\";}",
     ] {
         assert!(handshake.contains(part), "{part} is not in {handshake}");

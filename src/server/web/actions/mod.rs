@@ -5,7 +5,7 @@ mod account;
 mod room;
 mod session;
 
-use super::middleware::cookies::{RETURNED_COOKIE, cookie_value};
+use super::middleware::cookies::RETURNED_COOKIE;
 use super::rate_limit::RequestKind;
 use super::request_context::RequestContext;
 use super::state::AppState;
@@ -45,7 +45,7 @@ impl Actions {
 
     /// Removes and returns the form that was refused before this page load.
     pub fn returned_form(&self) -> Option<ReturnedForm> {
-        self.state.returned_forms.take(&cookie_value(&self.parts.headers, RETURNED_COOKIE)?)
+        self.state.returned_forms.take(self.context.cookies.value(&self.parts.headers, RETURNED_COOKIE)?)
     }
 
     /// Gives the page's own response the status of a refusal, and `Retry-After` where it has one.

@@ -11,10 +11,8 @@ use crate::domain::{
 use crate::server::accounts::{Client, GuestSignIn, LogIn, NewSession, Registration, Token};
 use crate::server::gateway::{SocketOwner, rate_limit_prefix};
 use crate::server::security_log::Act;
-use crate::server::web::middleware::cookies::{
-    DEVICE_COOKIE, cookie_value, device_cookie, expired_session_cookie, session_cookie, set_cookie,
-};
-use crate::server::web::middleware::headers::header_str;
+use crate::server::web::middleware::cookies::DEVICE_COOKIE;
+use crate::server::web::middleware::headers::header_text;
 use crate::server::web::rate_limit::RequestKind;
 use crate::server::web::user_agent;
 use axum::http::header;
@@ -74,7 +72,7 @@ impl Actions {
             self.record(Act::SignedOut, session, None);
             self.close_sockets_of_old_session().await;
         }
-        self.set_cookie(expired_session_cookie(self.context.is_https));
+        self.context.cookies.remove_session(&self.parts.headers).into_iter().for_each(|cookie| self.set_cookie(cookie));
         Ok(Done { status: true })
     }
 
@@ -83,11 +81,11 @@ impl Actions {
         let (lang, theme) = (non_empty(lang), non_empty(theme));
         if let Some(code) = lang {
             Lang::from_code(code).ok_or(Refusal::malformed("lang"))?;
-            self.set_cookie(set_cookie(LANG_COOKIE, code, PREFERENCE_COOKIE_SECONDS, self.context.is_https, false));
+            self.set_cookie(self.context.cookies.set(LANG_COOKIE, code, PREFERENCE_COOKIE_SECONDS, false));
         }
         if let Some(code) = theme {
             Theme::from_code(code).ok_or(Refusal::malformed("theme"))?;
-            self.set_cookie(set_cookie(THEME_COOKIE, code, PREFERENCE_COOKIE_SECONDS, self.context.is_https, false));
+            self.set_cookie(self.context.cookies.set(THEME_COOKIE, code, PREFERENCE_COOKIE_SECONDS, false));
         }
         Ok(Done { status: true })
     }
@@ -105,18 +103,21 @@ impl Actions {
     }
 
     fn label(&self) -> String {
-        user_agent::label(header_str(&self.parts.headers, &header::USER_AGENT).unwrap_or_default())
+        user_agent::label(&header_text(&self.parts.headers, &header::USER_AGENT))
     }
 
     /// The token of the device cookie.
     pub(super) fn device(&self) -> Option<Token> {
-        cookie_value(&self.parts.headers, DEVICE_COOKIE).and_then(|text| Token::parse(&text))
+        self.context.cookies.value(&self.parts.headers, DEVICE_COOKIE).and_then(Token::parse)
     }
 
     fn signed_in(&self, NewSession { person, token, device }: NewSession) -> SignInReply {
-        self.set_cookie(session_cookie(&token.reveal(), self.context.is_https));
+        self.set_cookie(self.context.cookies.set_session(&token));
+        if let Some(cookie) = self.context.cookies.remove_old_session(&self.parts.headers) {
+            self.set_cookie(cookie);
+        }
         if let Some(device) = device {
-            self.set_cookie(device_cookie(&device.reveal(), self.context.is_https));
+            self.set_cookie(self.context.cookies.set_device(&device));
         }
         SignInReply { uid: person.uid, nickname: person.nickname }
     }

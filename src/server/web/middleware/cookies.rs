@@ -1,13 +1,21 @@
-//! The cookies that the site sets and reads: `SameSite=Lax`, for the whole site.
+//! The cookies that the site sets and reads: `SameSite=Lax`, for the whole host.
+//!
+//! Under HTTPS their names begin with `__Host-`, so that no sibling host can set them (draft-ietf-httpbis-rfc6265bis, section
+//! 4.1.3.2). Cookies are read as bytes, pair by pair: a malformed cookie of another program hides none of ours.
 
-use crate::server::accounts::Accounts;
+use crate::domain::preferences::{LANG_COOKIE, OLD_LANG_COOKIE, OLD_THEME_COOKIE, THEME_COOKIE};
+use crate::server::accounts::{Accounts, Token};
+use crate::server::clock::Clock;
+use crate::server::storage::{StorageError, Store};
 use axum::http::{HeaderMap, header};
-use cookie::{Cookie, SameSite};
+use cookie::{Cookie, CookieBuilder, SameSite};
 
 /// Holds the session token; not readable by scripts. [`context_layer`](super::context_layer::context_layer) looks its session up.
 pub(crate) const SESSION_COOKIE: &str = "roomcast_session";
 /// Holds the key of a refused form, see [`ReturnedForms`](crate::server::web::returned_forms::ReturnedForms).
 pub(crate) const RETURNED_COOKIE: &str = "roomcast_returned";
+/// Holds a random token that tells browsers behind one address apart; until the browser is closed.
+pub(crate) const VISITOR_COOKIE: &str = "roomcast_visitor";
 
 /// Names the device to the accounts that signed in on it: a random token, not readable by scripts. It gives no right but
 /// limits of its own for log-ins.
@@ -15,45 +23,217 @@ pub(crate) const DEVICE_COOKIE: &str = "roomcast_device";
 /// Lifetime of the device cookie: a year, in seconds.
 const DEVICE_SECONDS: i64 = 365 * 24 * 3600;
 
-/// The `Set-Cookie` header of a device that signed in to an account.
-pub(crate) fn device_cookie(token: &str, secure: bool) -> String {
-    set_cookie(DEVICE_COOKIE, token, DEVICE_SECONDS, secure, true)
+/// Prefix of the names of all cookies of this site. No cookie with it is shown to PHP.
+pub(crate) const PREFIX: &str = "roomcast_";
+/// Prefix of a name under HTTPS: browsers take such a cookie only from this host, only Secure, only for the path `/`.
+const HOST_PREFIX: &str = "__Host-";
+/// Names without [`PREFIX`], as earlier versions set them.
+const OLD_NAMES: [(&str, &str); 2] = [(LANG_COOKIE, OLD_LANG_COOKIE), (THEME_COOKIE, OLD_THEME_COOKIE)];
+/// Most values of one name that a request is tried with.
+const MAX_VALUES: usize = 4;
+
+/// The names under which the cookies of one request are read and set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CookieNames {
+    /// The client came over HTTPS: cookies are Secure, and their names begin with `__Host-`.
+    pub is_https: bool,
+    /// The names of earlier versions are read where the new one is missing.
+    pub reads_old: bool,
 }
 
-/// The `Set-Cookie` header of a new or renewed session. `secure`: the client came over HTTPS.
-pub(crate) fn session_cookie(token: &str, secure: bool) -> String {
-    let seconds = i64::try_from(Accounts::cookie_seconds()).unwrap_or(i64::MAX);
-    set_cookie(SESSION_COOKIE, token, seconds, secure, true)
+impl CookieNames {
+    /// Returns the values of the cookies called `name`, four at most. The name with `__Host-` comes first, then the name
+    /// without it if this request may use that one, then an earlier version's.
+    pub(crate) fn values<'a>(self, headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
+        let host_name = format!("{HOST_PREFIX}{name}");
+        let mut values: Vec<&str> = cookies_called(headers, &host_name).collect();
+        if !self.is_https || self.reads_old {
+            values.extend(cookies_called(headers, name));
+        }
+        if self.reads_old
+            && let Some((_, old)) = OLD_NAMES.iter().find(|(new, _)| *new == name)
+        {
+            values.extend(cookies_called(headers, old));
+        }
+        values.truncate(MAX_VALUES);
+        values
+    }
+
+    /// Returns the first of [`CookieNames::values`].
+    pub(crate) fn value<'a>(self, headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+        self.values(headers, name).first().copied()
+    }
+
+    /// A `Set-Cookie` header with a lifetime in seconds. `http_only` hides the cookie from scripts.
+    pub(crate) fn set(self, name: &str, value: &str, seconds: i64, http_only: bool) -> String {
+        self.build(name, value, http_only).max_age(cookie::time::Duration::seconds(seconds)).build().to_string()
+    }
+
+    /// The `Set-Cookie` header of a new or renewed session.
+    pub(crate) fn set_session(self, token: &Token) -> String {
+        let seconds = i64::try_from(Accounts::cookie_seconds()).unwrap_or(i64::MAX);
+        self.set(SESSION_COOKIE, &token.reveal(), seconds, true)
+    }
+
+    /// The `Set-Cookie` header of a device that signed in to an account.
+    pub(crate) fn set_device(self, token: &Token) -> String {
+        self.set(DEVICE_COOKIE, &token.reveal(), DEVICE_SECONDS, true)
+    }
+
+    /// The `Set-Cookie` header of a new visitor: a random token, without `Max-Age`.
+    pub(crate) fn set_new_visitor(self) -> String {
+        self.build(VISITOR_COOKIE, &Token::random().reveal(), true).build().to_string()
+    }
+
+    /// The `Set-Cookie` headers that remove the session cookie: of its name, and under HTTPS of its earlier name if the
+    /// request has it.
+    pub(crate) fn remove_session(self, headers: &HeaderMap) -> Vec<String> {
+        let mut removed = vec![self.set(SESSION_COOKIE, "", 0, true)];
+        removed.extend(self.remove_old_session(headers));
+        removed
+    }
+
+    /// The `Set-Cookie` header that removes the session cookie under the name that it has without HTTPS.
+    pub(crate) fn remove_old_session(self, headers: &HeaderMap) -> Option<String> {
+        let is_sent = self.is_https && cookies_called(headers, SESSION_COOKIE).next().is_some();
+        is_sent.then(|| Self { is_https: false, ..self }.set(SESSION_COOKIE, "", 0, true))
+    }
+
+    fn build<'a>(self, name: &str, value: &'a str, http_only: bool) -> CookieBuilder<'a> {
+        let name = if self.is_https { format!("{HOST_PREFIX}{name}") } else { name.to_owned() };
+        Cookie::build((name, value)).path("/").same_site(SameSite::Lax).secure(self.is_https).http_only(http_only)
+    }
 }
 
-/// The `Set-Cookie` header that removes the session cookie.
-pub(crate) fn expired_session_cookie(secure: bool) -> String {
-    set_cookie(SESSION_COOKIE, "", 0, secure, true)
+/// The period in which the names of earlier versions are read: as long as the longest lived of those cookies.
+#[derive(Clone, Debug)]
+pub struct OldCookieNames {
+    clock: Clock,
+    since_ms: u64,
 }
 
-/// The session token as the client sent it, so that its cookie can be set again with a new lifetime.
-pub(crate) fn session_cookie_value(headers: &HeaderMap) -> Option<String> {
-    cookie_value(headers, SESSION_COOKIE)
+impl OldCookieNames {
+    /// Key in the table `facts`: the time, in Unix milliseconds as text, at which this installation began to use the new names.
+    const FACT: &str = "cookie_names_since";
+
+    /// Reads the beginning of the period from the store, or begins it now.
+    ///
+    /// # Errors
+    /// A failed query.
+    pub async fn load(store: &Store, clock: Clock) -> Result<Self, StorageError> {
+        let stored = store.fact(Self::FACT).await?.and_then(|value| String::from_utf8(value).ok()?.parse().ok());
+        let since_ms = match stored {
+            Some(since_ms) => since_ms,
+            None => {
+                let now = clock.now_ms();
+                store.set_fact(Self::FACT, now.to_string().as_bytes()).await?;
+                now
+            }
+        };
+        Ok(Self { clock, since_ms })
+    }
+
+    /// Returns whether the old names are still read.
+    pub(crate) fn are_read(&self) -> bool {
+        self.clock.now_ms() < self.since_ms.saturating_add(Accounts::cookie_seconds() * 1000)
+    }
 }
 
-/// A `Set-Cookie` header with a lifetime in seconds. `http_only` hides the cookie from scripts.
-pub(crate) fn set_cookie(name: &str, value: &str, seconds: i64, secure: bool, http_only: bool) -> String {
-    Cookie::build((name, value))
-        .path("/")
-        .same_site(SameSite::Lax)
-        .secure(secure)
-        .http_only(http_only)
-        .max_age(cookie::time::Duration::seconds(seconds))
-        .build()
-        .to_string()
+/// Returns whether a cookie of this name, as a browser sends it, is one of this site's.
+pub(crate) fn is_own_cookie(name: &[u8]) -> bool {
+    let starts_with =
+        |prefix: &str, name: &[u8]| name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix.as_bytes()));
+    starts_with(PREFIX, name) || starts_with(HOST_PREFIX, name) && starts_with(PREFIX, &name[HOST_PREFIX.len()..])
 }
 
-/// Returns the value of the first cookie called `name`. Other cookies may be malformed.
-pub(crate) fn cookie_value(headers: &HeaderMap, name: &str) -> Option<String> {
-    let lines = headers.get_all(header::COOKIE).into_iter().filter_map(|line| line.to_str().ok());
-    lines
-        .flat_map(Cookie::split_parse)
-        .filter_map(Result::ok)
-        .find(|cookie| cookie.name() == name)
-        .map(|cookie| cookie.value().to_owned())
+/// The values of all cookies of exactly this name, in the order of the request, without quotes around them. A value that is not
+/// ASCII is left out.
+fn cookies_called<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
+    let pairs = headers.get_all(header::COOKIE).into_iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    pairs.filter_map(move |pair| {
+        let at = pair.iter().position(|byte| *byte == b'=')?;
+        let (found, value) = (pair[..at].trim_ascii(), pair[at + 1..].trim_ascii());
+        let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
+        let text = if value.is_ascii() { std::str::from_utf8(value).ok() } else { None };
+        text.filter(|_| found == name.as_bytes())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::config::StorageSettings;
+    use axum::http::HeaderValue;
+
+    const HTTPS: CookieNames = CookieNames { is_https: true, reads_old: false };
+    const HTTPS_OLD: CookieNames = CookieNames { is_https: true, reads_old: true };
+    const HTTP: CookieNames = CookieNames { is_https: false, reads_old: false };
+
+    fn headers(lines: &[&[u8]]) -> HeaderMap {
+        lines.iter().map(|line| (header::COOKIE, HeaderValue::from_bytes(line).unwrap())).collect()
+    }
+
+    fn check(names: CookieNames, lines: &[&[u8]], expected: &[&str]) {
+        assert_eq!(names.values(&headers(lines), SESSION_COOKIE), expected, "{names:?} {lines:?}");
+    }
+
+    #[test]
+    fn f13_the_host_name_wins_and_the_old_name_is_read_for_a_while_only() {
+        let both: &[&[u8]] = &[b"roomcast_session=planted; __Host-roomcast_session=own", b"roomcast_session=2"];
+        check(HTTPS, both, &["own"]);
+        check(HTTPS_OLD, both, &["own", "planted", "2"]);
+        check(HTTP, both, &["own", "planted", "2"]);
+        check(HTTPS, &[b"roomcast_session=planted"], &[]);
+        check(
+            HTTP,
+            &[b"roomcast_session=1; roomcast_session=2; roomcast_session=3; roomcast_session=4; roomcast_session=5"],
+            &["1", "2", "3", "4"],
+        );
+    }
+
+    #[test]
+    fn f13_one_malformed_cookie_hides_no_other() {
+        check(HTTP, &[b"a=\xff\xfe; roomcast_session=x; b"], &["x"]);
+        check(HTTP, &[b"\xe4=1;;=;  roomcast_session = \"x\" "], &["x"]);
+        check(HTTP, &[b"a=\xff", b"roomcast_session=\xff; roomcast_session=x"], &["x"]);
+        check(HTTP, &[b"xroomcast_session=1; roomcast_session2=2; roomcast_session"], &[]);
+    }
+
+    #[test]
+    fn f13_cookies_are_host_cookies_under_https() {
+        for name in [SESSION_COOKIE, RETURNED_COOKIE, VISITOR_COOKIE, DEVICE_COOKIE, LANG_COOKIE, THEME_COOKIE] {
+            assert!(is_own_cookie(name.as_bytes()) && is_own_cookie(format!("__Host-{name}").as_bytes()), "{name}");
+            let set = HTTPS.set(name, "v", 9, true);
+            assert!(set.starts_with(&format!("__Host-{name}=v;")) && set.contains("Secure") && set.contains("Path=/;"), "{set}");
+            assert!(!set.contains("Domain"), "{set}");
+            assert!(HTTP.set(name, "v", 9, true).starts_with(&format!("{name}=v;")));
+        }
+        assert!(!is_own_cookie(b"lang") && !is_own_cookie(b"__Host-sid") && !is_own_cookie(b""));
+        let visitor = HTTP.set_new_visitor();
+        assert!(visitor.contains("HttpOnly") && visitor.contains("SameSite=Lax") && !visitor.contains("Max-Age"), "{visitor}");
+        assert_eq!(HTTPS.remove_session(&headers(&[b"roomcast_session=x"])).len(), 2);
+        assert_eq!(HTTPS.remove_session(&headers(&[b"__Host-roomcast_session=x"])).len(), 1);
+    }
+
+    #[test]
+    fn preferences_are_read_under_their_old_names_too() {
+        let sent = headers(&[b"lang=zh; theme=dark"]);
+        assert_eq!(CookieNames { reads_old: true, ..HTTP }.value(&sent, LANG_COOKIE), Some("zh"));
+        assert_eq!(HTTPS_OLD.value(&sent, THEME_COOKIE), Some("dark"));
+        assert_eq!(HTTP.value(&sent, LANG_COOKIE), None);
+    }
+
+    #[tokio::test]
+    async fn f13_the_period_of_the_old_names_is_thirty_days() {
+        const DAY: u64 = 24 * 3600 * 1000;
+        let folder = tempfile::TempDir::new().unwrap();
+        let store = Store::open(&StorageSettings { data_dir: folder.path().into(), ..StorageSettings::default() }).await.unwrap();
+        let clock = Clock::manual(1_000 * DAY);
+        assert!(OldCookieNames::load(&store, clock.clone()).await.unwrap().are_read());
+        clock.set(1_029 * DAY);
+        let later = OldCookieNames::load(&store, clock.clone()).await.unwrap();
+        assert!(later.are_read(), "a restart does not begin it anew");
+        clock.set(1_030 * DAY);
+        assert!(!later.are_read());
+    }
 }

@@ -1,9 +1,10 @@
 //! Checks every POST of a page before a server function parses it: allowed origin, form encoding, size, UTF-8, no repeated
 //! field. The HTTP API for back ends is exempt.
 
+use super::cookies::CookieNames;
 use super::error_response::Refused;
 use super::form_redirect::redirect_after_post;
-use super::headers::header_str;
+use super::headers::{header_str, header_text};
 use super::origin;
 use crate::domain::{paths, refusal::Refusal};
 use crate::server::web::request_context::RequestContext;
@@ -28,15 +29,16 @@ pub(crate) async fn check_form(State(state): State<AppState>, request: Request, 
     }
     let (mut parts, body) = request.into_parts();
     let (path, headers) = (parts.uri.path().to_owned(), parts.headers.clone());
-    let is_https = parts.extensions.get::<RequestContext>().is_some_and(|context| context.is_https);
-    let wants_html = header_str(&headers, &header::ACCEPT).is_some_and(|accept| accept.contains("text/html"));
+    let cookies = parts.extensions.get::<RequestContext>().map(|context| context.cookies);
+    let cookies = cookies.unwrap_or(CookieNames { is_https: false, reads_old: false });
+    let wants_html = header_text(&headers, &header::ACCEPT).contains("text/html");
     // For text/html Leptos would redirect by itself and drop the input; with JSON the redirect is made here.
     parts.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     let (fields, response) = match read_form(&state, &path, &headers, body).await {
         Ok(Form { bytes, fields }) => (fields, next.run(Request::from_parts(parts, Body::from(bytes))).await),
         Err(refusal) => (HashMap::new(), Refused(refusal).into_response()),
     };
-    if wants_html { redirect_after_post(&state, &path, &headers, fields, response, is_https).await } else { response }
+    if wants_html { redirect_after_post(&state, &path, &headers, fields, response, cookies).await } else { response }
 }
 
 struct Form {
@@ -46,9 +48,7 @@ struct Form {
 
 async fn read_form(state: &AppState, path: &str, headers: &HeaderMap, body: Body) -> Result<Form, Refusal> {
     let web = &state.config.web;
-    if !origin::is_allowed(headers, web) {
-        return Err(Refusal::NotAllowed);
-    }
+    origin::check(headers, state)?;
     let content_type = header_str(headers, &header::CONTENT_TYPE).unwrap_or_default();
     if !content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(FORM_CONTENT_TYPE) {
         return Err(Refusal::malformed("content-type"));

@@ -1,7 +1,6 @@
 //! Post/redirect/get for forms of pages without JavaScript. The input of a refused form is kept for the next page.
 
-use super::cookies::{RETURNED_COOKIE, set_cookie};
-use super::headers::header_str;
+use super::cookies::{CookieNames, RETURNED_COOKIE};
 use crate::domain::{
     paths,
     refusal::Refusal,
@@ -13,7 +12,11 @@ use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use leptos::server_fn::error::SERVER_FN_ERROR_HEADER;
+use percent_encoding::{AsciiSet, percent_encode};
 use std::collections::HashMap;
+
+/// Encodes nothing of ASCII; `percent_encode` encodes all other bytes by itself.
+const NON_ASCII: &AsciiSet = &AsciiSet::EMPTY;
 
 /// Turns the response to a form into a 303. After success it leads to `next`, the new room or the form's page. After a
 /// refusal it leads to the form's page, and the refusal waits for that page with the person's input. Another error, as for
@@ -24,9 +27,9 @@ pub(crate) async fn redirect_after_post(
     headers: &HeaderMap,
     mut fields: HashMap<String, String>,
     response: Response,
-    is_https: bool,
+    cookies: CookieNames,
 ) -> Response {
-    let form_page = || header_str(headers, &header::REFERER).and_then(local_path).unwrap_or("/").to_owned();
+    let form_page = || referring_path(headers).unwrap_or_else(|| "/".to_owned());
     let (mut parts, body) = response.into_parts();
     let body = to_bytes(body, state.config.web.body_bytes * 4).await.unwrap_or_default();
     let to = if parts.status.is_success() {
@@ -37,7 +40,7 @@ pub(crate) async fn redirect_after_post(
         let text = fields.remove(text_field(path)).unwrap_or_default();
         let key = state.returned_forms.insert(ReturnedForm { form: path.into(), refusal, text });
         let seconds = i64::try_from(RETURNED_FORM_TTL.as_secs()).unwrap_or(i64::MAX);
-        if let Ok(cookie) = HeaderValue::from_str(&set_cookie(RETURNED_COOKIE, &key, seconds, is_https, true)) {
+        if let Ok(cookie) = HeaderValue::from_str(&cookies.set(RETURNED_COOKIE, &key, seconds, true)) {
             parts.headers.append(header::SET_COOKIE, cookie);
         }
         form_page()
@@ -79,8 +82,14 @@ fn redirect(headers: &mut HeaderMap, to: &str) {
     headers.insert(header::LOCATION, HeaderValue::from_str(to).unwrap_or(HeaderValue::from_static("/")));
 }
 
+/// Path and query of the page that has the form. Bytes beyond ASCII are percent-encoded, as `Location` needs it.
+fn referring_path(headers: &HeaderMap) -> Option<String> {
+    let referer = headers.get(header::REFERER)?.as_bytes();
+    local_path(&percent_encode(referer, NON_ASCII).to_string()).map(str::to_owned)
+}
+
 /// Returns path and query of a URL, without its host, so that no redirect leads to another site. `None`: not a path.
-fn local_path(url: &str) -> Option<&str> {
+pub(crate) fn local_path(url: &str) -> Option<&str> {
     let path = match url.split_once("://") {
         Some((_, rest)) => rest.find('/').map(|slash| &rest[slash..])?,
         None => url,
