@@ -1,15 +1,18 @@
 //! Reads Leptos.toml, the environment and the flags into the structs of `settings`.
 //!
-//! Precedence: flags, then environment, then file, then defaults. An unknown key is an error that names the nearest known
-//! key.
+//! Precedence: flags, then environment, then file, then defaults. An unknown key of the file or a flag is an error that names
+//! the nearest known key; an unknown variable is a warning.
 
 #[cfg(test)]
 mod config_tests;
+mod environment;
+mod origin;
 mod settings;
 
+pub use origin::normalized_origin;
 pub use settings::{ChatSettings, GatewaySettings, InitFrom, LimitsSettings, OpenRooms, StorageSettings, Switch, WebSettings};
 
-use config::{Config as Layers, ConfigError as LayerError, File, FileFormat, Value};
+use config::{Config as Layers, ConfigError as LayerError, File, FileFormat};
 use leptos::config::{LeptosOptions, get_config_from_str};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -23,14 +26,6 @@ const FILE: &str = "Leptos.toml";
 /// Lower bound of ping interval and timeouts. A tick of a shard's timer wheel is half the shorter of ping interval and pong
 /// timeout, so at least 10 ms.
 const MIN_INTERVAL_MS: u64 = 20;
-/// Short environment variables; each also has its long name `ROOMCAST_<TABLE>_<KEY>`.
-const SHORT_NAMES: [(&str, &str); 5] = [
-    ("ROOMCAST_DATA_DIR", "storage.data_dir"),
-    ("ROOMCAST_LAN_ADDR", "gateway.lan_addr"),
-    ("ROOMCAST_REGISTER_ADDR", "gateway.register_addr"),
-    ("ROOMCAST_SECRET_KEY", "gateway.secret_key"),
-    ("ROOMCAST_API_KEY", "gateway.api_key"),
-];
 
 /// The whole configuration, checked.
 #[derive(Clone, Debug)]
@@ -47,6 +42,8 @@ pub struct Config {
     pub storage: StorageSettings,
     /// `[limits]`
     pub limits: LimitsSettings,
+    /// Sentences for the log: variables of the environment that set nothing.
+    pub warnings: Vec<String>,
 }
 
 /// The tables of the file that Roomcast owns; leptos_config reads `[package]`.
@@ -122,7 +119,10 @@ pub enum ConfigError {
     #[error("gateway.ping_every_ms, pong_within_ms and slow_after_ms must be at least {MIN_INTERVAL_MS} ms")]
     IntervalTooShort,
     /// A value that is not a scheme and a host.
-    #[error("`{0}` is not an origin such as https://chat.example.com (web.public_url, allowed_origins, frame_ancestors)")]
+    #[error(
+        "`{0}` is not an origin such as https://chat.example.com: scheme, host, and port if it is not the default \
+         (web.public_url, allowed_origins, frame_ancestors)"
+    )]
     InvalidOrigin(String),
 }
 
@@ -143,17 +143,15 @@ impl Config {
         let mut layers = Layers::builder().add_source(File::from_str(text, FileFormat::Toml));
         check_keys(&Layers::builder().add_source(File::from_str(text, FileFormat::Toml)).build()?, &known, &path)?;
         for key in &known {
-            let variable = format!("ROOMCAST_{}", key.replace('.', "_").to_uppercase());
-            let short = SHORT_NAMES.iter().find(|(_, of)| of == key).and_then(|(name, _)| environment.get(*name));
-            if let Some(text) = short.or(environment.get(&variable)) {
-                layers = layers.set_override(key, list_or_text(key, text))?;
+            if let Some(text) = environment::value_of(key, environment) {
+                layers = layers.set_override(key, environment::list_or_text(key, text))?;
             }
         }
         for (key, text) in &flags.set {
             if !known.contains(key) {
                 return Err(unknown("--set", key, &known));
             }
-            layers = layers.set_override(key, list_or_text(key, text))?;
+            layers = layers.set_override(key, environment::list_or_text(key, text))?;
         }
         if let Some(data_dir) = &flags.data_dir {
             layers = layers.set_override("storage.data_dir", data_dir.display().to_string())?;
@@ -161,7 +159,8 @@ impl Config {
         let layers = layers.build()?;
 
         let Tables { web, gateway, chat, storage, limits } = layers.try_deserialize()?;
-        let mut config = Self { leptos: leptos_options(text)?, web, gateway, chat, storage, limits };
+        let warnings = environment::unknown_variables(environment, &known);
+        let mut config = Self { leptos: leptos_options(text)?, web, gateway, chat, storage, limits, warnings };
         if let Some(addr) = flags.addr {
             config.leptos.site_addr = addr;
         }
@@ -200,23 +199,15 @@ impl Config {
         }
         if self.limits.per_ip == Switch::Off {
             (self.gateway.max_per_address, self.gateway.max_per_session) = (usize::MAX, usize::MAX);
+            self.web.max_http_per_address = usize::MAX;
         }
-        let url = self.web.public_url.trim_end_matches('/').to_owned();
-        let others = self.web.allowed_origins.iter().chain(&self.web.frame_ancestors);
-        let wrong = others.chain((!url.is_empty()).then_some(&url)).find(|origin| !is_origin(origin));
-        if let Some(wrong) = wrong {
-            return Err(ConfigError::InvalidOrigin(wrong.clone()));
+        let WebSettings { public_url, allowed_origins, frame_ancestors, .. } = &mut self.web;
+        let own = (!public_url.is_empty()).then_some(public_url);
+        for origin in own.into_iter().chain(allowed_origins).chain(frame_ancestors) {
+            *origin = normalized_origin(origin).ok_or_else(|| ConfigError::InvalidOrigin(origin.clone()))?;
         }
-        self.web.public_url = url;
         Ok(self)
     }
-}
-
-/// A scheme and a host, and nothing else: the value is copied into response headers.
-fn is_origin(text: &str) -> bool {
-    let host = text.strip_prefix("https://").or(text.strip_prefix("http://")).unwrap_or_default();
-    let host = host.strip_suffix('/').unwrap_or(host);
-    !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-:[]".contains(&b))
 }
 
 fn read(path: &Path) -> Result<String, ConfigError> {
@@ -228,16 +219,6 @@ fn read(path: &Path) -> Result<String, ConfigError> {
 fn leptos_options(text: &str) -> Result<LeptosOptions, ConfigError> {
     let has_table = text.lines().any(|line| line.starts_with("[package.metadata.leptos]"));
     get_config_from_str(if has_table { text } else { BUILT_IN }).map_err(|error| ConfigError::Leptos(error.to_string()))
-}
-
-/// The value of a flag or variable: text, or for the keys of a list its comma-separated items.
-fn list_or_text(key: &str, text: &str) -> Value {
-    let lists = ["web.allowed_origins", "web.frame_ancestors", "web.trusted_proxies", "web.metrics_from"];
-    if lists.contains(&key) {
-        let items: Vec<String> = text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect();
-        return Value::from(items);
-    }
-    Value::from(text)
 }
 
 /// Every `table.key`, taken from the field names of the settings structs.
@@ -272,7 +253,10 @@ fn check_keys(file: &Layers, known: &[String], path: &str) -> Result<(), ConfigE
 }
 
 fn unknown(path: &str, key: &str, known: &[String]) -> ConfigError {
-    let nearest = known.iter().max_by(|a, b| strsim::jaro_winkler(a, key).total_cmp(&strsim::jaro_winkler(b, key)));
-    let hint = nearest.map_or(String::new(), |nearest| format!("; the nearest known key is `{nearest}`"));
+    let hint = nearest(key, known).map_or(String::new(), |nearest| format!("; the nearest known key is `{nearest}`"));
     ConfigError::UnknownKey { path: path.into(), key: key.into(), hint }
+}
+
+fn nearest<'a>(name: &str, known: &'a [String]) -> Option<&'a String> {
+    known.iter().max_by(|a, b| strsim::jaro_winkler(a, name).total_cmp(&strsim::jaro_winkler(b, name)))
 }

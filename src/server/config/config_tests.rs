@@ -48,6 +48,52 @@ fn only_a_scheme_and_a_host_are_an_origin() {
 }
 
 #[test]
+fn b44b_origins_are_kept_in_one_spelling() {
+    let environment = [
+        ("ROOMCAST_WEB_PUBLIC_URL", "HTTPS://Chat.Example.com:443/"),
+        ("ROOMCAST_WEB_ALLOWED_ORIGINS", "https://www.example.com:443/, http://b.example:80"),
+        ("ROOMCAST_WEB_FRAME_ANCESTORS", "https://Bücher.example/"),
+    ];
+    let web = load("", &environment, &[]).unwrap().web;
+    assert_eq!(web.public_url, "https://chat.example.com");
+    assert_eq!(web.allowed_origins, ["https://www.example.com", "http://b.example"]);
+    assert_eq!(web.frame_ancestors, ["https://xn--bcher-kva.example"]);
+}
+
+#[test]
+fn b57_an_unknown_variable_is_a_warning_that_names_the_nearest_one() {
+    let environment = [("ROOMCAST_CHAT_COLDOWN_MS", "1"), ("ROOMCAST_SUCCEEDS", "x"), ("ROOMCAST_API_KEY", "k"), ("PATH", "/")];
+    let config = load("", &environment, &[]).unwrap();
+    assert_eq!(config.warnings.len(), 1, "{:?}", config.warnings);
+    assert!(config.warnings[0].contains("ROOMCAST_CHAT_COLDOWN_MS sets nothing"), "{:?}", config.warnings);
+    assert!(config.warnings[0].ends_with("ROOMCAST_CHAT_COOLDOWN_MS"), "{:?}", config.warnings);
+    assert_eq!(config.chat.cooldown_ms, 3000);
+}
+
+#[test]
+fn b57_an_address_without_a_prefix_is_a_network_of_one() {
+    for (text, networks) in [
+        ("127.0.0.1", &["127.0.0.1/32"][..]),
+        ("::1, 10.0.0.0/8", &["::1/128", "10.0.0.0/8"]),
+        (r#"["127.0.0.1", "10.1.0.0/16"]"#, &["127.0.0.1/32", "10.1.0.0/16"]),
+    ] {
+        let web = load("", &[("ROOMCAST_WEB_TRUSTED_PROXIES", text)], &[]).unwrap().web;
+        assert_eq!(web.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(), networks, "{text}");
+    }
+    assert_eq!(load("[web]\nmetrics_from = [\"10.0.0.7\"]\n", &[], &[]).unwrap().web.metrics_from[0].to_string(), "10.0.0.7/32");
+    let wrong = load("", &[("ROOMCAST_WEB_TRUSTED_PROXIES", "127.0.0.1/33")], &[]).unwrap_err().to_string();
+    assert!(wrong.contains("`127.0.0.1/33` is neither an IP address nor a network such as 10.0.0.0/8"), "{wrong}");
+}
+
+#[test]
+fn b57_a_list_in_the_environment_may_be_json() {
+    for list in ["https://a.example,https://b.example", r#"["https://a.example", "https://b.example"]"#] {
+        let web = load("", &[("ROOMCAST_WEB_ALLOWED_ORIGINS", list)], &[]).unwrap().web;
+        assert_eq!(web.allowed_origins, ["https://a.example", "https://b.example"]);
+    }
+}
+
+#[test]
 fn contradictory_and_unsafe_settings_are_errors() {
     assert!(matches!(load("", &[("ROOMCAST_WEB_TLS_KEY", "key.pem")], &[]), Err(ConfigError::IncompleteTlsPair)));
     assert!(matches!(load("", &[("ROOMCAST_GATEWAY_PING_EVERY_MS", "0")], &[]), Err(ConfigError::IntervalTooShort)));

@@ -1,10 +1,11 @@
 //! The tables of Leptos.toml, one struct per table. Each field is a key: its meaning, its unit (in the name: `_ms`
 //! milliseconds, `_bytes` bytes), its default. A new key also stands in `docs/configuration.md` and, if operators change it
-//! often, in `Leptos.toml`; lists are named in `list_or_text` of `config.rs`.
+//! often, in `Leptos.toml`; lists are named in `LISTS` of `environment.rs`.
 
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
-use std::net::{SocketAddr, SocketAddrV4};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
+use std::net::{IpAddr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 
 /// `[web]`: the HTTP listener and its requests.
@@ -19,9 +20,12 @@ pub struct WebSettings {
     /// Further origins that may show a room in a frame. Default: none.
     pub frame_ancestors: Vec<String>,
     /// Networks of proxies whose X-Forwarded-For and X-Forwarded-Proto headers are trusted. Default: none, since any client
-    /// can send such a header.
+    /// can send such a header. An address without a prefix length is a network of one.
+    #[serde(deserialize_with = "networks")]
     pub trusted_proxies: Vec<IpNet>,
-    /// Networks that may read `/metrics`. Default: loopback, since metrics are for operators.
+    /// Networks that may read `/metrics`, and for which HTTP connections are kept back. Default: loopback, since metrics are for
+    /// operators.
+    #[serde(deserialize_with = "networks")]
     pub metrics_from: Vec<IpNet>,
     /// Largest request body of a page, in bytes. Default: 16,384. A form with the longest message has less than 13 KiB even
     /// when every byte is escaped.
@@ -34,9 +38,13 @@ pub struct WebSettings {
     pub tls_cert: PathBuf,
     /// Path of the private key of `tls_cert` in PEM. Default: empty.
     pub tls_key: PathBuf,
-    /// HTTP connections at the same time; a further one gets 503 and is closed. An open WebSocket does not count. Default:
-    /// 15,000.
+    /// HTTP connections at the same time; a further one takes the place of the one that is idle for longest, or gets 503 and is
+    /// closed. An open WebSocket does not count. Default: 15,000.
     pub max_http_connections: usize,
+    /// HTTP connections per address, or requests in progress behind a trusted proxy; a further one takes the place of the
+    /// address's own idle one, or gets 503. Default: 5,000, since carrier NAT puts thousands of phones behind one, and no more
+    /// than a third of all.
+    pub max_http_per_address: usize,
     /// Drain deadline of a shutdown. Default: 4,000 ms; `cargo leptos watch` kills the server after 10 s.
     pub drain_within_ms: u64,
     /// Drain deadline of `roomcast stop -g`, and of the old process after `roomcast reload`. Default: 60,000 ms.
@@ -56,10 +64,21 @@ impl Default for WebSettings {
             tls_cert: PathBuf::new(),
             tls_key: PathBuf::new(),
             max_http_connections: 15_000,
+            max_http_per_address: 5_000,
             drain_within_ms: 4_000,
             drain_slowly_ms: 60_000,
         }
     }
+}
+
+/// Parses networks, or addresses, each of which is a network of one.
+fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
+    let parse = |text: &String| {
+        let address = || text.trim().parse::<IpAddr>().map(IpNet::from);
+        let error = || D::Error::custom(format!("`{text}` is neither an IP address nor a network such as 10.0.0.0/8"));
+        text.trim().parse::<IpNet>().or_else(|_| address()).map_err(|_| error())
+    };
+    Vec::<String>::deserialize(deserializer)?.iter().map(parse).collect()
 }
 
 fn loopback_v4() -> ipnet::Ipv4Net {
