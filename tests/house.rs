@@ -21,7 +21,7 @@ const EDGES: [(&str, &[&str]); 16] = [
     ("server/config", &[]),
     ("server/php", &[]),
     ("server/gateway", &["domain", "server/config", "server/php"]),
-    ("server/payload", &["server/gateway"]),
+    ("server/payload", &["domain", "server/gateway"]),
     ("server/gatewayworker", &["domain", "server/config", "server/gateway", "server/payload", "server/php"]),
     ("server/control", &["domain", "server/accounts", "server/gateway"]),
     ("server/allocator", &[]),

@@ -11,6 +11,26 @@ use uuid::Uuid;
 /// The WebSocket subprotocol in which every push is a JSON object with a `type`.
 pub const SUBPROTOCOL: &str = "roomcast.v1";
 
+/// The types of the server's own pushes in the dialect [`SUBPROTOCOL`], in alphabetical order, those of later versions among them.
+/// A back end's payload of one of these types arrives there as `data`, so that no back end can forge them.
+pub const OWN_TYPES: [&str; 15] = [
+    "action",
+    "bye",
+    "changed",
+    "gap",
+    "held",
+    "held_done",
+    "init",
+    "message",
+    "online",
+    "raid",
+    "report",
+    "room",
+    "session",
+    "tick",
+    "you",
+];
+
 /// A push in the dialect [`SUBPROTOCOL`].
 ///
 /// ```

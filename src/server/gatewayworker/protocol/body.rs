@@ -15,6 +15,9 @@ pub(crate) enum BodyError {
     /// The value is a boolean, a number or a reference.
     #[error("a serialized number or boolean is not a message")]
     Scalar,
+    /// The value is no text, and the body is to be frames. GatewayWorker writes its JSON, which is no frame, to the socket.
+    #[error("raw frames are given as text")]
+    RawNotText,
     /// The value has no JSON.
     #[error("no JSON: {0}")]
     ToJson(#[from] ToJsonError),
@@ -39,6 +42,7 @@ impl Body {
         }
         let document = Document::read(body)?;
         match document.root() {
+            Node::Null | Node::Array(_) | Node::Object { .. } | Node::Opaque(_) if flag & RAW != 0 => Err(BodyError::RawNotText),
             Node::Text(text) => Ok(Self::Text(body.slice_ref(text))),
             Node::Null => Ok(Self::Null),
             Node::Array(_) | Node::Object { .. } | Node::Opaque(_) => Ok(Self::Json(document.to_json(MAX_PACKET_BYTES)?)),
@@ -95,6 +99,15 @@ mod tests {
         let raw = Body::decode(PLAIN | RAW, &Bytes::from_static(b"\x82\x01x")).unwrap().into_publication(PLAIN | RAW).unwrap();
         assert_eq!(&raw.v1.unwrap().bytes[..], b"\x82\x01x");
         assert!(Body::Text(Bytes::new()).into_publication(RAW).is_none());
+    }
+
+    #[test]
+    fn l1_raw_frames_that_are_an_array_or_null_are_rejected() {
+        for body in [&b"a:1:{s:1:\"k\";i:1;}"[..], b"a:0:{}", b"N;", b"O:8:\"stdClass\":0:{}"] {
+            assert_eq!(Body::decode(RAW, &Bytes::copy_from_slice(body)), Err(BodyError::RawNotText), "{body:?}");
+            assert!(Body::decode(0, &Bytes::copy_from_slice(body)).is_ok(), "{body:?}");
+        }
+        assert!(Body::decode(RAW, &Bytes::from_static(b"s:3:\"\x81\x01x\";")).is_ok());
     }
 
     #[test]

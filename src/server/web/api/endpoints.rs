@@ -1,12 +1,13 @@
 //! The endpoints of the API: one per method, one for a batch of calls, one for the description.
 
+use super::answer::AnswerBudget;
 use super::method::{self, ApiError};
 use super::method_table::MethodTable;
-use super::openapi;
 use super::request::{Batch, MAX_CALLS, OneCall, authenticate, read_body};
 use crate::domain::{lang::Lang, refusal::Refusal};
 use crate::server::accounts::{ApiKey, Scope};
 use crate::server::web::middleware::error_response;
+use crate::server::web::rate_limit::RequestKind;
 use crate::server::web::request_context::RequestContext;
 use crate::server::web::state::AppState;
 use axum::body::Body;
@@ -14,15 +15,20 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Extension, Json, Router};
+use axum::{Extension, Router};
 use futures_util::future::join_all;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Semaphore;
 
 /// Timeout of one call, which waits for the shards when their mailboxes are full. The caller gets `busy`; the call may still
 /// take effect.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A query of a batch counts as this many of [`MAX_CALLS`], so at most 40 of a batch's queries are in progress: their results are
+/// in memory before they are written.
+const QUERY_WEIGHT: u32 = 25;
 
 /// Returns the routes of the API.
 pub(crate) fn routes() -> Router<AppState> {
@@ -38,10 +44,14 @@ async fn describe(
     State(state): State<AppState>,
     Extension(methods): Extension<Arc<MethodTable>>,
     Extension(context): Extension<RequestContext>,
+    headers: HeaderMap,
 ) -> Response {
-    match state.api_keys.any_exists().await {
-        Ok(true) => Json(openapi::openapi_document(methods.0.values())).into_response(),
-        Ok(false) => error_response(Refusal::NoSuchMethod.into(), &context),
+    let outcome = async {
+        state.rate_limits.check(RequestKind::Request, &context)?;
+        if state.api_keys.any_exists().await? { Ok(()) } else { Err(Refusal::NoSuchMethod) }
+    };
+    match outcome.await {
+        Ok(()) => methods.description().response(&headers),
         Err(refusal) => error_response(refusal.into(), &context),
     }
 }
@@ -58,10 +68,10 @@ async fn call(
     let outcome = async {
         let key = authenticate(&state, &context, &headers).await?;
         let input = read_body(&state, body).await?;
-        execute(&state, &methods, &key, &name, input).await
+        execute(&state, &methods, &key, &name, input, AnswerBudget::new()).await
     };
     match outcome.await {
-        Ok(result) => Json(json!({"status": true, "result": result})).into_response(),
+        Ok(result) => json_response([br#"{"status":true,"result":"#, &result[..], b"}"].concat()),
         Err(error) => error_response(error, &context),
     }
 }
@@ -83,9 +93,15 @@ async fn batch(
         }
         let calls = calls.into_iter().map(|call| method::parse_input(call.into()));
         let calls: Vec<OneCall> = calls.collect::<Result<_, _>>().map_err(|error| ApiError::malformed("calls", error.detail))?;
+        let (budget, in_progress) = (AnswerBudget::new(), Semaphore::new(MAX_CALLS));
         let results = calls.into_iter().map(|OneCall { method, params }| {
-            let (state, methods, key) = (&state, &methods, &key);
-            async move { execute(state, methods, key, &method, params).await }
+            let (state, methods, key, budget, in_progress) = (&state, &methods, &key, budget.clone(), &in_progress);
+            async move {
+                // The semaphore is fair, so calls still start in their order. It is never closed.
+                let is_query = methods.methods.get(method.as_str()).is_some_and(|method| method.scope == Scope::Query);
+                let _permit = in_progress.acquire_many(if is_query { QUERY_WEIGHT } else { 1 }).await;
+                execute(state, methods, key, &method, params, budget).await
+            }
         });
         Ok(join_all(results).await)
     };
@@ -93,20 +109,35 @@ async fn batch(
         Ok(results) => {
             let lang = context.preferences.lang;
             let results: Vec<_> = results.into_iter().map(|result| batch_result(result, lang)).collect();
-            Json(json!({"status": true, "results": results})).into_response()
+            json_response([br#"{"status":true,"results":["#, &results.join(&b',')[..], b"]}"].concat())
         }
         Err(error) => error_response(error, &context),
     }
 }
 
 /// Runs a method within [`CALL_TIMEOUT`], if the key has its scope, and counts the outcome.
-async fn execute(state: &AppState, methods: &MethodTable, key: &ApiKey, name: &str, input: Value) -> Result<Value, ApiError> {
-    let method = methods.0.get(name).ok_or(Refusal::NoSuchMethod)?;
-    let outcome = if key.has_scope(method.scope) {
-        let called = method.call(state.gateway.clone(), input);
-        tokio::time::timeout(CALL_TIMEOUT, called).await.unwrap_or(Err(Refusal::Busy.into()))
-    } else {
-        Err(ApiError { refusal: Refusal::NotAllowed, detail: format!("API key {} lacks the scope {}", key.name, method.scope) })
+async fn execute(
+    state: &AppState,
+    methods: &MethodTable,
+    key: &ApiKey,
+    name: &str,
+    input: Value,
+    budget: AnswerBudget,
+) -> Result<Vec<u8>, ApiError> {
+    let method = methods.methods.get(name).ok_or(Refusal::NoSuchMethod)?;
+    // Raw bytes can be any frame, a close or a forged push too.
+    let is_raw = input.get("raw") == Some(&Value::Bool(true));
+    let needed = [Some(method.scope), is_raw.then_some(Scope::Admin)];
+    let outcome = match needed.into_iter().flatten().find(|scope| !key.has_scope(*scope)) {
+        None => {
+            let called = method.call(state.gateway.clone(), input, budget);
+            tokio::time::timeout(CALL_TIMEOUT, called).await.unwrap_or(Err(Refusal::Busy.into()))
+        }
+        Some(scope) => {
+            let what = if scope == method.scope { "" } else { ", which raw needs" };
+            let detail = format!("API key {} lacks the scope {scope}{what}", key.name);
+            Err(ApiError { refusal: Refusal::NotAllowed, detail })
+        }
     };
     let code = outcome.as_ref().map_or_else(|error| error.refusal.code(), |_| "done");
     let by_key = key.name.clone();
@@ -129,9 +160,13 @@ fn error_response(error: ApiError, context: &RequestContext) -> Response {
 }
 
 /// The JSON of one call's outcome in a batch.
-fn batch_result(result: Result<Value, ApiError>, lang: Lang) -> Value {
+fn batch_result(result: Result<Vec<u8>, ApiError>, lang: Lang) -> Vec<u8> {
     match result {
-        Ok(result) => json!({"status": true, "result": result}),
-        Err(ApiError { refusal, detail }) => error_response::refusal_body(&refusal, lang, &detail),
+        Ok(result) => [br#"{"status":true,"result":"#, &result[..], b"}"].concat(),
+        Err(ApiError { refusal, detail }) => error_response::refusal_body(&refusal, lang, &detail).to_string().into_bytes(),
     }
+}
+
+fn json_response(json: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], json).into_response()
 }

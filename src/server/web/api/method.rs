@@ -1,5 +1,6 @@
 //! One method of the API: name, required scope, schemas of input and output, and the call.
 
+use super::answer::AnswerBudget;
 use crate::domain::refusal::Refusal;
 use crate::server::accounts::Scope;
 use crate::server::gateway::Gateway;
@@ -10,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-type Call = Box<dyn Fn(Gateway, Value) -> BoxFuture<'static, Result<Value, ApiError>> + Send + Sync>;
+type Call = Box<dyn Fn(Gateway, Value, AnswerBudget) -> BoxFuture<'static, Result<Vec<u8>, ApiError>> + Send + Sync>;
 
 /// A method as the router calls it and as openapi.json describes it.
 pub(super) struct Method {
@@ -49,9 +50,10 @@ impl ApiError {
 }
 
 impl Method {
-    /// Parses `input` and runs the method. Returns `malformed` if the input does not match the schema.
-    pub(super) async fn call(&self, gateway: Gateway, input: Value) -> Result<Value, ApiError> {
-        (self.call)(gateway, input).await
+    /// Parses `input`, runs the method and returns its result as JSON. Returns `malformed` if the input does not match the
+    /// schema, and `too_long` if the result exceeds the budget.
+    pub(super) async fn call(&self, gateway: Gateway, input: Value, budget: AnswerBudget) -> Result<Vec<u8>, ApiError> {
+        (self.call)(gateway, input, budget).await
     }
 }
 
@@ -68,13 +70,9 @@ where
     O: Serialize + JsonSchema,
     F: Future<Output = Result<O, ApiError>> + Send + 'static,
 {
-    let call = move |gateway: Gateway, input: Value| {
+    let call = move |gateway: Gateway, input: Value, budget: AnswerBudget| {
         let handler = handler.clone();
-        async move {
-            let output = handler(gateway, parse_input(input)?).await?;
-            serde_json::to_value(output).map_err(|error| crate::server::incident::incident(&error, "api").into())
-        }
-        .boxed()
+        async move { budget.write(&handler(gateway, parse_input(input)?).await?) }.boxed()
     };
     Method { name, scope, summary, input_schema: schema::<I>(), output_schema: schema::<O>(), call: Box::new(call) }
 }

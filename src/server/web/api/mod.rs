@@ -3,6 +3,7 @@
 //! It translates; the gateway acts. A method is one entry in `methods/`, with parameter and result types that both serde and
 //! the OpenAPI description use, so no second list of methods has to be maintained.
 
+mod answer;
 mod endpoints;
 mod method;
 mod method_table;

@@ -1,8 +1,44 @@
 //! The description of the API: OpenAPI 3.1, generated from the methods.
 
+use super::answer::MAX_ANSWER_BYTES;
 use super::method::Method;
 use super::request::{MAX_BODY_BYTES, MAX_CALLS};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+/// The description as it is sent: 100 KB that would take milliseconds to build per request.
+pub(super) struct Description {
+    json: Bytes,
+    etag: String,
+}
+
+impl Description {
+    /// Encodes a document.
+    pub(super) fn new(document: &Value) -> Self {
+        let json = Bytes::from(document.to_string());
+        let etag = Sha256::digest(&json)[..12].iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        Self { json, etag: format!("\"{etag}\"") }
+    }
+
+    /// The response: 304 if the client has this version.
+    pub(super) fn response(&self, headers: &HeaderMap) -> Response {
+        let known = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok());
+        let mut response = if known.is_some_and(|known| known.contains(&self.etag)) {
+            StatusCode::NOT_MODIFIED.into_response()
+        } else {
+            let json = HeaderValue::from_static("application/json");
+            ([(header::CONTENT_TYPE, json)], self.json.clone()).into_response()
+        };
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        if let Ok(etag) = HeaderValue::from_str(&self.etag) {
+            response.headers_mut().insert(header::ETAG, etag);
+        }
+        response
+    }
+}
 
 /// Returns the description of `methods` and of the batch endpoint.
 pub(super) fn openapi_document<'a>(methods: impl Iterator<Item = &'a Method>) -> Value {
@@ -52,7 +88,7 @@ pub(super) fn openapi_document<'a>(methods: impl Iterator<Item = &'a Method>) ->
             "title": "Roomcast gateway",
             "version": env!("CARGO_PKG_VERSION"),
             "description": format!(
-                "GatewayClient's methods over HTTP. A request body has at most {MAX_BODY_BYTES} bytes. A key may call the methods of its scopes (`x-scope`)."
+                "GatewayClient's methods over HTTP. A request body has at most {MAX_BODY_BYTES} bytes, an answer {MAX_ANSWER_BYTES}. A key may call the methods of its scopes (`x-scope`)."
             ),
         },
         "paths": paths,
@@ -75,9 +111,9 @@ fn operation(name: &str, summary: &str, input: &Value, output: &Value) -> Value 
         "responses": {
             "200": {"description": "Success", "content": json_of(output)},
             "401": refusal_response("The API key is missing, unknown, removed or expired (`not_signed_in`)"),
-            "403": refusal_response("The API key lacks the method's scope (`not_allowed`)"),
+            "403": refusal_response("The API key lacks the method's scope, or `admin` for `raw` (`not_allowed`)"),
             "404": refusal_response("There is no such method, or the API is off because no key exists (`no_such_method`)"),
-            "413": refusal_response("The request body, or a session, is longer than `max` bytes (`too_long`)"),
+            "413": refusal_response("The request body, a session or the answer is longer than `max` bytes (`too_long`)"),
             "422": refusal_response("`field` is invalid, for the reason in `detail` (`malformed`)"),
             "429": refusal_response("Too many requests with wrong keys: retry after `retry_after_ms` (`too_fast`)"),
             "500": refusal_response("Internal error: the server's log has its cause under `incident` (`internal`)"),

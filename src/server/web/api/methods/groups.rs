@@ -1,5 +1,6 @@
 //! Methods of groups. A group exists from its first member's join to its last member's leave.
 
+use crate::domain::id::ClientId;
 use crate::server::accounts::Scope::{Admin, Query};
 use crate::server::gateway::{ConnectionView, Gateway, Selection, Uid};
 use crate::server::web::api::method::{Method, method};
@@ -85,13 +86,16 @@ fn members() -> Vec<Method> {
 fn whole_node() -> Vec<Method> {
     vec![
         method("getAllGroupIdList", Query, "Returns all groups.", async |gateway: Gateway, _: NoParams| {
-            Ok(gateway.groups().await.keys().map(|group| group.to_string()).collect::<Vec<_>>())
+            Ok(to_strings(gateway.groups().await.into_keys()))
         }),
         method(
             "getAllGroupUidList",
             Query,
             "Returns all groups with the uids of their members.",
-            async |gateway: Gateway, _: NoParams| Ok(uids_by_group(&gateway).await),
+            async |gateway: Gateway, _: NoParams| {
+                let all = uids_by_group(&gateway).await;
+                Ok(all.into_iter().map(|(group, uids)| (group, to_strings(uids))).collect::<BTreeMap<_, _>>())
+            },
         ),
         method(
             "getAllGroupUidCount",
@@ -106,14 +110,14 @@ fn whole_node() -> Vec<Method> {
             Query,
             "Returns all groups with the client_ids of their members.",
             async |gateway: Gateway, _: NoParams| {
-                let mut all = BTreeMap::<String, Vec<String>>::new();
+                let mut all = BTreeMap::<String, Vec<ClientId>>::new();
                 let groups_of = |id, member: ConnectionView<'_>| (id, member.groups().cloned().collect::<Vec<_>>());
                 for (id, groups) in gateway.select(Selection::All, groups_of).await {
                     for group in groups {
-                        all.entry(group.to_string()).or_default().push(id.to_string());
+                        all.entry(group.to_string()).or_default().push(id);
                     }
                 }
-                Ok(all)
+                Ok(all.into_iter().map(|(group, ids)| (group, to_strings(ids))).collect::<BTreeMap<_, _>>())
             },
         ),
         method(
@@ -129,7 +133,7 @@ fn whole_node() -> Vec<Method> {
 }
 
 /// A group whose members have no uid is in the result, with an empty list.
-async fn uids_by_group(gateway: &Gateway) -> BTreeMap<String, Vec<String>> {
+async fn uids_by_group(gateway: &Gateway) -> BTreeMap<String, BTreeSet<Uid>> {
     let mut all = BTreeMap::<String, BTreeSet<Uid>>::new();
     let uid_and_groups = |_, member: ConnectionView<'_>| (member.uid().cloned(), member.groups().cloned().collect::<Vec<_>>());
     for (uid, groups) in gateway.select(Selection::All, uid_and_groups).await {
@@ -137,5 +141,5 @@ async fn uids_by_group(gateway: &Gateway) -> BTreeMap<String, Vec<String>> {
             all.entry(group.to_string()).or_default().extend(uid.clone());
         }
     }
-    all.into_iter().map(|(group, uids)| (group, to_strings(uids))).collect()
+    all
 }

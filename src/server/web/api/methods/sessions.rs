@@ -7,8 +7,8 @@ use crate::server::web::api::method::{ApiError, Method, method};
 use crate::server::web::api::params::{
     ClientParams, GroupParams, OptionalGroupParams, SessionInput, SetSession, SetSessionText, selection,
 };
-use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use crate::server::web::api::results::{SessionsById, session_object};
+use serde_json::Value;
 
 /// Returns the methods of this file.
 pub(super) fn all() -> Vec<Method> {
@@ -56,7 +56,7 @@ pub(super) fn all() -> Vec<Method> {
             "Returns the connection's session: an empty object if none was set, null if the connection is offline.",
             async |gateway: Gateway, params: ClientParams| {
                 let session = gateway.inspect(params.client_id.0, |member| member.session().cloned()).await;
-                Ok(session.map(object_of))
+                Ok(session.map(|session| session_object(session.as_ref())))
             },
         ),
         method("getAllClientSessions", Query, "Returns the sessions of all connections, or of the members of a group.", sessions),
@@ -66,9 +66,9 @@ pub(super) fn all() -> Vec<Method> {
     ]
 }
 
-async fn sessions_of(gateway: &Gateway, selection: Selection) -> Result<BTreeMap<String, Map<String, Value>>, ApiError> {
+async fn sessions_of(gateway: &Gateway, selection: Selection) -> Result<SessionsById, ApiError> {
     let sessions = gateway.select(selection, |id, member| (id, member.session().cloned())).await;
-    Ok(sessions.into_iter().map(|(id, session)| (id.to_string(), object_of(session))).collect())
+    Ok(SessionsById::new(sessions.into_iter().map(|(id, session)| (id.to_string(), session)).collect()))
 }
 
 fn client_session(input: SessionInput) -> Result<ClientSession, ApiError> {
@@ -86,12 +86,5 @@ fn session_error(error: SessionError) -> ApiError {
         SessionError::TooLong | SessionError::SerializedTooLong => {
             ApiError { refusal: Refusal::TooLong { max: MAX_SESSION_BYTES as u32 }, detail: error.to_string() }
         }
-    }
-}
-
-fn object_of(session: Option<ClientSession>) -> Map<String, Value> {
-    match session.map(|session| session.to_value()) {
-        Some(Value::Object(object)) => object,
-        _ => Map::new(),
     }
 }
