@@ -1,18 +1,26 @@
-//! Accepts TCP connections and serves HTTP/1.1 on each, within `web.max_http_connections`.
+//! Accepts TCP connections and serves HTTP/1.1 on each, within the limits of `http_limits`.
 
+use super::counted_body::CountedBody;
+use super::http_limits::{HttpLimit, HttpLimits, HttpPermit};
 use super::overload::{ReservedFd, refuse};
+use crate::domain::{lang::Lang, refusal::Refusal};
+use crate::server::web::middleware::client_addr::Client;
+use crate::server::web::middleware::error_response::refusal_response;
 use crate::server::web::state::AppState;
 use crate::server::web::tls::ClientStream;
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, Semaphore};
 use tokio_util::either::Either;
@@ -29,6 +37,10 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(20);
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Connections that get a 503 at the same time; further ones are closed without a response.
 const MAX_CONCURRENT_REFUSALS: usize = 256;
+/// Grace period for a connection whose place was taken: to write the rest of a response.
+const END_GRACE: Duration = Duration::from_secs(1);
+/// `retry_after_ms` for a client that is at its share behind a proxy.
+const REQUEST_LIMIT_RETRY_MS: u64 = 1_000;
 /// Grace period at shutdown for a connection that has not sent a request yet.
 const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(500);
 
@@ -59,7 +71,7 @@ pub(super) struct HttpAcceptor {
     pub open_connections: OpenConnections,
     reserved_fd: ReservedFd,
     /// One permit per HTTP connection. An upgrade to a WebSocket returns it.
-    connection_permits: Arc<Semaphore>,
+    limits: Arc<HttpLimits>,
     /// One permit per 503 being written.
     refusal_permits: Arc<Semaphore>,
     state: AppState,
@@ -73,28 +85,29 @@ impl HttpAcceptor {
             router,
             open_connections: OpenConnections::default(),
             reserved_fd: ReservedFd::new(),
-            connection_permits: Arc::new(Semaphore::new(state.config.web.max_http_connections)),
+            limits: HttpLimits::new(&state.config.web),
             refusal_permits: Arc::new(Semaphore::new(MAX_CONCURRENT_REFUSALS)),
             state,
         }
     }
 
-    /// Serves an accepted connection in a task of its own. Beyond the limit of connections it gets a 503, and after a failed
+    /// Serves an accepted connection in a task of its own. Beyond the limits of connections it gets a 503, and after a failed
     /// accept the next connection in the backlog does.
     pub(super) async fn handle_accepted(&mut self, accepted: std::io::Result<(TcpStream, SocketAddr)>) {
         match accepted {
-            Ok((stream, peer)) => match self.connection_permits.clone().try_acquire_owned() {
+            Ok((stream, peer)) => match self.limits.accept(peer.ip(), Instant::now()) {
                 Ok(permit) => {
                     if let Err(error) = set_socket_options(&stream, &self.state) {
                         tracing::debug!(%error, "could not set socket options");
                     }
                     let (state, router, finish) = (self.state.clone(), self.router.clone(), self.open_connections.finish.clone());
+                    let all = self.limits.clone();
                     self.open_connections.connections.spawn(async move {
-                        serve_connection(stream, peer, &state, router, finish).await;
-                        drop(permit);
+                        let limits = Limits { permit: Arc::new(permit), all };
+                        serve_connection(stream, peer, &state, router, limits, finish).await;
                     });
                 }
-                Err(_) => self.refuse(stream),
+                Err(limit) => self.refuse(stream, limit),
             },
             Err(error) => {
                 tracing::warn!(%error, "could not accept a connection");
@@ -106,7 +119,8 @@ impl HttpAcceptor {
 
     /// Writes the 503 in a task of its own, so that slow readers cannot block accept. Over TLS the connection is only
     /// closed: a handshake would cost more than the response.
-    fn refuse(&self, stream: TcpStream) {
+    fn refuse(&self, stream: TcpStream, limit: HttpLimit) {
+        metrics::counter!("roomcast_connections_refused_total", "limit" => limit.label()).increment(1);
         if self.state.tls.is_none()
             && let Ok(permit) = self.refusal_permits.clone().try_acquire_owned()
         {
@@ -125,24 +139,41 @@ fn set_socket_options(stream: &TcpStream, state: &AppState) -> std::io::Result<(
     SockRef::from(stream).set_tcp_user_timeout(Some(TCP_USER_TIMEOUT.max(slow_after * 2)))
 }
 
-/// Serves one connection until it closes, is upgraded, or `finish` is cancelled and its last request is answered.
-async fn serve_connection(stream: TcpStream, peer: SocketAddr, state: &AppState, router: Router, finish: CancellationToken) {
+/// The limits of the node, and one connection's place in them.
+struct Limits {
+    permit: Arc<HttpPermit>,
+    all: Arc<HttpLimits>,
+}
+
+/// Serves one connection until it closes, is upgraded, another takes its place, or `finish` is cancelled and its last request is
+/// answered.
+async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    state: &AppState,
+    router: Router,
+    limits: Limits,
+    finish: CancellationToken,
+) {
+    let permit = limits.permit.clone();
     let read_timeout = Duration::from_millis(state.config.web.read_within_ms);
     let stream: ClientStream = match &state.tls {
         None => Either::Left(stream),
-        Some(tls) => match tokio::time::timeout(read_timeout, tls.accept(stream)).await {
-            Ok(Ok(encrypted)) => Either::Right(encrypted),
-            Ok(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),
-            Err(_) => return,
+        Some(tls) => tokio::select! {
+            accepted = tokio::time::timeout(read_timeout, tls.accept(stream)) => match accepted {
+                Ok(Ok(encrypted)) => Either::Right(encrypted),
+                Ok(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),
+                Err(_) => return,
+            },
+            () = permit.ended() => return,
         },
     };
     let first_request = Arc::new(Notify::new());
     let notify_first_request = first_request.clone();
+    let limits = Arc::new(limits);
     let service = service_fn(move |request: Request<Incoming>| {
         notify_first_request.notify_one();
-        let mut request = request.map(axum::body::Body::new);
-        request.extensions_mut().insert(ConnectInfo(peer));
-        router.clone().oneshot(request)
+        respond(request.map(Body::new), peer, state.clone(), router.clone(), limits.clone())
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -153,6 +184,10 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, state: &AppState,
     let mut connection = std::pin::pin!(connection);
     let served = tokio::select! {
         served = &mut connection => served,
+        () = permit.ended() => {
+            connection.as_mut().graceful_shutdown();
+            tokio::time::timeout(END_GRACE, connection).await.unwrap_or(Ok(()))
+        }
         () = finish.cancelled() => {
             // hyper's graceful shutdown closes a connection that has not sent a request: wait for one first.
             tokio::select! {
@@ -168,4 +203,34 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, state: &AppState,
     if let Err(error) = served {
         tracing::debug!(%error, "connection failed");
     }
+}
+
+/// Answers one request. Behind a trusted proxy it counts against the share of its client; a health check never does.
+async fn respond(
+    mut request: Request,
+    peer: SocketAddr,
+    state: AppState,
+    router: Router,
+    limits: Arc<Limits>,
+) -> Result<Response, Infallible> {
+    let in_progress = limits.permit.request();
+    let client = || Client::of(peer.ip(), request.headers(), &state.config.web).addr;
+    let forwarded = if request.uri().path() == "/healthz" { Ok(None) } else { limits.all.forwarded(peer.ip(), client) };
+    let response = match forwarded {
+        Ok(permit) => {
+            request.extensions_mut().insert(ConnectInfo(peer));
+            let response = router.oneshot(request).await;
+            drop(permit);
+            response?
+        }
+        Err(limit) => {
+            metrics::counter!("roomcast_http_requests_refused_total", "limit" => limit.label()).increment(1);
+            let refusal = match limit {
+                HttpLimit::Address => Refusal::TooFast { retry_after_ms: REQUEST_LIMIT_RETRY_MS },
+                HttpLimit::Node => Refusal::Busy,
+            };
+            refusal_response(&refusal, Lang::default())
+        }
+    };
+    Ok(response.map(|body| Body::new(CountedBody::new(body, in_progress))))
 }

@@ -25,6 +25,7 @@ impl ReservedFd {
     pub(super) async fn refuse_next(&mut self, listener: &TcpListener) {
         self.0 = None;
         if let Ok(Ok((stream, _))) = tokio::time::timeout(REFUSAL_TIMEOUT, listener.accept()).await {
+            metrics::counter!("roomcast_connections_refused_total", "limit" => "files").increment(1);
             refuse(stream).await;
         }
         self.0 = open_placeholder();
@@ -35,9 +36,8 @@ fn open_placeholder() -> Option<File> {
     File::open("/dev/null").ok()
 }
 
-/// Writes a 503 and closes the connection, within 100 ms. Counts it in `roomcast_connections_refused_total`.
+/// Writes a 503 and closes the connection, within 100 ms.
 pub(super) async fn refuse(mut stream: TcpStream) {
-    metrics::counter!("roomcast_connections_refused_total").increment(1);
     let respond = async {
         stream.write_all(BUSY_RESPONSE).await?;
         stream.shutdown().await?;
