@@ -44,8 +44,7 @@ const PHP_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 ///
 /// Returns an error if a port, the data folder, the certificate or the configuration cannot be used.
 pub(crate) async fn serve(mut config: Config) -> Outcome {
-    web::init_tracing();
-    check_process();
+    start_process(&config);
     let metrics = web::init_metrics()?;
     let tls = Tls::new(&config.web)?;
     let listeners = NodeListeners::open(&mut config)?;
@@ -64,6 +63,7 @@ pub(crate) async fn serve(mut config: Config) -> Outcome {
     let services = Services {
         accounts: Accounts::new(store.clone(), clock.clone(), security_log.clone()),
         security_log: security_log.clone(),
+        old_cookie_names: web::OldCookieNames::load(&store, clock.clone()).await?,
         api_keys: ApiKeys::new(store.clone(), clock, &config.gateway.api_key),
         config,
         store: store.clone(),
@@ -119,8 +119,10 @@ fn open_security_log(config: &Config, clock: &Clock) -> Result<SecurityLog, Stri
         .map_err(|error| format!("security.log in {folder} cannot be written: {error}"))
 }
 
-/// Raises the limit of open files, and logs a warning for each condition under which the server works badly.
-fn check_process() {
+/// Starts logging, raises the limit of open files, and logs a warning for each condition under which the server works badly.
+fn start_process(config: &Config) {
+    web::init_tracing();
+    config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     // Every connection is a file descriptor.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
         tracing::warn!(%error, "could not raise the limit of open files");

@@ -32,7 +32,7 @@ const NOT_RUN: [(&str, &str); 2] = [("systemctl", "needs systemd as the first pr
 
 /// Returns whether `program` is installed. With CI=true or as root a missing program fails the test instead, because
 /// `tools/setup.sh test` installs Debian's packages there.
-fn is_installed(program: &str, package: &str) -> bool {
+pub fn is_installed(program: &str, package: &str) -> bool {
     let found =
         Command::new("sh").args(["-c", &format!("command -v {program}")]).output().is_ok_and(|output| output.status.success());
     // SAFETY: geteuid() has no preconditions.

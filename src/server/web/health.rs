@@ -8,6 +8,11 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Time for which `/readyz` repeats the result of a read.
+const RESULT_KEPT_FOR: Duration = Duration::from_secs(1);
 
 /// `GET /healthz`: 200 while the process can answer.
 pub(super) async fn healthz() -> &'static str {
@@ -20,12 +25,50 @@ pub(super) async fn readyz(State(state): State<AppState>) -> Response {
     if state.shutdown.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining").into_response();
     }
-    match state.store.ping().await {
-        Ok(()) => "ready".into_response(),
-        Err(error) => {
-            tracing::warn!(%error, "not ready: the database does not answer");
-            (StatusCode::SERVICE_UNAVAILABLE, "storage").into_response()
+    if store_answers(&state).await {
+        "ready".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "storage").into_response()
+    }
+}
+
+/// Reads the database, unless a request within the last second did.
+async fn store_answers(state: &AppState) -> bool {
+    if let Some(answered) = state.store_health.recent(Instant::now()) {
+        return answered;
+    }
+    let answered =
+        state.store.ping().await.inspect_err(|error| tracing::warn!(%error, "not ready: the database does not answer"));
+    state.store_health.set(answered.is_ok());
+    answered.is_ok()
+}
+
+/// The result of the last read for `/readyz`, which probes may call as often as they like.
+#[derive(Default)]
+pub struct StoreHealth(Mutex<Option<LastRead>>);
+
+struct LastRead {
+    /// When the last read began.
+    at: Instant,
+    answered: bool,
+}
+
+impl StoreHealth {
+    /// The result of a read that began within [`RESULT_KEPT_FOR`] before `now`. When it is older, one caller gets `None` and reads;
+    /// the others get the old result meanwhile. Before the first result everyone gets `None`.
+    fn recent(&self, now: Instant) -> Option<bool> {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = last.as_mut()?;
+        if now.duration_since(last.at) < RESULT_KEPT_FOR {
+            return Some(last.answered);
         }
+        last.at = now;
+        None
+    }
+
+    fn set(&self, answered: bool) {
+        let at = Instant::now();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(LastRead { at, answered });
     }
 }
 
@@ -39,4 +82,20 @@ pub(super) async fn metrics(State(state): State<AppState>, Extension(context): E
     }
     state.gateway.record_metrics();
     state.metrics.render().into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f17_the_database_is_read_once_a_second_for_readyz() {
+        let (health, start) = (StoreHealth::default(), Instant::now());
+        assert_eq!(health.recent(start), None);
+        health.set(true);
+        let after = Instant::now() + RESULT_KEPT_FOR;
+        assert_eq!((health.recent(start), health.recent(after), health.recent(after)), (Some(true), None, Some(true)));
+        health.set(false);
+        assert_eq!(health.recent(Instant::now()), Some(false));
+    }
 }

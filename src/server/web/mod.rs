@@ -22,6 +22,7 @@ mod api;
 mod assets;
 mod health;
 mod listener;
+mod log_limit;
 mod middleware;
 mod rate_limit;
 mod request_context;
@@ -35,6 +36,7 @@ mod ws_upgrade;
 
 pub use assets::is_embedded as has_site;
 pub use listener::lifecycle::{ServeOutcome, serve};
+pub use middleware::cookies::OldCookieNames;
 pub use router::router;
 pub use state::{AppState, Services};
 pub use telemetry::{init_metrics, init_tracing};

@@ -1,12 +1,17 @@
 //! Every URL of the site, grouped by caller: pages, back ends, operators, sockets.
 
-use super::middleware::{context_layer, error_response, form_guard, security_headers};
+use super::middleware::error_response::Refused;
+use super::middleware::{context_layer, error_response, form_guard, form_redirect, security_headers};
+use super::rate_limit::RequestKind;
+use super::request_context::RequestContext;
 use super::state::AppState;
 use super::{api, assets, health, telemetry, ws_upgrade};
+use crate::domain::paths;
+use crate::domain::refusal::Refusal;
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use leptos::IntoView;
@@ -14,6 +19,9 @@ use leptos::prelude::use_context;
 use leptos_axum::{LeptosRoutes, ResponseOptions, generate_route_list, render_app_async_with_context};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
+
+/// Pages and forms whose handlers count no request: they read and write nothing.
+const UNCOUNTED_PATHS: [&str; 3] = [paths::SIGN_IN_PAGE, "/page/sign-in", paths::PREFERENCES];
 
 /// Builds the router with all its layers. `app` and `shell` are the pages' root component and HTML document; they are values,
 /// because this floor does not import the pages.
@@ -30,20 +38,22 @@ where
         move || security_headers::provide_page_context(&state)
     };
     let not_found = {
-        let (context, shell) = (context.clone(), shell.clone());
-        move |request| not_found(request, context.clone(), shell.clone())
+        let (state, context, shell) = (state.clone(), context.clone(), shell.clone());
+        move |request| not_found(state.clone(), request, context.clone(), shell.clone())
     };
 
     let pages = Router::new()
         // Pages and the server functions of app/api/: /session/*, /gateway/*, /page/*.
         .leptos_routes_with_context(&state, generate_route_list(app), context, shell)
         .fallback(not_found)
+        .layer(from_fn_with_state(state.clone(), limit_pages_without_limit))
         .layer(from_fn_with_state(state.clone(), form_guard::check_form));
     let operators = Router::new().route("/readyz", get(health::readyz)).route("/metrics", get(health::metrics));
 
     // After a restart all clients reconnect at once, so handshakes pass only the layers that they need.
     let sockets = Router::new()
         .route("/ws", get(ws_upgrade::upgrade))
+        .route("/ws/", get(ws_upgrade::upgrade))
         .layer(from_fn(error_response::render_errors))
         .layer(from_fn_with_state(state.clone(), context_layer::context_layer));
 
@@ -54,25 +64,56 @@ where
         .layer(from_fn(error_response::render_errors))
         .layer(from_fn_with_state(state.clone(), context_layer::context_layer))
         .layer(cors(&state))
+        .layer(from_fn(without_trailing_slash))
         .layer(from_fn(serve_asset))
         .merge(sockets)
         .route("/healthz", get(health::healthz))
         .layer(CatchPanicLayer::custom(panic_response))
-        .layer(from_fn(security_headers::add_security_headers))
+        .layer(from_fn_with_state(state.clone(), security_headers::add_security_headers))
         .layer(from_fn(telemetry::log_request))
         .with_state(state)
 }
 
 /// Serves files before the session is looked up.
-async fn serve_asset(request: Request, next: axum::middleware::Next) -> Response {
+async fn serve_asset(request: Request, next: Next) -> Response {
     match assets::find(&request) {
         Some(file) => file,
         None => next.run(request).await,
     }
 }
 
+/// Counts requests of pages and forms that need nothing of the floors below, where all others are counted.
+async fn limit_pages_without_limit(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    if UNCOUNTED_PATHS.contains(&request.uri().path())
+        && let Err(refusal) = check_rate_limit(&state, &request)
+    {
+        return Refused(refusal).into_response();
+    }
+    next.run(request).await
+}
+
+fn check_rate_limit(state: &AppState, request: &Request) -> Result<(), Refusal> {
+    let context = request.extensions().get::<RequestContext>();
+    context.map_or(Ok(()), |context| state.rate_limits.check(RequestKind::Request, context))
+}
+
+/// Redirects a path that ends with a slash to the same without it, which is the one that has a route.
+async fn without_trailing_slash(request: Request, next: Next) -> Response {
+    let path = request.uri().path();
+    let trimmed = path.trim_end_matches('/');
+    if trimmed.len() == path.len() || trimmed.is_empty() {
+        return next.run(request).await;
+    }
+    let to = request.uri().query().map_or_else(|| trimmed.to_owned(), |query| format!("{trimmed}?{query}"));
+    match form_redirect::local_path(&to).and_then(|to| HeaderValue::from_str(to).ok()) {
+        Some(to) => (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, to)]).into_response(),
+        None => next.run(request).await,
+    }
+}
+
 /// 404: the site's own page for browsers, two words for programs.
 async fn not_found<SV: IntoView + 'static>(
+    state: AppState,
     request: Request,
     context: impl Fn() + Clone + Send + Sync + 'static,
     shell: impl Fn() -> SV + Clone + Send + Sync + 'static,
@@ -81,6 +122,9 @@ async fn not_found<SV: IntoView + 'static>(
         request.headers().get(header::ACCEPT).is_some_and(|accept| accept.as_bytes().windows(9).any(|part| part == b"text/html"));
     if !accepts_html || request.method() != Method::GET {
         return (StatusCode::NOT_FOUND, "not found").into_response();
+    }
+    if let Err(refusal) = check_rate_limit(&state, &request) {
+        return Refused(refusal).into_response();
     }
     let with_status = move || {
         context();
@@ -93,8 +137,7 @@ async fn not_found<SV: IntoView + 'static>(
 
 /// Lets pages of `web.allowed_origins` read responses to requests with cookies.
 fn cors(state: &AppState) -> CorsLayer {
-    let allowed =
-        state.config.web.allowed_origins.iter().filter_map(|origin| HeaderValue::from_str(origin.trim_end_matches('/')).ok());
+    let allowed = state.config.web.allowed_origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok());
     CorsLayer::new()
         .allow_origin(allowed.collect::<Vec<_>>())
         .allow_methods([Method::GET, Method::POST])

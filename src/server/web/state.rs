@@ -1,5 +1,8 @@
 //! The state of the router: the services that every request may use.
 
+use super::health::StoreHealth;
+use super::log_limit::LogLimits;
+use super::middleware::cookies::OldCookieNames;
 use super::rate_limit::RateLimits;
 use super::returned_forms::ReturnedForms;
 use super::tls::Tls;
@@ -28,6 +31,10 @@ pub struct SharedState {
     services: Services,
     /// Rate limits per address and session.
     pub rate_limits: RateLimits,
+    /// Log lines that clients can cause.
+    pub log_limits: LogLimits,
+    /// The database, as `/readyz` last saw it.
+    pub store_health: StoreHealth,
     /// Refused forms that wait for their page.
     pub returned_forms: ReturnedForms,
     /// Tasks that hand a connection over to the gateway after its handshake response.
@@ -52,6 +59,8 @@ pub struct Services {
     pub chat: Chat,
     /// Renders the Prometheus metrics.
     pub metrics: PrometheusHandle,
+    /// The period in which cookies of earlier versions are read.
+    pub old_cookie_names: OldCookieNames,
     /// `None`: HTTP without TLS.
     pub tls: Option<Tls>,
     /// False while another process takes over: other listeners of this node then close their connections and accept none.
@@ -65,7 +74,8 @@ impl AppState {
     pub fn new(services: Services) -> Self {
         let rate_limits = RateLimits::new(&services.config.limits, services.config.chat.cooldown_ms == 0);
         let (returned_forms, handshakes) = (ReturnedForms::default(), TaskTracker::new());
-        Self(Arc::new(SharedState { services, rate_limits, returned_forms, handshakes }))
+        let (log_limits, store_health) = (LogLimits::default(), StoreHealth::default());
+        Self(Arc::new(SharedState { services, rate_limits, log_limits, store_health, returned_forms, handshakes }))
     }
 
     /// Periodic maintenance: frees idle rate limiters, compacts the samples of histograms, reloads a changed certificate.

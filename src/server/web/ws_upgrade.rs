@@ -1,7 +1,7 @@
 //! `GET /ws`: the WebSocket handshake (RFC 6455, section 4.2). It is done by hand because the raw stream moves to a shard of
 //! the gateway afterwards.
 
-use super::middleware::{error_response::Refused, headers::header_str, origin};
+use super::middleware::{cookies::is_own_cookie, error_response::Refused, headers::header_str, origin};
 use super::rate_limit::RequestKind;
 use super::request_context::RequestContext;
 use super::state::AppState;
@@ -22,8 +22,8 @@ use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
 use tungstenite::handshake::derive_accept_key;
 
-/// Prefix of the names of all cookies of this site.
-const COOKIE_PREFIX: &[u8] = b"roomcast_";
+/// Prefix of a subprotocol that is a secret of this site.
+const BEARER_PREFIX: &str = "roomcast.bearer.";
 /// `retry_after_ms` for a session or address that is at its limit of sockets.
 const CONNECTION_LIMIT_RETRY_MS: u64 = 5_000;
 
@@ -35,10 +35,8 @@ pub(super) async fn upgrade(
     mut request: Request,
 ) -> Response {
     let headers = request.headers();
-    if !origin::is_allowed(headers, &state.config.web) {
-        return Refused(Refusal::NotAllowed).into_response();
-    }
-    if let Err(refusal) = state.rate_limits.check(RequestKind::Socket, &context) {
+    let checked = origin::check(headers, &state).and_then(|()| state.rate_limits.check(RequestKind::Socket, &context));
+    if let Err(refusal) = checked {
         return Refused(refusal).into_response();
     }
     let Some(key) = websocket_key(headers).filter(|_| request.method() == Method::GET) else {
@@ -116,28 +114,37 @@ fn switching_protocols(accept: &str, dialect: Dialect) -> Response {
     response
 }
 
-/// The handshake as BusinessWorkers receive it, without this site's cookies: the session cookie is a secret.
+/// The handshake as BusinessWorkers receive it, without this site's secrets: its cookies, and tokens among the subprotocols.
 fn handshake_for_workers(request: &Request) -> Handshake {
     let path_and_query = request.uri().path_and_query().map_or("", PathAndQuery::as_str);
     let headers = request.headers().iter().filter_map(|(name, value)| {
-        let value = if name == header::COOKIE { without_own_cookies(value.as_bytes())?.into() } else { value.as_bytes().into() };
+        let value = match *name {
+            header::COOKIE => without(value.as_bytes(), b';', is_own_pair)?.into(),
+            header::SEC_WEBSOCKET_PROTOCOL => without(value.as_bytes(), b',', is_bearer)?.into(),
+            _ => value.as_bytes().into(),
+        };
         Some((name.as_str(), value))
     });
     Handshake::new(path_and_query, headers)
 }
 
-/// A `Cookie` header without this site's cookies. `None`: nothing is left.
-fn without_own_cookies(line: &[u8]) -> Option<Vec<u8>> {
-    let is_own = |cookie: &&[u8]| {
-        let name = cookie.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii();
-        name.starts_with(COOKIE_PREFIX)
-    };
-    let cookies: Vec<_> = line.split(|byte| *byte == b';').collect();
-    if !cookies.iter().any(is_own) {
+/// A header's list without the items that are secrets. `None`: nothing is left.
+fn without(line: &[u8], separator: u8, is_secret: fn(&[u8]) -> bool) -> Option<Vec<u8>> {
+    let items: Vec<_> = line.split(|byte| *byte == separator).collect();
+    if !items.iter().any(|item| is_secret(item)) {
         return Some(line.to_vec());
     }
-    let others = cookies.into_iter().filter(|cookie| !is_own(cookie)).collect::<Vec<_>>().join(&b';').trim_ascii().to_vec();
+    let others = items.into_iter().filter(|item| !is_secret(item)).collect::<Vec<_>>().join(&separator).trim_ascii().to_vec();
     (!others.is_empty()).then_some(others)
+}
+
+fn is_own_pair(cookie: &[u8]) -> bool {
+    is_own_cookie(cookie.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii())
+}
+
+fn is_bearer(subprotocol: &[u8]) -> bool {
+    let start = subprotocol.trim_ascii().get(..BEARER_PREFIX.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(BEARER_PREFIX.as_bytes()))
 }
 
 /// Returns `Sec-WebSocket-Key`, if the headers are a valid WebSocket handshake of version 13.

@@ -1,9 +1,8 @@
 //! Security headers: some for every response, and a Content-Security-Policy with a nonce for every rendered page.
 
-use super::cookies::{session_cookie, session_cookie_value};
 use crate::server::web::request_context::RequestContext;
 use crate::server::web::state::AppState;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::{HeaderName, HeaderValue, header, request::Parts};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -11,8 +10,13 @@ use leptos::nonce::use_nonce;
 use leptos::prelude::{provide_context, use_context};
 use leptos_axum::ResponseOptions;
 
+/// For a year, without subdomains: they may have nothing to do with this site.
+const HSTS: &str = "max-age=31536000";
+/// A browser that is made to show JSON as a page loads nothing for it.
+const JSON_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+
 /// Provides state and preferences to a render or a server function. A page also gets its Content-Security-Policy, is not
-/// cached, and renews the session cookie.
+/// cached, renews the session cookie, and sets a visitor cookie if there is none.
 pub(crate) fn provide_page_context(state: &AppState) {
     provide_context(state.clone());
     let (Some(parts), Some(response)) = (use_context::<Parts>(), use_context::<ResponseOptions>()) else { return };
@@ -24,11 +28,15 @@ pub(crate) fn provide_page_context(state: &AppState) {
         response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
     }
     response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let (Some(_), Some(token)) = (&context.session, session_cookie_value(&parts.headers))
-        && let Ok(cookie) = HeaderValue::from_str(&session_cookie(&token, context.is_https))
-    {
-        // Each page load starts the cookie's 30 days again.
-        response.append_header(header::SET_COOKIE, cookie);
+    let names = context.cookies;
+    // Each page load starts the cookie's 30 days again, and moves it to its present name.
+    let session = context.session_token.as_ref().map(|token| names.set_session(token));
+    let old_session = context.session_token.as_ref().and_then(|_| names.remove_old_session(&parts.headers));
+    let visitor = context.visitor.is_none().then(|| names.set_new_visitor());
+    for cookie in [session, old_session, visitor].into_iter().flatten() {
+        if let Ok(cookie) = HeaderValue::from_str(&cookie) {
+            response.append_header(header::SET_COOKIE, cookie);
+        }
     }
 }
 
@@ -43,9 +51,18 @@ fn content_security_policy(state: &AppState, nonce: &str) -> String {
     )
 }
 
-/// Adds the security headers that do not depend on the response.
-pub(crate) async fn add_security_headers(request: Request, next: Next) -> Response {
+/// Adds the security headers: HSTS where the site is served over HTTPS, a policy that allows nothing to JSON, and those that
+/// depend on nothing.
+pub(crate) async fn add_security_headers(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
+    if state.tls.is_some() || state.config.web.public_url.starts_with("https://") {
+        response.headers_mut().insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HSTS));
+    }
+    let is_json =
+        response.headers().get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/json"));
+    if is_json {
+        response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(JSON_POLICY));
+    }
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "same-origin"),
