@@ -316,6 +316,7 @@ async fn tls_serves_pages_and_sockets_and_reloads_its_certificate() {
     assert!(socket.next().await.unwrap().unwrap().is_close());
     let home = https(&server, &first, "POST /session/guest HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/x-www-form-urlencoded\r\ncontent-length: 10\r\n\r\nnickname=a").await;
     assert!(home.starts_with("HTTP/1.1 200") && home.contains("; Secure"), "{home}");
+    assert!(home.contains("strict-transport-security: max-age=31536000\r\n"), "F25: {home}");
 
     // The next sweep loads the new certificate.
     let second = write();
