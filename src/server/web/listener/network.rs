@@ -1,6 +1,6 @@
 //! The networks that share HTTP connections: an address, a /64 and a /48 of IPv6.
 
-use crate::server::gateway::rate_limit_prefix;
+use crate::server::gateway::{network_prefix, rate_limit_prefix};
 use std::net::IpAddr;
 
 /// A /48 of IPv6 may hold the shares of this many addresses, each of which is a /64.
@@ -22,12 +22,6 @@ impl Network {
 
 /// The networks with shares of an address: itself (IPv6: its /64), and for IPv6 its /48.
 pub(super) fn networks(address: IpAddr) -> [Option<Network>; 2] {
-    let site = match address {
-        IpAddr::V6(v6) => {
-            let [a, b, c, ..] = v6.segments();
-            Some(Network { prefix: IpAddr::from([a, b, c, 0, 0, 0, 0, 0]), is_site: true })
-        }
-        IpAddr::V4(_) => None,
-    };
+    let site = network_prefix(address).map(|prefix| Network { prefix, is_site: true });
     [Some(Network { prefix: rate_limit_prefix(address), is_site: false }), site]
 }
