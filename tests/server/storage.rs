@@ -120,6 +120,12 @@ async fn sessions_expire_and_names_ignore_case() {
     assert!(listed.iter().all(|row| (row.label.as_str(), row.created_at, row.used_at) == ("Firefox", 0, 0)) && listed.len() == 2);
     assert_eq!(store.end_sessions_of(&uid, Some(&[3; 32])).await.unwrap(), [[2; 32]]);
     assert_eq!(store.end_sessions_of(&uid, None).await.unwrap(), [[3; 32]]);
+    for n in 1..=5_u8 {
+        let new = NewSessionRow { token_hash: &[n; 32], uid: &uid, label: "", created_at: u64::from(n), expires_at: 99 };
+        store.put_session(new).await.unwrap();
+    }
+    assert_eq!(store.end_oldest_sessions(&uid, 3).await.unwrap(), [[1; 32], [2; 32]]);
+    assert!(store.end_oldest_sessions(&other, 3).await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -2,15 +2,13 @@
 
 use super::hash_threads::Queue;
 use super::log_in_turns::Source;
+use super::sessions::MAX_OF_ACCOUNT;
 use super::sign_in::MAX_DEVICES;
 use super::{Accounts, Session, Token};
 use crate::domain::refusal::Refusal;
 use crate::server::incident::refusal_of;
 use crate::server::names;
 use crate::server::storage::SessionRow;
-
-/// Sessions that the list shows, at most: the newest ones.
-const MAX_LISTED: u32 = 100;
 
 /// The fields of a form that changes the own password, unchecked.
 pub struct PasswordChange<'a> {
@@ -59,7 +57,7 @@ impl Accounts {
     /// # Errors
     /// The refusal of a failed query.
     pub async fn sessions_of(&self, session: &Session) -> Result<Vec<SessionRow>, Refusal> {
-        let rows = self.store.sessions_of(&session.person.uid, MAX_LISTED).await;
+        let rows = self.store.sessions_of(&session.person.uid, MAX_OF_ACCOUNT).await;
         let now = self.clock.now_ms();
         let rows = rows.map_err(|error| refusal_of(&error, "sessions"))?;
         Ok(rows.into_iter().filter(|row| now < row.expires_at).collect())

@@ -27,6 +27,8 @@ const EXTEND_TIMEOUT: Duration = Duration::from_millis(200);
 const EXTEND_RETRY_MS: u64 = 60_000;
 /// Cache lifetime of a look-up: a session that was ended in the database alone is accepted for this long at most.
 const CACHED_FOR: Duration = Duration::from_secs(10);
+/// Sessions of one account; a further sign-in ends the oldest.
+pub(super) const MAX_OF_ACCOUNT: u32 = 100;
 /// Look-ups of one token that are repeated because a session ended meanwhile; the next one is not cached.
 const MAX_REPEATS: usize = 3;
 
@@ -152,7 +154,14 @@ impl Sessions {
         let new =
             NewSessionRow { token_hash: &token_hash, uid: &person.uid, label, created_at: now, expires_at: expiry(now, now) };
         self.store.put_session(new).await.map_err(|error| refusal_of(&error, "session"))?;
-        Ok(NewSession { person, token, device: None })
+        Ok(NewSession { person, token, device: None, ended: vec![] })
+    }
+
+    /// Ends the oldest sessions of `uid` beyond [`MAX_OF_ACCOUNT`], and returns the hashes of their tokens.
+    pub(super) async fn end_oldest(&self, uid: &Uid) -> Result<Vec<[u8; 32]>, Refusal> {
+        let ended = self.store.end_oldest_sessions(uid, MAX_OF_ACCOUNT).await.map_err(|error| refusal_of(&error, "session"))?;
+        ended.iter().for_each(|token_hash| self.forget_one(token_hash));
+        Ok(ended)
     }
 
     /// Ends one session.

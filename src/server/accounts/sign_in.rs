@@ -55,6 +55,8 @@ pub struct NewSession {
     pub token: Token,
     /// The device's token, for its cookie. `None` for guests.
     pub device: Option<Token>,
+    /// Hashes of the tokens of the account's oldest sessions, which ended because it has 100 now.
+    pub ended: Vec<[u8; 32]>,
 }
 
 /// Result of [`Accounts::sign_in_as_guest`].
@@ -209,7 +211,8 @@ impl Accounts {
             tracing::warn!(%error, "could not store a device");
         }
         let session = self.sessions.create(person, client.label).await?;
-        Ok(NewSession { device: Some(device), ..session })
+        let ended = self.sessions.end_oldest(&session.person.uid).await?;
+        Ok(NewSession { device: Some(device), ended, ..session })
     }
 
     /// Checks a nickname. One that looks like the nickname of a room's host is refused, except to that host.

@@ -234,6 +234,11 @@ impl Store {
         on_store!(self.end_sessions_of(uid, except).await)
     }
 
+    /// Removes the sessions of a person except the newest `keep`, and returns the hashes of those removed.
+    pub async fn end_oldest_sessions(&self, uid: &Uid, keep: u32) -> Result<Vec<[u8; 32]>> {
+        on_store!(self.end_oldest_sessions(uid, keep).await)
+    }
+
     /// Removes the sessions that ended before `now` and returns their number.
     pub async fn end_expired_sessions(&self, now: u64) -> Result<u64> {
         on_store!(self.end_expired_sessions(now).await)

@@ -93,12 +93,26 @@ impl SqliteStore {
         let except = except.unwrap_or_default();
         let ended =
             sqlx::query_scalar!("DELETE FROM sessions WHERE uid = ? AND token_hash <> ? RETURNING token_hash", uid, except);
-        let ended = ended.fetch_all(&self.writer).await?;
-        ended.into_iter().map(|hash| hash.try_into().map_err(|_| corrupt("token_hash"))).collect()
+        hashes(ended.fetch_all(&self.writer).await?)
+    }
+
+    pub(crate) async fn end_oldest_sessions(&self, uid: &Uid, keep: u32) -> Result<Vec<[u8; 32]>> {
+        let uid = uid.as_str();
+        let ended = sqlx::query_scalar!(
+            "DELETE FROM sessions WHERE uid = ?1 AND token_hash NOT IN
+            (SELECT token_hash FROM sessions WHERE uid = ?1 ORDER BY created_at DESC, token_hash LIMIT ?2) RETURNING token_hash",
+            uid,
+            keep
+        );
+        hashes(ended.fetch_all(&self.writer).await?)
     }
 
     pub(crate) async fn end_expired_sessions(&self, now: u64) -> Result<u64> {
         let now = to_sql(now);
         Ok(sqlx::query!("DELETE FROM sessions WHERE expires_at <= ?", now).execute(&self.writer).await?.rows_affected())
     }
+}
+
+fn hashes(stored: Vec<Vec<u8>>) -> Result<Vec<[u8; 32]>> {
+    stored.into_iter().map(|hash| hash.try_into().map_err(|_| corrupt("token_hash"))).collect()
 }

@@ -50,7 +50,7 @@ impl Actions {
     /// Sets the slow mode of a room that the caller hosts.
     pub async fn set_mode(&self, room: &str, slow_ms: &str) -> Result<ModeReply, Refusal> {
         self.check_rate_limit(RequestKind::Request)?;
-        self.state.chat.set_slow_mode(&self.session()?.person, room, slow_ms).await
+        self.state.chat.set_slow_mode(&self.current_session().await?.person, room, slow_ms).await
     }
 
     /// Opens a room with the caller as its host.

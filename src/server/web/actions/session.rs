@@ -25,7 +25,7 @@ impl Actions {
     pub async fn enter_as_guest(&self, nickname: &str) -> Result<SignInReply, Refusal> {
         self.check_rate_limit(RequestKind::Guest)?;
         match self.state.accounts.sign_in_as_guest(nickname, &self.label(), self.context.session.as_ref()).await? {
-            GuestSignIn::Created(session) => Ok(self.signed_in(session)),
+            GuestSignIn::Created(session) => Ok(self.signed_in(session).await),
             GuestSignIn::Renamed(person) => Ok(SignInReply { uid: person.uid, nickname: person.nickname }),
         }
     }
@@ -48,7 +48,7 @@ impl Actions {
             self.state.chat.forget_rooms();
         }
         self.close_sockets_of_old_session().await;
-        Ok(self.signed_in(session))
+        Ok(self.signed_in(session).await)
     }
 
     /// Signs an account in. Log-ins are also limited per account; a device that signed in before has limits of its own.
@@ -61,7 +61,7 @@ impl Actions {
         let form = LogIn { account, password, may_wait: &may_wait };
         let session = self.state.accounts.log_in(form, &client, self.context.session.as_ref(), check_rate_limit).await?;
         self.close_sockets_of_old_session().await;
-        Ok(self.signed_in(session))
+        Ok(self.signed_in(session).await)
     }
 
     /// Ends the session and closes its sockets. Without a session it only removes the cookie.
@@ -111,7 +111,8 @@ impl Actions {
         self.context.cookies.value(&self.parts.headers, DEVICE_COOKIE).and_then(Token::parse)
     }
 
-    fn signed_in(&self, NewSession { person, token, device }: NewSession) -> SignInReply {
+    async fn signed_in(&self, NewSession { person, token, device, ended }: NewSession) -> SignInReply {
+        self.state.gateway.close_owners(ended.into_iter().map(SocketOwner), CloseCode::SIGNED_OUT).await;
         self.set_cookie(self.context.cookies.set_session(&token));
         if let Some(cookie) = self.context.cookies.remove_old_session(&self.parts.headers) {
             self.set_cookie(cookie);
