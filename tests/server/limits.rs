@@ -157,3 +157,33 @@ async fn f28_a_48_of_ipv6_has_limits_of_its_own() {
     }
     assert_eq!((enter("2001:db8:1:9::1").await, enter("2001:db8:2:9::1").await), (429, 200), "a /48 is eight");
 }
+
+#[tokio::test]
+async fn f17_requests_without_a_session_have_a_limit_of_their_own() {
+    let server = with(&["limits.visitor_burst=3", "limits.visitor_a_minute=1"]);
+    let get = async |visitor: &Visitor| {
+        let request = visitor.person.request("GET", "/rooms/1").header("accept", "text/html");
+        request.header("x-forwarded-for", &visitor.address).send().await.unwrap().status().as_u16()
+    };
+    let program = |address: &str| Visitor::new(&server, address);
+    // Without cookies the address counts.
+    for _ in 0..3 {
+        assert_eq!(get(&program("203.0.113.9")).await, 200);
+    }
+    assert_eq!((get(&program("203.0.113.9")).await, get(&program("203.0.113.10")).await), (429, 200));
+    let history = program("203.0.113.9").post("/gateway/history", &[("room", "1"), ("before", "9")]).await;
+    assert_eq!((history.status.as_u16(), &history.body["code"]), (429, &json!("too_fast")), "every endpoint counts");
+    // Browsers behind one address have a cookie after their first page, and then a limit each.
+    let browsers = [program("198.51.100.1"), program("198.51.100.1")];
+    for browser in &browsers {
+        assert_eq!(get(browser).await, 200);
+    }
+    for browser in &browsers {
+        assert_eq!([get(browser).await, get(browser).await, get(browser).await, get(browser).await], [200, 200, 200, 429]);
+    }
+    // A session has its own, larger limit.
+    let person = Visitor::guest(&server, "203.0.113.9").await;
+    for _ in 0..10 {
+        assert_eq!(get(&person).await, 200);
+    }
+}

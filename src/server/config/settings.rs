@@ -274,6 +274,10 @@ pub struct LimitsSettings {
     pub session_burst: u32,
     /// Refill of `session_burst` per minute. Default: 600.
     pub session_a_minute: u32,
+    /// Requests without a session per visitor cookie; without that cookie, per address. Default: 120.
+    pub visitor_burst: u32,
+    /// Refill of `visitor_burst` per minute. Default: 600.
+    pub visitor_a_minute: u32,
     /// Messages of a room, of all people together. Default: 200.
     pub room_burst: u32,
     /// Refill of `room_burst` per minute. Default: 3,000.
@@ -302,6 +306,8 @@ impl Default for LimitsSettings {
             request_a_minute: 6_000,
             session_burst: 120,
             session_a_minute: 600,
+            visitor_burst: 120,
+            visitor_a_minute: 600,
             room_burst: 200,
             room_a_minute: 3_000,
             room_address_burst: 60,

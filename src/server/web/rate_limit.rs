@@ -32,6 +32,8 @@ pub struct RateLimits {
     /// `None`: `limits.per_ip` is off, and so is the limit per session.
     by_address: Option<ByAddress>,
     by_session: KeyedLimiter<[u8; 32]>,
+    /// Requests without a session, by visitor cookie.
+    by_visitor: KeyedLimiter<[u8; 32]>,
     sends_unlimited: bool,
 }
 
@@ -40,6 +42,8 @@ struct ByAddress {
     guest: AddressLimiter,
     socket: AddressLimiter,
     request: AddressLimiter,
+    /// Requests without any of our cookies, as of a program, and a browser's first page.
+    without_cookie: AddressLimiter,
 }
 
 impl RateLimits {
@@ -50,40 +54,45 @@ impl RateLimits {
             guest: AddressLimiter::new(settings.guest_burst, settings.guest_a_minute),
             socket: AddressLimiter::new(settings.socket_burst, settings.socket_a_minute),
             request: AddressLimiter::new(settings.request_burst, settings.request_a_minute),
+            without_cookie: AddressLimiter::new(settings.visitor_burst, settings.visitor_a_minute),
         };
         Self {
             by_address: (settings.per_ip == Switch::On).then(by_address),
             by_session: KeyedLimiter::new(settings.session_burst, settings.session_a_minute),
+            by_visitor: KeyedLimiter::new(settings.visitor_burst, settings.visitor_a_minute),
             sends_unlimited,
         }
     }
 
-    /// Counts the request against its address and session. Returns [`Refusal::TooFast`] if either is over its limit.
+    /// Counts the request against its address, and against its session. Without a session it counts against its visitor
+    /// cookie; without that, too, once more against the address, since a client that has neither is counted by nothing else.
+    /// Returns [`Refusal::TooFast`] over any of these limits.
     pub fn check(&self, kind: RequestKind, context: &RequestContext) -> Result<(), Refusal> {
-        if let Some(by_address) = &self.by_address {
-            let limiter = match kind {
-                RequestKind::SignIn => &by_address.sign_in,
-                RequestKind::Guest => &by_address.guest,
-                RequestKind::Socket => &by_address.socket,
-                RequestKind::Request | RequestKind::Send => &by_address.request,
-            };
-            limiter.check(context.client_addr)?;
-        }
-        match &context.session {
-            Some(session) if self.by_address.is_some() && !(kind == RequestKind::Send && self.sends_unlimited) => {
-                self.by_session.check(&session.token_hash)
-            }
-            _ => Ok(()),
+        let Some(by_address) = &self.by_address else { return Ok(()) };
+        let limiter = match kind {
+            RequestKind::SignIn => &by_address.sign_in,
+            RequestKind::Guest => &by_address.guest,
+            RequestKind::Socket => &by_address.socket,
+            RequestKind::Request | RequestKind::Send => &by_address.request,
+        };
+        limiter.check(context.client_addr)?;
+        match (&context.session, context.visitor) {
+            (Some(_), _) if kind == RequestKind::Send && self.sends_unlimited => Ok(()),
+            (Some(session), _) => self.by_session.check(&session.token_hash),
+            (None, _) if kind != RequestKind::Request => Ok(()),
+            (None, Some(visitor)) => self.by_visitor.check(&visitor),
+            (None, None) => by_address.without_cookie.check(context.client_addr),
         }
     }
 
     /// Frees the memory of addresses and sessions whose full burst is available again.
     pub fn remove_idle(&self) {
         if let Some(by_address) = &self.by_address {
-            let ByAddress { sign_in, guest, socket, request } = by_address;
-            [sign_in, guest, socket, request].into_iter().for_each(AddressLimiter::remove_idle);
+            let ByAddress { sign_in, guest, socket, request, without_cookie } = by_address;
+            [sign_in, guest, socket, request, without_cookie].into_iter().for_each(AddressLimiter::remove_idle);
         }
         self.by_session.remove_idle();
+        self.by_visitor.remove_idle();
     }
 }
 

@@ -52,6 +52,7 @@ impl SqliteStore {
             .collect()
     }
 
+    /// The CROSS JOIN makes SQLite take the ids in their order, so it stops at the limit and has nothing to sort.
     pub(crate) async fn rooms_by_id(&self, rooms: Vec<RoomId>, limit: u32) -> Result<Vec<RoomRow>> {
         if rooms.is_empty() {
             return Ok(Vec::new());
@@ -159,5 +160,18 @@ mod tests {
         assert!(!newest.iter().any(|step| step.contains("TEMP B-TREE")), "all rooms are sorted: {newest:?}");
         let busiest = plan(&store, include_str!("rooms_by_id.sql")).await;
         assert!(busiest.iter().any(|step| step.starts_with("SEARCH rooms USING PRIMARY KEY")), "{busiest:?}");
+        assert!(!busiest.iter().any(|step| step.contains("TEMP B-TREE")), "more rooms than the limit are read: {busiest:?}");
+    }
+    #[tokio::test]
+    async fn f10_rooms_by_id_keep_the_order_of_the_ids() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let settings = StorageSettings { data_dir: folder.path().into(), ..StorageSettings::default() };
+        let store = SqliteStore::open(&settings).await.unwrap();
+        for n in 1..=20 {
+            store.add_room(&n.to_string().parse().unwrap(), "a title", None, n).await.unwrap();
+        }
+        let asked = ["9", "nowhere", "20", "1", "13", "2"].map(|id| id.parse().unwrap()).to_vec();
+        let found = store.rooms_by_id(asked, 4).await.unwrap();
+        assert_eq!(found.iter().map(|row| row.room.as_str()).collect::<Vec<_>>(), ["9", "20", "1", "13"]);
     }
 }
