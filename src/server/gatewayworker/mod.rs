@@ -142,7 +142,7 @@ impl GatewayWorkerServer {
         let (subscription, drained) = (events.subscription(), CancellationToken::new());
         tokio::select! {
             // Runs until one of the other branches completes.
-            () = self.inner.workers.forward(&mut events) => {}
+            () = self.inner.workers.forward(&mut events, open.clone()) => {}
             () = self.serve_both(&inner, &register, open, &drained) => {}
             // Workers receive the disconnect event of every drained client before their connections close.
             () = async {

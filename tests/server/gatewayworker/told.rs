@@ -108,6 +108,30 @@ async fn h1_all_pages_are_known_after_the_workers_were_away() {
     .await;
 }
 
+/// No worker connects to the process that a reload ends.
+#[tokio::test(flavor = "multi_thread")]
+async fn h1_a_reload_turns_away_a_client_that_no_worker_was_told_of() {
+    for workers in ["on", "off"] {
+        let server = server(&["web.drain_slowly_ms=30000", &format!("gateway.workers={workers}")]);
+        // More clients than the first drain steps disconnect.
+        let mut others = Vec::new();
+        for _ in 0..300 {
+            others.push(server.visitor().open(None).await);
+        }
+        let mut business = worker(&server, "Biz:0").await;
+        for _ in 0..600 {
+            business.packet().await;
+        }
+        drop(business);
+        eventually("the worker is gone", async || number(&server, "roomcast_php_workers").await == 0).await;
+        let mut client = server.visitor().open(None).await;
+        let data = server.data.path().join("data");
+        let reload = move || binary().arg("--data-dir").arg(data).arg("reload").output().unwrap();
+        assert!(tokio::task::spawn_blocking(reload).await.unwrap().status.success());
+        assert_eq!(client.close_code().await, 1012);
+    }
+}
+
 /// One worker of two ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn h1_all_pages_are_known_after_one_worker_ended() {

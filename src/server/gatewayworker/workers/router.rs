@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use std::net::SocketAddrV4;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -70,8 +70,9 @@ impl Workers {
         Worker { workers: self.clone(), link }
     }
 
-    /// Forwards events to the workers until `events` ends.
-    pub(crate) async fn forward(&self, events: &mut EventReceiver) {
+    /// Forwards events to the workers until `events` ends. While `open` is false workers connect to another process: clients whose
+    /// events wait are turned away, so that their pages come to that process.
+    pub(crate) async fn forward(&self, events: &mut EventReceiver, open: watch::Receiver<bool>) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The place from which clients are told next, while there are some.
@@ -86,7 +87,10 @@ impl Workers {
                 }
                 () = self.0.has_space.notified() => (telling, is_holding) = (telling.or(Some(0)), true),
                 () = std::future::ready(()), if telling.is_some() => telling = self.tell_waiting(telling.unwrap_or_default()).await,
-                _ = tick.tick(), if is_holding => is_holding = self.tick().await,
+                _ = tick.tick(), if is_holding => {
+                    let is_open = *open.borrow();
+                    is_holding = self.tick(is_open).await;
+                }
             }
         }
     }
@@ -105,11 +109,11 @@ impl Workers {
     }
 
     /// Returns false if there is nothing to do until a worker connects.
-    async fn tick(&self) -> bool {
+    async fn tick(&self, is_open: bool) -> bool {
         let (actions, sweeps, is_holding) = {
             let mut table = self.table();
-            let actions = table.expire(Instant::now());
-            let has_workers = table.worker_count() > 0;
+            let (has_workers, now) = (table.worker_count() > 0, Instant::now());
+            let actions = if is_open || has_workers { table.expire(now) } else { table.turn_away_all(now) };
             table.must_sweep |= self.0.subscription.take_missed();
             self.record(&table);
             if has_workers && table.waiting_clients() > 0 {

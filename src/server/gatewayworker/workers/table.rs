@@ -188,6 +188,11 @@ impl Table {
         self.drop_held(|since| now.duration_since(since) >= HOLD_TIMEOUT, Action::TurnAway, now)
     }
 
+    /// Drops all events that wait, because no worker will connect to this process any more.
+    pub(super) fn turn_away_all(&mut self, now: Instant) -> Vec<Action> {
+        self.drop_held(|_| true, Action::TurnAway, now)
+    }
+
     /// Returns false if no event is held, because no worker is expected.
     pub(super) fn is_holding(&self) -> bool {
         self.is_holding
