@@ -6,7 +6,7 @@ mod serve;
 
 use clap::Parser;
 use command::{Cli, Command};
-use roomcast::server::config::Config;
+use roomcast::server::{config::Config, web};
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("roomcast: {error}");
+            web::write_bounded(std::io::stderr(), format!("roomcast: {error}\n"));
             ExitCode::FAILURE
         }
     }

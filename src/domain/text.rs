@@ -1,5 +1,6 @@
 //! Cleaning and measuring text from people. It stays plain text: no part of Roomcast parses markup or links in it.
 
+use std::borrow::Cow;
 use unicode_segmentation::UnicodeSegmentation;
 
 /// Cleans a text of one or several lines: removes control characters and bidirectional overrides, turns line ends into
@@ -49,6 +50,17 @@ pub fn graphemes(text: &str) -> usize {
 /// Returns true if the text has no visible character.
 pub fn is_blank(text: &str) -> bool {
     text.chars().all(|c| c.is_whitespace() || is_invisible(c))
+}
+
+/// Escapes the characters that a terminal obeys, or that reorder the text around them: `\n`, `\u{1b}`. For names and texts of
+/// others in the output of a command or in a log line.
+pub fn escape_controls(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_stripped) && !text.contains(['\u{2028}', '\u{2029}']) {
+        return Cow::Borrowed(text);
+    }
+    let is_escaped = |c: char| is_stripped(c) || matches!(c, '\u{2028}' | '\u{2029}');
+    let escape = |c: char| if is_escaped(c) { c.escape_default().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(escape).collect())
 }
 
 /// Control characters, and characters that reorder or cut the text around them (Unicode annex 9, "Trojan Source").

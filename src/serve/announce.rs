@@ -2,8 +2,10 @@
 
 use crate::Outcome;
 use roomcast::domain::paths;
-use roomcast::server::{gatewayworker::Listeners as PhpListeners, web::Services};
-use std::io::Write;
+use roomcast::server::{
+    gatewayworker::Listeners as PhpListeners,
+    web::{self, Services},
+};
 use std::net::SocketAddr;
 
 /// Prints the site's URL, the owner's one-time sign-in link while there is no owner, and the address for PHP.
@@ -11,20 +13,18 @@ pub(super) async fn announce(services: &Services, address: SocketAddr, php: Opti
     let config = &services.config;
     let scheme = if services.tls.is_some() { "https" } else { "http" };
     let url = if config.web.public_url.is_empty() { format!("{scheme}://{address}") } else { config.web.public_url.clone() };
-    print_line(format_args!("Roomcast serves {url}  (listening on {address}, data in {})", config.storage.data_dir.display()));
+    let mut lines =
+        vec![format!("Roomcast serves {url}  (listening on {address}, data in {})", config.storage.data_dir.display())];
     if let Some(link) = services.accounts.owner_link().await? {
         let page = paths::SIGN_IN_PAGE;
-        print_line(format_args!("No owner yet: make the owner's account, once, at {url}{page}?owner={}", link.reveal()));
+        lines.push(format!("No owner yet: make the owner's account, once, at {url}{page}?owner={}", link.reveal()));
     }
     if let Some(PhpListeners { register, .. }) = php {
         let (register, inner) = (register.local_addr()?, config.gateway.lan_addr);
-        print_line(format_args!("PHP finds this node at {register}  (inner address {inner})"));
+        lines.push(format!("PHP finds this node at {register}  (inner address {inner})"));
     }
-    print_line(format_args!("Open it in a browser; Ctrl+C stops it."));
+    lines.push("Open it in a browser; Ctrl+C stops it.\n".into());
+    // The server also runs when nobody reads standard output, or when the parent process has closed it.
+    web::write_bounded(std::io::stdout(), lines.join("\n"));
     Ok(())
-}
-
-/// Ignores errors: the server also runs when the parent process has closed standard output.
-fn print_line(line: std::fmt::Arguments<'_>) {
-    let _ = writeln!(std::io::stdout(), "{line}");
 }

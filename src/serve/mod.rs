@@ -21,7 +21,7 @@ use roomcast::server::{
     gatewayworker::{GatewayWorkerServer, Listeners as PhpListeners},
     security_log::SecurityLog,
     storage::Store,
-    web::{self, AppState, Services, Tls},
+    web::{self, AppState, LogGuard, Services, Tls},
 };
 use signals::shutdown_on_signal;
 use std::io;
@@ -44,7 +44,7 @@ const PHP_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 ///
 /// Returns an error if a port, the data folder, the certificate or the configuration cannot be used.
 pub(crate) async fn serve(mut config: Config) -> Outcome {
-    start_process(&config);
+    let _log = start_process(&config)?;
     let metrics = web::init_metrics()?;
     let tls = Tls::new(&config.web)?;
     let listeners = NodeListeners::open(&mut config)?;
@@ -120,8 +120,9 @@ fn open_security_log(config: &Config, clock: &Clock) -> Result<SecurityLog, Stri
 }
 
 /// Starts logging, raises the limit of open files, and logs a warning for each condition under which the server works badly.
-fn start_process(config: &Config) {
-    web::init_tracing();
+/// Returns the guard that writes the last log lines.
+fn start_process(config: &Config) -> io::Result<LogGuard> {
+    let log = web::init_tracing()?;
     config.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
     // Every connection is a file descriptor.
     if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
@@ -130,6 +131,7 @@ fn start_process(config: &Config) {
     if !web::has_site() {
         tracing::warn!("no site files in this binary: pages come without style and script; build it with `make build`");
     }
+    Ok(log)
 }
 
 async fn ensure_first_room(store: &Store, clock: &Clock) -> Outcome {

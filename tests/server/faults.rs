@@ -5,7 +5,8 @@ use crate::support::{Server, binary, eventually};
 use futures_util::future::join_all;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// Reads all messages of room 1 from the history, oldest first.
@@ -104,7 +105,7 @@ async fn a_locked_database_answers_busy_and_recovers() {
 
 #[tokio::test]
 async fn a_full_disk_answers_busy_stores_nothing_and_recovers() {
-    let server = Server::with_file_size_signal_ignored();
+    let server = Server::with_ignored(&[libc::SIGXFSZ]);
     let people = join_all((0..40).map(|n| {
         let server = &server;
         async move { server.guest(&format!("p{n}")).await }
@@ -162,4 +163,58 @@ async fn incomplete_requests_time_out() {
     let mut answer = Vec::new();
     tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await.expect("body").unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 422"), "{}", String::from_utf8_lossy(&answer));
+}
+
+/// A server whose output the test reads, or does not. Dropping it kills the process.
+struct Logging(std::process::Child);
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Sends requests whose log lines are longer than the pipe and the queue of the log.
+async fn fill_the_log(client: &reqwest::Client, base: &str) {
+    let path = "x".repeat(7000);
+    for _ in 0..800 {
+        let answer = client.get(format!("{base}/gateway/{path}")).send().await.expect("the server answers");
+        assert!(answer.status().is_client_error(), "{}", answer.status());
+    }
+}
+
+#[tokio::test]
+async fn f6_a_log_that_nobody_reads_holds_up_neither_requests_nor_sigterm() {
+    let data = tempfile::TempDir::new().unwrap();
+    let mut command = binary();
+    command.current_dir(data.path()).args(["--addr", "127.0.0.1:0", "--set", "gateway.php=off", "--set", "limits.per_ip=off"]);
+    let mut server = Logging(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    let (stdout, log) = (server.0.stdout.take().unwrap(), server.0.stderr.take().unwrap());
+    let mut lines = BufReader::new(stdout).lines().map_while(Result::ok);
+    let base = lines.find_map(|line| Some(line.strip_prefix("Roomcast serves ")?.split(' ').next()?.to_owned())).unwrap();
+    let client = reqwest::Client::builder().timeout(crate::support::DEADLINE).build().unwrap();
+    fill_the_log(&client, &base).await;
+    assert_eq!(client.get(format!("{base}/healthz")).send().await.unwrap().status(), 200);
+    let metrics = client.get(format!("{base}/metrics")).send().await.unwrap().text().await.unwrap();
+    let dropped = metrics.lines().find_map(|line| line.strip_prefix("roomcast_log_lines_dropped_total "));
+    assert!(dropped.is_some_and(|count| count.parse::<u64>().unwrap() > 0), "{metrics}");
+    // The reader is back, is told of the lines that it missed, and stops again.
+    let reading = tokio::task::spawn_blocking(move || {
+        let mut log = BufReader::new(log);
+        let mut line = String::new();
+        while !line.contains("log lines dropped") {
+            line.clear();
+            assert!(log.read_line(&mut line).unwrap() > 0, "the log ended");
+        }
+        (log, line)
+    });
+    let (log, line) = tokio::time::timeout(crate::support::DEADLINE, reading).await.expect("no line about the gap").unwrap();
+    assert!(line.contains("\"lines\":"), "{line}");
+    fill_the_log(&client, &base).await;
+    // SAFETY: the child has not been waited for, so its pid is not reused.
+    unsafe { libc::kill(server.0.id() as i32, libc::SIGTERM) };
+    eventually("the server exits", async || server.0.try_wait().unwrap().is_some()).await;
+    assert!(server.0.wait().unwrap().success());
+    drop(log);
 }

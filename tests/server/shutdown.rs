@@ -4,8 +4,8 @@ use crate::support::Server;
 use std::time::{Duration, Instant};
 
 #[tokio::test]
-async fn a_signal_sends_bye_with_jitter_and_exits_with_0() {
-    for signal in [libc::SIGTERM, libc::SIGINT] {
+async fn f24_every_signal_sends_bye_with_jitter_and_exits_with_0() {
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP, libc::SIGQUIT] {
         let mut server = Server::start();
         let person = server.guest("阿明").await;
         let mut plain = person.open_bound(None).await;
@@ -30,6 +30,20 @@ async fn a_signal_sends_bye_with_jitter_and_exits_with_0() {
         assert!(!server.data.path().join("data/roomcast.db-wal").exists(), "the log is in the database, and both are closed");
         assert!(server.errors().is_empty());
     }
+}
+
+/// nohup, and a shell's background job, start a process with signals ignored.
+#[tokio::test]
+async fn f24_a_signal_that_was_ignored_at_the_start_stays_ignored() {
+    let mut server = Server::with_ignored(&[libc::SIGHUP, libc::SIGQUIT]);
+    let mut socket = server.guest("阿明").await.open_bound(Some("roomcast.v1")).await;
+    server.signal(libc::SIGHUP);
+    server.signal(libc::SIGQUIT);
+    assert_eq!(server.guest("hong").await.send("still here").await.status, 200);
+    assert_eq!(socket.push_of("message").await["text"], "still here");
+    server.signal(libc::SIGTERM);
+    assert_eq!(socket.push_of("bye").await["type"], "bye");
+    assert!(server.exit_status().await.success());
 }
 
 #[tokio::test]

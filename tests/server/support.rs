@@ -56,7 +56,7 @@ impl Server {
     pub fn with(settings: &[&str]) -> Self {
         let data = TempDir::new().unwrap();
         let settings: Vec<String> = settings.iter().map(|setting| setting.to_string()).collect();
-        let Spawned { child, base, owner_link, register, inner } = spawn(&data, "127.0.0.1:0", &settings, false, None);
+        let Spawned { child, base, owner_link, register, inner } = spawn(&data, "127.0.0.1:0", &settings, &[], None);
         Self { child, base, owner_link, data, register, inner, settings }
     }
 
@@ -64,14 +64,15 @@ impl Server {
     pub fn with_open_files(count: u64, settings: &[&str]) -> Self {
         let data = TempDir::new().unwrap();
         let settings: Vec<String> = settings.iter().map(|setting| setting.to_string()).collect();
-        let Spawned { child, base, owner_link, register, inner } = spawn(&data, "127.0.0.1:0", &settings, false, Some(count));
+        let Spawned { child, base, owner_link, register, inner } = spawn(&data, "127.0.0.1:0", &settings, &[], Some(count));
         Self { child, base, owner_link, data, register, inner, settings }
     }
 
-    /// Starts with SIGXFSZ ignored, so that a write beyond a file size limit fails as on a full disk.
-    pub fn with_file_size_signal_ignored() -> Self {
+    /// Starts with signals ignored: SIGXFSZ, so that a write beyond a file size limit fails as on a full disk; SIGHUP, as under
+    /// nohup.
+    pub fn with_ignored(signals: &'static [i32]) -> Self {
         let data = TempDir::new().unwrap();
-        let Spawned { child, base, owner_link, register, inner } = spawn(&data, "127.0.0.1:0", &[], true, None);
+        let Spawned { child, base, owner_link, register, inner } = spawn(&data, "127.0.0.1:0", &[], signals, None);
         Self { child, base, owner_link, data, register, inner, settings: vec![] }
     }
 
@@ -96,7 +97,7 @@ impl Server {
     /// Starts a new process on the same port and data, as after a crash.
     pub fn restart(&mut self) {
         let address = self.address().to_owned();
-        let Spawned { child, base, owner_link, register, inner } = spawn(&self.data, &address, &self.settings, false, None);
+        let Spawned { child, base, owner_link, register, inner } = spawn(&self.data, &address, &self.settings, &[], None);
         (self.child, self.base, self.owner_link, self.register, self.inner) = (child, base, owner_link, register, inner);
     }
 
@@ -167,7 +168,7 @@ struct Spawned {
     inner: SocketAddrV4,
 }
 
-fn spawn(data: &TempDir, address: &str, settings: &[String], ignore_file_size_signal: bool, open_files: Option<u64>) -> Spawned {
+fn spawn(data: &TempDir, address: &str, settings: &[String], ignored: &'static [i32], open_files: Option<u64>) -> Spawned {
     let log = std::fs::File::options().create(true).append(true).open(data.path().join("log")).unwrap();
     let mut command = binary();
     // Outside the repository, so that its Leptos.toml is not read.
@@ -175,12 +176,14 @@ fn spawn(data: &TempDir, address: &str, settings: &[String], ignore_file_size_si
     for setting in DEFAULTS.into_iter().chain(settings.iter().map(String::as_str)) {
         command.args(["--set", setting]);
     }
-    if ignore_file_size_signal {
+    if !ignored.is_empty() {
         use std::os::unix::process::CommandExt;
         // SAFETY: signal() is async-signal-safe, and nothing else runs between fork and exec.
         unsafe {
-            command.pre_exec(|| {
-                libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
+            command.pre_exec(move || {
+                for signal in ignored {
+                    libc::signal(*signal, libc::SIG_IGN);
+                }
                 Ok(())
             })
         };

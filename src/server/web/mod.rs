@@ -23,6 +23,7 @@ mod assets;
 mod health;
 mod listener;
 mod log_limit;
+mod log_sink;
 mod middleware;
 mod rate_limit;
 mod request_context;
@@ -36,6 +37,7 @@ mod ws_upgrade;
 
 pub use assets::is_embedded as has_site;
 pub use listener::lifecycle::{ServeOutcome, serve};
+pub use log_sink::{LogGuard, write_bounded};
 pub use middleware::cookies::OldCookieNames;
 pub use router::router;
 pub use state::{AppState, Services};
