@@ -166,6 +166,8 @@ impl CloseCode {
     pub const PROTOCOL_ERROR: Self = Self(1002);
     /// The client sent a text message that is not UTF-8.
     pub const NOT_UTF8: Self = Self(1007);
+    /// Nobody used the connection, and the node needed its place.
+    pub const IDLE: Self = Self(4407);
     /// The client exceeded the limits of the inbound direction: 1 KiB per message and 10 frames per second, or those of the
     /// configuration with `gateway.workers = "on"`.
     pub const INBOUND_LIMIT: Self = Self(4408);
@@ -190,6 +192,7 @@ impl CloseCode {
             Self::NO_WORKER => "no worker",
             Self::PROTOCOL_ERROR => "protocol error",
             Self::NOT_UTF8 => "not UTF-8",
+            Self::IDLE => "idle",
             Self::INBOUND_LIMIT => "one way",
             Self::SLOW => "slow",
             Self::PING_TIMEOUT => "silent",

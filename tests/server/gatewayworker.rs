@@ -14,21 +14,21 @@ use crate::vectors::peers::{OFFLINE, Wire, is_anyone_online};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 
-fn connection(socket: &Socket) -> u32 {
+pub fn connection(socket: &Socket) -> u32 {
     u32::from_str_radix(&socket.client_id[12..], 16).unwrap()
 }
 
-fn packet(command: u8, connection: u32, ext: &[u8], body: &[u8]) -> Vec<u8> {
+pub fn packet(command: u8, connection: u32, ext: &[u8], body: &[u8]) -> Vec<u8> {
     Packet { ext: ext.to_vec(), ..Packet::new(command, connection, body) }.into_bytes()
 }
 
 /// Sends a command, and waits until it is carried out.
-async fn command(wire: &mut Wire, packet: Vec<u8>) {
+pub async fn command(wire: &mut Wire, packet: Vec<u8>) {
     wire.send(&[packet, is_anyone_online()].concat()).await;
     assert_eq!(shown(&wire.take(OFFLINE.len()).await), shown(OFFLINE));
 }
 
-async fn query(wire: &mut Wire, packet: Vec<u8>) -> String {
+pub async fn query(wire: &mut Wire, packet: Vec<u8>) -> String {
     wire.send(&packet).await;
     let length = u32::from_be_bytes(wire.take(4).await[..].try_into().expect("a reply"));
     String::from_utf8(wire.take(length as usize).await).unwrap()

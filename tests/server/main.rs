@@ -17,6 +17,7 @@ mod gatewayworker;
 mod limits;
 mod live;
 mod lobby;
+mod memory;
 mod operating;
 mod own_account;
 mod pages;

@@ -44,6 +44,8 @@ pub(super) struct Connection<S> {
     /// Releases the connection's share of the limits when it is dropped.
     pub permit: ConnectionPermit,
     pub sent_bytes: u64,
+    /// Whether a push was ever addressed to it.
+    pub was_addressed: bool,
     /// Ticks of the shard's timer wheel: when the connection was opened, when the peer last sent bytes, and when the
     /// unanswered ping was sent (0: none).
     pub opened: u32,
@@ -95,6 +97,7 @@ impl<S: Stream> Connection<S> {
             decoder: None,
             permit,
             sent_bytes: 0,
+            was_addressed: false,
             opened: tick,
             last_input: tick,
             pinged: 0,
@@ -107,6 +110,7 @@ impl<S: Stream> Connection<S> {
         if self.is_closing() {
             return Enqueue::Closing;
         }
+        self.was_addressed = true;
         self.send_queue.push(batch, frame, span, limit_bytes, self.dialect)
     }
 
@@ -166,8 +170,9 @@ impl<S: Stream> Connection<S> {
             Decoded::Close(code) => closed = Some(code),
         });
         let frames = std::mem::take(&mut decoder.data_frames);
-        // The pong that answers our ping frees the decoder; any other input keeps it, with its rate counters.
-        let quiet = answered && std::mem::take(&mut self.pinged) > 0 && frames == 0 && !pinged && decoder.is_idle();
+        // The pong that answers our ping frees the decoder; any other input keeps it, with its rate counters, for a second.
+        let is_answer = answered && std::mem::take(&mut self.pinged) > 0;
+        let quiet = is_answer && frames == 0 && !pinged && decoder.is_idle() && decoder.recent_frames(now_ms) <= 1;
         if !quiet {
             self.decoder = Some(decoder);
         }
@@ -182,14 +187,14 @@ impl<S: Stream> Connection<S> {
     }
 
     /// Whether a ping is due at this tick; records it as sent. No ping for connections with a backlog (write progress proves
-    /// liveness) or younger than `young` ticks.
-    pub(super) fn ping_due(&mut self, tick: u32, young: u32) -> bool {
+    /// liveness) or younger than `young` ticks. `now_ms` is a monotonic clock in milliseconds.
+    pub(super) fn ping_due(&mut self, tick: u32, young: u32, now_ms: u64) -> bool {
         if tick.saturating_sub(self.opened) < young || self.is_closing() || self.send_queue.has_backlog() || self.pinged > 0 {
             return false;
         }
         self.pinged = tick;
-        // An idle decoder holds only its rate counters: freeing it resets them, at most once per ping interval.
-        if self.decoder.as_ref().is_some_and(|decoder| decoder.is_idle()) {
+        // An idle decoder holds only its rate counters, which matter for a second.
+        if self.decoder.as_ref().is_some_and(|decoder| decoder.is_idle() && decoder.recent_frames(now_ms) == 0) {
             self.decoder = None;
         }
         true

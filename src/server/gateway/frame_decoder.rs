@@ -14,6 +14,8 @@ use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
 const MAX_CONTROL: u64 = 125;
 /// RFC 6455, 5.2: the highest bit of a length is 0.
 const MAX_FRAME: u64 = u64::MAX >> 1;
+/// The period of [`InboundLimits::frames_per_second`].
+const RATE_PERIOD_MS: u64 = 1000;
 /// Bytes of a frame header with the longest length and a mask.
 const MAX_HEADER: usize = 14;
 
@@ -88,6 +90,11 @@ impl FrameDecoder {
         self.frame.is_none() && self.header.is_empty() && self.fragmented.is_none()
     }
 
+    /// Frames that count against the limit of the last second.
+    pub fn recent_frames(&self, now_ms: u64) -> usize {
+        self.frame_times.iter().filter(|at| now_ms.saturating_sub(**at) < RATE_PERIOD_MS).count()
+    }
+
     /// Decodes `bytes` and calls `emit` for each message and control frame. `now_ms` is a monotonic clock. Fails with the code
     /// to close with; nothing may be fed after an error or after [`Decoded::Close`].
     pub fn feed(&mut self, mut bytes: &[u8], now_ms: u64, mut emit: impl FnMut(Decoded)) -> Result<(), CloseCode> {
@@ -157,7 +164,7 @@ impl FrameDecoder {
         if header.mask.is_none() || reserved || !is_expected || length > MAX_FRAME {
             return Err(CloseCode::PROTOCOL_ERROR);
         }
-        while self.frame_times.front().is_some_and(|at| now_ms.saturating_sub(*at) >= 1000) {
+        while self.frame_times.front().is_some_and(|at| now_ms.saturating_sub(*at) >= RATE_PERIOD_MS) {
             self.frame_times.pop_front();
         }
         self.frame_times.push_back(now_ms);

@@ -4,16 +4,16 @@
 use super::client_ids::ClientIds;
 use super::connection::NewConnection;
 use super::events::{self, EventReceiver, EventSender};
+use super::idle::IdlePasses;
 use super::limits::{ConnectionLimits, ConnectionPermit, LimitReached};
 use super::outcome::{BindOutcome, GroupChange, Kick, Sent};
 use super::publish::Publish;
-use super::registry::Slot;
 use super::relay::{Relay, Relayed};
 use super::session::{ClientSession, SessionError};
 use super::shard::Shard;
 use super::shard_thread::{OpenConnection, ShardCommand, ShardHandle};
 use super::stream::{RawStream, Socket};
-use super::{Dialect, Except, Frame, Group, LogicalTime, Publication, SocketOwner, Target, Uid};
+use super::{Except, Group, LogicalTime, Publication, SocketOwner, Target, Uid};
 use crate::domain::{id::ClientId, push::CloseCode};
 use crate::server::config::GatewaySettings as Settings;
 use std::collections::HashSet;
@@ -23,7 +23,6 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 /// Bytes that a command counts against the budget beside its payload.
@@ -45,6 +44,7 @@ pub(super) struct Shared {
     pub(super) next: AtomicUsize,
     /// The next [`LogicalTime`]: numbers opens, binds and joins, so that lists of several shards can be sorted.
     pub(super) logical_clock: AtomicU32,
+    pub(super) idle_passes: IdlePasses,
     /// Forwards publishes to the old process after a reload.
     pub(super) relay: Relay,
     pub(super) event_sender: Arc<EventSender>,
@@ -83,6 +83,7 @@ impl Gateway {
             command_budget: Arc::new(Semaphore::new(settings.command_bytes.max(COMMAND_BYTES))),
             next: AtomicUsize::new(0),
             logical_clock: AtomicU32::new(0),
+            idle_passes: IdlePasses::default(),
             event_sender,
             events: Mutex::new(Some(events)),
             posting: Mutex::new(()),
@@ -94,6 +95,7 @@ impl Gateway {
 
     /// Reserves a connection before its handshake. Fails with the limit that is reached.
     pub fn reserve_connection(&self, address: IpAddr, owner: Option<SocketOwner>) -> Result<ConnectionPermit, LimitReached> {
+        self.close_idle_if_nearly_full();
         self.0.limits.reserve(address, owner)
     }
 
@@ -185,7 +187,7 @@ impl Gateway {
     /// Sends the queued frames, the farewell and a close frame, then closes the connection.
     pub async fn close_client(&self, client: ClientId, farewell: Option<Publication>, kick: Kick) -> bool {
         let bytes = farewell.as_ref().map_or(0, Publication::weight);
-        let close = move |shard: &mut Shard<Socket>, slot, now| send_and_close(shard, &[slot], farewell.as_ref(), &kick, now);
+        let close = move |shard: &mut Shard<Socket>, slot, now| shard.close_with_farewell(&[slot], farewell.as_ref(), &kick, now);
         self.on_client_with(bytes, client, close).await.is_some()
     }
 
@@ -194,14 +196,15 @@ impl Gateway {
         self.on_client(client, |shard, slot, now| shard.destroy(slot, now)).await.is_some()
     }
 
-    /// Closes every connection of a uid and returns their number.
+    /// Closes every connection of a uid and returns their number. The farewell counts against the command budget once per shard.
     pub async fn close_uid(&self, uid: Uid, farewell: Option<Publication>, kick: Kick) -> usize {
-        self.sum_over_shards(move |shard, now| {
+        let bytes = farewell.as_ref().map_or(0, Publication::weight);
+        let close = move |shard: &mut Shard<Socket>, now| {
             let slots = shard.of_uid(&uid);
-            send_and_close(shard, &slots, farewell.as_ref(), &kick, now);
+            shard.close_with_farewell(&slots, farewell.as_ref(), &kick, now);
             slots.len()
-        })
-        .await
+        };
+        self.on_all_shards_with(bytes, close).await.into_iter().sum()
     }
 
     /// Closes every connection that one of `owners` opened and returns their number.
@@ -293,23 +296,5 @@ impl Gateway {
 
     pub(super) fn hasher(&self) -> &RandomState {
         &self.0.hasher
-    }
-}
-
-fn send_and_close(shard: &mut Shard<Socket>, slots: &[Slot], farewell: Option<&Publication>, kick: &Kick, now: Instant) {
-    for slot in slots {
-        let dialect = shard.get(*slot).map(|connection| connection.dialect);
-        let frame: Option<&Frame> = farewell.and_then(|farewell| match dialect {
-            Some(Dialect::V1) => farewell.v1.as_ref(),
-            _ => farewell.plain.as_ref(),
-        });
-        if let Some(frame) = frame {
-            shard.send_farewell(*slot, frame);
-        }
-        if kick.silent_on_plain && dialect == Some(Dialect::Plain) {
-            shard.close_after_flush(*slot, kick.code, now);
-        } else {
-            shard.close(*slot, kick.code, &kick.reason, now);
-        }
     }
 }

@@ -25,6 +25,7 @@ mod events;
 mod frame;
 mod frame_decoder;
 mod handle;
+mod idle;
 mod limits;
 mod mailbox;
 mod metrics;

@@ -121,6 +121,9 @@ impl<S: Stream> Shard<S> {
     /// Adds a publish to the batch, queues it to its receivers and reports their number.
     pub(super) fn publish(&mut self, publish: Arc<Publish>, now: Instant) {
         let (plain, v1) = (&publish.publication.plain, &publish.publication.v1);
+        if !self.batch.fits(publish.publication.weight()) {
+            self.flush(now);
+        }
         let span = |batch: &mut WriteBatch, frame: &Option<Frame>| frame.as_ref().map_or(0..0, |frame| batch.append_frame(frame));
         let plain_span = span(&mut self.batch, plain);
         let same = matches!((plain, v1), (Some(plain), Some(v1)) if plain.bytes.as_ptr() == v1.bytes.as_ptr());
@@ -133,7 +136,7 @@ impl<S: Stream> Shard<S> {
                 Dialect::Plain => (plain, &plain_span),
                 Dialect::V1 => (v1, &v1_span),
             };
-            let Some(frame) = frame else { continue };
+            let Some(frame) = frame.as_ref().filter(|_| !span.is_empty()) else { continue };
             let was_batched = connection.send_queue.has_batched();
             let mut queued = connection.push(&mut self.batch, frame, span.clone(), self.settings.queue_bytes);
             if queued == Enqueue::FlushFirst {
@@ -291,9 +294,18 @@ impl<S: Stream> Shard<S> {
     /// Queues a frame even if the queue is full, because such frames are few: init, bye, a back end's last message, pings,
     /// pongs, close frames.
     pub(super) fn send_unbounded(&mut self, slot: Slot, frame: &Frame) {
+        let span = self.batch.append_frame(frame);
+        self.send_span(slot, frame, span);
+    }
+
+    /// Queues a frame that is in the batch already, so that any number of connections share its bytes. An empty span is a frame
+    /// that the batch refused.
+    pub(super) fn send_span(&mut self, slot: Slot, frame: &Frame, span: Range<u32>) {
         let Some(connection) = self.connections.get_mut(slot).and_then(Option::as_mut) else { return };
+        if span.is_empty() {
+            return;
+        }
         let was_batched = connection.send_queue.has_batched();
-        let span: Range<u32> = self.batch.append_frame(frame);
         connection.send_queue.push_unbounded(&mut self.batch, frame, span);
         if !was_batched && connection.send_queue.has_batched() {
             self.write_queue.push(slot);

@@ -41,7 +41,16 @@ impl Gateway {
         &self,
         job: impl Fn(&mut Shard<Socket>, Instant) -> T + Clone + Send + 'static,
     ) -> Vec<T> {
-        let pending = (0..self.0.shards.len()).map(|shard| self.run_on(shard, 0, job.clone()));
+        self.on_all_shards_with(0, job).await
+    }
+
+    /// The same for a closure that holds `bytes` of payload, which count against the command budget once per shard.
+    pub(super) async fn on_all_shards_with<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        job: impl Fn(&mut Shard<Socket>, Instant) -> T + Clone + Send + 'static,
+    ) -> Vec<T> {
+        let pending = (0..self.0.shards.len()).map(|shard| self.run_on(shard, bytes, job.clone()));
         futures_util::future::join_all(pending).await.into_iter().flatten().collect()
     }
 
@@ -87,6 +96,6 @@ impl Gateway {
     /// would break that order. The semaphore is never closed.
     pub(super) async fn reserve_budget(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let bytes = bytes.min(self.0.settings.command_bytes.max(COMMAND_BYTES));
-        unconstrained(self.0.command_budget.clone().acquire_many_owned(bytes as u32)).await.ok()
+        unconstrained(self.0.command_budget.clone().acquire_many_owned(u32::try_from(bytes).unwrap_or(u32::MAX))).await.ok()
     }
 }

@@ -4,39 +4,65 @@ use super::connection::Connection;
 use super::registry::Slot;
 use super::shard::Shard;
 use super::stream::Stream;
-use super::{Dialect, Frame};
+use super::{Dialect, Frame, Kick, Publication};
 use crate::domain::push::{CloseCode, Push};
 use std::time::{Duration, Instant};
 
 /// Time for a closing connection to read its queue and answer the close frame; then it is dropped.
 pub(super) const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// Connections that share one copy of a farewell in the write batch.
+const FAREWELLS_PER_BATCH: usize = 4096;
 
 impl<S: Stream> Shard<S> {
     /// Sends a close frame after the queued frames, then closes. A connection that is closing keeps its first reason.
     pub(super) fn close(&mut self, slot: Slot, code: CloseCode, reason: &str, now: Instant) {
-        let Some(connection) = self.connection(slot).filter(|connection| !connection.is_closing()) else { return };
-        connection.start_close(now + CLOSE_TIMEOUT, false);
-        metrics::counter!("roomcast_sockets_closed_by_us_total", "code" => code.0.to_string()).increment(1);
-        self.send_unbounded(slot, &Frame::close(code, reason));
-        self.watched.insert(slot);
-        self.unlink(slot);
-    }
-
-    /// Closes after the queued frames, without a close frame.
-    pub(super) fn close_after_flush(&mut self, slot: Slot, code: CloseCode, now: Instant) {
-        let Some(connection) = self.connection(slot).filter(|connection| !connection.is_closing()) else { return };
-        connection.start_close(now + CLOSE_TIMEOUT, false);
-        metrics::counter!("roomcast_sockets_closed_by_us_total", "code" => code.0.to_string()).increment(1);
-        self.watched.insert(slot);
-        self.unlink(slot);
-        self.reap(slot, now);
-    }
-
-    /// Queues a last frame for a connection that is about to be closed, without regard to the limit.
-    pub(super) fn send_farewell(&mut self, slot: Slot, farewell: &Frame) {
-        if self.get(slot).is_some_and(|connection| !connection.is_closing()) {
-            self.send_unbounded(slot, farewell);
+        if self.begin_close(slot, code, now) {
+            self.send_unbounded(slot, &Frame::close(code, reason));
         }
+    }
+
+    /// Sends the farewell to each connection and closes it. The batch holds the farewell once per dialect for
+    /// [`FAREWELLS_PER_BATCH`] connections, and is written when it is full.
+    pub(super) fn close_with_farewell(&mut self, slots: &[Slot], farewell: Option<&Publication>, kick: &Kick, now: Instant) {
+        let close_frame = Frame::close(kick.code, &kick.reason);
+        let (plain, v1) = farewell.map_or((None, None), |farewell| (farewell.plain.as_ref(), farewell.v1.as_ref()));
+        for slots in slots.chunks(FAREWELLS_PER_BATCH) {
+            if !self.batch.fits(farewell.map_or(0, Publication::weight) + close_frame.bytes.len()) {
+                self.flush(now);
+            }
+            let mut span = |frame: Option<&Frame>| frame.map_or(0..0, |frame| self.batch.append_frame(frame));
+            let plain_span = span(plain);
+            let is_same = plain.zip(v1).is_some_and(|(plain, v1)| plain.bytes.as_ptr() == v1.bytes.as_ptr());
+            let v1_span = if is_same { plain_span.clone() } else { span(v1) };
+            let close_span = span(Some(&close_frame));
+            for slot in slots {
+                let Some(connection) = self.get(*slot).filter(|connection| !connection.is_closing()) else { continue };
+                let is_plain = connection.dialect == Dialect::Plain;
+                let (frame, span) = if is_plain { (plain, &plain_span) } else { (v1, &v1_span) };
+                if let Some(frame) = frame {
+                    self.send_span(*slot, frame, span.clone());
+                }
+                self.begin_close(*slot, kick.code, now);
+                if kick.silent_on_plain && is_plain {
+                    self.reap(*slot, now);
+                } else {
+                    self.send_span(*slot, &close_frame, close_span.clone());
+                }
+            }
+            if self.batch.is_full() {
+                self.flush(now);
+            }
+        }
+    }
+
+    /// Marks an open connection as closing and counts it. Returns false if it is closing already, or gone.
+    fn begin_close(&mut self, slot: Slot, code: CloseCode, now: Instant) -> bool {
+        let Some(connection) = self.connection(slot).filter(|connection| !connection.is_closing()) else { return false };
+        connection.start_close(now + CLOSE_TIMEOUT, false);
+        metrics::counter!("roomcast_sockets_closed_by_us_total", "code" => code.0.to_string()).increment(1);
+        self.watched.insert(slot);
+        self.unlink(slot);
+        true
     }
 
     /// Closes at once without a close frame. Queued frames that the socket does not accept at once are lost.

@@ -5,6 +5,7 @@ use super::limits::ConnectionLimits;
 use super::publish::{Except, Publish, Target};
 use super::shard::Shard;
 use super::stream::Stream;
+use super::write_batch::WriteBatch;
 use super::{Delivered, Dialect, Frame, Group, LogicalTime, NewConnection, Publication};
 use crate::domain::{id::Seq, push::CloseCode};
 use crate::server::config::GatewaySettings as Settings;
@@ -218,7 +219,7 @@ fn a_burst_beyond_the_limit_reaches_a_reader_that_keeps_up() {
     for seq in 1..=500 {
         bench.message(seq);
     }
-    let mut large = bench.publish(Publication::both(Frame::text(&[b'y'; 5000])));
+    let mut large = bench.publish(Publication::both(Frame::text(&[b'q'; 5000])));
     bench.shard.flush(bench.now);
     assert_eq!(large.try_recv(), Ok(Delivered { to: 1, queued: 0, slow: 0 }));
     assert_eq!(fast.0.borrow().received.len(), 500 * 100 + 5004);
@@ -325,6 +326,106 @@ fn either_side_may_start_the_closing_handshake() {
     bench.wait(2);
     assert!(!bench.is_open(deaf), "a peer that does not answer the close frame is dropped");
     assert_eq!(bench.limits.count(), 0);
+}
+
+#[test]
+fn f4_the_farewell_of_many_connections_is_held_once() {
+    let mut bench = Bench::new(Settings::default());
+    let readers: Vec<_> = (0..300)
+        .map(|number| bench.open([Dialect::V1, Dialect::Plain][number % 2], if number % 3 == 0 { 10 } else { PLENTY }))
+        .collect();
+    let slots: Vec<_> = readers.iter().map(|(slot, _)| *slot).collect();
+    let farewell = Publication::both(Frame::text(&[b'q'; 900_000]));
+    bench.shard.close_with_farewell(&slots, Some(&farewell), &CloseCode::KICKED.into(), bench.now);
+    assert!(bench.shard.batch.len() < 1_000_000, "{} bytes are held", bench.shard.batch.len());
+    bench.shard.flush(bench.now);
+    for (number, (slot, reader)) in readers.iter().enumerate() {
+        if number % 3 == 0 {
+            // The backlogs share the farewell's bytes, and the rest arrives when the peer reads on.
+            reader.0.borrow_mut().capacity = PLENTY;
+            bench.shard.writable(*slot, bench.now);
+        }
+        assert_eq!(close_code(reader), Some(CloseCode::KICKED.0), "{number}");
+        assert_eq!(reader.0.borrow().received.iter().filter(|byte| **byte == b'q').count(), 900_000, "{number}");
+    }
+}
+
+/// A span's offsets are 32 bits wide. The bound is 4 GiB, and here 1,000 bytes.
+#[test]
+fn f4_frames_beyond_the_bound_of_a_batch_are_written_or_refused_and_nothing_panics() {
+    let mut bench = Bench::new(Settings::default());
+    let readers: Vec<_> = (0..50).map(|_| bench.open(Dialect::V1, PLENTY)).collect();
+    bench.shard.batch = WriteBatch::with_limit(1000);
+    let mut reports: Vec<_> = (0..30).map(|seq| bench.message(seq)).collect();
+    assert!(reports.iter_mut().all(|report| report.try_recv().unwrap().to == 50), "flushed between, all are delivered");
+    bench.publish(Publication::both(Frame::text(&[b'y'; 5000])));
+    bench.message(31);
+    for (slot, _) in &readers {
+        bench.shard.send_unbounded(*slot, &Frame::text(&[b'z'; 98]));
+    }
+    let slots: Vec<_> = readers.iter().map(|(slot, _)| *slot).collect();
+    let farewell = Publication::both(Frame::text(&[b'f'; 700]));
+    bench.shard.close_with_farewell(&slots, Some(&farewell), &CloseCode::KICKED.into(), bench.now);
+    bench.shard.flush(bench.now);
+    for (_, reader) in &readers {
+        let received = text(reader);
+        assert_eq!(received.matches("\u{fffd}bx").count(), 31, "every frame that fits");
+        assert!(!received.contains('q') && received.matches('f').count() >= 700);
+    }
+}
+
+#[test]
+fn f28_idle_connections_make_way_oldest_first() {
+    let mut bench = Bench::new(Settings::default());
+    let (bound, _) = bench.open(Dialect::V1, PLENTY);
+    let outside = |bench: &mut Bench| {
+        let (slot, fake) = bench.open(Dialect::Plain, PLENTY);
+        bench.shard.registry.leave_group(slot, &Group::new("1"));
+        bench.wait(1);
+        (slot, fake)
+    };
+    let [(kept, _), (addressed, _), (first, at_first), (second, _), (third, _)] = [(); 5].map(|()| outside(&mut bench));
+    *bench.shard.registry.session_of(kept).unwrap() = Some(super::ClientSession::new(&serde_json::json!({"a": 1})).unwrap());
+    let client = bench.shard.client_id(addressed).unwrap();
+    let publication = Publication::both(Frame::text(b"for you"));
+    let (publish, _report) = Publish::new(Target::Clients(vec![client]), Except::default(), publication, 1, None);
+    bench.shard.publish(Arc::new(publish), bench.now);
+    bench.wait(10);
+    let (young, _) = outside(&mut bench);
+    bench.shard.close_idle(2, bench.now);
+    bench.shard.flush(bench.now);
+    assert_eq!(close_code(&at_first), Some(4407));
+    let is_open = |bench: &Bench, slot| bench.shard.client_id(slot).is_some();
+    assert_eq!([first, second, third, young].map(|slot| is_open(&bench, slot)), [false, false, true, true]);
+    bench.shard.close_idle(100, bench.now);
+    assert_eq!([bound, kept, addressed, third, young].map(|slot| is_open(&bench, slot)), [true, true, true, false, true]);
+}
+
+/// A connection's ping frees its decoder, but not the count of its frames within the last second.
+#[test]
+fn f28_a_ping_does_not_reset_the_rate_of_a_connections_frames() {
+    let mut bench = Bench::new(Settings { ping_every_ms: 4000, ..Settings::default() });
+    let (slot, fake) = bench.open(Dialect::V1, PLENTY);
+    let began = bench.now;
+    let text_frames = |count: usize| b"\x81\x81\0\0\0\0x".repeat(count);
+    let pong = b"\x8a\x80\0\0\0\0";
+    // In each second of a ping interval: some frames before the tick that may ping, and the rest of them after it.
+    let mut was_pinged = false;
+    while !was_pinged {
+        assert!(bench.now < began + Duration::from_secs(8), "no ping was sent");
+        bench.now += Duration::from_millis(990);
+        fake.0.borrow_mut().input.extend(text_frames(6));
+        bench.shard.readable(slot, bench.now);
+        bench.now += Duration::from_millis(20);
+        bench.shard.tick(bench.now);
+        bench.shard.flush(bench.now);
+        was_pinged = fake.0.borrow().received.ends_with(b"\x89\0");
+    }
+    fake.0.borrow_mut().input.extend(pong);
+    fake.0.borrow_mut().input.extend(text_frames(6));
+    bench.shard.readable(slot, bench.now);
+    bench.shard.flush(bench.now);
+    assert_eq!(close_code(&fake), Some(CloseCode::INBOUND_LIMIT.0));
 }
 
 #[test]

@@ -24,10 +24,10 @@ impl<S: Stream> Shard<S> {
         // After a stall, `ticks` covers one turn of the wheel at most, and peers are judged by the current `tick`. Input
         // that arrived meanwhile was read before this call.
         let Some(Advance { now: tick, ticks }) = self.wheel.advance(now) else { return };
-        let (young, pong_timeout) = (self.wheel.young(), self.wheel.pong_timeout());
+        let (young, pong_timeout, now_ms) = (self.wheel.young(), self.wheel.pong_timeout(), self.wheel.ms(now));
         for due in ticks {
             for slot in self.wheel.slots(due, self.connections.len()) {
-                if self.connection(slot).is_some_and(|connection| connection.ping_due(tick, young)) {
+                if self.connection(slot).is_some_and(|connection| connection.ping_due(tick, young, now_ms)) {
                     self.send_unbounded(slot, &Frame::ping());
                 }
             }

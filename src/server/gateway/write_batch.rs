@@ -19,6 +19,8 @@ pub(super) const SLICES: usize = 64;
 /// One shard's write batch.
 pub(super) struct WriteBatch {
     arena: Vec<u8>,
+    /// Bytes that the arena never exceeds: a span's offsets are 32 bits wide.
+    max_bytes: u32,
     /// The frames of the arena by their offset: a reader that falls behind keeps clones of these.
     frames: Vec<(u32, Bytes)>,
     spans: Vec<Span>,
@@ -28,7 +30,7 @@ pub(super) struct WriteBatch {
 
 impl Default for WriteBatch {
     fn default() -> Self {
-        Self { arena: Vec::new(), frames: Vec::new(), spans: Vec::new(), free: NONE }
+        Self::with_limit(u32::MAX)
     }
 }
 
@@ -58,17 +60,40 @@ impl PendingSpans {
 }
 
 impl WriteBatch {
+    /// Returns an empty batch that refuses a frame beyond `max_bytes`.
+    pub(super) fn with_limit(max_bytes: u32) -> Self {
+        Self { arena: Vec::new(), max_bytes, frames: Vec::new(), spans: Vec::new(), free: NONE }
+    }
+
+    /// Bytes of the frames in the batch.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.arena.len()
+    }
+
+    /// Whether `bytes` more can be appended. If not, the batch is to be written first.
+    pub(super) fn fits(&self, bytes: usize) -> bool {
+        self.end_with(bytes).is_some()
+    }
+
+    /// The arena's end after `bytes` more; `None` beyond the limit.
+    fn end_with(&self, bytes: usize) -> Option<u32> {
+        let end = self.arena.len().checked_add(bytes)?;
+        u32::try_from(end).ok().filter(|end| *end <= self.max_bytes)
+    }
+
     /// Whether the batch is to be written before more is added.
     pub(super) fn is_full(&self) -> bool {
         self.arena.len() >= FULL_BYTES || self.spans.len() >= FULL_SPANS
     }
 
-    /// Copies a frame into the arena and returns its place, to be pushed to each receiver.
+    /// Copies a frame into the arena and returns its place, to be pushed to each receiver. An empty range: it does not fit, and
+    /// no receiver may get it before the batch is written.
     pub(super) fn append_frame(&mut self, frame: &Frame) -> Range<u32> {
-        let start = self.arena.len() as u32;
+        let (Some(start), Some(end)) = (self.end_with(0), self.end_with(frame.bytes.len())) else { return 0..0 };
         self.arena.extend_from_slice(&frame.bytes);
         self.frames.push((start, frame.bytes.clone()));
-        start..self.arena.len() as u32
+        start..end
     }
 
     /// Adds a span to a reader's chain, or extends its last span if the two are neighbours.
@@ -163,6 +188,7 @@ impl WriteBatch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn neighbours_are_one_span_and_others_keep_their_order() {
@@ -204,5 +230,35 @@ mod tests {
             }
         }
         assert_eq!(batch.spans.len(), 6);
+    }
+
+    proptest! {
+        /// Frames of any sizes, pushed as the shard does it: flushed first if they do not fit.
+        #[test]
+        fn f4_a_batch_is_written_before_its_bound_and_never_passes_it(
+            sizes in prop::collection::vec(0_usize..600, 1..60),
+            max_bytes in 0_u32..1500,
+        ) {
+            let mut batch = WriteBatch::with_limit(max_bytes);
+            let (mut written, mut refused) = (0, 0);
+            for size in &sizes {
+                let frame = Frame::text(&vec![b'x'; *size]);
+                if !batch.fits(frame.bytes.len()) {
+                    batch.clear();
+                }
+                let span = batch.append_frame(&frame);
+                prop_assert!(batch.len() <= max_bytes as usize);
+                let mut pending = PendingSpans::default();
+                if span.is_empty() {
+                    prop_assert!(frame.bytes.len() > max_bytes as usize, "only a frame above the bound is refused");
+                    refused += 1;
+                    continue;
+                }
+                batch.push_span(&mut pending, span);
+                prop_assert_eq!(batch.bytes(pending).map(<[u8]>::len).sum::<usize>(), frame.bytes.len());
+                written += 1;
+            }
+            prop_assert_eq!(written + refused, sizes.len());
+        }
     }
 }
