@@ -48,6 +48,7 @@ mod protocol;
 mod register;
 mod secret_key;
 mod shutdown;
+mod strangers;
 mod workers;
 
 use crate::server::config::{GatewaySettings, Switch};
@@ -56,6 +57,7 @@ use acceptor::{AcceptPermit, Port, PortAcceptor};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt, StreamExt};
 use inner::connection::{InnerContext, serve_connection};
+use inner::pipeline::Budgets;
 use inner::read_scheduler::{ReadTicket, ReadyQueue};
 use metrics::Metrics;
 use register::server::Register;
@@ -66,6 +68,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
+use strangers::Strangers;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::unconstrained;
@@ -115,12 +118,13 @@ impl GatewayWorkerServer {
             secret_key: secret_key.clone(),
             metrics: Metrics::default(),
             large_packet_budget: Arc::new(Semaphore::new(LARGE_PACKET_BUDGET_KIB)),
-            lists: Arc::new(Semaphore::new(CONCURRENT_LISTS)),
+            budgets: Budgets::new(CONCURRENT_LISTS),
+            strangers: Strangers::new(settings.max_inner_connections),
             ping_every,
         };
         let max_connections = settings.max_inner_connections;
         ::metrics::gauge!("roomcast_php_connections_max").set(max_connections as f64);
-        let register = Register::new(lan_addr, secret_key);
+        let register = Register::new(lan_addr, secret_key, max_connections);
         Some((Self { inner: Arc::new(inner), register, max_connections }, events))
     }
 

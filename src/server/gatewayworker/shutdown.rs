@@ -12,11 +12,13 @@ const FIRST_PACKET_GRACE: Duration = Duration::from_millis(500);
 pub(super) const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Why a connection to the inner port closes.
-pub(super) enum CloseReason {
+pub(crate) enum CloseReason {
     /// The peer has sent everything.
     PeerClosed,
     /// The key was wrong, or was not presented in time.
     Unauthorized,
+    /// The peer had presented no key when another one needed its place.
+    Displaced,
     /// A packet is longer than [`MAX_PACKET_BYTES`](super::protocol::packet::MAX_PACKET_BYTES).
     PacketTooLong,
     /// The memory for large packets is used up.
@@ -25,6 +27,10 @@ pub(super) enum CloseReason {
     IncompletePacket,
     /// A query cannot be answered, and its caller would wait forever.
     UnanswerableQuery,
+    /// The reply of a query exceeds its bound.
+    ReplyTooLong,
+    /// The memory for long replies is used up by connections that do not read theirs.
+    ReplyBudget,
     /// Another worker of the same name connected.
     Replaced,
     /// The node shuts down, or hands over to another process.
@@ -39,10 +45,13 @@ impl CloseReason {
     pub(super) fn rejection(&self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Unauthorized => Some(("unauthorized", "the key is wrong or missing; it is gateway.secret_key")),
+            Self::Displaced => Some(("without_key", "too many connections without the key")),
             Self::PacketTooLong => Some(("packet_too_long", "a packet exceeds 10 MiB")),
             Self::LargePacketBudget => Some(("large_packet_budget", "too many packets over 64 KiB at once")),
             Self::IncompletePacket => Some(("incomplete_packet", "timeout for the rest of a packet over 64 KiB")),
             Self::UnanswerableQuery => Some(("unanswerable_query", "a query cannot be answered")),
+            Self::ReplyTooLong => Some(("reply_too_long", "a reply exceeds 64 MiB")),
+            Self::ReplyBudget => Some(("reply_budget", "too many replies over 64 KiB are not read")),
             Self::PeerClosed | Self::Replaced | Self::Shutdown | Self::Io(_) => None,
         }
     }

@@ -3,18 +3,38 @@
 use super::{Key, float};
 
 /// A text that values are appended to. After [`Serializer::array`] follow its entries, then [`Serializer::end`].
-#[derive(Default)]
-pub struct Serializer(Vec<u8>);
+pub struct Serializer {
+    text: Vec<u8>,
+    max_bytes: usize,
+    is_cut: bool,
+}
+
+impl Default for Serializer {
+    /// A text without a bound.
+    fn default() -> Self {
+        Self::bounded(usize::MAX)
+    }
+}
 
 impl Serializer {
-    /// Returns the text.
+    /// A text of `max_bytes` at most. Once a value did not fit, nothing is appended any more.
+    pub fn bounded(max_bytes: usize) -> Self {
+        Self { text: Vec::new(), max_bytes, is_cut: false }
+    }
+
+    /// Returns the text; `None` if a value did not fit into its bound.
+    pub fn finish(self) -> Option<Vec<u8>> {
+        (!self.is_cut).then_some(self.text)
+    }
+
+    /// Returns the text, which is incomplete if it was bounded.
     pub fn into_bytes(self) -> Vec<u8> {
-        self.0
+        self.text
     }
 
     /// Bytes of the text.
     pub fn written(&self) -> usize {
-        self.0.len()
+        self.text.len()
     }
 
     /// Appends a null.
@@ -36,9 +56,10 @@ impl Serializer {
 
     /// Appends a float.
     pub fn float(&mut self, value: f64) {
-        self.raw(b"d:");
-        float::write(value, 'E', &mut self.0);
-        self.raw(b";");
+        let mut text = b"d:".to_vec();
+        float::write(value, 'E', &mut text);
+        text.push(b';');
+        self.raw(&text);
     }
 
     /// Appends a string, of any bytes.
@@ -96,7 +117,10 @@ impl Serializer {
 
     /// Appends text that is serialized already.
     pub fn raw(&mut self, text: &[u8]) {
-        self.0.extend_from_slice(text);
+        self.is_cut |= self.text.len().saturating_add(text.len()) > self.max_bytes;
+        if !self.is_cut {
+            self.text.extend_from_slice(text);
+        }
     }
 
     fn quoted(&mut self, bytes: &[u8]) {

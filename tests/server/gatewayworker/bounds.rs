@@ -95,6 +95,38 @@ async fn unauthenticated_connections_are_closed() {
     assert_eq!(server.errors(), [""; 0]);
 }
 
+/// A host without the key holds all the connections that it gets, and opens further ones all the time.
+#[tokio::test(flavor = "multi_thread")]
+async fn f18_a_host_without_the_key_keeps_no_call_of_php_out() {
+    let server = Server::with(&["gateway.secret_key=k", "gateway.max_inner_connections=40"]);
+    let mut strangers = Vec::new();
+    for port in [std::net::SocketAddr::from(server.inner), server.register] {
+        for _ in 0..60 {
+            strangers.push(Wire::to(port).await);
+        }
+    }
+    let hello = Packet::new(command::GATEWAY_CLIENT_CONNECT, 0, br#"{"secret_key":"k"}"#).into_bytes();
+    let mut kept = Vec::new();
+    for _ in 0..12 {
+        strangers.push(Wire::to(server.inner.into()).await);
+        let mut php = Wire::to(server.inner.into()).await;
+        php.send(&[hello.clone(), is_anyone_online()].concat()).await;
+        assert_eq!(shown(&php.take(OFFLINE.len()).await), shown(OFFLINE));
+        kept.push(php);
+        strangers.push(Wire::to(server.register).await);
+        let mut worker = Wire::to(server.register).await;
+        worker.send(&worker_line("k")).await;
+        let list = worker.until(b"\n").await;
+        assert!(list.starts_with(b"{\"event\":\"broadcast_addresses\""), "{}", shown(&list));
+        kept.push(worker);
+    }
+    // A peer that has presented the key is displaced by nobody.
+    for (number, wire) in kept.iter_mut().enumerate() {
+        assert!(wire.is_quiet(), "{number}: {}", shown(&wire.take(1000).await));
+    }
+    is_counted(&server, &["without_key"]).await;
+}
+
 #[test]
 fn a_public_listener_requires_a_key() {
     let folder = tempfile::TempDir::new().unwrap();

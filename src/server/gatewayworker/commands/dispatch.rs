@@ -144,7 +144,7 @@ impl CommandCall {
 
     async fn answer(&self) -> Result<CommandOutcome, CommandError> {
         let (gateway, ext) = (&self.gateway, &self.packet.ext);
-        Ok(match self.packet.command {
+        match self.packet.command {
             c::IS_ONLINE => queries::is_online(gateway, self.client()).await,
             c::GET_ALL_CLIENT_SESSIONS => queries::sessions(gateway, None).await,
             c::GET_CLIENT_SESSIONS_BY_GROUP => queries::sessions(gateway, Some(Group::new(ext))).await,
@@ -154,9 +154,9 @@ impl CommandCall {
             c::GET_CLIENT_COUNT_BY_GROUP => queries::client_count(gateway, ext).await,
             c::BATCH_GET_CLIENT_COUNT_BY_GROUP => queries::client_counts(gateway, queries::parse_names(ext)?).await,
             c::GET_GROUP_ID_LIST => queries::group_names(gateway).await,
-            c::SELECT => select(gateway, ext, |connection| self.client_id(connection)).await?,
-            _ => return Err(CommandError::UnknownCommand),
-        })
+            c::SELECT => select(gateway, ext, |connection| self.client_id(connection)).await,
+            _ => Err(CommandError::UnknownCommand),
+        }
     }
 
     /// The client that the packet names.

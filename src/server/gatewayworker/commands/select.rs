@@ -1,10 +1,10 @@
 //! `SELECT`: the requested fields of the clients that match any of the filters (protocol.md, 6).
 
-use super::args::{Filters, MAX_FIELDS, Scalar, SelectArgs, Values, groups, read_object, uids};
+use super::args::{Filters, MAX_FIELDS, MAX_NAME_BYTES, Scalar, SelectArgs, Values, groups, read_object, uids};
 use super::outcome::{CommandError, CommandOutcome};
-use super::queries::{reply, serialized_session};
+use super::queries::{reply_list, write_session};
 use crate::domain::id::ClientId;
-use crate::server::gateway::{ConnectionView, Gateway, Group, Selection};
+use crate::server::gateway::{ClientSession, ConnectionView, Gateway, Group, Selection, Uid};
 use crate::server::php::{Key, Serializer};
 use indexmap::IndexSet;
 use std::collections::HashSet;
@@ -22,6 +22,10 @@ pub(super) async fn select(
     let fields: IndexSet<Field> = fields.map(Values::into_vec).unwrap_or_default().iter().map(Field::from_name).collect();
     if fields.len() > MAX_FIELDS {
         return Err(CommandError::TooManyFields);
+    }
+    // Each name is written into each row.
+    if let Some(long) = fields.iter().map(|field| field.name().len()).find(|length| *length > MAX_NAME_BYTES) {
+        return Err(CommandError::NameTooLong(long));
     }
     let fields = Vec::from_iter(fields);
     let selections: Vec<Selection> = match filters {
@@ -47,7 +51,7 @@ pub(super) async fn select(
         // GatewayClient stops reading at the first client that lacks one of these (protocol.md, 6, the hint).
         rows.sort_by_key(|row| !row.is_whole(&fields));
     }
-    Ok(reply(|out| {
+    reply_list(rows.len(), move |out| {
         out.array(rows.len());
         for row in &rows {
             out.int(row.connection.into());
@@ -59,7 +63,8 @@ pub(super) async fn select(
             out.end();
         }
         out.end();
-    }))
+    })
+    .await
 }
 
 /// Returns the clients that match one filter; `None` for an unknown field.
@@ -83,11 +88,12 @@ enum Field {
     Other(Vec<u8>),
 }
 
-/// The value of a field.
+/// The value of a field. Names and sessions are shared with the registry, not copied.
 enum FieldValue {
     Null,
     Int(i64),
-    Text(Vec<u8>),
+    Uid(Uid),
+    Session(Option<ClientSession>),
     Names(Vec<Group>),
 }
 
@@ -120,9 +126,9 @@ impl Field {
 
     fn of(&self, id: ClientId, member: ConnectionView<'_>) -> FieldValue {
         match self {
-            Self::Uid => member.uid().map_or(FieldValue::Null, |uid| FieldValue::Text(uid.as_bytes().to_vec())),
+            Self::Uid => member.uid().cloned().map_or(FieldValue::Null, FieldValue::Uid),
             Self::Groups if member.has_joined() => FieldValue::Names(member.groups().cloned().collect()),
-            Self::Session => FieldValue::Text(serialized_session(member)),
+            Self::Session => FieldValue::Session(member.session().cloned()),
             Self::Id => FieldValue::Int(id.connection.into()),
             Self::Groups | Self::Other(_) => FieldValue::Null,
         }
@@ -145,7 +151,8 @@ impl FieldValue {
         match self {
             Self::Null => out.null(),
             Self::Int(value) => out.int(*value),
-            Self::Text(text) => out.text(text),
+            Self::Uid(uid) => out.text(uid.as_bytes()),
+            Self::Session(session) => write_session(session.as_ref(), out),
             Self::Names(groups) => {
                 out.array(groups.len());
                 for group in groups {

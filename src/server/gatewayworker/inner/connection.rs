@@ -5,7 +5,7 @@
 //! reads no more, completes the commands that it has read, and sends their replies, within the drain timeout.
 
 use super::decoder::{MemoryPermit, Received};
-use super::pipeline::{Completed, Pipeline};
+use super::pipeline::{Budgets, Completed, Pipeline};
 use super::read_scheduler::ReadTicket;
 use super::reader::Reader;
 use super::worker_link::{WorkerInput, WorkerLink, ping};
@@ -19,6 +19,7 @@ use crate::server::gatewayworker::protocol::opcode::{GATEWAY_CLIENT_CONNECT, WOR
 use crate::server::gatewayworker::protocol::packet::Packet;
 use crate::server::gatewayworker::secret_key::SecretKey;
 use crate::server::gatewayworker::shutdown::{CloseReason, PendingClose, ShutdownGrace};
+use crate::server::gatewayworker::strangers::{Stranger, Strangers, displaced};
 use crate::server::gatewayworker::workers::router::Workers;
 use serde::Deserialize;
 use std::io;
@@ -43,8 +44,10 @@ pub(crate) struct InnerContext {
     pub metrics: Metrics,
     /// Memory for large packets, in KiB.
     pub large_packet_budget: Arc<Semaphore>,
-    /// Permits for list queries, which run a few at a time.
-    pub lists: Arc<Semaphore>,
+    /// List queries at the same time, and memory for long replies.
+    pub budgets: Budgets,
+    /// The peers that have not presented the key.
+    pub strangers: Strangers,
     /// The interval between pings to workers; `None` if they are not pinged.
     pub ping_every: Option<Duration>,
 }
@@ -80,6 +83,8 @@ enum Input {
 struct InnerConnection<'a> {
     context: Arc<InnerContext>,
     peer: SocketAddr,
+    /// The peer's place until it presents the key; `None` afterwards, or without a key.
+    stranger: Option<Stranger>,
     phase: Phase,
     reader: Reader<'a>,
     pipeline: Pipeline,
@@ -98,8 +103,10 @@ pub(crate) async fn serve_connection(
     ticket: ReadTicket,
     stop: CancellationToken,
 ) {
+    let stranger = (!context.secret_key.is_empty()).then(|| context.strangers.admit(peer.ip()));
     let (reads, writes) = stream.split();
     let connection = InnerConnection {
+        stranger,
         phase: Phase::Serving,
         reader: Reader::new(reads, ticket, context.large_packet_budget.clone(), context.secret_key.is_empty()),
         pipeline: Pipeline::default(),
@@ -189,6 +196,7 @@ impl InnerConnection<'_> {
             written = self.writer.write(), if !self.writer.is_empty() => Input::Written(written),
             input = self.worker.next(worker_event_fits, is_serving), if takes_worker_events => Input::Worker(input),
             reason = self.reader.timeout(), if is_serving => Input::TimedOut(reason),
+            () = displaced(self.stranger.as_ref()), if is_serving => Input::TimedOut(CloseReason::Displaced),
             () = self.grace.over(stop, self.reader.peer_has_sent()), if is_serving => Input::Shutdown,
             () = self.phase.drain_timeout(stop) => Input::DrainTimedOut,
         }
@@ -252,7 +260,7 @@ impl InnerConnection<'_> {
             return self.authenticate(&packet);
         }
         let caller = if self.worker.is_connected() { Caller::Worker } else { Caller::Site };
-        self.pipeline.start(context.gateway.clone(), context.lan_addr, caller, &context.lists, packet, memory);
+        self.pipeline.start(context.gateway.clone(), context.lan_addr, caller, context.budgets.clone(), packet, memory);
         Ok(())
     }
 
@@ -264,6 +272,7 @@ impl InnerConnection<'_> {
             return Err(CloseReason::Unauthorized);
         }
         self.reader.authenticated();
+        self.stranger = None;
         if packet.command == WORKER_CONNECT {
             let name = format!("{}:{}", self.peer.ip(), credentials.worker_key);
             tracing::info!(worker = name, "worker connected");
@@ -281,20 +290,18 @@ impl InnerConnection<'_> {
         }
     }
 
-    fn queue_reply(&mut self, Completed { command, outcome, .. }: Completed) {
+    fn queue_reply(&mut self, Completed { command, outcome, reply_memory, .. }: Completed) {
         match outcome {
-            Ok(CommandOutcome::Reply(reply)) => {
-                if self.writer.push_reply(&reply).is_err() {
-                    self.close(CloseReason::UnanswerableQuery);
-                }
-            }
+            Ok(CommandOutcome::Reply(reply)) => self.writer.push_reply(&reply, reply_memory),
             Ok(CommandOutcome::Done) => {}
             Ok(CommandOutcome::ClientNotFound) => self.context.metrics.client_not_found(),
-            Err(error) if error.closes_connection(command) => {
-                self.writer.abort_replies();
-                self.close(CloseReason::UnanswerableQuery);
-            }
-            Err(error) => self.reject_packet(command, &error.to_string()),
+            Err(error) => match error.close_reason(command) {
+                Some(reason) => {
+                    self.writer.abort_replies();
+                    self.close(reason);
+                }
+                None => self.reject_packet(command, &error.to_string()),
+            },
         }
     }
 

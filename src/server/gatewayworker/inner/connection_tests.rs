@@ -1,6 +1,7 @@
 //! Connections over real sockets, against a gateway without clients.
 
 use super::connection::{InnerContext, serve_connection};
+use super::pipeline::Budgets;
 use super::read_scheduler::{ReadTicket, ReadyQueue};
 use crate::server::config::GatewaySettings;
 use crate::server::gateway::Gateway;
@@ -8,6 +9,7 @@ use crate::server::gatewayworker::metrics::Metrics;
 use crate::server::gatewayworker::protocol::opcode::{IS_ONLINE, SELECT};
 use crate::server::gatewayworker::protocol::packet::{PLAIN, WorkerPacket};
 use crate::server::gatewayworker::secret_key::SecretKey;
+use crate::server::gatewayworker::strangers::Strangers;
 use crate::server::gatewayworker::workers::router::{NodeInfo, Workers};
 use bytes::BytesMut;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -32,7 +34,8 @@ async fn connect(stop: &CancellationToken) -> TcpStream {
         secret_key: SecretKey::new(""),
         metrics: Metrics::default(),
         large_packet_budget: Arc::new(Semaphore::new(1024)),
-        lists: Arc::new(Semaphore::new(1)),
+        budgets: Budgets::new(1),
+        strangers: Strangers::new(10),
         ping_every: None,
     };
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();

@@ -4,7 +4,7 @@ pub(super) mod connection;
 #[cfg(test)]
 mod connection_tests;
 mod decoder;
-mod pipeline;
+pub(super) mod pipeline;
 pub(super) mod read_scheduler;
 mod reader;
 mod worker_link;

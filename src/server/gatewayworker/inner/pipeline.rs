@@ -12,12 +12,19 @@ use futures_util::stream::FuturesOrdered;
 use futures_util::{FutureExt, StreamExt};
 use std::net::SocketAddrV4;
 use std::sync::Arc;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Most commands in flight per connection.
 const MAX_COMMANDS: usize = 256;
 /// Bytes of the packets in flight, beyond which no further command is started.
 pub(super) const MAX_BYTES: usize = 1024 * 1024;
+
+/// A reply longer than this counts against the memory for long replies.
+const LONG_REPLY_BYTES: usize = 64 * 1024;
+
+/// Memory that long replies of all connections may use until they are sent, in KiB. Lists that are being written come on top:
+/// a few at a time, each of [`MAX_REPLY_BYTES`](crate::server::gatewayworker::commands::queries::MAX_REPLY_BYTES) at most.
+pub(crate) const REPLY_BUDGET_KIB: usize = 256 * 1024;
 
 /// The commands in flight, in their order.
 #[derive(Default)]
@@ -34,7 +41,36 @@ pub(super) struct Completed {
     pub command: u8,
     /// Its result.
     pub outcome: Result<CommandOutcome, CommandError>,
+    /// The share of a long reply in the memory for replies, to be held until it is sent.
+    pub reply_memory: Option<OwnedSemaphorePermit>,
     bytes: usize,
+}
+
+/// The semaphores that the commands of all connections share.
+#[derive(Clone)]
+pub(crate) struct Budgets {
+    /// List queries at the same time, because the size of their reply is unknown in advance.
+    pub lists: Arc<Semaphore>,
+    /// Memory for long replies, in KiB.
+    pub replies: Arc<Semaphore>,
+}
+
+impl Budgets {
+    /// Returns the budgets with `lists` list queries at the same time.
+    pub(crate) fn new(lists: usize) -> Self {
+        Self { lists: Arc::new(Semaphore::new(lists)), replies: Arc::new(Semaphore::new(REPLY_BUDGET_KIB)) }
+    }
+
+    /// Reserves the memory of a long reply. Fails if it is used up.
+    fn reserve(&self, outcome: &CommandOutcome) -> Result<Option<OwnedSemaphorePermit>, CommandError> {
+        match outcome {
+            CommandOutcome::Reply(reply) if reply.len() > LONG_REPLY_BYTES => {
+                let kib = u32::try_from(reply.len().div_ceil(1024)).map_err(|_| CommandError::ReplyTooLong)?;
+                self.replies.clone().try_acquire_many_owned(kib).map(Some).map_err(|_| CommandError::ReplyBudget)
+            }
+            _ => Ok(None),
+        }
+    }
 }
 
 impl Pipeline {
@@ -53,30 +89,30 @@ impl Pipeline {
         self.in_flight.len() >= MAX_COMMANDS
     }
 
-    /// Starts a command. `memory` is released when it is completed. List queries of all connections share the semaphore
-    /// `lists`, because the size of their reply is unknown in advance.
+    /// Starts a command. `memory` is released when it is completed. List queries wait for a permit of [`Budgets::lists`].
     pub(super) fn start(
         &mut self,
         gateway: Gateway,
         lan_addr: SocketAddrV4,
         caller: Caller,
-        lists: &Arc<Semaphore>,
+        budgets: Budgets,
         packet: Packet,
         memory: Option<MemoryPermit>,
     ) {
         let (command, bytes) = (packet.command, packet.ext.len() + packet.body.len());
         self.has_list = opcode::is_list(command);
-        let lists = self.has_list.then(|| lists.clone());
+        let is_list = self.has_list;
         let dispatched = dispatch(gateway, lan_addr, caller, packet);
         self.bytes += bytes;
         self.in_flight.push_back(Box::pin(async move {
-            let _list_permit = match lists {
-                Some(lists) => lists.acquire_owned().await.ok(),
-                None => None,
-            };
+            let _list_permit = if is_list { budgets.lists.clone().acquire_owned().await.ok() } else { None };
             let outcome = dispatched.await;
             drop(memory);
-            Completed { command, outcome, bytes }
+            let reserved = outcome.and_then(|outcome| Ok((budgets.reserve(&outcome)?, outcome)));
+            match reserved {
+                Ok((reply_memory, outcome)) => Completed { command, outcome: Ok(outcome), reply_memory, bytes },
+                Err(error) => Completed { command, outcome: Err(error), reply_memory: None, bytes },
+            }
         }));
     }
 

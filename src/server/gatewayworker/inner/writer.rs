@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::net::tcp::WriteHalf;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// A worker's next event is taken from its queue while fewer bytes than these are in the send buffer.
 pub(super) const MAX_UNWRITTEN_EVENT_BYTES: usize = 64 * 1024;
@@ -15,10 +16,6 @@ pub(super) const MAX_UNWRITTEN_EVENT_BYTES: usize = 64 * 1024;
 const MAX_UNREAD_REPLY_BYTES: usize = 4 * 1024 * 1024;
 /// A connection is closed if sent bytes are not acknowledged within this.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(60);
-
-/// A reply that is longer than its length field can express.
-#[derive(Debug)]
-pub(super) struct ReplyTooLong;
 
 /// Buffers and sends replies, and a worker's events.
 pub(super) struct Writer<'a> {
@@ -29,12 +26,21 @@ pub(super) struct Writer<'a> {
     /// A reply is missing: the peer would take the next one for it, so no further reply is sent.
     replies_aborted: bool,
     options_set: bool,
+    /// The shares of the buffered long replies in the memory for replies.
+    reply_memory: Vec<OwnedSemaphorePermit>,
 }
 
 impl<'a> Writer<'a> {
     /// A writer with an empty buffer.
     pub(super) fn new(stream: WriteHalf<'a>) -> Self {
-        Self { stream, send_buf: BytesMut::new(), is_closed: false, replies_aborted: false, options_set: false }
+        Self {
+            stream,
+            send_buf: BytesMut::new(),
+            is_closed: false,
+            replies_aborted: false,
+            options_set: false,
+            reply_memory: Vec::new(),
+        }
     }
 
     /// Bytes that are not sent yet.
@@ -59,18 +65,16 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Appends a reply with its length; dropped after [`Self::abort_replies`].
-    pub(super) fn push_reply(&mut self, reply: &[u8]) -> Result<(), ReplyTooLong> {
-        if self.replies_aborted {
-            return Ok(());
+    /// Appends a reply with its length, and holds its share of the memory for replies until it is sent; dropped after
+    /// [`Self::abort_replies`].
+    pub(super) fn push_reply(&mut self, reply: &[u8], memory: Option<OwnedSemaphorePermit>) {
+        if self.replies_aborted || self.is_closed {
+            return;
         }
-        let Ok(length) = u32::try_from(reply.len()) else {
-            self.replies_aborted = true;
-            return Err(ReplyTooLong);
-        };
-        self.push(&length.to_be_bytes());
+        // A reply is bounded far below 4 GiB.
+        self.push(&(reply.len() as u32).to_be_bytes());
         self.push(reply);
-        Ok(())
+        self.reply_memory.extend(memory);
     }
 
     /// Appends a packet if nothing else is being sent.
@@ -86,8 +90,11 @@ impl<'a> Writer<'a> {
             set_options(self.stream.as_ref());
         }
         self.stream.write_buf(&mut self.send_buf).await?;
-        if self.send_buf.is_empty() && self.send_buf.capacity() > MAX_UNWRITTEN_EVENT_BYTES {
-            self.send_buf = BytesMut::new();
+        if self.send_buf.is_empty() {
+            self.reply_memory.clear();
+            if self.send_buf.capacity() > MAX_UNWRITTEN_EVENT_BYTES {
+                self.send_buf = BytesMut::new();
+            }
         }
         Ok(())
     }
@@ -101,6 +108,7 @@ impl<'a> Writer<'a> {
     pub(super) fn close(&mut self) {
         self.is_closed = true;
         self.send_buf = BytesMut::new();
+        self.reply_memory.clear();
     }
 }
 

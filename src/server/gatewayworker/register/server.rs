@@ -6,6 +6,7 @@ use crate::server::gatewayworker::metrics;
 use crate::server::gatewayworker::protocol::packet::MAX_PACKET_BYTES;
 use crate::server::gatewayworker::secret_key::SecretKey;
 use crate::server::gatewayworker::shutdown::{DRAIN_TIMEOUT, ShutdownGrace};
+use crate::server::gatewayworker::strangers::{Stranger, Strangers, displaced};
 use bytes::BytesMut;
 use indexmap::{IndexMap, IndexSet};
 use serde_json::json;
@@ -48,6 +49,8 @@ struct Shared {
     unfinished_bytes: AtomicUsize,
     /// Permits for unauthenticated peers that send `ping`: GatewayWorker keeps such connections open.
     unauthenticated_pings: Arc<Semaphore>,
+    /// The peers that have not presented the key.
+    strangers: Strangers,
 }
 
 /// Gateways and workers by connection.
@@ -61,14 +64,15 @@ struct Registrations {
 }
 
 impl Register {
-    /// A service whose list holds this node's `lan_addr`.
-    pub(crate) fn new(lan_addr: SocketAddrV4, secret_key: SecretKey) -> Self {
+    /// A service whose list holds this node's `lan_addr`, for at most `max_connections` connections.
+    pub(crate) fn new(lan_addr: SocketAddrV4, secret_key: SecretKey, max_connections: usize) -> Self {
         Self(Arc::new(Shared {
             lan_addr,
             secret_key,
             registrations: Mutex::default(),
             unfinished_bytes: AtomicUsize::new(0),
             unauthenticated_pings: Arc::new(Semaphore::new(MAX_UNAUTHENTICATED_PINGS)),
+            strangers: Strangers::new(max_connections),
         }))
     }
 
@@ -111,6 +115,8 @@ struct RegisterConn<'a> {
     /// The first byte of `in_buf` that was not searched for a line end.
     scan_from: usize,
     is_authenticated: bool,
+    /// The peer's place until it presents the key; `None` afterwards, or without a key.
+    stranger: Option<Stranger>,
     /// Held by an unauthenticated peer that sent `ping`.
     ping_permit: Option<OwnedSemaphorePermit>,
     /// Bytes of `in_buf` that are counted in `unfinished_bytes`.
@@ -133,6 +139,7 @@ impl<'a> RegisterConn<'a> {
             in_buf: BytesMut::new(),
             scan_from: 0,
             is_authenticated: register.0.secret_key.is_empty(),
+            stranger: (!register.0.secret_key.is_empty()).then(|| register.0.strangers.admit(address)),
             ping_permit: None,
             counted_bytes: 0,
             updates: None,
@@ -157,6 +164,7 @@ impl<'a> RegisterConn<'a> {
                     false
                 }
                 () = tokio::time::sleep_until(first_line_by), if !has_sent => return Ok(Some("register_timeout")),
+                () = displaced(self.stranger.as_ref()) => return Ok(Some("without_key")),
                 () = grace.over(stop, has_sent) => return Ok(None),
             };
             let stays_open = self.take_lines(&mut has_sent) && !ended;
@@ -202,7 +210,7 @@ impl<'a> RegisterConn<'a> {
             RegisterRequest::Gateway { address } => {
                 tracing::info!(address, "another gateway registered");
                 let mut registrations = self.register.registrations();
-                (self.is_authenticated, self.ping_permit) = (true, None);
+                (self.is_authenticated, self.stranger, self.ping_permit) = (true, None, None);
                 registrations.workers.shift_remove(&self.number);
                 registrations.gateways.insert(self.number, address);
                 self.updates = None;
@@ -210,7 +218,7 @@ impl<'a> RegisterConn<'a> {
             }
             RegisterRequest::Worker => {
                 let mut registrations = self.register.registrations();
-                (self.is_authenticated, self.ping_permit) = (true, None);
+                (self.is_authenticated, self.stranger, self.ping_permit) = (true, None, None);
                 let (sender, updates) = mpsc::channel(MAX_UNREAD_UPDATES);
                 self.out_buf.extend_from_slice(self.register.list(&registrations).as_bytes());
                 registrations.workers.insert(self.number, sender);
