@@ -1,6 +1,8 @@
 //! Operation of a running server: status, stop, reload; limits of sockets and file descriptors; TLS.
 
+use crate::gatewayworker;
 use crate::support::{Server, binary, eventually};
+use crate::vectors::{packet::command, peers::Wire};
 use futures_util::{SinkExt, StreamExt};
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, RootCertStore};
@@ -50,6 +52,50 @@ async fn status_and_connections_list_the_open_sockets() {
     let nobody = binary().args(["--data-dir", "nowhere", "status"]).current_dir(server.data.path()).output().unwrap();
     assert!(!nobody.status.success());
     assert!(String::from_utf8_lossy(&nobody.stderr).contains("no roomcast is running on nowhere"));
+}
+
+/// Group names and uids are any bytes that a back end chose; they must not steer the terminal of an operator.
+#[tokio::test]
+async fn f27_the_output_of_a_command_has_no_foreign_control_characters() {
+    let server = Server::start();
+    let socket = server.visitor().open(None).await;
+    let odd = "a\u{1b}[2J\u{9b}1m\u{202e}b\r\nc\u{7}".as_bytes();
+    let mut php = Wire::to(server.inner.into()).await;
+    for change in [command::JOIN_GROUP, command::BIND_UID] {
+        gatewayworker::command(&mut php, gatewayworker::packet(change, gatewayworker::connection(&socket), odd, b"")).await;
+    }
+    for name in ["connections", "status"] {
+        let output = stdout_of(&server, &[name]).await;
+        let foreign = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+        assert!(!output.contains(foreign), "{output:?}");
+    }
+    let output = stdout_of(&server, &["connections"]).await;
+    let escaped = r"a\u{1b}[2J\u{9b}1m\u{202e}b\r\nc\u{7}";
+    assert_eq!((output.lines().count(), output.matches(escaped).count()), (2, 2), "{output}");
+}
+
+#[tokio::test]
+async fn f28_idle_sockets_make_way_while_the_node_is_nearly_full() {
+    let server = Server::with(&["gateway.max_connections=20", "gateway.shards=1", "limits.per_ip=off"]);
+    let ming = server.guest("阿明").await;
+    let mut bound = ming.open_bound(Some("roomcast.v1")).await;
+    let mut idle = Vec::new();
+    for _ in 0..19 {
+        idle.push(server.visitor().open(None).await);
+    }
+    // The node is full; once the idle ones are older than the grace period, a visitor is let in.
+    let mut socket = None;
+    eventually("a socket is accepted", async || {
+        socket = server.visitor().try_open(Some("roomcast.v1"), None).await.ok();
+        socket.is_some()
+    })
+    .await;
+    assert_eq!(idle[0].close_code().await, 4407, "the oldest makes way");
+    assert_eq!(idle[1].close_code().await, 4407);
+    assert_eq!(ming.send("hello").await.status, 200);
+    assert_eq!(bound.push_of("message").await["text"], "hello");
+    let metrics = server.visitor().get("/metrics").await.text().await.unwrap();
+    assert!(metrics.contains("roomcast_sockets_closed_by_us_total{code=\"4407\"}"), "{metrics}");
 }
 
 #[tokio::test]
@@ -186,6 +232,49 @@ async fn after_a_reload_sockets_of_the_old_process_receive_every_publish() {
     // This socket connected last and is drained last.
     assert_eq!(ming.push_of("message").await["text"], "anyone there?");
     assert_eq!(ming.push_of("bye").await["type"], "bye");
+}
+
+/// A request whose body arrives after the hand-over changes nothing: it would be stored by the old process, and not be pushed to
+/// the pages of the new one.
+#[tokio::test(flavor = "multi_thread")]
+async fn f11_a_request_that_outlives_a_reload_is_not_stored() {
+    let server = Server::with(&[KEY, "limits.per_ip=off", "chat.cooldown_ms=0", "web.drain_slowly_ms=40000"]);
+    let ming = server.guest("阿明").await;
+    let mut old_page = ming.open_bound(Some("roomcast.v1")).await;
+    let mut late = Vec::new();
+    for (path, head, body) in [
+        ("/gateway/send", format!("cookie: {}", ming.cookie().unwrap()), "room=1&message=late".to_owned()),
+        ("/gateway/api/sendToAll", "authorization: Bearer secret".to_owned(), json!({"message": "late"}).to_string()),
+    ] {
+        let kind = if path.contains("api") { "application/json" } else { "application/x-www-form-urlencoded" };
+        let mut stream = TcpStream::connect(server.address()).await.unwrap();
+        let (host, length) = (server.address(), body.len());
+        let request =
+            format!("POST {path} HTTP/1.1\r\nhost: {host}\r\n{head}\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        stream.write_all(&body.as_bytes()[..5]).await.unwrap();
+        late.push((stream, body));
+    }
+    // Both requests wait for their bodies.
+    eventually("a page is answered", async || server.visitor().get("/healthz").await.status() == 200).await;
+    stdout_of(&server, &["reload"]).await;
+    let mut new_page = ming.open_bound(Some("roomcast.v1")).await;
+    for (mut stream, body) in late {
+        let _ = stream.write_all(&body.as_bytes()[5..]).await;
+        let mut answer = Vec::new();
+        let _ = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await.expect("it is answered");
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("\"busy\""), "{answer}");
+    }
+    let sent = ming.send("after").await;
+    assert_eq!((sent.status.as_u16(), &sent.body["seq"]), (200, &json!(1)), "the late one was not stored: {}", sent.body);
+    assert_eq!(new_page.push_of("message").await["text"], "after");
+    loop {
+        match old_page.push().await {
+            push if push["type"] == "bye" => break,
+            push => assert!(push["text"] != "late" && push["data"] != "late", "{push}"),
+        }
+    }
 }
 
 #[tokio::test]

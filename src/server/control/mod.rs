@@ -21,6 +21,7 @@
 //! # }
 //! ```
 
+mod bounded_line;
 mod client;
 mod protocol;
 mod server;

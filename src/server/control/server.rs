@@ -1,5 +1,6 @@
 //! The server's side of the control socket.
 
+use super::bounded_line::{BoundedLine, read_line};
 use super::protocol::{FILE, Request, Response, Status};
 use super::takeover::{Reloader, SUCCESSOR_START_TIMEOUT};
 use crate::domain::{id::Uid, push::CloseCode};
@@ -20,9 +21,9 @@ use tokio_util::task::TaskTracker;
 /// Longest request, in bytes.
 const MAX_REQUEST_BYTES: u64 = 4096;
 /// Longest line with a relayed publish, in bytes: in base64, PHP's largest packet (10 MiB) as the plain frame, and a v1 frame
-/// of up to twice that size, because JSON escapes quotes. A longer line (control characters take six bytes) is lost.
+/// of up to twice that size, because JSON escapes quotes. A longer line (control characters take six bytes) is skipped.
 const MAX_RELAYED_BYTES: u64 = 40 * 1024 * 1024;
-/// A client must send its request within this.
+/// A client must send its request within this, and read its response within as long again.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Delay after a failed `accept`, so that a lasting error does not spin.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
@@ -169,7 +170,11 @@ impl ControlServer {
     async fn grant_takeover(&self, stream: &mut BufReader<UnixStream>) -> io::Result<()> {
         let ((paused, is_paused), (confirm, taken_over)) = (oneshot::channel(), oneshot::channel());
         if self.0.commands.send(ServerCommand::Pause { paused, taken_over }).await.is_err() || is_paused.await.is_err() {
-            return write_response(stream, &Response::Failed { reason: "the server is already shutting down".into() }).await;
+            return write_response(
+                stream,
+                &Response::Failed { reason: "the server is shutting down, or its data folder is in use".into() },
+            )
+            .await;
         }
         write_response(stream, &Response::TakeoverGranted).await?;
         let mut line = String::new();
@@ -183,14 +188,18 @@ impl ControlServer {
         Ok(())
     }
 
-    /// Publishes every message of the successor to this process's remaining sockets, until either process exits.
+    /// Publishes every message of the successor to this process's remaining sockets, until either process exits. A line over
+    /// [`MAX_RELAYED_BYTES`] is skipped whole.
     async fn publish_relayed(&self, stream: &mut BufReader<UnixStream>) -> io::Result<()> {
-        let mut line = String::new();
         loop {
-            line.clear();
-            if stream.take(MAX_RELAYED_BYTES).read_line(&mut line).await? == 0 {
-                return Ok(());
-            }
+            let line = match read_line(stream, MAX_RELAYED_BYTES).await? {
+                BoundedLine::Line(line) => line,
+                BoundedLine::TooLong => {
+                    tracing::warn!(limit = MAX_RELAYED_BYTES, "a publish of the successor is not relayed: it is too long");
+                    continue;
+                }
+                BoundedLine::End => return Ok(()),
+            };
             match Relayed::from_line(&line) {
                 Ok(relayed) => self.0.gateway.publish_relayed(relayed).await,
                 Err(error) => tracing::warn!(%error, "could not decode a publish of the successor"),
@@ -216,6 +225,9 @@ impl ControlServer {
 async fn write_response(stream: &mut BufReader<UnixStream>, response: &Response) -> io::Result<()> {
     let mut line = serde_json::to_string(response)?;
     line.push('\n');
-    stream.write_all(line.as_bytes()).await?;
-    stream.flush().await
+    let write = async {
+        stream.write_all(line.as_bytes()).await?;
+        stream.flush().await
+    };
+    tokio::time::timeout(REQUEST_TIMEOUT, write).await?
 }

@@ -41,9 +41,10 @@ impl Store {
         SqliteStore::open_unlocked(settings).await.map(Self::Sqlite)
     }
 
-    /// Releases the data folder's lock for a successor process. Nothing may be written until [`Store::reacquire_lock`].
-    pub fn release_lock(&self) -> std::io::Result<()> {
-        on_store!(self.release_lock())
+    /// Completes the write that is under way, and releases the data folder's lock for a successor process. Until
+    /// [`Store::reacquire_lock`] every write fails as [`StorageError::Busy`](super::StorageError::Busy).
+    pub async fn release_lock(&self) -> std::io::Result<()> {
+        on_store!(self.release_lock().await)
     }
 
     /// Takes the data folder's lock back. Fails while another process holds it.

@@ -3,10 +3,11 @@
 use crate::server::config::StorageSettings as Settings;
 use crate::server::storage::data_dir::{self, DataDirLock};
 use crate::server::storage::{OpenError, Result};
-use sqlx::SqlitePool;
+use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Sqlite, SqlitePool};
 use std::fs::TryLockError;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Connections that read; they run in parallel.
@@ -23,6 +24,8 @@ pub struct SqliteStore {
     pub(super) commit_reader: SqlitePool,
     /// `None` beside a running server.
     lock: Option<Arc<DataDirLock>>,
+    /// The only connection that writes, while another process has the lock: every write of this process fails as busy.
+    held_writer: Arc<Mutex<Option<PoolConnection<Sqlite>>>>,
 }
 
 impl SqliteStore {
@@ -60,22 +63,35 @@ impl SqliteStore {
         let options = options.read_only(true);
         let commit_reader = pool(1).connect_lazy_with(options.clone());
         let readers = pool(READERS).connect_with(options).await.map_err(database)?;
-        Ok(Self { readers, writer, commit_reader, lock })
+        Ok(Self { readers, writer, commit_reader, lock, held_writer: Arc::default() })
     }
 
-    pub(crate) fn release_lock(&self) -> std::io::Result<()> {
-        self.lock.as_ref().map_or(Ok(()), |lock| lock.release())
+    /// Waits for the write that is under way, and keeps the connection that writes. Fails if it is not free in time.
+    pub(crate) async fn release_lock(&self) -> std::io::Result<()> {
+        let Some(lock) = &self.lock else { return Ok(()) };
+        let writer = self.writer.acquire().await.map_err(std::io::Error::other)?;
+        *self.held_writer() = Some(writer);
+        lock.release()
     }
 
     pub(crate) fn reacquire_lock(&self) -> std::result::Result<(), TryLockError> {
-        self.lock.as_ref().map_or(Ok(()), |lock| lock.reacquire())
+        self.lock.as_ref().map_or(Ok(()), |lock| lock.reacquire())?;
+        drop(self.held_writer().take());
+        Ok(())
     }
 
     /// Closing the last connection checkpoints the write-ahead log into the database file.
     pub(crate) async fn close(&self) {
         self.readers.close().await;
         self.commit_reader.close().await;
-        self.writer.close().await;
+        // From the call on no write gets the connection; the pool waits for the one that is held.
+        let closed = self.writer.close();
+        drop(self.held_writer().take());
+        closed.await;
+    }
+
+    fn held_writer(&self) -> MutexGuard<'_, Option<PoolConnection<Sqlite>>> {
+        self.held_writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) async fn fact(&self, name: &str) -> Result<Option<Vec<u8>>> {

@@ -49,16 +49,21 @@ const FIRST_REQUEST_GRACE: Duration = Duration::from_millis(500);
 pub(super) struct OpenConnections {
     connections: TaskTracker,
     finish: CancellationToken,
+    /// Cancelled when requests have had their time.
+    cut_off: CancellationToken,
 }
 
 impl OpenConnections {
-    /// Ends keep-alive on all connections and waits for their requests. Returns false if some took longer than `timeout`.
-    /// Connections accepted afterwards are tracked anew.
+    /// Ends keep-alive on all connections and waits for their requests. Returns false if some took longer than `timeout`: these
+    /// are dropped and answered with 503 `busy`, so that they change nothing later. Connections accepted afterwards are tracked
+    /// anew.
     pub(super) async fn finish(&mut self, timeout: Duration) -> bool {
-        let Self { connections, finish } = std::mem::take(self);
+        let Self { connections, finish, cut_off } = std::mem::take(self);
         finish.cancel();
         connections.close();
-        tokio::time::timeout(timeout, connections.wait()).await.is_ok()
+        let is_finished = tokio::time::timeout(timeout, connections.wait()).await.is_ok();
+        cut_off.cancel();
+        is_finished
     }
 }
 
@@ -100,10 +105,11 @@ impl HttpAcceptor {
                     if let Err(error) = set_socket_options(&stream, &self.state) {
                         tracing::debug!(%error, "could not set socket options");
                     }
-                    let (state, router, finish) = (self.state.clone(), self.router.clone(), self.open_connections.finish.clone());
-                    let all = self.limits.clone();
-                    self.open_connections.connections.spawn(async move {
-                        let limits = Limits { permit: Arc::new(permit), all };
+                    let (state, router, all) = (self.state.clone(), self.router.clone(), self.limits.clone());
+                    let OpenConnections { connections, finish, cut_off } = &self.open_connections;
+                    let (finish, cut_off) = (finish.clone(), cut_off.clone());
+                    connections.spawn(async move {
+                        let limits = Limits { permit: Arc::new(permit), all, cut_off };
                         serve_connection(stream, peer, &state, router, limits, finish).await;
                     });
                 }
@@ -143,6 +149,8 @@ fn set_socket_options(stream: &TcpStream, state: &AppState) -> std::io::Result<(
 struct Limits {
     permit: Arc<HttpPermit>,
     all: Arc<HttpLimits>,
+    /// Cancelled when requests have had their time: those that still run are answered with 503 `busy`.
+    cut_off: CancellationToken,
 }
 
 /// Serves one connection until it closes, is upgraded, another takes its place, or `finish` is cancelled and its last request is
@@ -219,9 +227,13 @@ async fn respond(
     let response = match forwarded {
         Ok(permit) => {
             request.extensions_mut().insert(ConnectInfo(peer));
-            let response = router.oneshot(request).await;
+            let response = tokio::select! {
+                biased;
+                response = router.oneshot(request) => response?,
+                () = limits.cut_off.cancelled() => refusal_response(&Refusal::Busy, Lang::default()),
+            };
             drop(permit);
-            response?
+            response
         }
         Err(limit) => {
             metrics::counter!("roomcast_http_requests_refused_total", "limit" => limit.label()).increment(1);

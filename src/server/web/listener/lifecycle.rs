@@ -16,13 +16,13 @@ const LOCK_RETRY_DELAY: Duration = Duration::from_millis(20);
 const LOCK_ATTEMPTS: u32 = 50;
 /// Interval of the maintenance task.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
-/// Time that requests in flight have when another process takes over.
-const HANDOVER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time that requests in flight have when another process takes over: nobody is served meanwhile. Later ones get 503 `busy`.
+const HANDOVER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Result of [`serve`].
 #[derive(Debug)]
 pub struct ServeOutcome {
-    /// Requests were still running when `web.drain_within_ms` was over, and were aborted.
+    /// Requests were still running when `web.drain_within_ms` was over, and were answered `busy`.
     pub requests_cut_off: bool,
 }
 
@@ -87,10 +87,12 @@ async fn pause(
 ) -> TakeoverOutcome {
     state.accepting.send_replace(false);
     if !acceptor.open_connections.finish(HANDOVER_TIMEOUT).await {
-        tracing::warn!(timeout = ?HANDOVER_TIMEOUT, "requests aborted: they took longer than a takeover waits");
+        tracing::warn!(timeout = ?HANDOVER_TIMEOUT, "requests answered busy: they took longer than a takeover waits");
     }
-    if let Err(error) = state.store.release_lock() {
-        tracing::error!(%error, "could not release the lock of the data folder");
+    if let Err(error) = state.store.release_lock().await {
+        tracing::error!(%error, "takeover refused: the data folder is in use");
+        state.accepting.send_replace(true);
+        return TakeoverOutcome::Failed;
     }
     let _ = paused.send(());
     if taken_over.await.is_ok() {
