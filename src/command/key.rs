@@ -2,7 +2,7 @@
 
 use super::{Outcome, record};
 use clap::Subcommand;
-use roomcast::domain::calendar;
+use roomcast::domain::{calendar, text::escape_controls};
 use roomcast::server::{
     accounts::{ApiKeys, Scope},
     clock::Clock,
@@ -43,7 +43,7 @@ impl KeyCommand {
             Self::List => {
                 for row in store.api_keys().await? {
                     let expiry = row.expires_at.map_or("never".into(), calendar::iso);
-                    println!("{}\t{}\t{expiry}", row.name, row.scopes);
+                    println!("{}\t{}\t{expiry}", escape_controls(&row.name), escape_controls(&row.scopes));
                 }
             }
             Self::Add { name, scopes, expires_in } => {

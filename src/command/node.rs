@@ -1,6 +1,7 @@
 //! `roomcast status|connections|stop|reload`: requests to the running server, through the control socket in its data folder.
 
 use super::Outcome;
+use roomcast::domain::text::escape_controls;
 use roomcast::server::{
     config::Config,
     control::{ControlClient, Request, Response, Status},
@@ -30,7 +31,7 @@ async fn request(config: &Config, request: &Request) -> Result<(Response, Contro
 /// The error of a response other than the expected one.
 fn unexpected(response: Response) -> Outcome {
     match response {
-        Response::Failed { reason } => Err(reason.into()),
+        Response::Failed { reason } => Err(escape_controls(&reason).into()),
         other => Err(format!("unexpected response: {other:?}").into()),
     }
 }
@@ -119,17 +120,19 @@ pub(crate) async fn connections(config: &Config, limit: usize) -> Outcome {
         "client_id", "shard", "address", "kind", "age", "queued", "sent", "uid"
     );
     for line in connections {
+        // Names come from pages and back ends: they must not steer the operator's terminal.
         let uid = line.uid.unwrap_or("-".into());
+        let (uid, groups) = (escape_controls(&uid), line.groups.join(","));
         println!(
             "{:<20} {:>5} {:<39} {:<5} {:>7}s {:>9} {:>9} {uid:<36} {}",
             line.client_id.to_string(),
             line.shard,
             line.address.to_string(),
-            line.dialect,
+            escape_controls(&line.dialect),
             line.age_s,
             bytes(line.queued_bytes as u64),
             bytes(line.sent_bytes),
-            line.groups.join(",")
+            escape_controls(&groups)
         );
     }
     Ok(())

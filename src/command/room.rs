@@ -2,7 +2,7 @@
 
 use super::{Outcome, find_account, record, refusal_text};
 use clap::Subcommand;
-use roomcast::domain::{id::RoomId, name, room::MAX_SLOW_MS};
+use roomcast::domain::{id::RoomId, name, room::MAX_SLOW_MS, text::escape_controls};
 use roomcast::server::{
     clock::Clock,
     config::Config,
@@ -58,7 +58,8 @@ impl RoomCommand {
         match self {
             Self::List => {
                 for row in store.rooms(u32::MAX).await? {
-                    println!("{}\t{}\t{}", row.room, row.title, row.host_nickname.unwrap_or_default());
+                    let host = row.host_nickname.unwrap_or_default();
+                    println!("{}\t{}\t{}", row.room, escape_controls(&row.title), escape_controls(&host));
                 }
             }
             Self::Add { title, id, host } => {

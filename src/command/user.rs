@@ -2,7 +2,7 @@
 
 use super::{Outcome, find_account, record, refusal_text};
 use clap::Subcommand;
-use roomcast::domain::{id::Uid, room::Person};
+use roomcast::domain::{id::Uid, room::Person, text::escape_controls};
 use roomcast::server::{
     accounts::{Accounts, new_uid},
     clock::Clock,
@@ -48,7 +48,8 @@ impl UserCommand {
         match self {
             Self::List => {
                 for PersonRow { person: Person { uid, nickname, account }, is_owner, .. } in store.accounts().await? {
-                    println!("{}\t{nickname}\t{uid}{}", account.unwrap_or_default(), if is_owner { "\towner" } else { "" });
+                    let (account, nickname) = (account.unwrap_or_default(), escape_controls(&nickname));
+                    println!("{}\t{nickname}\t{uid}{}", escape_controls(&account), if is_owner { "\towner" } else { "" });
                 }
             }
             Self::Add { name, nickname } => {

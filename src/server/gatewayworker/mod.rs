@@ -209,7 +209,8 @@ impl GatewayWorkerServer {
     ) -> impl Future<Output = ()> + use<> {
         let ticket = ReadTicket::new(queue);
         unconstrained(async { ticket.watch(&stream) }).now_or_never();
-        let served = unconstrained(serve_connection(self.inner.clone(), stream, peer, ticket, stop.clone()));
+        let stranger = self.inner.admit(peer);
+        let served = unconstrained(serve_connection(self.inner.clone(), stream, peer, stranger, ticket, stop.clone()));
         async move {
             // All connections share a task; a panic of one must not end the others.
             if AssertUnwindSafe(served).catch_unwind().await.is_err() {
@@ -227,7 +228,7 @@ impl GatewayWorkerServer {
                 accepted = acceptor.accept(listener) => accepted,
                 () = stop.cancelled() => break,
             };
-            let served = self.register.clone().serve_connection(stream, peer, stop.clone());
+            let served = self.register.clone().serve_connection(stream, peer, self.register.admit(peer), stop.clone());
             connections.spawn(async move {
                 served.await;
                 drop(permit);

@@ -100,10 +100,10 @@ pub(crate) async fn serve_connection(
     context: Arc<InnerContext>,
     mut stream: TcpStream,
     peer: SocketAddr,
+    stranger: Option<Stranger>,
     ticket: ReadTicket,
     stop: CancellationToken,
 ) {
-    let stranger = (!context.secret_key.is_empty()).then(|| context.strangers.admit(peer.ip()));
     let (reads, writes) = stream.split();
     let connection = InnerConnection {
         stranger,
@@ -128,6 +128,13 @@ pub(crate) async fn serve_connection(
         if metrics::within_log_rate_limit() {
             tracing::warn!(%peer, reason = label, "inner connection closed: {cause}");
         }
+    }
+}
+
+impl InnerContext {
+    /// Gives an accepted peer a place among those without the key; `None` without a key. Called in the order of accepting.
+    pub(crate) fn admit(&self, peer: SocketAddr) -> Option<Stranger> {
+        (!self.secret_key.is_empty()).then(|| self.strangers.admit(peer.ip()))
     }
 }
 

@@ -42,7 +42,7 @@ async fn connect(stop: &CancellationToken) -> TcpStream {
     let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     let (stream, address) = listener.accept().await.unwrap();
     let ticket = ReadTicket::new(&ReadyQueue::default());
-    tokio::spawn(serve_connection(Arc::new(context), stream, address, ticket, stop.clone()));
+    tokio::spawn(serve_connection(Arc::new(context), stream, address, None, ticket, stop.clone()));
     peer
 }
 

@@ -76,9 +76,20 @@ impl Register {
         }))
     }
 
+    /// Gives an accepted peer a place among those without the key; `None` without a key. Called in the order of accepting.
+    pub(crate) fn admit(&self, peer: SocketAddr) -> Option<Stranger> {
+        (!self.0.secret_key.is_empty()).then(|| self.0.strangers.admit(peer.ip()))
+    }
+
     /// Serves a connection until the peer or a limit closes it, or `stop` is cancelled.
-    pub(crate) async fn serve_connection(self, stream: TcpStream, peer: SocketAddr, stop: CancellationToken) {
-        match RegisterConn::new(&self, peer.ip()).run(stream, &stop).await {
+    pub(crate) async fn serve_connection(
+        self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        stranger: Option<Stranger>,
+        stop: CancellationToken,
+    ) {
+        match RegisterConn::new(&self, peer.ip(), stranger).run(stream, &stop).await {
             Ok(None) => {}
             Ok(Some(reason)) => metrics::connection_rejected(reason),
             Err(error) => tracing::debug!(%error, %peer, "connection to Register closed"),
@@ -127,7 +138,7 @@ struct RegisterConn<'a> {
 }
 
 impl<'a> RegisterConn<'a> {
-    fn new(register: &'a Register, address: IpAddr) -> Self {
+    fn new(register: &'a Register, address: IpAddr, stranger: Option<Stranger>) -> Self {
         let mut registrations = register.registrations();
         let number = registrations.next_number;
         registrations.next_number += 1;
@@ -139,7 +150,7 @@ impl<'a> RegisterConn<'a> {
             in_buf: BytesMut::new(),
             scan_from: 0,
             is_authenticated: register.0.secret_key.is_empty(),
-            stranger: (!register.0.secret_key.is_empty()).then(|| register.0.strangers.admit(address)),
+            stranger,
             ping_permit: None,
             counted_bytes: 0,
             updates: None,
