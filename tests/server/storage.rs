@@ -169,7 +169,8 @@ async fn an_account_keeps_the_devices_used_last() {
 #[tokio::test]
 async fn f11_a_store_that_released_its_lock_writes_nothing_until_it_has_it_again() {
     let folder = TempDir::new().unwrap();
-    let store = Store::open(&Settings { data_dir: folder.path().into(), busy_within_ms: 1 }).await.unwrap();
+    let store =
+        Store::open(&Settings { data_dir: folder.path().into(), busy_within_ms: 1, ..Settings::default() }).await.unwrap();
     store.add_room(&"1".parse().unwrap(), "1", None, 0).await.unwrap();
     store.release_lock().await.unwrap();
     let late = store.append(vec![message("1", "u", "late", None)]).await;
