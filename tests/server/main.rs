@@ -22,6 +22,7 @@ mod operating;
 mod own_account;
 mod pages;
 mod php;
+mod reload;
 mod shutdown;
 mod sign_in;
 mod slow_mode;
