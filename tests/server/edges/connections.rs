@@ -31,6 +31,19 @@ async fn f2_idle_connections_keep_no_health_check_out() {
     assert!(server.errors().is_empty());
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn f2_idle_connections_give_their_file_descriptors_to_health_checks() {
+    let server = Server::with_open_files(120, &["web.read_within_ms=600000"]);
+    let mut idle = Vec::new();
+    for _ in 0..200 {
+        idle.push(connect_from("127.0.5.1", server.address()).await.unwrap());
+    }
+    let visitor = server.visitor();
+    let is_healthy = async || matches!(visitor.request("GET", "/healthz").send().await, Ok(answer) if answer.status() == 200);
+    eventually("/healthz answers 200 beside them", is_healthy).await;
+    drop(idle);
+}
+
 #[tokio::test]
 async fn f2_a_kept_connection_serves_request_after_request_under_pressure() {
     let server = Server::with(&["web.max_http_connections=40"]);

@@ -117,6 +117,10 @@ impl HttpAcceptor {
             },
             Err(error) => {
                 tracing::warn!(%error, "could not accept a connection");
+                if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) {
+                    // Its descriptor is free for the connection after the one that is refused.
+                    self.limits.end_one_idle();
+                }
                 self.reserved_fd.refuse_next(&self.listener).await;
                 tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             }

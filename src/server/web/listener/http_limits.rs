@@ -163,6 +163,11 @@ impl HttpLimits {
         Ok(Some(RequestPermit { limits: self.clone(), networks }))
     }
 
+    /// Asks the connection that is idle for longest to end, if there is one.
+    pub(super) fn end_one_idle(&self) {
+        self.table().end_oldest_idle();
+    }
+
     fn class(&self, peer: &IpAddr) -> Class {
         if is_trusted(peer, &self.web) {
             Class::Proxy
