@@ -1,7 +1,8 @@
 //! Measures accepted sends per second over HTTP, and their latency: 64 people, each with a thread and a kept-alive connection,
-//! one request at a time. Uses only the standard library: `rustc -O benches/send.rs`, run by `make bench`.
+//! one request at a time. With GUESTS, as many new guests per second arrive meanwhile, evenly spaced. Uses only the standard
+//! library: `rustc -O benches/send.rs`, run by `make bench`.
 //!
-//! send ADDRESS SECONDS
+//! send ADDRESS SECONDS [GUESTS]
 
 #![expect(clippy::expect_used, reason = "a bench ends at the first error")]
 
@@ -12,6 +13,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const PEOPLE: usize = 64;
+/// Connections over which the new guests arrive.
+const GUEST_CONNECTIONS: u32 = 16;
 
 struct Person {
     reader: BufReader<TcpStream>,
@@ -20,10 +23,14 @@ struct Person {
 }
 
 impl Person {
-    fn sign_in(address: &str, nickname: &str) -> Self {
+    fn connect(address: &str) -> Self {
         let stream = TcpStream::connect(address).expect("the server listens");
         stream.set_nodelay(true).expect("nodelay");
-        let mut person = Self { reader: BufReader::new(stream), address: address.into(), cookie: String::new() };
+        Self { reader: BufReader::new(stream), address: address.into(), cookie: String::new() }
+    }
+
+    fn sign_in(address: &str, nickname: &str) -> Self {
+        let mut person = Self::connect(address);
         let (status, head) = person.post("/session/guest", &format!("nickname={nickname}"));
         assert_eq!(status, 200, "{head}");
         let cookie = head.split("set-cookie: ").nth(1).and_then(|rest| rest.split(';').next()).expect("a session cookie");
@@ -56,12 +63,41 @@ impl Person {
     }
 }
 
+/// Signs new guests in over one connection, one per `interval`, and returns the microseconds of each.
+fn arrive(address: &str, interval: Duration, stop: &AtomicBool) -> Vec<u32> {
+    let mut connection = Person::connect(address);
+    let (mut took, mut next) = (Vec::new(), Instant::now());
+    while !stop.load(Ordering::Relaxed) {
+        let began = Instant::now();
+        let (status, head) = connection.post("/session/guest", "nickname=guest");
+        assert_eq!(status, 200, "{head}");
+        took.push(began.elapsed().as_micros() as u32);
+        next += interval;
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+    took
+}
+
+/// Prints count per second and latencies of requests that `took` so many microseconds.
+fn print(name: &str, mut took: Vec<u32>, seconds: u64) {
+    took.sort_unstable();
+    let at = |share: f64| f64::from(took[((took.len() - 1) as f64 * share) as usize]) / 1000.0;
+    println!(
+        "{name}: {:.0}   p50 {:.1} ms   p99 {:.1} ms   max {:.1} ms",
+        took.len() as f64 / seconds as f64,
+        at(0.5),
+        at(0.99),
+        at(1.0)
+    );
+}
+
 fn main() {
     let mut arguments = std::env::args().skip(1);
     let address = arguments.next().expect("ADDRESS");
     let seconds: u64 = arguments.next().and_then(|text| text.parse().ok()).expect("SECONDS");
+    let guests: u32 = arguments.next().map_or(0, |text| text.parse().expect("GUESTS"));
     let (ready, stop) = (Barrier::new(PEOPLE + 1), AtomicBool::new(false));
-    let mut took: Vec<u32> = std::thread::scope(|scope| {
+    let (sends, arrivals): (Vec<u32>, Vec<u32>) = std::thread::scope(|scope| {
         let people: Vec<_> = (0..PEOPLE)
             .map(|n| {
                 let (address, ready, stop) = (&address, &ready, &stop);
@@ -80,17 +116,16 @@ fn main() {
             })
             .collect();
         ready.wait();
+        let arriving: Vec<_> = (0..if guests == 0 { 0 } else { GUEST_CONNECTIONS })
+            .map(|_| scope.spawn(|| arrive(&address, Duration::from_secs(1) * GUEST_CONNECTIONS / guests, &stop)))
+            .collect();
         std::thread::sleep(Duration::from_secs(seconds));
         stop.store(true, Ordering::Relaxed);
-        people.into_iter().flat_map(|person| person.join().expect("no failure")).collect()
+        let sends = people.into_iter().flat_map(|person| person.join().expect("no failure")).collect();
+        (sends, arriving.into_iter().flat_map(|guest| guest.join().expect("no failure")).collect())
     });
-    took.sort_unstable();
-    let at = |share: f64| f64::from(took[((took.len() - 1) as f64 * share) as usize]) / 1000.0;
-    println!(
-        "accepted sends per second, {PEOPLE} people: {:.0}   p50 {:.1} ms   p99 {:.1} ms   max {:.1} ms",
-        took.len() as f64 / seconds as f64,
-        at(0.5),
-        at(0.99),
-        at(1.0)
-    );
+    print(&format!("accepted sends per second, {PEOPLE} people"), sends, seconds);
+    if guests > 0 {
+        print(&format!("new guests per second, {guests} meant"), arrivals, seconds);
+    }
 }

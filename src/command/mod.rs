@@ -113,7 +113,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: UserCommand,
     },
-    /// Manage rooms: list, add, title, host, slow; also while a server runs
+    /// Manage rooms: list, add, title, host, slow, close, open, delete; also while a server runs
     Room {
         #[command(subcommand)]
         command: RoomCommand,

@@ -16,6 +16,11 @@ pub enum Refusal {
     NotYours,
     /// The person, the origin or the API key lacks the right.
     NotAllowed,
+    /// The room does not take this message as long as a mode of it is on.
+    RoomMode {
+        /// Name of the mode: `closed` if the room takes no messages at all.
+        mode: Cow<'static, str>,
+    },
     /// The room does not exist.
     NoSuchRoom,
     /// The connection does not exist on this node, or is closed.
@@ -65,6 +70,8 @@ struct FlatRefusal {
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<Cow<'static, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    mode: Option<Cow<'static, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     retry_after_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     incident: Option<String>,
@@ -72,10 +79,12 @@ struct FlatRefusal {
 
 impl From<Refusal> for FlatRefusal {
     fn from(refusal: Refusal) -> Self {
-        let mut flat = Self { code: refusal.code().into(), max: None, field: None, retry_after_ms: None, incident: None };
+        let code = refusal.code().into();
+        let mut flat = Self { code, max: None, field: None, mode: None, retry_after_ms: None, incident: None };
         match refusal {
             Refusal::TooLong { max } => flat.max = Some(max),
             Refusal::Blank { field } | Refusal::Malformed { field } => flat.field = Some(field),
+            Refusal::RoomMode { mode } => flat.mode = Some(mode),
             Refusal::TooFast { retry_after_ms } => flat.retry_after_ms = Some(retry_after_ms),
             Refusal::Internal { incident } => flat.incident = Some(incident),
             _ => {}
@@ -91,6 +100,7 @@ impl From<FlatRefusal> for Refusal {
             "not_signed_in" => Self::NotSignedIn,
             "not_yours" => Self::NotYours,
             "not_allowed" => Self::NotAllowed,
+            "room_mode" => Self::RoomMode { mode: flat.mode.unwrap_or_default() },
             "no_such_room" => Self::NoSuchRoom,
             "no_such_client" => Self::NoSuchClient,
             "no_such_method" => Self::NoSuchMethod,
@@ -117,11 +127,16 @@ impl Refusal {
         Self::Blank { field: field.into() }
     }
 
+    /// Returns the refusal of a room that takes no messages.
+    pub fn room_closed() -> Self {
+        Self::RoomMode { mode: "closed".into() }
+    }
+
     /// Returns the HTTP status.
     pub fn status(&self) -> u16 {
         match self {
             Self::NotSignedIn => 401,
-            Self::NotYours | Self::NotAllowed => 403,
+            Self::NotYours | Self::NotAllowed | Self::RoomMode { .. } => 403,
             Self::NoSuchRoom | Self::NoSuchClient | Self::NoSuchMethod => 404,
             Self::NameTaken => 409,
             Self::TooLong { .. } => 413,
@@ -138,6 +153,7 @@ impl Refusal {
             Self::NotSignedIn => "not_signed_in",
             Self::NotYours => "not_yours",
             Self::NotAllowed => "not_allowed",
+            Self::RoomMode { .. } => "room_mode",
             Self::NoSuchRoom => "no_such_room",
             Self::NoSuchClient => "no_such_client",
             Self::NoSuchMethod => "no_such_method",
@@ -161,6 +177,8 @@ impl Refusal {
             (Lang::En, Self::NotYours) => "This connection belongs to another session".into(),
             (Lang::Zh, Self::NotAllowed) => "没有权限".into(),
             (Lang::En, Self::NotAllowed) => "You are not allowed to do this".into(),
+            (Lang::Zh, Self::RoomMode { .. }) => "该房间已关闭，不能发言".into(),
+            (Lang::En, Self::RoomMode { .. }) => "This room is closed: nothing can be sent".into(),
             (Lang::Zh, Self::NoSuchRoom) => "房间不存在".into(),
             (Lang::En, Self::NoSuchRoom) => "There is no such room".into(),
             (Lang::Zh, Self::NoSuchClient) => "连接已断开".into(),
@@ -234,6 +252,7 @@ mod tests {
             Refusal::NotSignedIn,
             Refusal::NotYours,
             Refusal::NotAllowed,
+            Refusal::room_closed(),
             Refusal::NoSuchRoom,
             Refusal::NoSuchClient,
             Refusal::NoSuchMethod,

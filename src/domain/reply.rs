@@ -22,10 +22,14 @@ pub struct BindReply {
     pub epoch: Epoch,
     /// Seq of the room's newest message.
     pub seq: Seq,
+    /// The lowest seq that the room keeps; one above `seq` if it keeps none. An older server leaves it out.
+    #[serde(default)]
+    pub oldest: Seq,
     /// The messages after `since`; without a usable `since`, the newest messages. Newest last.
     #[serde(serialize_with = "as_pushes")]
     pub messages: Vec<Message>,
-    /// True if messages between `since` and the first of `messages` are missing, or if `since` was of another epoch.
+    /// True if messages that the room keeps are missing between `since` and the first of `messages`, or if `since` was of
+    /// another epoch.
     pub gap: bool,
 }
 
@@ -71,6 +75,9 @@ pub struct HistoryReply {
     /// Older messages, newest last.
     #[serde(serialize_with = "as_pushes")]
     pub messages: Vec<Message>,
+    /// The lowest seq that the room keeps. An older server leaves it out.
+    #[serde(default)]
+    pub oldest: Seq,
 }
 
 /// Reply of [`paths::OPEN_ROOM`](super::paths::OPEN_ROOM): the id of the new room.

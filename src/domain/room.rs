@@ -8,9 +8,6 @@ use crate::domain::{
 };
 use serde::{Deserialize, Serialize};
 
-/// The room that a new installation starts with.
-pub const FIRST_ROOM: &str = "1";
-
 /// Longest slow mode of a room, in milliseconds: 6 hours.
 pub const MAX_SLOW_MS: u64 = 21_600_000;
 
@@ -78,6 +75,8 @@ pub struct Snapshot {
     pub epoch: Epoch,
     /// Seq of the newest message.
     pub seq: Seq,
+    /// The lowest seq that the room keeps.
+    pub oldest: Seq,
     /// The newest messages, newest last.
     pub messages: Vec<Message>,
 }

@@ -2,7 +2,8 @@
 //! Duplicates are ignored.
 //!
 //! A room's seq has no holes, so gaps are derived and never stored: there is a gap between two messages whose seqs are not
-//! consecutive, and after the last message if a newer seq is known.
+//! consecutive, and after the last message if a newer seq is known. Messages below [`Timeline::oldest`] were removed, which is
+//! no gap.
 //!
 //! ```
 //! use roomcast::domain::{id::Seq, timeline::{Timeline, TimelineItem}};
@@ -33,6 +34,8 @@ pub struct Timeline {
     window: VecDeque<Message>,
     /// Newest seq known to exist, whether or not the window holds it.
     newest: Seq,
+    /// The lowest seq that the room keeps.
+    oldest: Seq,
     /// The reader scrolled up so far that the newest messages left the window. Pushes then raise `newest` only, until
     /// [`Timeline::add_newer`] reaches it.
     detached: bool,
@@ -57,7 +60,7 @@ pub enum TimelineItem {
 impl Timeline {
     /// Creates a timeline from a snapshot: the room's newest `seq` and its newest messages.
     pub fn new(epoch: Epoch, seq: Seq, messages: Vec<Message>) -> Self {
-        let mut timeline = Self { epoch, window: VecDeque::with_capacity(TRIM_AT), newest: seq, detached: false };
+        let mut timeline = Self { epoch, window: VecDeque::with_capacity(TRIM_AT), newest: seq, oldest: Seq(1), detached: false };
         timeline.merge(messages);
         timeline
     }
@@ -71,6 +74,16 @@ impl Timeline {
     /// as a gap, or (if detached) after it.
     pub fn newest(&self) -> Seq {
         self.newest
+    }
+
+    /// Returns the lowest seq that the room keeps: there is nothing to fetch below it.
+    pub fn oldest(&self) -> Seq {
+        self.oldest
+    }
+
+    /// Notes the lowest seq that the room keeps. It never falls within an epoch.
+    pub fn note_oldest(&mut self, oldest: Seq) {
+        self.oldest = self.oldest.max(oldest);
     }
 
     /// Returns the first seq in the window; `None` if the window is empty.
@@ -113,8 +126,10 @@ impl Timeline {
     pub fn apply_bind(&mut self, since: Seq, bound: BindReply) {
         if bound.epoch != self.epoch || bound.seq < since {
             *self = Self::new(bound.epoch, bound.seq, bound.messages);
+            self.note_oldest(bound.oldest);
             return;
         }
+        self.note_oldest(bound.oldest);
         self.newest = self.newest.max(bound.seq);
         self.apply_pushed(bound.messages);
     }
@@ -186,7 +201,7 @@ impl Timeline {
         let mut day = None;
         let mut expected = self.oldest_held();
         for message in &self.window {
-            if let Some(from) = expected.filter(|from| *from < message.seq) {
+            if let Some(from) = expected.map(|from| from.max(self.oldest)).filter(|from| *from < message.seq) {
                 items.push(TimelineItem::Gap { from, to: message.seq.previous() });
             }
             let message_day = day_of(message.at);
@@ -197,7 +212,7 @@ impl Timeline {
             expected = Some(message.seq.next());
             items.push(TimelineItem::Message(message.clone()));
         }
-        let after = expected.unwrap_or(Seq(1));
+        let after = expected.unwrap_or(Seq(1)).max(self.oldest);
         if !self.detached && after <= self.newest {
             items.push(TimelineItem::Gap { from: after, to: self.newest });
         }

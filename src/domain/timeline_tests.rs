@@ -31,7 +31,7 @@ fn epoch(name: &str) -> Epoch {
 
 fn bind_reply(name: &str, seq: u64, messages: Vec<Message>, gap: bool) -> BindReply {
     let code = "u".parse().unwrap();
-    BindReply { code, status: true, message: String::new(), epoch: epoch(name), seq: Seq(seq), messages, gap }
+    BindReply { code, status: true, message: String::new(), epoch: epoch(name), seq: Seq(seq), oldest: Seq(1), messages, gap }
 }
 
 fn held(timeline: &Timeline) -> Vec<u64> {
@@ -165,4 +165,23 @@ proptest! {
             prop_assert_eq!(gaps(&timeline), vec![]);
         }
     }
+}
+
+#[test]
+fn f3_removed_messages_are_no_gap() {
+    let mut timeline = Timeline::new(epoch("a"), Seq(9), messages(3..=5));
+    assert_eq!(gaps(&timeline), [(6, 9)]);
+    timeline.note_oldest(Seq(8));
+    assert_eq!((gaps(&timeline), timeline.oldest()), (vec![(8, 9)], Seq(8)));
+    timeline.fill_gap(messages(8..=9));
+    assert_eq!((held(&timeline), gaps(&timeline)), (vec![3, 4, 5, 8, 9], vec![]));
+    // Nothing is kept: one above the newest.
+    let mut empty = Timeline::new(epoch("a"), Seq(9), vec![]);
+    empty.note_oldest(Seq(10));
+    assert_eq!(gaps(&empty), []);
+    // It does not fall, but for another numbering.
+    empty.note_oldest(Seq(1));
+    assert_eq!(empty.oldest(), Seq(10));
+    empty.apply_bind(Seq(9), bind_reply("b", 2, messages(1..=2), true));
+    assert_eq!(empty.oldest(), Seq(1));
 }

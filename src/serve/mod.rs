@@ -3,6 +3,7 @@
 
 mod announce;
 mod listeners;
+mod rooms;
 mod signals;
 
 use crate::Outcome;
@@ -10,20 +11,21 @@ use announce::announce;
 use futures_util::TryFutureExt;
 use listeners::NodeListeners;
 use roomcast::app::{App, shell};
-use roomcast::domain::room::FIRST_ROOM;
 use roomcast::server::{
     accounts::{Accounts, ApiKeys},
     chat::Chat,
     clock::Clock,
     config::Config,
-    control::{ControlServer, Reloader, ServerCommand, Takeover},
+    control::{CommandQueues, ControlServer, Reloader, ServerCommand, Takeover},
     gateway::Gateway,
     gatewayworker::{GatewayWorkerServer, Listeners as PhpListeners},
     security_log::SecurityLog,
     storage::Store,
     web::{self, AppState, LogGuard, Services, Tls},
 };
+use rooms::act_on_rooms;
 use signals::shutdown_on_signal;
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -55,8 +57,8 @@ pub(crate) async fn serve(mut config: Config) -> Outcome {
     // In a reload, this returns when the running process has paused and released the data folder.
     let takeover = Takeover::request(&config.storage.data_dir).await?;
 
-    let (store, clock) = (Store::open(&config.storage).await?, Clock::system());
-    ensure_first_room(&store, &clock).await?;
+    let clock = Clock::system();
+    let store = open_store(&config, &clock).await?;
     let security_log = open_security_log(&config, &clock)?;
     let chat = Chat::start(config.chat.clone(), &config.limits, store.clone(), gateway.clone(), clock.clone()).await?;
     let (accepting, is_accepting) = watch::channel(true);
@@ -134,11 +136,15 @@ fn start_process(config: &Config) -> io::Result<LogGuard> {
     Ok(log)
 }
 
-async fn ensure_first_room(store: &Store, clock: &Clock) -> Outcome {
-    if store.rooms(1).await?.is_empty() {
-        store.add_room(&FIRST_ROOM.parse()?, FIRST_ROOM_TITLE, None, clock.now_ms()).await?;
+/// Opens the store, logs its notices, and opens the first room of a new installation. One whose operator deleted all rooms
+/// stays without any.
+async fn open_store(config: &Config, clock: &Clock) -> Result<Store, Box<dyn Error>> {
+    let store = Store::open(&config.storage).await?;
+    store.notices().iter().for_each(|notice| tracing::warn!("{notice}"));
+    if store.rooms(1).await?.is_empty() && !store.has_numbered_rooms().await? {
+        store.open_room(FIRST_ROOM_TITLE, None, clock.now_ms()).await?;
     }
-    Ok(())
+    Ok(store)
 }
 
 /// The control socket's server, with copies of the listeners for the process that a reload starts.
@@ -151,7 +157,8 @@ fn control(
     let reloader = Reloader::new(&listeners.all())?;
     let data_dir = &services.config.storage.data_dir;
     let (gateway, accounts, shutdown) = (services.gateway.clone(), services.accounts.clone(), services.shutdown.clone());
-    Ok(ControlServer::new(gateway, accounts, commands.clone(), reloader, address.to_string(), data_dir, shutdown))
+    let queues = CommandQueues { server: commands.clone(), rooms: act_on_rooms(services.chat.clone()) };
+    Ok(ControlServer::new(gateway, accounts, queues, reloader, address.to_string(), data_dir, shutdown))
 }
 
 /// Starts the PHP gateway protocol in a task that ends after `closed`. `None`: the gateway has a subscriber already.

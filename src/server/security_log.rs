@@ -58,7 +58,7 @@ pub enum Act {
     ApiCalls,
     /// A room was created by the command line.
     RoomAdded,
-    /// A room's title or host was changed by the command line.
+    /// A room's title or host was changed, or a closed room was opened, by the command line.
     RoomChanged,
     /// A room was closed.
     RoomClosed,

@@ -9,6 +9,8 @@ mod api;
 mod bad_input;
 mod command_line;
 mod cookies;
+mod database;
+mod deletion;
 mod docs;
 mod edges;
 mod engine;

@@ -1,8 +1,10 @@
 //! The contract of the store, tested with SQLite on disk.
 
+use futures_util::future::join_all;
 use roomcast::domain::{id::Seq, message::Role};
 use roomcast::server::config::StorageSettings as Settings;
-use roomcast::server::storage::{Appended, NewMessage, NewPerson, NewSessionRow, StorageError, Store};
+use roomcast::server::storage::{Appended, NewMessage, NewPerson, NewSessionRow, SeqRange, StorageError, Store};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tempfile::TempDir;
 use uuid::Uuid;
 
@@ -31,6 +33,7 @@ fn seqs(appended: &[Appended]) -> Vec<(bool, u64)> {
         .map(|one| match one {
             Appended::Stored(message) => (true, message.seq.0),
             Appended::Repeated { seq, .. } => (false, seq.0),
+            refused => panic!("{refused:?}"),
         })
         .collect()
 }
@@ -49,7 +52,7 @@ async fn a_batch_is_numbered_per_room_without_gaps() {
         stored.iter().map(|message| (message.seq.0, message.text.as_str())).collect::<Vec<_>>(),
         [(2, "c\u{0}\"quoted\""), (3, "d")]
     );
-    assert_eq!(store.newest_seq(&"1".parse().unwrap()).await.unwrap(), Seq(3));
+    assert_eq!(store.seq_range(&"1".parse().unwrap()).await.unwrap(), SeqRange { oldest: Seq(1), newest: Seq(3) });
 }
 
 #[tokio::test]
@@ -71,12 +74,103 @@ async fn a_repeated_nonce_returns_the_first_message() {
 }
 
 #[tokio::test]
-async fn a_batch_with_one_bad_message_stores_none() {
+async fn a_message_to_no_room_leaves_the_others_of_its_batch() {
     let (_folder, store) = open().await;
     store.add_room(&"1".parse().unwrap(), "1", None, 0).await.unwrap();
-    let failed = store.append(vec![message("1", "u", "a", None), message("nowhere", "u", "b", None)]).await;
-    assert!(matches!(failed, Err(StorageError::Failed(_))));
-    assert_eq!(store.newest_seq(&"1".parse().unwrap()).await.unwrap(), Seq(0));
+    let batch = vec![message("nowhere", "u", "b", None), message("1", "u", "a", None)];
+    let appended = store.append(batch).await.unwrap();
+    assert!(matches!(appended[..], [Appended::NoSuchRoom, Appended::Stored(_)]), "{appended:?}");
+    assert_eq!(store.seq_range(&"1".parse().unwrap()).await.unwrap(), SeqRange { oldest: Seq(1), newest: Seq(1) });
+}
+
+/// The number of write batches that the database contains.
+async fn commits(store: &Store) -> u64 {
+    String::from_utf8(store.fact("commits").await.unwrap().unwrap()).unwrap().parse().unwrap()
+}
+
+async fn put_session(store: &Store, token_hash: &[u8], uid: &str) -> Result<(), StorageError> {
+    let uid = uid.parse().unwrap();
+    store.put_session(NewSessionRow { token_hash, uid: &uid, label: "", created_at: 0, expires_at: 10 }).await
+}
+
+async fn guest(store: &Store, n: u16) -> Result<(), StorageError> {
+    let mut token = [0; 32];
+    token[..2].copy_from_slice(&n.to_be_bytes());
+    let uid = format!("guest-{n}").parse().unwrap();
+    store.put_guest("n", NewSessionRow { token_hash: &token, uid: &uid, label: "Firefox", created_at: 0, expires_at: 10 }).await
+}
+
+#[tokio::test]
+async fn f14_guests_share_the_transactions_of_messages() {
+    let (_folder, store) = open().await;
+    store.add_room(&"1".parse().unwrap(), "1", None, 0).await.unwrap();
+    guest(&store, 1000).await.unwrap();
+    assert_eq!(commits(&store).await, 1, "a lone guest waits for nobody");
+    let guests = join_all((0..600).map(|n| guest(&store, n)));
+    let (guests, appended) = tokio::join!(guests, store.append(vec![message("1", "u", "a", None)]));
+    assert!(guests.into_iter().all(|guest| guest.is_ok()));
+    assert_eq!(seqs(&appended.unwrap()), [(true, 1)]);
+    assert!(commits(&store).await < 60, "{} commits for 600 guests", commits(&store).await);
+    let session = store.session(&[0; 32]).await.unwrap().unwrap();
+    assert_eq!((session.person.uid.as_str(), session.label.as_str(), session.expires_at), ("guest-0", "Firefox", 10));
+}
+
+#[tokio::test]
+async fn f14_messages_do_not_wait_for_a_crowd_of_guests() {
+    let (_folder, store) = open().await;
+    store.add_room(&"1".parse().unwrap(), "1", None, 0).await.unwrap();
+    let arrived = AtomicUsize::new(0);
+    let guests = join_all((0..4000).map(|n| {
+        let (store, arrived) = (&store, &arrived);
+        async move {
+            guest(store, n).await.unwrap();
+            arrived.fetch_add(1, Ordering::Relaxed);
+        }
+    }));
+    // The message comes last, and is in the batch after the one under way.
+    let message = async {
+        store.append(vec![message("1", "u", "a", None)]).await.unwrap();
+        arrived.load(Ordering::Relaxed)
+    };
+    let (_, before) = tokio::join!(guests, message);
+    assert!(before < 2000, "{before} of 4,000 guests were stored before the message");
+}
+
+#[tokio::test]
+async fn f14_a_write_that_fails_leaves_the_others_of_its_batch() {
+    let (_folder, store) = open().await;
+    store.add_room(&"1".parse().unwrap(), "1", None, 0).await.unwrap();
+    let (first, without_person, same_token, nowhere, appended, second) = tokio::join!(
+        guest(&store, 1),
+        put_session(&store, &[9; 32], "nobody"),
+        guest(&store, 1),
+        store.append(vec![message("nowhere", "u", "a", None)]),
+        store.append(vec![message("1", "u", "a", None)]),
+        guest(&store, 2),
+    );
+    assert!(first.is_ok() && second.is_ok());
+    assert!(matches!(without_person, Err(StorageError::Failed(_))) && matches!(same_token, Err(StorageError::Failed(_))));
+    assert_eq!(nowhere.unwrap(), [Appended::NoSuchRoom]);
+    assert_eq!(seqs(&appended.unwrap()), [(true, 1)]);
+    assert!(store.session(&[9; 32]).await.unwrap().is_none());
+    store.put_nickname(&"guest-1".parse().unwrap(), "renamed", 0).await.unwrap();
+    store.extend_session(&[9; 32], 5, 20).await.unwrap();
+    let mut token = [0; 32];
+    token[1] = 1;
+    store.extend_session(&token, 5, 20).await.unwrap();
+    let session = store.session(&token).await.unwrap().unwrap();
+    assert_eq!((session.person.nickname.as_str(), session.used_at, session.expires_at), ("renamed", 5, 20));
+}
+
+#[tokio::test]
+async fn f26_an_id_that_the_operator_chose_does_not_move_the_numbering() {
+    let (_folder, store) = open().await;
+    for room in ["999999999999999", "99999999999999999999", "2", "007"] {
+        assert!(store.add_room(&room.parse().unwrap(), room, None, 0).await.unwrap());
+    }
+    for room in ["1", "3", "4"] {
+        assert_eq!(store.open_room("next", None, 0).await.unwrap().as_str(), room);
+    }
 }
 
 #[tokio::test]
@@ -114,7 +208,7 @@ async fn sessions_expire_and_names_ignore_case() {
     }
     assert_eq!(store.session(&[1; 32]).await.unwrap().unwrap().expires_at, 10);
     store.extend_session(&[1; 32], 5, 15).await.unwrap();
-    assert_eq!(store.end_expired_sessions(15).await.unwrap(), 1);
+    assert_eq!(store.end_expired_sessions(15, 10).await.unwrap(), 1);
     assert!(store.session(&[1; 32]).await.unwrap().is_none());
     let listed = store.sessions_of(&uid, 9).await.unwrap();
     assert!(listed.iter().all(|row| (row.label.as_str(), row.created_at, row.used_at) == ("Firefox", 0, 0)) && listed.len() == 2);

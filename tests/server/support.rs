@@ -54,7 +54,11 @@ impl Server {
 
     /// Starts with settings of the form `table.key=value`, as `--set` takes them.
     pub fn with(settings: &[&str]) -> Self {
-        let data = TempDir::new().unwrap();
+        Self::on(TempDir::new().unwrap(), settings)
+    }
+
+    /// Starts on the folder `data` in a folder of the test.
+    pub fn on(data: TempDir, settings: &[&str]) -> Self {
         let settings: Vec<String> = settings.iter().map(|setting| setting.to_string()).collect();
         let Spawned { child, base, owner_link, register, inner } = spawn(&data, "127.0.0.1:0", &settings, &[], None);
         Self { child, base, owner_link, data, register, inner, settings }

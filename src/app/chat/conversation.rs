@@ -67,9 +67,11 @@ struct RoomContext {
 impl Conversation {
     /// Creates the state from the data of the page.
     pub fn new(snapshot: Snapshot, you: Option<Person>) -> Self {
-        let Snapshot { card, rules, epoch, seq, messages, .. } = snapshot;
+        let Snapshot { card, rules, epoch, seq, oldest, messages, .. } = snapshot;
+        let mut timeline = Timeline::new(epoch, seq, messages);
+        timeline.note_oldest(oldest);
         Self {
-            timeline: RwSignal::new(Timeline::new(epoch, seq, messages)),
+            timeline: RwSignal::new(timeline),
             online: RwSignal::new(card.online),
             connection: RwSignal::new(ConnectionState::Connecting),
             outgoing: RwSignal::new(None),

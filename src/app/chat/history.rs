@@ -25,12 +25,13 @@ pub enum HistoryTarget {
 /// Fetches history and adds it to the timeline, one request at a time (`loading`). As seqs have no holes, `before` and
 /// `limit` select exactly the missing messages. A refusal becomes the notice.
 pub fn fetch_history(conversation: Conversation, loading: RwSignal<bool>, target: HistoryTarget) {
-    let (oldest, newest_held, newest) =
-        conversation.timeline.with_untracked(|timeline| (timeline.oldest_held(), timeline.newest_held(), timeline.newest()));
+    let (kept_from, oldest, newest_held, newest) = conversation
+        .timeline
+        .with_untracked(|timeline| (timeline.oldest(), timeline.oldest_held(), timeline.newest_held(), timeline.newest()));
     let page = u64::from(PAGE_MESSAGES);
     let (before, limit) = match target {
         HistoryTarget::Older => match oldest {
-            Some(oldest) if oldest > Seq(1) => (oldest, page),
+            Some(oldest) if oldest > kept_from => (oldest, page),
             _ => return,
         },
         HistoryTarget::Newer => (Seq(newest_held.unwrap_or_default().0 + page + 1), page),
@@ -50,14 +51,17 @@ pub fn fetch_history(conversation: Conversation, loading: RwSignal<bool>, target
         }
         match answer {
             Ok(history) => {
-                conversation.timeline.update(|timeline| match target {
-                    // If the window moved during the request, the page does not fit its edge.
-                    HistoryTarget::Older if timeline.oldest_held() != oldest => {}
-                    HistoryTarget::Newer if timeline.newest_held() != newest_held => {}
-                    HistoryTarget::Older => timeline.add_older(history.messages),
-                    HistoryTarget::Newer => timeline.add_newer(history.messages),
-                    HistoryTarget::Latest => timeline.reset_to_latest(history.messages),
-                    HistoryTarget::Gap { .. } => timeline.fill_gap(history.messages),
+                conversation.timeline.update(|timeline| {
+                    timeline.note_oldest(history.oldest);
+                    match target {
+                        // If the window moved during the request, the page does not fit its edge.
+                        HistoryTarget::Older if timeline.oldest_held() != oldest => {}
+                        HistoryTarget::Newer if timeline.newest_held() != newest_held => {}
+                        HistoryTarget::Older => timeline.add_older(history.messages),
+                        HistoryTarget::Newer => timeline.add_newer(history.messages),
+                        HistoryTarget::Latest => timeline.reset_to_latest(history.messages),
+                        HistoryTarget::Gap { .. } => timeline.fill_gap(history.messages),
+                    }
                 });
                 conversation.clear_delivered_outgoing();
             }

@@ -60,7 +60,8 @@ pub fn MessageList(conversation: Conversation) -> impl IntoView {
         }
     };
     let is_empty = move || conversation.timeline.with(Timeline::is_empty) && conversation.outgoing.with(Option::is_none);
-    let at_beginning = move || conversation.timeline.with(|timeline| timeline.oldest_held() == Some(Seq(1)));
+    let at_beginning =
+        move || conversation.timeline.with(|timeline| timeline.oldest_held().is_some_and(|held| held <= timeline.oldest()));
     let (language, latest) = (lang(), t!(latest));
     let pill = move || match conversation.unseen.get() {
         0 => latest.to_owned(),

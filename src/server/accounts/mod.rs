@@ -133,7 +133,8 @@ impl Accounts {
         self.passwords.hash(Queue::Known, names::password(password, account)?).await
     }
 
-    /// Deletes expired sessions and returns their number. Called periodically; correctness does not depend on it.
+    /// Deletes expired sessions in batches, with a rest after each, and returns their number. Called periodically; correctness
+    /// does not depend on it.
     ///
     /// # Errors
     /// A failed query.

@@ -12,10 +12,12 @@ use crate::server::{
 };
 use moka::sync::Cache;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Lifetime of a session after its last request: 30 days.
 pub(super) const SESSION_MS: u64 = 30 * DAY_MS;
+/// Expired sessions that are removed in one transaction.
+const SWEEP_BATCH: u32 = 500;
 /// Lifetime of a session at most, also of one that is used every day: 180 days.
 const LONGEST_MS: u64 = 180 * DAY_MS;
 const DAY_MS: u64 = 24 * 3600 * 1000;
@@ -149,11 +151,9 @@ impl Sessions {
 
     /// Creates a session of `person`. `label` names the kind of browser.
     pub(super) async fn create(&self, person: Person, label: &str) -> Result<NewSession, Refusal> {
-        let (token, now) = (Token::random(), self.clock.now_ms());
-        let token_hash = token.hash();
-        let new =
-            NewSessionRow { token_hash: &token_hash, uid: &person.uid, label, created_at: now, expires_at: expiry(now, now) };
-        self.store.put_session(new).await.map_err(|error| refusal_of(&error, "session"))?;
+        let token = Token::random();
+        let stored = self.store.put_session(self.row(&token.hash(), &person, label)).await;
+        stored.map_err(|error| refusal_of(&error, "session"))?;
         Ok(NewSession { person, token, device: None, ended: vec![] })
     }
 
@@ -162,6 +162,19 @@ impl Sessions {
         let ended = self.store.end_oldest_sessions(uid, MAX_OF_ACCOUNT).await.map_err(|error| refusal_of(&error, "session"))?;
         ended.iter().for_each(|token_hash| self.forget_one(token_hash));
         Ok(ended)
+    }
+
+    /// Creates a guest and their session, in one step.
+    pub(super) async fn create_guest(&self, person: Person, label: &str) -> Result<NewSession, Refusal> {
+        let token = Token::random();
+        let stored = self.store.put_guest(&person.nickname, self.row(&token.hash(), &person, label)).await;
+        stored.map_err(|error| refusal_of(&error, "guest"))?;
+        Ok(NewSession { person, token, device: None, ended: vec![] })
+    }
+
+    fn row<'a>(&self, token_hash: &'a [u8; 32], person: &'a Person, label: &'a str) -> NewSessionRow<'a> {
+        let now = self.clock.now_ms();
+        NewSessionRow { token_hash, uid: &person.uid, label, created_at: now, expires_at: expiry(now, now) }
     }
 
     /// Ends one session.
@@ -179,9 +192,19 @@ impl Sessions {
         ended
     }
 
-    /// Deletes expired sessions and returns their number.
+    /// Deletes expired sessions in batches, with a rest after each, and returns their number.
     pub(super) async fn sweep(&self) -> Result<u64, StorageError> {
-        self.store.end_expired_sessions(self.clock.now_ms()).await
+        let mut ended = 0;
+        loop {
+            let started = Instant::now();
+            let batch = self.store.end_expired_sessions(self.clock.now_ms(), SWEEP_BATCH).await?;
+            ended += batch;
+            if batch < u64::from(SWEEP_BATCH) {
+                return Ok(ended);
+            }
+            // Sends find the database free for as long as the batch took.
+            tokio::time::sleep(started.elapsed()).await;
+        }
     }
 }
 

@@ -74,15 +74,17 @@ impl Accounts {
     /// The refusal of an invalid nickname, or of a failed query.
     pub async fn sign_in_as_guest(&self, nickname: &str, label: &str, session: Option<&Session>) -> Result<GuestSignIn, Refusal> {
         let nickname = self.free_nickname(nickname, session).await?;
-        let uid = session.map_or_else(new_uid, |session| Ok(session.person.uid.clone()))?;
-        let stored = self.store.put_nickname(&uid, &nickname, self.clock.now_ms()).await;
-        stored.map_err(|error| refusal_of(&error, "guest"))?;
         match session {
             Some(session) => {
+                let stored = self.store.put_nickname(&session.person.uid, &nickname, self.clock.now_ms()).await;
+                stored.map_err(|error| refusal_of(&error, "guest"))?;
                 self.sessions.refresh(session);
                 Ok(GuestSignIn::Renamed(Person { nickname, ..session.person.clone() }))
             }
-            None => self.sessions.create(Person { uid, nickname, account: None }, label).await.map(GuestSignIn::Created),
+            None => {
+                let person = Person { uid: new_uid()?, nickname, account: None };
+                self.sessions.create_guest(person, label).await.map(GuestSignIn::Created)
+            }
         }
     }
 

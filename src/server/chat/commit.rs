@@ -176,20 +176,25 @@ impl Committer {
         let mut pushes = Vec::with_capacity(appended.len());
         for (appended, (reserved, answer)) in appended.into_iter().zip(reserved) {
             let cooldown_ms = reserved.cooldown_ms;
-            let (id, seq) = match appended {
+            let result = match appended {
                 Appended::Stored(message) => {
                     let accepted = (message.id, message.seq);
                     let group = Group::new(message.room.as_str());
                     pushes.push(RoomPush { group, seq: message.seq, push: Push::Message(message) });
-                    accepted
+                    Ok(accepted)
                 }
-                Appended::Repeated { id, seq } => {
+                not_stored => {
                     self.admission.rollback(reserved);
-                    (id, seq)
+                    match not_stored {
+                        Appended::Repeated { id, seq } => Ok((id, seq)),
+                        Appended::RoomClosed => Err(Refusal::room_closed()),
+                        _ => Err(Refusal::NoSuchRoom),
+                    }
                 }
             };
+            let reply = result.map(|(id, seq)| SendReply { status: true, id, seq, cooldown_ms });
             // The sender may have disconnected: the message is stored all the same.
-            let _ = answer.send(Ok(SendReply { status: true, id, seq, cooldown_ms }));
+            let _ = answer.send(reply.map_err(|refusal| Rejected { refusal, cooldown_ms }));
         }
         pushes
     }

@@ -32,7 +32,7 @@ impl Chat {
     pub async fn lobby(&self, person: Option<&Person>) -> Result<Lobby, Refusal> {
         let failed = |error| refusal_of(&error, "lobby");
         let busiest = self.store.rooms_by_id(self.presence.busiest(), LOBBY as u32).await.map_err(failed)?;
-        let newest = self.store.rooms(LOBBY as u32).await.map_err(failed)?;
+        let newest = self.store.open_rooms(LOBBY as u32).await.map_err(failed)?;
         let mut seen = HashSet::new();
         let rows = busiest.into_iter().chain(newest).filter(|row| seen.insert(row.room.clone())).take(LOBBY);
         Ok(Lobby { rooms: rows.map(|row| self.card(row)).collect(), may_open: self.may_open(person).await? })

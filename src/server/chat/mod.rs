@@ -23,7 +23,9 @@ mod commit;
 mod cooldown;
 mod lobby;
 mod modes;
+mod operator;
 mod presence;
+mod retention;
 mod send_limits;
 mod token_bucket;
 
@@ -41,16 +43,19 @@ use crate::server::{
     config::{ChatSettings as Settings, LimitsSettings},
     gateway::{BindOutcome, Gateway, Group, SocketOwner},
     incident::refusal_of,
-    storage::{NewMessage, RoomRow, StorageError, Store},
+    storage::{NewMessage, RoomRow, SeqRange, StorageError, Store},
 };
 use admission::Admission;
 use commit::Commits;
 use cooldown::Cooldowns;
 use moka::sync::Cache;
 use presence::Presence;
+use retention::Retention;
 use send_limits::{SendLimits, Sender};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -70,6 +75,8 @@ pub struct Chat {
     commits: Commits,
     presence: Presence,
     rooms: Cache<RoomId, RoomRow>,
+    /// Wakes the retention task.
+    deleted: Arc<Notify>,
     tasks: TaskTracker,
     closing: CancellationToken,
 }
@@ -100,7 +107,7 @@ pub struct SendRequest<'a> {
 }
 
 impl Chat {
-    /// Starts the commit, push and presence tasks; [`Chat::close`] ends them. Fails if the store cannot be read.
+    /// Starts the commit, push, presence and retention tasks; [`Chat::close`] ends them. Fails if the store cannot be read.
     pub async fn start(
         settings: Settings,
         limits: &LimitsSettings,
@@ -115,8 +122,11 @@ impl Chat {
         let commits = Commits::start(&tasks, closing.clone(), store.clone(), gateway.clone(), clock.clone(), admission);
         let presence = Presence::default();
         tasks.spawn(presence.clone().run(gateway.clone(), closing.clone()));
+        let deleted = Arc::new(Notify::new());
+        let (keep_days, waking) = (settings.keep_days, deleted.clone());
+        tasks.spawn(Retention::new(store.clone(), clock.clone(), keep_days, waking, closing.clone()).run());
         let rooms = Cache::builder().max_capacity(10_000).time_to_live(ROOM_CACHED_FOR).build();
-        Ok(Self { settings, store, gateway, clock, commits, presence, rooms, tasks, closing })
+        Ok(Self { settings, store, gateway, clock, commits, presence, rooms, deleted, tasks, closing })
     }
 
     /// Commits and answers the queued sends, then ends the tasks.
@@ -154,7 +164,7 @@ impl Chat {
             BindOutcome::NotFound => return Err(Refusal::NoSuchClient),
         }
 
-        let newest = self.newest(&room).await?;
+        let SeqRange { oldest, newest } = self.seq_range(&room).await?;
         let same_history = epoch.is_none_or(|epoch| epoch == row.epoch);
         let since = since.filter(|since| same_history && *since <= newest);
         let had_since = request.since.is_some();
@@ -163,18 +173,22 @@ impl Chat {
             None => self.messages(&room, Seq::default(), None, PAGE_MESSAGES).await?,
         };
         let gap = match (since, messages.first()) {
-            (Some(since), Some(first)) => first.seq > since.next(),
-            (Some(_), None) => false,
+            // Below `oldest` nothing is missing. The retention may have raised it since it was read, so a gap is checked again.
+            (Some(since), Some(first)) if first.seq > since.next().max(oldest) => {
+                first.seq > since.next().max(self.seq_range(&room).await?.oldest)
+            }
+            (Some(_), _) => false,
             (None, _) => had_since,
         };
         let seq = messages.last().map_or(newest, |last| last.seq.max(newest));
         let message = "Group Success".to_owned();
-        Ok(BindReply { code: person.uid.clone(), status: true, message, epoch: row.epoch, seq, messages, gap })
+        Ok(BindReply { code: person.uid.clone(), status: true, message, epoch: row.epoch, seq, oldest, messages, gap })
     }
 
     /// Sends a message to a room and returns its id and seq once it is durable; it is pushed after that.
     ///
-    /// Fails with `blank`, `too_long`, `too_fast`, `no_such_room`, `busy`. A repeated nonce returns the first result again.
+    /// Fails with `blank`, `too_long`, `too_fast`, `no_such_room`, `room_mode`, `busy`. A repeated nonce returns the first
+    /// result again.
     pub async fn send(&self, person: &Person, request: SendRequest<'_>) -> Result<SendReply, Refusal> {
         let sent = self.try_send(person, request).await;
         let outcome = sent.as_ref().map_or_else(Refusal::code, |_| "accepted");
@@ -187,7 +201,10 @@ impl Chat {
         let nonce = request.nonce.map(str::parse::<Nonce>).transpose()?;
         let draft = Draft::new(request.message);
         draft.check(&self.rules())?;
-        self.room(&room).await?;
+        // Early, from the cache; `append` decides.
+        if self.room(&room).await?.is_closed {
+            return Err(Refusal::room_closed());
+        }
         let new = NewMessage {
             room,
             id: Uuid::now_v7(),
@@ -211,7 +228,7 @@ impl Chat {
         metrics::counter!("roomcast_history_reads_total").increment(1);
         let messages =
             self.messages(&room, Seq::default(), Some(before), limit.unwrap_or(PAGE_MESSAGES).min(MAX_PAGE_MESSAGES)).await?;
-        Ok(HistoryReply { messages })
+        Ok(HistoryReply { messages, oldest: self.seq_range(&room).await?.oldest })
     }
 
     /// Returns a room and its last page of messages, for the first HTML of its page. The room's host also gets its slow mode.
@@ -219,12 +236,13 @@ impl Chat {
         // The id comes from a path: one that is not well formed is a page that does not exist.
         let room: RoomId = room.parse().map_err(|_| Refusal::NoSuchRoom)?;
         let row = self.room(&room).await?;
+        let SeqRange { oldest, newest } = self.seq_range(&room).await?;
         let messages = self.messages(&room, Seq::default(), None, PAGE_MESSAGES).await?;
-        let seq = messages.last().map_or(Seq::default(), |last| last.seq);
+        let seq = messages.last().map_or(newest, |last| last.seq.max(newest));
         let epoch = row.epoch.clone();
         let is_host = person.is_some_and(|person| row.host.as_ref() == Some(&person.uid));
         let slow_ms_to_set = is_host.then_some(row.slow_ms.min(MAX_SLOW_MS));
-        let snapshot = Snapshot { card: self.card(row), rules: self.rules(), epoch, seq, messages };
+        let snapshot = Snapshot { card: self.card(row), rules: self.rules(), epoch, seq, oldest, messages };
         Ok(RoomView { snapshot, slow_ms_to_set })
     }
 
@@ -242,8 +260,8 @@ impl Chat {
         Ok(row)
     }
 
-    async fn newest(&self, room: &RoomId) -> Result<Seq, Refusal> {
-        self.store.newest_seq(room).await.map_err(|error| refusal_of(&error, "newest"))
+    async fn seq_range(&self, room: &RoomId) -> Result<SeqRange, Refusal> {
+        self.store.seq_range(room).await.map_err(|error| refusal_of(&error, "seqs"))
     }
 
     async fn messages(

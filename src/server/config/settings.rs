@@ -179,6 +179,8 @@ pub struct ChatSettings {
     pub open_rooms: OpenRooms,
     /// A guest that is younger cannot send where the room's limit is more than half used. Default: 3,000 ms; 0 is off.
     pub first_message_ms: u64,
+    /// Age at which messages are removed, in days. Default: 0, never.
+    pub keep_days: u32,
 }
 
 /// `chat.open_rooms`.
@@ -199,6 +201,7 @@ impl Default for ChatSettings {
             rooms_per_account: 20,
             open_rooms: OpenRooms::Owner,
             first_message_ms: 3000,
+            keep_days: 0,
         }
     }
 }

@@ -28,6 +28,6 @@ mod server;
 mod takeover;
 
 pub use client::ControlClient;
-pub use protocol::{Request, Response, Status};
-pub use server::{ControlServer, ServerCommand};
+pub use protocol::{Request, Response, RoomAct, Status};
+pub use server::{CommandQueues, ControlServer, RoomCommand, ServerCommand};
 pub use takeover::{InheritedListeners, Reloader, Takeover, TakeoverError};

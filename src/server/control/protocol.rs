@@ -1,7 +1,7 @@
 //! Requests and responses of the control socket. Their JSON words are a contract: after an upgrade, the command line of one
 //! version talks to the server of another.
 
-use crate::domain::id::Uid;
+use crate::domain::id::{RoomId, Uid};
 use crate::server::gateway::{ConnectionStatus, ShardStatus};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -25,6 +25,13 @@ pub enum Request {
         /// The person.
         uid: Uid,
     },
+    /// Acts on a room. Returns [`Response::RoomDone`].
+    Room {
+        /// The room.
+        room: RoomId,
+        /// The act.
+        act: RoomAct,
+    },
     /// Shuts the server down. Returns [`Response::Stopping`] at once; the connection closes when the process has exited.
     Stop {
         /// Drain over `web.drain_slowly_ms` instead of `web.drain_within_ms`.
@@ -36,6 +43,18 @@ pub enum Request {
     /// Sent by the successor when it is ready to serve. Returns [`Response::TakeoverGranted`]; the connection then carries
     /// its confirmation and its publishes.
     TakeOver,
+}
+
+/// An act of the operator on a room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RoomAct {
+    /// The room takes no messages from now on.
+    Close,
+    /// The room takes messages again.
+    Open,
+    /// The room and its messages are removed.
+    Delete,
 }
 
 /// State of the running server.
@@ -78,6 +97,11 @@ pub enum Response {
         /// Sessions ended. An older server ends none and leaves them to the command.
         #[serde(default)]
         sessions: usize,
+    },
+    /// The act on the room holds.
+    RoomDone {
+        /// Sockets that were in a deleted room.
+        sockets: usize,
     },
     /// The server shuts down and closes this connection when it exits.
     #[serde(rename = "leaving")]

@@ -1,9 +1,13 @@
 //! The server's side of the control socket.
 
 use super::bounded_line::{BoundedLine, read_line};
-use super::protocol::{FILE, Request, Response, Status};
+use super::protocol::{FILE, Request, Response, RoomAct, Status};
 use super::takeover::{Reloader, SUCCESSOR_START_TIMEOUT};
-use crate::domain::{id::Uid, push::CloseCode};
+use crate::domain::{
+    id::{RoomId, Uid},
+    push::CloseCode,
+    refusal::Refusal,
+};
 use crate::server::accounts::Accounts;
 use crate::server::gateway::{Gateway, Relayed, SocketOwner};
 use std::fs::Permissions;
@@ -44,6 +48,24 @@ pub enum ServerCommand {
     },
 }
 
+/// An act of the operator on a room, for the task that carries such acts out.
+pub struct RoomCommand {
+    /// The room.
+    pub room: RoomId,
+    /// The act.
+    pub act: RoomAct,
+    /// Receives the number of sockets that were in a deleted room, or the refusal.
+    pub done: oneshot::Sender<Result<usize, Refusal>>,
+}
+
+/// The tasks that carry commands out.
+pub struct CommandQueues {
+    /// The task that accepts HTTP connections.
+    pub server: mpsc::Sender<ServerCommand>,
+    /// The task that acts on rooms.
+    pub rooms: mpsc::Sender<RoomCommand>,
+}
+
 /// The control socket's server. A clone shares its state; there is one clone per connection.
 #[derive(Clone)]
 pub struct ControlServer(Arc<Inner>);
@@ -51,7 +73,7 @@ pub struct ControlServer(Arc<Inner>);
 struct Inner {
     gateway: Gateway,
     accounts: Accounts,
-    commands: mpsc::Sender<ServerCommand>,
+    queues: CommandQueues,
     reloader: Reloader,
     address: String,
     data_dir: PathBuf,
@@ -65,14 +87,14 @@ impl ControlServer {
     pub fn new(
         gateway: Gateway,
         accounts: Accounts,
-        commands: mpsc::Sender<ServerCommand>,
+        queues: CommandQueues,
         reloader: Reloader,
         address: String,
         data_dir: &Path,
         shutdown: CancellationToken,
     ) -> Self {
         let (data_dir, started) = (data_dir.to_owned(), Instant::now());
-        Self(Arc::new(Inner { gateway, accounts, commands, reloader, address, data_dir, started, shutdown }))
+        Self(Arc::new(Inner { gateway, accounts, queues, reloader, address, data_dir, started, shutdown }))
     }
 
     /// Serves requests until `closed` is cancelled. Replaces a socket file left by a process that was killed, and removes
@@ -136,9 +158,10 @@ impl ControlServer {
                 Response::Connections { connections: self.0.gateway.connection_statuses(limit).await }
             }
             Ok(Request::SignOut { uid }) => self.sign_out(&uid).await,
+            Ok(Request::Room { room, act }) => self.act_on_room(room, act).await,
             Ok(Request::Stop { gracefully }) => {
                 write_response(&mut stream, &Response::Stopping { pid: std::process::id() }).await?;
-                let _ = self.0.commands.send(ServerCommand::Shutdown { gracefully }).await;
+                let _ = self.0.queues.server.send(ServerCommand::Shutdown { gracefully }).await;
                 // The client waits for EOF: the connection stays open until the process exits.
                 std::future::pending::<()>().await;
                 return Ok(());
@@ -165,11 +188,25 @@ impl ControlServer {
         Response::Closed { sockets, sessions: ended.len() }
     }
 
+    async fn act_on_room(&self, room: RoomId, act: RoomAct) -> Response {
+        let (done, is_done) = oneshot::channel();
+        let outcome = match self.0.queues.rooms.send(RoomCommand { room: room.clone(), act, done }).await {
+            Ok(()) => is_done.await.ok(),
+            Err(_) => None,
+        };
+        match outcome {
+            Some(Ok(sockets)) => Response::RoomDone { sockets },
+            Some(Err(Refusal::NoSuchRoom)) => Response::Failed { reason: format!("no room {room}") },
+            Some(Err(refusal)) => Response::Failed { reason: refusal.to_string() },
+            None => Response::Failed { reason: "the server is shutting down".into() },
+        }
+    }
+
     /// Pauses this process and lets the successor serve. If it confirms in time, this process shuts down and publishes the
     /// successor's messages to its remaining sockets; otherwise `confirm` is dropped and this process resumes.
     async fn grant_takeover(&self, stream: &mut BufReader<UnixStream>) -> io::Result<()> {
         let ((paused, is_paused), (confirm, taken_over)) = (oneshot::channel(), oneshot::channel());
-        if self.0.commands.send(ServerCommand::Pause { paused, taken_over }).await.is_err() || is_paused.await.is_err() {
+        if self.0.queues.server.send(ServerCommand::Pause { paused, taken_over }).await.is_err() || is_paused.await.is_err() {
             return write_response(
                 stream,
                 &Response::Failed { reason: "the server is shutting down, or its data folder is in use".into() },

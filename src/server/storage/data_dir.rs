@@ -1,12 +1,21 @@
-//! The data folder and its lock: one server at a time serves from a folder.
+//! The data folder: one server at a time serves from it, and only its owner reads its files.
 
-use super::OpenError;
-use std::fs::{File, TryLockError};
+use super::{OpenError, OpenNotice};
+use std::fs::{DirBuilder, File, Permissions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The permission bits of the group and of other users.
+const NOT_OWNER: u32 = 0o077;
 
 /// The lock on a data folder. The operating system releases it when the process ends, however it ends.
 #[derive(Debug)]
-pub(super) struct DataDirLock(File);
+pub(super) struct DataDirLock {
+    file: File,
+    is_held: AtomicBool,
+}
 
 impl DataDirLock {
     /// Takes the lock. Fails with [`OpenError::InUse`] while another process holds it.
@@ -14,24 +23,75 @@ impl DataDirLock {
         let folder = |source| OpenError::Folder { path: path.into(), source };
         let file = File::options().create(true).truncate(false).write(true).open(path.join("roomcast.lock")).map_err(folder)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
+            Ok(()) => Ok(Self { file, is_held: AtomicBool::new(true) }),
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.into() }),
             Err(TryLockError::Error(source)) => Err(folder(source)),
         }
     }
 
     /// Releases the lock, so that a successor process may take it.
-    pub(super) fn release(&self) -> std::io::Result<()> {
-        self.0.unlock()
+    pub(super) fn release(&self) -> io::Result<()> {
+        self.is_held.store(false, Ordering::SeqCst);
+        self.file.unlock()
     }
 
     /// Takes the lock again after [`DataDirLock::release`]. Fails while another process holds it.
     pub(super) fn reacquire(&self) -> Result<(), TryLockError> {
-        self.0.try_lock()
+        self.file.try_lock()?;
+        self.is_held.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Whether this process may write the files that belong to the serving process.
+    pub(super) fn is_held(&self) -> bool {
+        self.is_held.load(Ordering::SeqCst)
     }
 }
 
-/// Creates the folder and its parents if they do not exist.
+/// Makes the files and folders that this process creates from now on readable by its user alone. The mask is the process's.
+pub(super) fn restrict_new_files() {
+    rustix::process::umask(rustix::fs::Mode::from_bits_truncate(NOT_OWNER));
+}
+
+/// Creates the folder and its parents if they do not exist, for their owner alone.
 pub(super) fn create(path: &Path) -> Result<(), OpenError> {
-    std::fs::create_dir_all(path).map_err(|source| OpenError::Folder { path: path.into(), source })
+    restrict_new_files();
+    let created = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    created.map_err(|source| OpenError::Folder { path: path.into(), source })
+}
+
+/// Takes the files of the folder away from other users: earlier versions created them with the system's mask. The folder
+/// itself stays as the operator made it, and a notice says so if others may enter it.
+pub(super) fn narrow(path: &Path) -> Result<Vec<OpenNotice>, OpenError> {
+    let narrowed = narrow_files(path).map_err(|source| OpenError::Folder { path: path.into(), source })?;
+    let mut notices = Vec::new();
+    if narrowed > 0 {
+        notices.push(OpenNotice::FilesNarrowed { path: path.into(), files: narrowed });
+    }
+    match std::fs::metadata(path) {
+        Ok(folder) if folder.mode() & NOT_OWNER != 0 => {
+            notices.push(OpenNotice::WideFolder { path: path.into(), mode: folder.mode() & 0o777 });
+        }
+        _ => {}
+    }
+    Ok(notices)
+}
+
+/// Returns the number of files whose mode changed. Files of other users, and files that are not Roomcast's, stay.
+fn narrow_files(path: &Path) -> io::Result<usize> {
+    let mut narrowed = 0;
+    for entry in std::fs::read_dir(path)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_ours = name.to_str().is_some_and(|name| name.starts_with("roomcast.") || name == "high-water");
+        let metadata = entry.metadata()?;
+        if is_ours && metadata.is_file() && metadata.mode() & NOT_OWNER != 0 {
+            match std::fs::set_permissions(entry.path(), Permissions::from_mode(0o600)) {
+                Ok(()) => narrowed += 1,
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(narrowed)
 }

@@ -1,22 +1,23 @@
 //! The errors of storage: why a store could not be opened, and why an operation failed.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Result of an operation on an open store.
 pub type Result<T> = std::result::Result<T, StorageError>;
 
-/// Why an operation on the store failed. Nothing was stored.
-#[derive(Debug, thiserror::Error)]
+/// Why an operation on the store failed. Nothing was stored. Every write of a failed batch gets a clone.
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StorageError {
     /// The database cannot be written at the moment: full disk, lock timeout, read-only file. A retry may succeed.
     #[error("the database cannot be written now: {0}")]
-    Busy(#[source] sqlx::Error),
+    Busy(#[source] Arc<sqlx::Error>),
     /// The name of an account or of an API key is in use.
     #[error("the name is taken")]
     NameTaken,
     /// Any other database error, and a stored value that cannot be decoded.
     #[error("database: {0}")]
-    Failed(#[source] sqlx::Error),
+    Failed(#[source] Arc<sqlx::Error>),
 }
 
 /// Why a store could not be opened. Each variant names the data folder.
@@ -44,6 +45,61 @@ pub enum OpenError {
         /// The driver's error.
         source: sqlx::Error,
     },
+    /// The database needs a newer server.
+    #[error(
+        "the database in {path} has schema {found}, which needs a newer roomcast; this one knows schema {known}. Use the newer \
+         one, or put back the copy that it made beside the database"
+    )]
+    SchemaNewer {
+        /// The data folder.
+        path: PathBuf,
+        /// Version of the database's schema.
+        found: i64,
+        /// Version that this program knows.
+        known: i64,
+    },
+    /// A command met a database that the server has not migrated. Only the server migrates.
+    #[error(
+        "the database in {path} has schema {found}, and this roomcast needs schema {known}: start the server of this version \
+         first, or `roomcast reload` the running one"
+    )]
+    SchemaOlder {
+        /// The data folder.
+        path: PathBuf,
+        /// Version of the database's schema.
+        found: i64,
+        /// Version that this program needs.
+        known: i64,
+    },
+    /// There is no space for the copy that precedes a migration.
+    #[error(
+        "the database in {path} is copied before its schema changes: the copy needs {needed} bytes, and {free} bytes are free. \
+         Make space, then start again; nothing was changed"
+    )]
+    NoSpaceForCopy {
+        /// The data folder.
+        path: PathBuf,
+        /// Size of the copy, in bytes.
+        needed: u64,
+        /// Free space, in bytes.
+        free: u64,
+    },
+    /// The copy that precedes a migration failed.
+    #[error("the database in {path} could not be copied before its schema changes; nothing was changed: {source}")]
+    Copy {
+        /// The data folder.
+        path: PathBuf,
+        /// The driver's or the system's error.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The database could not be compared with the file `high-water`.
+    #[error("the data folder {path} cannot be checked for an older copy of its database: {source}")]
+    HighWater {
+        /// The data folder.
+        path: PathBuf,
+        /// The failed query or write.
+        source: StorageError,
+    },
     /// A schema migration failed.
     #[error("the database in {path} cannot be brought up to date: {source}")]
     Migration {
@@ -56,5 +112,5 @@ pub enum OpenError {
 
 /// The error for a stored value that does not parse: corrupt data is reported and never replaced by a default.
 pub(super) fn corrupt(value: impl std::fmt::Display) -> StorageError {
-    StorageError::Failed(sqlx::Error::Decode(format!("a stored value is not valid: {value}").into()))
+    StorageError::Failed(Arc::new(sqlx::Error::Decode(format!("a stored value is not valid: {value}").into())))
 }

@@ -16,10 +16,15 @@
 
 mod data_dir;
 mod error;
+mod notice;
 mod rows;
 mod sqlite;
 mod store;
+mod sweeps;
 
 pub use error::{OpenError, Result, StorageError};
-pub use rows::{ApiKeyRow, Appended, NewMessage, NewPerson, NewSessionRow, PersonRow, RoomRow, RoomSettings, SessionRow};
+pub use notice::OpenNotice;
+pub use rows::{
+    ApiKeyRow, Appended, NewMessage, NewPerson, NewSessionRow, PersonRow, RoomRow, RoomSettings, SeqRange, SessionRow,
+};
 pub use store::Store;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 /// A message before it has a `seq`: the input of [`Store::append`](super::Store::append).
 #[derive(Clone, Debug)]
 pub struct NewMessage {
-    /// The room it is sent to; it must exist.
+    /// The room it is sent to.
     pub room: RoomId,
     /// The message's id, a uuid v7.
     pub id: Uuid,
@@ -40,6 +40,19 @@ pub enum Appended {
         /// Seq of the earlier message.
         seq: Seq,
     },
+    /// Nothing was stored: there is no such room, or it is being deleted.
+    NoSuchRoom,
+    /// Nothing was stored: the room is closed.
+    RoomClosed,
+}
+
+/// The messages that a room has: `oldest..=newest`, without holes. A room that keeps none has an `oldest` one above `newest`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SeqRange {
+    /// The lowest seq that is kept.
+    pub oldest: Seq,
+    /// The highest seq that was given; 0 in a new room.
+    pub newest: Seq,
 }
 
 /// A row of the table `rooms`, with the nickname of its host.
@@ -57,6 +70,8 @@ pub struct RoomRow {
     pub epoch: Epoch,
     /// Slow mode: milliseconds between two messages of one person; 0 is off.
     pub slow_ms: u64,
+    /// Whether the operator closed it: it takes no messages.
+    pub is_closed: bool,
 }
 
 /// The settings of a room that decide about a send.

@@ -3,7 +3,8 @@
 use super::error::corrupt;
 use super::sqlite::SqliteStore;
 use super::{
-    ApiKeyRow, Appended, NewMessage, NewPerson, NewSessionRow, OpenError, PersonRow, Result, RoomRow, RoomSettings, SessionRow,
+    ApiKeyRow, Appended, NewMessage, NewPerson, NewSessionRow, OpenError, OpenNotice, PersonRow, Result, RoomRow, RoomSettings,
+    SeqRange, SessionRow,
 };
 use crate::domain::id::{Nonce, RoomId, Seq, Uid};
 use crate::domain::message::Message;
@@ -30,15 +31,23 @@ macro_rules! on_store {
     };
 }
 
+pub(super) use on_store;
+
 impl Store {
     /// Opens the store for a server: creates what is missing, takes the data folder's lock, runs the migrations.
     pub async fn open(settings: &Settings) -> std::result::Result<Self, OpenError> {
         SqliteStore::open(settings).await.map(Self::Sqlite)
     }
 
-    /// Opens the store for the command line, beside a running server: without the data folder's lock.
+    /// Opens the store for the command line, beside a running server: without the data folder's lock. Fails if the schema is
+    /// older than this program's, since only the server migrates.
     pub async fn open_unlocked(settings: &Settings) -> std::result::Result<Self, OpenError> {
         SqliteStore::open_unlocked(settings).await.map(Self::Sqlite)
+    }
+
+    /// Returns the facts about opening that the operator should know.
+    pub fn notices(&self) -> &[OpenNotice] {
+        on_store!(self.notices())
     }
 
     /// Completes the write that is under way, and releases the data folder's lock for a successor process. Until
@@ -75,7 +84,8 @@ impl Store {
     // Messages
 
     /// Appends a batch in one transaction: when this returns, either every message of the batch is durable or none is.
-    /// Numbers each room's messages without holes and answers in the order of the batch. The rooms must exist.
+    /// Numbers each room's messages without holes and answers in the order of the batch. A room that is closed or does not
+    /// exist gets none; it is read in the same transaction, so none is stored after the room was closed.
     pub async fn append(&self, batch: Vec<NewMessage>) -> Result<Vec<Appended>> {
         on_store!(self.append(batch).await)
     }
@@ -85,9 +95,9 @@ impl Store {
         on_store!(self.sent_before(user, nonce, room).await)
     }
 
-    /// Returns the seq of the room's newest message; 0 if the room has none.
-    pub async fn newest_seq(&self, room: &RoomId) -> Result<Seq> {
-        on_store!(self.newest_seq(room).await)
+    /// Returns the oldest and the newest seq of the room; those of a new room if there is none with this id.
+    pub async fn seq_range(&self, room: &RoomId) -> Result<SeqRange> {
+        on_store!(self.seq_range(room).await)
     }
 
     /// Returns the last `limit` messages with a seq above `after` and below `before`, newest last.
@@ -111,10 +121,15 @@ impl Store {
 
     /// Returns the newest `limit` rooms, newest first.
     pub async fn rooms(&self, limit: u32) -> Result<Vec<RoomRow>> {
-        on_store!(self.rooms(limit).await)
+        on_store!(self.rooms(true, limit).await)
     }
 
-    /// Returns the first `limit` of those rooms that exist, in the given order.
+    /// The same without the rooms that are closed.
+    pub async fn open_rooms(&self, limit: u32) -> Result<Vec<RoomRow>> {
+        on_store!(self.rooms(false, limit).await)
+    }
+
+    /// Returns the first `limit` of those rooms that exist and are not closed, in the given order.
     pub async fn rooms_by_id(&self, rooms: Vec<RoomId>, limit: u32) -> Result<Vec<RoomRow>> {
         on_store!(self.rooms_by_id(rooms, limit).await)
     }
@@ -124,7 +139,12 @@ impl Store {
         on_store!(self.room_settings(rooms).await)
     }
 
-    /// Adds a room under the next free number and returns its id.
+    /// Returns whether a room ever got its id by number.
+    pub async fn has_numbered_rooms(&self) -> Result<bool> {
+        on_store!(self.has_numbered_rooms().await)
+    }
+
+    /// Adds a room under the next number and returns its id. Numbers are given once, also after the room is deleted.
     pub async fn open_room(&self, title: &str, host: Option<&Uid>, now: u64) -> Result<RoomId> {
         on_store!(self.open_room(title, host, None, now).await)?.ok_or_else(|| corrupt("room"))
     }
@@ -154,6 +174,27 @@ impl Store {
         on_store!(self.set_room_host(room, host).await)
     }
 
+    /// Closes the room: from now on it takes no messages. Returns false if there is no such room.
+    pub async fn close_room(&self, room: &RoomId, now: u64) -> Result<bool> {
+        on_store!(self.close_room(room, now).await)
+    }
+
+    /// Opens a closed room. Returns false if there is no such room.
+    pub async fn reopen_room(&self, room: &RoomId) -> Result<bool> {
+        on_store!(self.reopen_room(room).await)
+    }
+
+    /// Deletes the room: from now on it is not found and takes no messages. [`Store::sweep_deleted_rooms`] removes those that it
+    /// has; an operator may use the id again after that. Returns false if there is no such room.
+    pub async fn delete_room(&self, room: &RoomId, now: u64) -> Result<bool> {
+        on_store!(self.delete_room(room, now).await)
+    }
+
+    /// Whether this process holds the data folder's lock. Without it nothing may be written: another process serves.
+    pub fn is_serving(&self) -> bool {
+        on_store!(self.is_serving())
+    }
+
     // People
 
     /// Returns the account of this name, compared without regard to case, width, composition and blanks around it.
@@ -169,6 +210,11 @@ impl Store {
     /// Returns uid and nickname of every person who hosts a room.
     pub async fn host_nicknames(&self) -> Result<Vec<(Uid, String)>> {
         on_store!(self.host_nicknames().await)
+    }
+
+    /// Adds a guest with the session `new`, in one step that shares its transaction with other writes.
+    pub async fn put_guest(&self, nickname: &str, new: NewSessionRow<'_>) -> Result<()> {
+        on_store!(self.put_guest(nickname, new).await)
     }
 
     /// Adds a guest, or sets the nickname of a person that is already stored.
@@ -205,7 +251,7 @@ impl Store {
 
     // Login sessions, by the SHA-256 of their token
 
-    /// Adds a session.
+    /// Adds a session. Fails if the person does not exist.
     pub async fn put_session(&self, new: NewSessionRow<'_>) -> Result<()> {
         on_store!(self.put_session(new).await)
     }
@@ -240,9 +286,9 @@ impl Store {
         on_store!(self.end_oldest_sessions(uid, keep).await)
     }
 
-    /// Removes the sessions that ended before `now` and returns their number.
-    pub async fn end_expired_sessions(&self, now: u64) -> Result<u64> {
-        on_store!(self.end_expired_sessions(now).await)
+    /// Removes at most `limit` of the sessions that ended before `now` and returns their number.
+    pub async fn end_expired_sessions(&self, now: u64, limit: u32) -> Result<u64> {
+        on_store!(self.end_expired_sessions(now, limit).await)
     }
 
     // Devices that signed in before, by the SHA-256 of their cookie

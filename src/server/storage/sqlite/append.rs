@@ -1,14 +1,14 @@
 //! The write path of messages: a batch of sends becomes rows with consecutive seqs, in one transaction.
 
-use super::{SqliteStore, corrupt, finish, from_sql, to_sql};
+use super::{corrupt, from_sql, to_sql};
 use crate::domain::{
     id::{Nonce, RoomId, Seq},
     message::{Message, Role},
 };
 use crate::server::storage::{Appended, NewMessage, Result};
 use serde::Serialize;
-use sqlx::{Connection, SqliteConnection};
-use std::collections::HashMap;
+use sqlx::SqliteConnection;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use uuid::Uuid;
 
 /// Uid, nonce and room: a send with the key of an earlier one repeats it.
@@ -18,23 +18,21 @@ fn send_key(new: &NewMessage) -> Option<SendKey> {
     new.nonce.as_ref().map(|nonce| (new.user.to_string(), nonce.to_string(), new.room.to_string()))
 }
 
-impl SqliteStore {
-    pub(crate) async fn append(&self, batch: Vec<NewMessage>) -> Result<Vec<Appended>> {
-        let mut connection = self.writer.acquire().await?;
-        let appended = append(&mut connection, batch).await;
-        finish(connection, appended)
-    }
+/// The numbering of a room, as it was read in the batch's transaction.
+struct Head {
+    newest: Seq,
+    is_closed: bool,
 }
 
-/// Four statements, however large the batch is (begin, find repeats, insert, commit), and one per room for its newest seq.
-async fn append(connection: &mut SqliteConnection, batch: Vec<NewMessage>) -> Result<Vec<Appended>> {
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let repeats = find_repeats(&mut transaction, &batch).await?;
+/// Appends a batch in the transaction of `connection`. Four statements, however large the batch is: find repeats, find rooms,
+/// insert, and move the rooms' numbering.
+pub(super) async fn append(connection: &mut SqliteConnection, batch: Vec<NewMessage>) -> Result<Vec<Appended>> {
+    let repeats = find_repeats(connection, &batch).await?;
+    let mut heads = read_heads(connection, &batch).await?;
     let keys: Vec<_> = batch.iter().map(send_key).collect();
-    let newest = newest_seqs(&mut transaction, &batch, &keys, &repeats).await?;
-    let (appended, nonces): (Vec<_>, Vec<_>) = number(batch, keys, repeats, newest).into_iter().unzip();
-    insert(&mut transaction, &appended, &nonces).await?;
-    transaction.commit().await?;
+    let (appended, nonces): (Vec<_>, Vec<_>) = number(batch, keys, repeats, &mut heads).into_iter().unzip();
+    insert(connection, &appended, &nonces).await?;
+    move_heads(connection, &appended).await?;
     Ok(appended)
 }
 
@@ -70,33 +68,32 @@ async fn find_repeats(connection: &mut SqliteConnection, batch: &[NewMessage]) -
         .collect()
 }
 
-/// Returns the newest seq of each room that gets a message; 0 for a room without messages.
-async fn newest_seqs(
-    connection: &mut SqliteConnection,
-    batch: &[NewMessage],
-    keys: &[Option<SendKey>],
-    repeats: &HashMap<SendKey, (Uuid, Seq)>,
-) -> Result<HashMap<RoomId, Seq>> {
-    let mut newest = HashMap::new();
-    for (new, key) in batch.iter().zip(keys) {
-        let is_repeat = key.as_ref().is_some_and(|key| repeats.contains_key(key));
-        if !is_repeat && !newest.contains_key(&new.room) {
-            let room = new.room.as_str();
-            let seq = sqlx::query_scalar!(r#"SELECT coalesce(max(seq), 0) AS "seq!: i64" FROM messages WHERE room = ?"#, room)
-                .fetch_one(&mut *connection)
-                .await?;
-            newest.insert(new.room.clone(), Seq(from_sql(seq)?));
-        }
-    }
-    Ok(newest)
+/// Returns the numbering of each room of the batch; a room that does not exist is missing.
+async fn read_heads(connection: &mut SqliteConnection, batch: &[NewMessage]) -> Result<HashMap<RoomId, Head>> {
+    let rooms: BTreeSet<_> = batch.iter().map(|new| new.room.as_str()).collect();
+    let rooms = serde_json::to_string(&rooms).map_err(corrupt)?;
+    let rows = sqlx::query!(
+        r#"SELECT rooms.room AS "room!", rooms.newest_seq AS "newest_seq!: i64", rooms.closed_at IS NOT NULL AS "is_closed!: bool"
+        FROM json_each(?) AS wanted JOIN rooms ON rooms.room = wanted.value WHERE rooms.deleted_at IS NULL"#,
+        rooms
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let room = row.room.parse().map_err(|_| corrupt("room"))?;
+            Ok((room, Head { newest: Seq(from_sql(row.newest_seq)?), is_closed: row.is_closed }))
+        })
+        .collect()
 }
 
-/// Gives each message the next seq of its room. `keys` are those of the batch, in its order. A nonce that was used before, also within this batch, takes no seq.
+/// Gives each message the next seq of its room. `keys` are those of the batch, in its order. A nonce that was used before, also
+/// within this batch, takes no seq, and neither does a message to a room that is closed or does not exist.
 fn number(
     batch: Vec<NewMessage>,
     keys: Vec<Option<SendKey>>,
     mut repeats: HashMap<SendKey, (Uuid, Seq)>,
-    mut newest: HashMap<RoomId, Seq>,
+    heads: &mut HashMap<RoomId, Head>,
 ) -> Vec<(Appended, Option<Nonce>)> {
     let mut appended = Vec::with_capacity(batch.len());
     for (new, key) in batch.into_iter().zip(keys) {
@@ -105,15 +102,46 @@ fn number(
             appended.push((Appended::Repeated { id: *id, seq: *seq }, None));
             continue;
         }
-        let last = newest.entry(room.clone()).or_default();
-        *last = last.next();
-        let seq = *last;
+        let seq = match heads.get_mut(&room) {
+            None => {
+                appended.push((Appended::NoSuchRoom, None));
+                continue;
+            }
+            Some(head) if head.is_closed => {
+                appended.push((Appended::RoomClosed, None));
+                continue;
+            }
+            Some(head) => {
+                head.newest = head.newest.next();
+                head.newest
+            }
+        };
         if let Some(key) = key {
             repeats.insert(key, (id, seq));
         }
         appended.push((Appended::Stored(Message { room, seq, id, user, nickname, role, text, at }), nonce));
     }
     appended
+}
+
+/// Stores the newest seq of each room that got a message.
+async fn move_heads(connection: &mut SqliteConnection, appended: &[Appended]) -> Result<()> {
+    let newest: BTreeMap<_, _> = appended
+        .iter()
+        .filter_map(|appended| match appended {
+            // In the batch's order: the last one of a room is its newest.
+            Appended::Stored(message) => Some((message.room.as_str(), to_sql(message.seq.0))),
+            _ => None,
+        })
+        .collect();
+    if newest.is_empty() {
+        return Ok(());
+    }
+    let newest = serde_json::to_string(&newest).map_err(corrupt)?;
+    sqlx::query!("UPDATE rooms SET newest_seq = head.value FROM json_each(?) AS head WHERE rooms.room = head.key", newest)
+        .execute(&mut *connection)
+        .await?;
+    Ok(())
 }
 
 /// One row to insert, as JSON for SQLite's `json_each`.
@@ -153,7 +181,7 @@ async fn insert(connection: &mut SqliteConnection, appended: &[Appended], nonces
         .zip(nonces)
         .filter_map(|(appended, nonce)| match appended {
             Appended::Stored(message) => Some(InsertRow::new(message, nonce.as_ref())),
-            Appended::Repeated { .. } => None,
+            Appended::Repeated { .. } | Appended::NoSuchRoom | Appended::RoomClosed => None,
         })
         .collect();
     if rows.is_empty() {

@@ -5,7 +5,7 @@ use crate::domain::{
     id::{Nonce, RoomId, Seq, Uid},
     message::{Message, Role},
 };
-use crate::server::storage::Result;
+use crate::server::storage::{Result, SeqRange};
 use uuid::Uuid;
 
 /// A slow mode looks back further than the cooldown, so more messages are read in such a room.
@@ -51,12 +51,19 @@ impl SqliteStore {
         row.map(|row| Ok((row.id.parse().map_err(corrupt)?, Seq(from_sql(row.seq)?)))).transpose()
     }
 
-    pub(crate) async fn newest_seq(&self, room: &RoomId) -> Result<Seq> {
+    pub(crate) async fn seq_range(&self, room: &RoomId) -> Result<SeqRange> {
         let room = room.as_str();
-        let seq = sqlx::query_scalar!(r#"SELECT coalesce(max(seq), 0) AS "seq!: i64" FROM messages WHERE room = ?"#, room)
-            .fetch_one(&self.readers)
-            .await?;
-        Ok(Seq(from_sql(seq)?))
+        let row = sqlx::query!(
+            r#"SELECT newest_seq AS "newest!: i64", (SELECT min(seq) FROM messages WHERE room = ?1) AS "oldest?: i64"
+            FROM rooms WHERE room = ?1"#,
+            room
+        )
+        .fetch_optional(&self.readers)
+        .await?;
+        let Some(row) = row else { return Ok(SeqRange { oldest: Seq(1), newest: Seq(0) }) };
+        let newest = Seq(from_sql(row.newest)?);
+        let oldest = row.oldest.map(from_sql).transpose()?.map_or(newest.next(), Seq);
+        Ok(SeqRange { oldest, newest })
     }
 
     pub(crate) async fn messages_between(
@@ -85,7 +92,7 @@ impl SqliteStore {
         let (now, cooldown_ms, in_slow_mode) = (to_sql(now), to_sql(cooldown_ms), limit.saturating_mul(SLOW_MODE_FACTOR));
         let rows = sqlx::query!(
             r#"SELECT rooms.room AS "room!", m.uid AS "uid!", m.at AS "at!: i64" FROM rooms JOIN messages AS m ON m.room = rooms.room
-            WHERE m.seq > (SELECT max(seq) FROM messages WHERE room = rooms.room) - iif(rooms.slow_ms > ?2, ?4, ?3)
+            WHERE m.seq > rooms.newest_seq - iif(rooms.slow_ms > ?2, ?4, ?3)
             AND m.at >= ?1 - max(?2, rooms.slow_ms)"#,
             now,
             cooldown_ms,

@@ -1,13 +1,19 @@
 //! The store in an SQLite file of the data folder. Reads run in parallel; writes run one after the other, on one connection.
+//! Messages and guests share the transactions of the [`writer`] task; other writes have one each, between its batches.
 
 mod api_keys;
 mod append;
+mod arrivals;
 mod devices;
+mod high_water;
 mod messages;
 mod open;
 mod people;
 mod rooms;
+mod schema;
 mod sessions;
+mod sweep;
+mod writer;
 
 pub(super) use open::SqliteStore;
 
@@ -23,9 +29,9 @@ impl From<sqlx::Error> for StorageError {
     fn from(error: sqlx::Error) -> Self {
         let code = error.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse::<i32>().ok());
         match code {
-            Some(code) if TRANSIENT.contains(&(code & 0xff)) => Self::Busy(error),
-            _ if matches!(error, sqlx::Error::PoolTimedOut) => Self::Busy(error),
-            _ => Self::Failed(error),
+            Some(code) if TRANSIENT.contains(&(code & 0xff)) => Self::Busy(error.into()),
+            _ if matches!(error, sqlx::Error::PoolTimedOut) => Self::Busy(error.into()),
+            _ => Self::Failed(error.into()),
         }
     }
 }

@@ -1,15 +1,21 @@
 //! Opening the SQLite file: connections, migrations, and facts about the installation.
 
+use super::high_water::{self, HighWater};
+use super::schema;
+use super::writer::Writes;
 use crate::server::config::StorageSettings as Settings;
 use crate::server::storage::data_dir::{self, DataDirLock};
-use crate::server::storage::{OpenError, Result};
+use crate::server::storage::{OpenError, OpenNotice, Result, StorageError};
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, SqlitePool};
 use std::fs::TryLockError;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+/// Name of the database in the data folder.
+const FILE: &str = "roomcast.db";
 /// Connections that read; they run in parallel.
 const READERS: u32 = 4;
 /// Time for the pool beyond the database's own lock timeout, so that SQLite's error comes first.
@@ -22,48 +28,68 @@ pub struct SqliteStore {
     pub(super) writer: SqlitePool,
     /// One connection that reads for the commit task, so that a send never waits behind the pages' reads.
     pub(super) commit_reader: SqlitePool,
+    pub(super) writes: Writes,
     /// `None` beside a running server.
     lock: Option<Arc<DataDirLock>>,
     /// The only connection that writes, while another process has the lock: every write of this process fails as busy.
     held_writer: Arc<Mutex<Option<PoolConnection<Sqlite>>>>,
+    notices: Arc<[OpenNotice]>,
 }
 
 impl SqliteStore {
-    /// Takes the data folder's lock and opens the database in it.
+    /// Takes the data folder's lock, opens the database in it and brings its schema up to date.
     pub(crate) async fn open(settings: &Settings) -> std::result::Result<Self, OpenError> {
-        data_dir::create(&settings.data_dir)?;
-        let lock = DataDirLock::acquire(&settings.data_dir)?;
-        Self::connect(settings, Some(Arc::new(lock))).await
+        let folder = &settings.data_dir;
+        data_dir::create(folder)?;
+        let lock = Arc::new(DataDirLock::acquire(folder)?);
+        let mut notices = data_dir::narrow(folder)?;
+        let writer = connect_writer(settings).await?;
+        notices.extend(schema::migrate(&writer, folder).await?);
+        notices.extend(check_high_water(&writer, folder).await?);
+        Self::finish(settings, writer, Some(lock), notices).await
     }
 
-    /// Opens the database without the lock: SQLite itself keeps a server and a command apart.
+    /// Opens the database without the lock: SQLite itself keeps a server and a command apart. Fails if the schema is older
+    /// than this program's. In a folder without a database a command makes a new one, as the server would.
     pub(crate) async fn open_unlocked(settings: &Settings) -> std::result::Result<Self, OpenError> {
-        data_dir::create(&settings.data_dir)?;
-        Self::connect(settings, None).await
+        let folder = &settings.data_dir;
+        data_dir::create(folder)?;
+        if !folder.join(FILE).exists() {
+            // The lock ends with the block: the command then goes on beside whichever server starts.
+            let _lock = DataDirLock::acquire(folder)?;
+            let writer = connect_writer(settings).await?;
+            schema::migrate(&writer, folder).await?;
+            writer.close().await;
+        }
+        let writer = connect_writer(settings).await?;
+        let mut connection = writer.acquire().await.map_err(|source| OpenError::Database { path: folder.into(), source })?;
+        schema::check(&mut connection, folder).await?;
+        drop(connection);
+        Self::finish(settings, writer, None, vec![]).await
     }
 
-    async fn connect(settings: &Settings, lock: Option<Arc<DataDirLock>>) -> std::result::Result<Self, OpenError> {
-        let path = settings.data_dir.clone();
-        // FULL: an accepted message survives a power cut. The group commit shares the cost of the fsync.
-        let options = SqliteConnectOptions::new()
-            .filename(path.join("roomcast.db"))
-            .create_if_missing(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(Duration::from_millis(settings.busy_within_ms));
-        let within = Duration::from_millis(settings.busy_within_ms + POOL_TIMEOUT_EXTRA_MS);
-        let pool = |connections| SqlitePoolOptions::new().max_connections(connections).acquire_timeout(within);
-        let database = |source| OpenError::Database { path: path.clone(), source };
-        let writer = pool(1).connect_with(options.clone()).await.map_err(database)?;
-        sqlx::migrate!("src/server/storage/sqlite/migrations")
-            .run(&writer)
-            .await
-            .map_err(|source| OpenError::Migration { path: path.clone(), source })?;
-        let options = options.read_only(true);
-        let commit_reader = pool(1).connect_lazy_with(options.clone());
-        let readers = pool(READERS).connect_with(options).await.map_err(database)?;
-        Ok(Self { readers, writer, commit_reader, lock, held_writer: Arc::default() })
+    /// Opens the readers and starts the writer task.
+    async fn finish(
+        settings: &Settings,
+        writer: SqlitePool,
+        lock: Option<Arc<DataDirLock>>,
+        notices: Vec<OpenNotice>,
+    ) -> std::result::Result<Self, OpenError> {
+        let reading = options(settings).read_only(true);
+        let commit_reader = pool(settings, 1).connect_lazy_with(reading.clone());
+        let readers = pool(settings, READERS).connect_with(reading).await;
+        let readers = readers.map_err(|source| OpenError::Database { path: settings.data_dir.clone(), source })?;
+        let high_water = HighWater::new(&settings.data_dir, lock.clone());
+        let writes = Writes::start(writer.clone(), Duration::from_millis(settings.busy_within_ms), high_water);
+        Ok(Self { readers, writer, commit_reader, writes, lock, held_writer: Arc::default(), notices: notices.into() })
+    }
+
+    pub(crate) fn notices(&self) -> &[OpenNotice] {
+        &self.notices
+    }
+
+    pub(crate) fn is_serving(&self) -> bool {
+        self.lock.as_ref().is_some_and(|lock| lock.is_held())
     }
 
     /// Waits for the write that is under way, and keeps the connection that writes. Fails if it is not free in time.
@@ -82,6 +108,7 @@ impl SqliteStore {
 
     /// Closing the last connection checkpoints the write-ahead log into the database file.
     pub(crate) async fn close(&self) {
+        self.writes.close().await;
         self.readers.close().await;
         self.commit_reader.close().await;
         // From the call on no write gets the connection; the pool waits for the one that is held.
@@ -110,4 +137,36 @@ impl SqliteStore {
         sqlx::query_scalar!("SELECT 1 AS \"one!: i64\"").fetch_one(&self.readers).await?;
         Ok(())
     }
+}
+
+fn options(settings: &Settings) -> SqliteConnectOptions {
+    // FULL: an accepted message survives a power cut. The group commit shares the cost of the fsync.
+    SqliteConnectOptions::new()
+        .filename(settings.data_dir.join(FILE))
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        // A deleted text is overwritten in the file, not only unlinked.
+        .pragma("secure_delete", "ON")
+        .busy_timeout(Duration::from_millis(settings.busy_within_ms))
+}
+
+fn pool(settings: &Settings, connections: u32) -> SqlitePoolOptions {
+    let within = Duration::from_millis(settings.busy_within_ms + POOL_TIMEOUT_EXTRA_MS);
+    SqlitePoolOptions::new().max_connections(connections).acquire_timeout(within)
+}
+
+async fn connect_writer(settings: &Settings) -> std::result::Result<SqlitePool, OpenError> {
+    let connected = pool(settings, 1).connect_with(options(settings)).await;
+    connected.map_err(|source| OpenError::Database { path: settings.data_dir.clone(), source })
+}
+
+/// Compares the database with the file `high-water`; see [`high_water::check`].
+async fn check_high_water(writer: &SqlitePool, folder: &Path) -> std::result::Result<Option<OpenNotice>, OpenError> {
+    let checked = async {
+        let mut connection = writer.acquire().await?;
+        high_water::check(folder, &mut connection).await
+    };
+    checked.await.map_err(|error: StorageError| OpenError::HighWater { path: folder.into(), source: error })
 }

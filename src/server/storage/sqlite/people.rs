@@ -56,19 +56,6 @@ impl SqliteStore {
         rows.into_iter().map(|row| Ok((row.uid.parse().map_err(|_| corrupt("uid"))?, row.nickname))).collect()
     }
 
-    pub(crate) async fn put_nickname(&self, uid: &Uid, nickname: &str, now: u64) -> Result<()> {
-        let (uid, now) = (uid.as_str(), to_sql(now));
-        sqlx::query!(
-            "INSERT INTO people (uid, nickname, created_at) VALUES (?1, ?2, ?3) ON CONFLICT (uid) DO UPDATE SET nickname = ?2",
-            uid,
-            nickname,
-            now
-        )
-        .execute(&self.writer)
-        .await?;
-        Ok(())
-    }
-
     pub(crate) async fn put_account(&self, new: NewPerson<'_>) -> Result<()> {
         let (uid, created_at, key) = (new.uid.as_str(), to_sql(new.created_at), account_key(new.account));
         let stored = sqlx::query!(
@@ -133,7 +120,7 @@ async fn claim_ownership(connection: &mut SqliteConnection, uid: &str, token_has
         return Ok(false);
     }
     sqlx::query!("UPDATE people SET is_owner = 1 WHERE uid = ?", uid).execute(&mut *transaction).await?;
-    sqlx::query!("UPDATE rooms SET host = ? WHERE host IS NULL", uid).execute(&mut *transaction).await?;
+    sqlx::query!("UPDATE rooms SET host = ? WHERE host IS NULL AND deleted_at IS NULL", uid).execute(&mut *transaction).await?;
     transaction.commit().await?;
     Ok(true)
 }

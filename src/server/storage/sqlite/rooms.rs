@@ -1,8 +1,9 @@
 //! Rooms.
 
-use super::{SqliteStore, corrupt, from_sql, to_sql};
+use super::{SqliteStore, corrupt, finish, from_sql, to_sql};
 use crate::domain::id::{RoomId, Uid};
 use crate::server::storage::{Result, RoomRow, RoomSettings};
+use sqlx::{Connection, SqliteConnection};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
@@ -13,6 +14,7 @@ struct RawRoom {
     host_nickname: Option<String>,
     epoch: String,
     slow_ms: i64,
+    is_closed: bool,
 }
 
 impl RawRoom {
@@ -24,6 +26,7 @@ impl RawRoom {
             host_nickname: self.host_nickname,
             epoch: self.epoch.parse().map_err(|_| corrupt("epoch"))?,
             slow_ms: from_sql(self.slow_ms)?,
+            is_closed: self.is_closed,
         })
     }
 }
@@ -33,8 +36,9 @@ impl SqliteStore {
         let room = room.as_str();
         sqlx::query_as!(
             RawRoom,
-            r#"SELECT rooms.room, rooms.title, rooms.host, people.nickname AS "host_nickname?", rooms.epoch, rooms.slow_ms
-            FROM rooms LEFT JOIN people ON people.uid = rooms.host WHERE rooms.room = ?"#,
+            r#"SELECT rooms.room, rooms.title, rooms.host, people.nickname AS "host_nickname?", rooms.epoch, rooms.slow_ms,
+                rooms.closed_at IS NOT NULL AS "is_closed!: bool"
+            FROM rooms LEFT JOIN people ON people.uid = rooms.host WHERE rooms.room = ? AND rooms.deleted_at IS NULL"#,
             room
         )
         .fetch_optional(&self.readers)
@@ -43,8 +47,8 @@ impl SqliteStore {
         .transpose()
     }
 
-    pub(crate) async fn rooms(&self, limit: u32) -> Result<Vec<RoomRow>> {
-        sqlx::query_file_as!(RawRoom, "src/server/storage/sqlite/newest_rooms.sql", limit)
+    pub(crate) async fn rooms(&self, with_closed: bool, limit: u32) -> Result<Vec<RoomRow>> {
+        sqlx::query_file_as!(RawRoom, "src/server/storage/sqlite/newest_rooms.sql", with_closed, limit)
             .fetch_all(&self.readers)
             .await?
             .into_iter()
@@ -70,7 +74,7 @@ impl SqliteStore {
         let rooms = serde_json::to_string(&rooms).map_err(corrupt)?;
         let rows = sqlx::query!(
             r#"SELECT rooms.room AS "room!", rooms.host, rooms.slow_ms AS "slow_ms!: i64" FROM json_each(?) AS asked
-            JOIN rooms ON rooms.room = asked.value"#,
+            JOIN rooms ON rooms.room = asked.value WHERE rooms.deleted_at IS NULL"#,
             rooms
         )
         .fetch_all(&self.commit_reader)
@@ -84,24 +88,16 @@ impl SqliteStore {
             .collect()
     }
 
+    pub(crate) async fn has_numbered_rooms(&self) -> Result<bool> {
+        let number = self.fact("room_number").await?;
+        Ok(number.is_some_and(|number| number != b"0"))
+    }
+
     /// `most`: rooms that the host may have; `None` for no limit.
     pub(crate) async fn open_room(&self, title: &str, host: Option<&Uid>, most: Option<u32>, now: u64) -> Result<Option<RoomId>> {
-        let (host, now, epoch) = (host.map(Uid::as_str), to_sql(now), Uuid::now_v7().to_string());
-        let room = sqlx::query_scalar!(
-            r#"INSERT INTO rooms (room, title, host, epoch, created_at)
-            SELECT CAST(coalesce(max(CAST(room AS INTEGER)), 0) + 1 AS TEXT), ?1, ?2, ?3, ?4 FROM rooms
-            WHERE room NOT GLOB '*[^0-9]*' AND length(room) < 16
-            HAVING ?5 IS NULL OR (SELECT count(*) FROM rooms WHERE host = ?2) < ?5
-            RETURNING room AS "room!""#,
-            title,
-            host,
-            epoch,
-            now,
-            most
-        )
-        .fetch_optional(&self.writer)
-        .await?;
-        room.map(|room| room.parse().map_err(|_| corrupt("room"))).transpose()
+        let mut connection = self.writer.acquire().await?;
+        let opened = open_room(&mut connection, title, host, most, now).await;
+        finish(connection, opened)
     }
 
     pub(crate) async fn add_room(&self, room: &RoomId, title: &str, host: Option<&Uid>, now: u64) -> Result<bool> {
@@ -119,22 +115,92 @@ impl SqliteStore {
         Ok(added.rows_affected() == 1)
     }
 
+    pub(crate) async fn close_room(&self, room: &RoomId, now: u64) -> Result<bool> {
+        let (room, now) = (room.as_str(), to_sql(now));
+        let closed =
+            sqlx::query!("UPDATE rooms SET closed_at = coalesce(closed_at, ?) WHERE room = ? AND deleted_at IS NULL", now, room);
+        Ok(closed.execute(&self.writer).await?.rows_affected() == 1)
+    }
+
+    pub(crate) async fn reopen_room(&self, room: &RoomId) -> Result<bool> {
+        let room = room.as_str();
+        let opened = sqlx::query!("UPDATE rooms SET closed_at = NULL WHERE room = ? AND deleted_at IS NULL", room);
+        Ok(opened.execute(&self.writer).await?.rows_affected() == 1)
+    }
+
+    pub(crate) async fn delete_room(&self, room: &RoomId, now: u64) -> Result<bool> {
+        let (room, now) = (room.as_str(), to_sql(now));
+        let deleted =
+            sqlx::query!("UPDATE rooms SET deleted_at = ?, host = NULL WHERE room = ? AND deleted_at IS NULL", now, room);
+        Ok(deleted.execute(&self.writer).await?.rows_affected() == 1)
+    }
+
     pub(crate) async fn set_room_title(&self, room: &RoomId, title: &str) -> Result<bool> {
         let room = room.as_str();
-        Ok(sqlx::query!("UPDATE rooms SET title = ? WHERE room = ?", title, room).execute(&self.writer).await?.rows_affected()
+        Ok(sqlx::query!("UPDATE rooms SET title = ? WHERE room = ? AND deleted_at IS NULL", title, room)
+            .execute(&self.writer)
+            .await?
+            .rows_affected()
             == 1)
     }
 
     pub(crate) async fn set_room_slow_mode(&self, room: &RoomId, slow_ms: u64) -> Result<bool> {
         let (room, slow_ms) = (room.as_str(), to_sql(slow_ms));
-        let set = sqlx::query!("UPDATE rooms SET slow_ms = ? WHERE room = ?", slow_ms, room).execute(&self.writer).await?;
+        let set = sqlx::query!("UPDATE rooms SET slow_ms = ? WHERE room = ? AND deleted_at IS NULL", slow_ms, room)
+            .execute(&self.writer)
+            .await?;
         Ok(set.rows_affected() == 1)
     }
 
     pub(crate) async fn set_room_host(&self, room: &RoomId, host: &Uid) -> Result<bool> {
         let (room, host) = (room.as_str(), host.as_str());
-        Ok(sqlx::query!("UPDATE rooms SET host = ? WHERE room = ?", host, room).execute(&self.writer).await?.rows_affected() == 1)
+        Ok(sqlx::query!("UPDATE rooms SET host = ? WHERE room = ? AND deleted_at IS NULL", host, room)
+            .execute(&self.writer)
+            .await?
+            .rows_affected()
+            == 1)
     }
+}
+
+/// Adds a room under the number after the newest one that was given; numbers that are in use as an id are passed over. So an
+/// id that an operator chose does not move the numbering, and a deleted room's number is not given again.
+async fn open_room(
+    connection: &mut SqliteConnection,
+    title: &str,
+    host: Option<&Uid>,
+    most: Option<u32>,
+    now: u64,
+) -> Result<Option<RoomId>> {
+    let (host, now, epoch) = (host.map(Uid::as_str), to_sql(now), Uuid::now_v7().to_string());
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    if let Some(most) = most {
+        let hosted = sqlx::query_scalar!("SELECT count(*) FROM rooms WHERE host = ? AND deleted_at IS NULL", host);
+        if hosted.fetch_one(&mut *transaction).await? >= i64::from(most) {
+            return Ok(None);
+        }
+    }
+    let number = sqlx::query_scalar!(
+        r#"WITH RECURSIVE candidate (number) AS (
+            SELECT CAST(value AS INTEGER) + 1 FROM facts WHERE name = 'room_number'
+            UNION ALL SELECT number + 1 FROM candidate WHERE EXISTS (SELECT 1 FROM rooms WHERE room = CAST(number AS TEXT))
+        ) SELECT max(number) AS "number!: i64" FROM candidate"#
+    )
+    .fetch_one(&mut *transaction)
+    .await?;
+    let room = number.to_string();
+    sqlx::query!("UPDATE facts SET value = CAST(? AS BLOB) WHERE name = 'room_number'", room).execute(&mut *transaction).await?;
+    sqlx::query!(
+        "INSERT INTO rooms (room, title, host, epoch, created_at) VALUES (?, ?, ?, ?, ?)",
+        room,
+        title,
+        host,
+        epoch,
+        now
+    )
+    .execute(&mut *transaction)
+    .await?;
+    transaction.commit().await?;
+    room.parse().map(Some).map_err(|_| corrupt("room"))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! Login sessions. The token itself is not stored, only its SHA-256.
+//! Login sessions. The token itself is not stored, only its SHA-256. They are added and extended in [`arrivals`](super::arrivals).
 
-use super::{SqliteStore, corrupt, from_sql, to_sql};
+use super::{SqliteStore, corrupt, from_sql};
 use crate::domain::{id::Uid, room::Person};
-use crate::server::storage::{NewSessionRow, Result, SessionRow};
+use crate::server::storage::{Result, SessionRow};
 
 struct RawSession {
     token_hash: Vec<u8>,
@@ -30,21 +30,6 @@ impl RawSession {
 }
 
 impl SqliteStore {
-    pub(crate) async fn put_session(&self, new: NewSessionRow<'_>) -> Result<()> {
-        let (uid, now, expires_at) = (new.uid.as_str(), to_sql(new.created_at), to_sql(new.expires_at));
-        sqlx::query!(
-            "INSERT INTO sessions (token_hash, uid, label, created_at, used_at, expires_at) VALUES (?1, ?2, ?3, ?4, ?4, ?5)",
-            new.token_hash,
-            uid,
-            new.label,
-            now,
-            expires_at
-        )
-        .execute(&self.writer)
-        .await?;
-        Ok(())
-    }
-
     pub(crate) async fn session(&self, token_hash: &[u8]) -> Result<Option<SessionRow>> {
         sqlx::query_as!(
             RawSession,
@@ -74,14 +59,6 @@ impl SqliteStore {
         .collect()
     }
 
-    pub(crate) async fn extend_session(&self, token_hash: &[u8], now: u64, expires_at: u64) -> Result<()> {
-        let (now, expires_at) = (to_sql(now), to_sql(expires_at));
-        sqlx::query!("UPDATE sessions SET used_at = ?, expires_at = ? WHERE token_hash = ?", now, expires_at, token_hash)
-            .execute(&self.writer)
-            .await?;
-        Ok(())
-    }
-
     pub(crate) async fn end_session(&self, token_hash: &[u8]) -> Result<()> {
         sqlx::query!("DELETE FROM sessions WHERE token_hash = ?", token_hash).execute(&self.writer).await?;
         Ok(())
@@ -105,11 +82,6 @@ impl SqliteStore {
             keep
         );
         hashes(ended.fetch_all(&self.writer).await?)
-    }
-
-    pub(crate) async fn end_expired_sessions(&self, now: u64) -> Result<u64> {
-        let now = to_sql(now);
-        Ok(sqlx::query!("DELETE FROM sessions WHERE expires_at <= ?", now).execute(&self.writer).await?.rows_affected())
     }
 }
 

@@ -1,0 +1,150 @@
+//! The schema's version: the server migrates it, after a copy; a command only checks it.
+//!
+//! Versions are the numbers of the migrations. The fact `schema.compatible_from` is the oldest version whose server may serve
+//! from the database: an older server starts beside newer migrations, unless one of them raised it above the server's version.
+
+use crate::server::storage::{OpenError, OpenNotice};
+use sqlx::migrate::Migrator;
+use sqlx::{SqliteConnection, SqlitePool};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Copies of databases that are kept, the newest ones.
+const KEPT_COPIES: usize = 2;
+/// Free space that a copy must leave, in bytes.
+const RESERVED_BYTES: u64 = 16 * 1024 * 1024;
+/// Names of copies: this, the version of their schema, and `.db`.
+const COPY: &str = "roomcast.schema-";
+
+/// The migrations of this program. Those that only a newer one knows are checked by [`check_newer`].
+fn migrator() -> Migrator {
+    let mut migrator = sqlx::migrate!("src/server/storage/sqlite/migrations");
+    migrator.set_ignore_missing(true);
+    migrator
+}
+
+/// The newest version that this program knows.
+fn known_version() -> i64 {
+    migrator().iter().map(|migration| migration.version).max().unwrap_or_default()
+}
+
+/// Brings the schema up to date. A database with data is copied first; a copy that cannot be made stops the migration.
+pub(super) async fn migrate(writer: &SqlitePool, folder: &Path) -> Result<Option<OpenNotice>, OpenError> {
+    let database = |source| OpenError::Database { path: folder.into(), source };
+    let mut connection = writer.acquire().await.map_err(database)?;
+    let applied = applied(&mut connection).await.map_err(database)?;
+    check_newer(&mut connection, &applied, folder).await?;
+    let migrator = migrator();
+    let is_pending = migrator.iter().any(|migration| !applied.contains(&migration.version));
+    let notice = match applied.last() {
+        Some(version) if is_pending => Some(OpenNotice::Copied { path: copy(&mut connection, folder, *version).await? }),
+        _ => None,
+    };
+    drop(connection);
+    migrator.run(writer).await.map_err(|source| OpenError::Migration { path: folder.into(), source })?;
+    Ok(notice)
+}
+
+/// Fails if the schema is older than this program's, or of a server with which it is not compatible.
+pub(super) async fn check(connection: &mut SqliteConnection, folder: &Path) -> Result<(), OpenError> {
+    let applied = applied(connection).await.map_err(|source| OpenError::Database { path: folder.into(), source })?;
+    check_newer(connection, &applied, folder).await?;
+    if migrator().iter().any(|migration| !applied.contains(&migration.version)) {
+        let found = applied.last().copied().unwrap_or_default();
+        return Err(OpenError::SchemaOlder { path: folder.into(), found, known: known_version() });
+    }
+    Ok(())
+}
+
+/// Fails if a migration that this program does not know made the database incompatible with it.
+async fn check_newer(connection: &mut SqliteConnection, applied: &BTreeSet<i64>, folder: &Path) -> Result<(), OpenError> {
+    let (found, known) = (applied.last().copied().unwrap_or_default(), known_version());
+    if found <= known {
+        return Ok(());
+    }
+    let compatible_from = sqlx::query_scalar!(
+        r#"SELECT CAST(value AS INTEGER) AS "version!: i64" FROM facts WHERE name = 'schema.compatible_from'"#
+    )
+    .fetch_optional(connection)
+    .await
+    .map_err(|source| OpenError::Database { path: folder.into(), source })?;
+    match compatible_from {
+        Some(from) if from <= known => Ok(()),
+        _ => Err(OpenError::SchemaNewer { path: folder.into(), found, known }),
+    }
+}
+
+/// The versions of the migrations that the database has; none in a new one.
+async fn applied(connection: &mut SqliteConnection) -> Result<BTreeSet<i64>, sqlx::Error> {
+    // sqlx makes this table with the first migration.
+    let is_new = sqlx::query_scalar::<_, i64>("SELECT count(*) = 0 FROM sqlite_schema WHERE name = '_sqlx_migrations'");
+    if is_new.fetch_one(&mut *connection).await? == 1 {
+        return Ok(BTreeSet::new());
+    }
+    let versions = sqlx::query_scalar::<_, i64>("SELECT version FROM _sqlx_migrations WHERE success");
+    Ok(versions.fetch_all(connection).await?.into_iter().collect())
+}
+
+/// Copies the database into the data folder and removes old copies. Returns the path of the copy.
+async fn copy(connection: &mut SqliteConnection, folder: &Path, version: i64) -> Result<PathBuf, OpenError> {
+    let failed = |source: Box<dyn std::error::Error + Send + Sync>| OpenError::Copy { path: folder.into(), source };
+    let (path, part) = (folder.join(format!("{COPY}{version}.db")), folder.join(format!("{COPY}{version}.db.part")));
+    let needed = sqlx::query_scalar::<_, i64>("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(|error| failed(error.into()))?;
+    let needed = needed.unsigned_abs() + RESERVED_BYTES;
+    let space = rustix::fs::statvfs(folder).map_err(|error| failed(error.into()))?;
+    let free = space.f_bavail.saturating_mul(space.f_frsize);
+    if free < needed {
+        return Err(OpenError::NoSpaceForCopy { path: folder.into(), needed, free });
+    }
+    // Left by a start that was killed: VACUUM INTO refuses a file with content.
+    match std::fs::remove_file(&part) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error.into())),
+        _ => {}
+    }
+    let target = part.to_string_lossy().into_owned();
+    sqlx::query("VACUUM INTO ?").bind(target).execute(connection).await.map_err(|error| failed(error.into()))?;
+    let finished = || {
+        std::fs::File::open(&part)?.sync_all()?;
+        std::fs::rename(&part, &path)?;
+        remove_old_copies(folder)
+    };
+    finished().map_err(|error: std::io::Error| failed(error.into()))?;
+    Ok(path)
+}
+
+/// Removes all copies but the newest [`KEPT_COPIES`], by the version of their schema.
+fn remove_old_copies(folder: &Path) -> std::io::Result<()> {
+    let mut copies = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let version = name.to_str().and_then(|name| name.strip_prefix(COPY)?.strip_suffix(".db")?.parse::<i64>().ok());
+        copies.extend(version.map(|version| (version, entry.path())));
+    }
+    copies.sort();
+    let surplus = copies.len().saturating_sub(KEPT_COPIES);
+    copies.iter().take(surplus).try_for_each(|(_, path)| std::fs::remove_file(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f19_the_two_newest_copies_are_kept() {
+        let folder = tempfile::TempDir::new().unwrap();
+        for name in
+            ["roomcast.db", "roomcast.schema-2.db", "roomcast.schema-10.db", "roomcast.schema-9.db", "roomcast.schema-x.db"]
+        {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        remove_old_copies(folder.path()).unwrap();
+        let mut left: Vec<_> =
+            std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        left.sort();
+        assert_eq!(left, ["roomcast.db", "roomcast.schema-10.db", "roomcast.schema-9.db", "roomcast.schema-x.db"]);
+    }
+}
