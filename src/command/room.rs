@@ -116,15 +116,18 @@ impl RoomCommand {
             Self::Title { room, title } => {
                 let title = name::title(&title).map_err(refusal_text)?;
                 require_room(&room, store.set_room_title(&room, &title).await?)?;
+                tell_server(config, &room).await;
                 record(config, &[Event::by_command(Act::RoomChanged).room(room.as_str())]);
             }
             Self::Host { room, name } => {
                 let uid = find_account(&store, &name).await?.person.uid;
                 require_room(&room, store.set_room_host(&room, &uid).await?)?;
+                tell_server(config, &room).await;
                 record(config, &[Event::by_command(Act::RoomChanged).room(room.as_str()).uid(&uid).account(&name)]);
             }
             Self::Slow { room, seconds } => {
                 require_room(&room, store.set_room_slow_mode(&room, seconds * 1000).await?)?;
+                tell_server(config, &room).await;
                 record(config, &[Event::by_command(Act::RoomChanged).room(room.as_str())]);
             }
             Self::Close { .. } | Self::Open { .. } | Self::Delete { .. } => {}
@@ -137,6 +140,14 @@ impl RoomCommand {
 /// The error that there is no such room, if the update changed no row.
 fn require_room(room: &RoomId, changed: bool) -> Outcome {
     if changed { Ok(()) } else { Err(format!("no room {room}").into()) }
+}
+
+/// Tells the running server that the row of a room changed. Without an answer it reads the row again within 2 seconds.
+async fn tell_server(config: &Config, room: &RoomId) {
+    let request = Request::Room { room: room.clone(), act: RoomAct::Changed };
+    if let Ok(mut client) = ControlClient::request(&config.storage.data_dir, &request).await {
+        let _ = client.response().await;
+    }
 }
 
 /// Asks the running server to act, so that it holds at once; without one, acts on the database.
@@ -158,13 +169,14 @@ async fn act_on_room(config: &Config, room: RoomId, act: RoomAct) -> Outcome {
     };
     let recorded = match act {
         RoomAct::Close => Act::RoomClosed,
-        RoomAct::Open => Act::RoomChanged,
+        RoomAct::Open | RoomAct::Changed => Act::RoomChanged,
         RoomAct::Delete => Act::RoomDeleted,
     };
     record(config, &[Event::by_command(recorded).room(room.as_str())]);
     match act {
         RoomAct::Close => println!("room {room} closed"),
         RoomAct::Open => println!("room {room} opened"),
+        RoomAct::Changed => {}
         RoomAct::Delete => println!("room {room} deleted, {sockets} sockets left it"),
     }
     Ok(())
@@ -175,6 +187,7 @@ async fn act_on_database(store: &Store, room: &RoomId, act: RoomAct) -> Outcome 
     match act {
         RoomAct::Close => require_room(room, store.close_room(room, now).await?),
         RoomAct::Open => require_room(room, store.reopen_room(room).await?),
+        RoomAct::Changed => Ok(()),
         RoomAct::Delete => {
             require_room(room, store.delete_room(room, now).await?)?;
             while store.sweep_deleted_rooms(ROWS_PER_BATCH).await? > 0 {}

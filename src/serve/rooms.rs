@@ -16,6 +16,10 @@ pub(super) fn act_on_rooms(chat: Chat) -> mpsc::Sender<RoomCommand> {
                 RoomAct::Close => chat.close_room(&room).await.map(|()| 0),
                 RoomAct::Open => chat.reopen_room(&room).await.map(|()| 0),
                 RoomAct::Delete => chat.delete_room(&room).await,
+                RoomAct::Changed => {
+                    chat.forget_rooms();
+                    Ok(0)
+                }
             };
             // The operator may be gone; the act holds all the same.
             let _ = done.send(outcome);

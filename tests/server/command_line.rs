@@ -52,6 +52,20 @@ async fn users_and_rooms_are_managed_while_the_server_runs() {
     assert!(printed(&run(&server, &["user", "sign-out", "ming"], "")).contains("1 sessions ended"));
 }
 
+#[tokio::test]
+async fn b57c_a_host_made_by_command_has_the_role_with_the_next_line() {
+    let server = Server::start();
+    printed(&run(&server, &["user", "add", "ming"], "correct horse\n"));
+    let ming = server.visitor();
+    assert_eq!(ming.post("/session/login", &[("name", "ming"), ("password", "correct horse")]).await.status, 200);
+    // The room without a host is cached by this message.
+    assert_eq!(server.guest("阿明").await.send("hello").await.status, 200);
+    printed(&run(&server, &["room", "host", "1", "ming"], ""));
+    assert_eq!(ming.send("mine").await.status, 200);
+    let history = ming.post("/gateway/history", &[("room", "1"), ("before", "9")]).await;
+    assert_eq!(history.body["messages"][1]["role"], "host");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sign_out_closes_the_sockets_of_the_account() {
     let server = Server::start();

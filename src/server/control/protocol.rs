@@ -55,6 +55,8 @@ pub enum RoomAct {
     Open,
     /// The room and its messages are removed.
     Delete,
+    /// The room's title, host or slow mode was changed in the database: the server reads it again at once.
+    Changed,
 }
 
 /// State of the running server.
