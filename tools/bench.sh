@@ -29,6 +29,9 @@ for guests in 0 0 0 600 600 600; do
     rm -rf "$folder"
 done
 
+echo "# loads of a hostile client"
+node benches/loads.mjs $binary
+
 echo "# page"
 node benches/page.mjs $binary
 
