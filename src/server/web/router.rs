@@ -50,23 +50,21 @@ where
         .layer(from_fn_with_state(state.clone(), form_guard::check_form));
     let operators = Router::new().route("/readyz", get(health::readyz)).route("/metrics", get(health::metrics));
 
-    // After a restart all clients reconnect at once, so handshakes pass only the layers that they need.
-    let sockets = Router::new()
+    // Handshakes, of which a restart brings thousands at once, and calls of back ends pass only the layers that they need.
+    let programs = api::routes()
         .route("/ws", get(ws_upgrade::upgrade))
         .route("/ws/", get(ws_upgrade::upgrade))
         .layer(from_fn(error_response::render_errors))
         .layer(from_fn_with_state(state.clone(), context_layer::context_layer));
 
     pages
-        // Back ends, by API key.
-        .merge(api::routes())
         .merge(operators)
         .layer(from_fn(error_response::render_errors))
         .layer(from_fn_with_state(state.clone(), context_layer::context_layer))
         .layer(cors(&state))
         .layer(from_fn(without_trailing_slash))
         .layer(from_fn(serve_asset))
-        .merge(sockets)
+        .merge(programs)
         .route("/healthz", get(health::healthz))
         .layer(CatchPanicLayer::custom(panic_response))
         .layer(from_fn_with_state(state.clone(), security_headers::add_security_headers))

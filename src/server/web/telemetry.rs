@@ -63,14 +63,21 @@ pub fn init_metrics() -> Result<PrometheusHandle, BuildError> {
 }
 
 /// Logs each request with its outcome and counts it in `roomcast_requests_total`. The query is left out, since it may hold a
-/// person's input. Files and probes are logged at debug level.
+/// person's input. Files, probes, accepted handshakes and calls of the API are logged at debug level.
 pub(super) async fn log_request(request: Request, next: Next) -> Response {
     let (method, path, started) = (request.method().clone(), request.uri().path().to_owned(), Instant::now());
     let response = next.run(request).await;
     let status = response.status().as_u16();
     let code = response.extensions().get::<Refusal>().map_or("", Refusal::code);
     let ms = started.elapsed().as_secs_f64() * 1000.0;
-    if path.starts_with("/v/") || path.starts_with("/pkg/") || path == "/healthz" || path == "/readyz" || path == "/metrics" {
+    let is_frequent = status == 101 || status == 200 && path.starts_with("/gateway/api/");
+    if is_frequent
+        || path.starts_with("/v/")
+        || path.starts_with("/pkg/")
+        || path == "/healthz"
+        || path == "/readyz"
+        || path == "/metrics"
+    {
         tracing::debug!(%method, path, status, ms, "request");
     } else {
         tracing::info!(%method, path, status, code, ms, "request");

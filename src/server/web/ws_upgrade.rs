@@ -17,9 +17,9 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::uri::PathAndQuery;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use hyper::upgrade::{OnUpgrade, Parts};
-use hyper_util::rt::TokioIo;
+use bytes::Bytes;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 use tungstenite::handshake::derive_accept_key;
 
 /// Prefix of a subprotocol that is a secret of this site.
@@ -53,30 +53,52 @@ pub(super) async fn upgrade(
         Dialect::Plain
     };
     let accept = derive_accept_key(key.as_bytes());
-    let Some(on_upgrade) = request.extensions_mut().remove::<OnUpgrade>() else {
+    let Some(slot) = request.extensions_mut().remove::<HandoverSlot>() else {
         return StatusCode::UPGRADE_REQUIRED.into_response();
     };
 
     let port = request.extensions().get::<ConnectInfo<SocketAddr>>().map_or(0, |ConnectInfo(peer)| peer.port());
     let handshake = state.gateway.has_subscriber().then(|| Box::new(handshake_for_workers(&request)));
-    let (this, session) = (state.clone(), context.session);
-    state.handshakes.spawn(async move {
-        // hyper resolves this when the response is written, and fails it when the client has disconnected.
-        let Ok(upgraded) = on_upgrade.await else { return };
-        let Ok(Parts { io, read_buf, .. }) = upgraded.downcast::<TokioIo<ClientStream>>() else {
-            tracing::error!("could not hand a socket over: unexpected stream type");
-            return;
-        };
-        match into_raw_stream(io.into_inner()) {
+    slot.put(Handover { dialect, permit, port, handshake, session: context.session });
+    switching_protocols(&accept, dialect)
+}
+
+/// Where a handshake that was accepted waits until its response is written. One per connection, in the extensions of its requests.
+#[derive(Clone, Default)]
+pub(super) struct HandoverSlot(Arc<Mutex<Option<Handover>>>);
+
+impl HandoverSlot {
+    fn put(&self, handover: Handover) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(handover);
+    }
+
+    /// Takes the handshake that the connection's last request began, if it was one.
+    pub(super) fn take(&self) -> Option<Handover> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// An accepted handshake, whose connection moves to the gateway.
+pub(super) struct Handover {
+    dialect: Dialect,
+    permit: ConnectionPermit,
+    port: u16,
+    handshake: Option<Box<Handshake>>,
+    session: Option<Session>,
+}
+
+impl Handover {
+    /// Hands the stream over to the gateway. `early` holds the bytes that the client sent right after its request.
+    pub(super) async fn complete(self, state: &AppState, stream: ClientStream, early: Bytes) {
+        let Self { dialect, permit, port, handshake, session } = self;
+        match into_raw_stream(stream) {
             Ok(raw) => {
-                this.gateway.connect(raw, NewConnection { dialect, permit, early: read_buf, port, handshake }).await;
-                close_if_ended(&this, session).await;
+                state.gateway.connect(raw, NewConnection { dialect, permit, early, port, handshake }).await;
+                close_if_ended(state, session).await;
             }
             Err(error) => tracing::warn!(%error, "could not hand a socket over"),
         }
-    });
-
-    switching_protocols(&accept, dialect)
+    }
 }
 
 /// Closes the sockets of a session that ended during the handshake, after its other sockets were closed.

@@ -8,12 +8,14 @@ use crate::server::web::middleware::client_addr::Client;
 use crate::server::web::middleware::error_response::refusal_response;
 use crate::server::web::state::AppState;
 use crate::server::web::tls::ClientStream;
+use crate::server::web::ws_upgrade::HandoverSlot;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Request};
+use axum::http::header;
 use axum::response::Response;
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
+use hyper::server::conn::http1::{self, Parts};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
@@ -169,44 +171,37 @@ async fn serve_connection(
 ) {
     let permit = limits.permit.clone();
     let read_timeout = Duration::from_millis(state.config.web.read_within_ms);
-    let stream: ClientStream = match &state.tls {
-        None => Either::Left(stream),
-        Some(tls) => tokio::select! {
-            accepted = tokio::time::timeout(read_timeout, tls.accept(stream)) => match accepted {
-                Ok(Ok(encrypted)) => Either::Right(encrypted),
-                Ok(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),
-                Err(_) => return,
-            },
-            () = permit.ended() => return,
-        },
-    };
+    let Some(stream) = encrypt(stream, state, &permit).await else { return };
+    let accepted_handshake = HandoverSlot::default();
+    let handover_slot = accepted_handshake.clone();
     let first_request = Arc::new(Notify::new());
     let notify_first_request = first_request.clone();
     let limits = Arc::new(limits);
     let service = service_fn(move |request: Request<Incoming>| {
         notify_first_request.notify_one();
-        respond(request.map(Body::new), peer, state.clone(), router.clone(), limits.clone())
+        respond(request.map(Body::new), peer, state.clone(), router.clone(), limits.clone(), handover_slot.clone())
     });
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(read_timeout)
         .max_buf_size(MAX_HEADER_BYTES)
-        .serve_connection(TokioIo::new(stream), service)
-        .with_upgrades();
-    let mut connection = std::pin::pin!(connection);
+        .serve_connection(TokioIo::new(stream), service);
     let served = tokio::select! {
         served = &mut connection => served,
         () = permit.ended() => {
-            connection.as_mut().graceful_shutdown();
-            tokio::time::timeout(END_GRACE, connection).await.unwrap_or(Ok(()))
+            std::pin::Pin::new(&mut connection).graceful_shutdown();
+            match tokio::time::timeout(END_GRACE, &mut connection).await {
+                Ok(served) => served,
+                Err(_) => return,
+            }
         }
         () = finish.cancelled() => {
             // hyper's graceful shutdown closes a connection that has not sent a request: wait for one first.
             tokio::select! {
                 served = &mut connection => served,
                 () = async { _ = tokio::time::timeout(FIRST_REQUEST_GRACE, first_request.notified()).await } => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
+                    std::pin::Pin::new(&mut connection).graceful_shutdown();
+                    (&mut connection).await
                 }
             }
         }
@@ -214,6 +209,28 @@ async fn serve_connection(
     // Usual causes are the client's: it disconnected, or sent something else than HTTP.
     if let Err(error) = served {
         tracing::debug!(%error, "connection failed");
+    } else if let Some(handover) = accepted_handshake.take() {
+        // The service, and with it the connection's place, goes before the gateway serves the stream.
+        let Parts { io, read_buf, .. } = connection.into_parts();
+        drop(permit);
+        state.handshakes.track_future(handover.complete(state, io.into_inner(), read_buf)).await;
+    }
+}
+
+/// Does the TLS handshake, if the server has a certificate. Returns `None` if it fails or takes longer than
+/// `web.read_within_ms`, or if another connection takes the place.
+async fn encrypt(stream: TcpStream, state: &AppState, permit: &HttpPermit) -> Option<ClientStream> {
+    let Some(tls) = &state.tls else { return Some(Either::Left(stream)) };
+    let timeout = Duration::from_millis(state.config.web.read_within_ms);
+    tokio::select! {
+        accepted = tokio::time::timeout(timeout, tls.accept(stream)) => match accepted.ok()? {
+            Ok(encrypted) => Some(Either::Right(encrypted)),
+            Err(error) => {
+                tracing::debug!(%error, "TLS handshake failed");
+                None
+            }
+        },
+        () = permit.ended() => None,
     }
 }
 
@@ -224,6 +241,7 @@ async fn respond(
     state: AppState,
     router: Router,
     limits: Arc<Limits>,
+    handover_slot: HandoverSlot,
 ) -> Result<Response, Infallible> {
     let in_progress = limits.permit.request();
     let client = || Client::of(peer.ip(), request.headers(), &state.config.web).addr;
@@ -231,6 +249,9 @@ async fn respond(
     let response = match forwarded {
         Ok(permit) => {
             request.extensions_mut().insert(ConnectInfo(peer));
+            if request.headers().contains_key(header::UPGRADE) {
+                request.extensions_mut().insert(handover_slot);
+            }
             let response = tokio::select! {
                 biased;
                 response = router.oneshot(request) => response?,
