@@ -113,7 +113,7 @@ impl Workers {
         let (actions, sweeps, is_holding) = {
             let mut table = self.table();
             let (has_workers, now) = (table.worker_count() > 0, Instant::now());
-            let actions = if is_open || has_workers { table.expire(now) } else { table.turn_away_all(now) };
+            let actions = if is_open || has_workers { table.expire(now) } else { table.end_waiting(now) };
             table.must_sweep |= self.0.subscription.take_missed();
             self.record(&table);
             if has_workers && table.waiting_clients() > 0 {

@@ -188,9 +188,12 @@ impl Table {
         self.drop_held(|since| now.duration_since(since) >= HOLD_TIMEOUT, Action::TurnAway, now)
     }
 
-    /// Drops all events that wait, because no worker will connect to this process any more.
-    pub(super) fn turn_away_all(&mut self, now: Instant) -> Vec<Action> {
-        self.drop_held(|_| true, Action::TurnAway, now)
+    /// Drops all events that wait, because no worker will connect to this process any more. Their clients are turned away only
+    /// if the node has workers: on others they stay until the process drains them.
+    pub(super) fn end_waiting(&mut self, now: Instant) -> Vec<Action> {
+        let action: fn(ClientId) -> Action =
+            if self.was_seen || self.always_expected { Action::TurnAway } else { Action::Forget };
+        self.drop_held(|_| true, action, now)
     }
 
     /// Returns false if no event is held, because no worker is expected.
