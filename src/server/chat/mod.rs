@@ -158,10 +158,15 @@ impl Chat {
         let epoch = request.epoch.map(str::parse::<Epoch>).transpose()?;
         let row = self.room(&room).await?;
         let group = Group::new(room.as_str());
-        match self.gateway.bind(client, owner, (&person.uid).into(), group).await {
+        match self.gateway.bind(client, owner, (&person.uid).into(), group.clone()).await {
             BindOutcome::Bound => {}
             BindOutcome::NotOwner => return Err(Refusal::NotYours),
             BindOutcome::NotFound => return Err(Refusal::NoSuchClient),
+        }
+        // The room may have been deleted before the join, and its group dissolved.
+        if let Err(refusal) = self.room(&room).await {
+            self.gateway.leave_group(client, group).await;
+            return Err(refusal);
         }
 
         let SeqRange { oldest, newest } = self.seq_range(&room).await?;
@@ -201,8 +206,8 @@ impl Chat {
         let nonce = request.nonce.map(str::parse::<Nonce>).transpose()?;
         let draft = Draft::new(request.message);
         draft.check(&self.rules())?;
-        // Early, from the cache; `append` decides.
-        if self.room(&room).await?.is_closed {
+        // Early, from the cache; `append` decides. A nonce may be that of a message stored before the room was closed.
+        if self.room(&room).await?.is_closed && nonce.is_none() {
             return Err(Refusal::room_closed());
         }
         let new = NewMessage {

@@ -50,6 +50,10 @@ impl Retention {
             if let Err(error) = self.sweep().await {
                 tracing::warn!(%error, "retention: the sweep failed and is repeated in an hour");
             }
+            // Also after a failure, and at the start: a sweep that was cut short may have removed rows.
+            if let Err(error) = self.scrub().await {
+                tracing::warn!(%error, "retention: removed texts are not overwritten yet, which is repeated in an hour");
+            }
             tokio::select! {
                 () = tokio::time::sleep(SWEEP_EVERY) => {}
                 () = self.wake.notified() => {}
@@ -67,7 +71,6 @@ impl Retention {
         if removed != Removed::default() {
             let Removed { of_deleted_rooms, messages, guests } = removed;
             tracing::info!(of_deleted_rooms, messages, guests, "retention: rows removed");
-            self.scrub().await?;
         }
         Ok(())
     }

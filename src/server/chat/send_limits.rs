@@ -58,6 +58,8 @@ pub(super) struct SendLimits {
 pub(super) struct TakenTokens {
     room: RoomId,
     address: Option<IpAddr>,
+    /// False for a host whose room had no token left.
+    from_room: bool,
     from_new_guests: bool,
 }
 
@@ -91,20 +93,25 @@ impl SendLimits {
             metrics::counter!("roomcast_sends_refused_total", "limit" => limit).increment(1);
             return Err(Refusal::TooFast { retry_after_ms });
         }
-        self.by_room.take(room.clone(), now);
+        let from_room = self.by_room.wait_ms(room, now) == 0;
+        if from_room {
+            self.by_room.take(room.clone(), now);
+        }
         if let Some(address) = address {
             self.by_address.take(room, address, now);
             if from_new_guests {
                 self.new_guests.take(room, address, now);
             }
         }
-        Ok(TakenTokens { room: room.clone(), address, from_new_guests })
+        Ok(TakenTokens { room: room.clone(), address, from_room, from_new_guests })
     }
 
     /// Undoes [`SendLimits::try_take`].
     pub(super) fn give_back(&mut self, taken: &TakenTokens) {
-        let TakenTokens { room, address, from_new_guests } = taken;
-        self.by_room.give_back(room);
+        let TakenTokens { room, address, from_room, from_new_guests } = taken;
+        if *from_room {
+            self.by_room.give_back(room);
+        }
         if let Some(address) = address {
             self.by_address.give_back(room, *address);
             if *from_new_guests {

@@ -43,7 +43,8 @@ impl<K: Hash + Eq + Clone> TokenBuckets<K> {
     pub(super) fn take(&mut self, key: K, now_ms: u64) {
         let now = now_ms.saturating_mul(US_PER_MS);
         if self.full_at.len() >= self.sweep_at {
-            self.full_at.retain(|_, full_at| *full_at > now);
+            let empty = now.saturating_add(self.capacity_us);
+            self.full_at.retain(|_, full_at| *full_at > now && *full_at <= empty);
             self.sweep_at = SWEEP_AT.max(self.full_at.len() * 2);
         }
         let missing = (self.missing_us(&key, now) + self.token_us).min(self.capacity_us);
@@ -61,9 +62,11 @@ impl<K: Hash + Eq + Clone> TokenBuckets<K> {
         self.missing_us(key, now_ms.saturating_mul(US_PER_MS)).saturating_sub(us).div_ceil(US_PER_MS)
     }
 
-    /// Microseconds until the bucket is full. After the clock was set back it is the time of an empty bucket at most.
+    /// Microseconds until the bucket is full. A bucket that needs longer than an empty one was used before the clock was set back:
+    /// it counts as full, so that nobody is silenced until the clock catches up.
     fn missing_us(&self, key: &K, now_us: u64) -> u64 {
-        self.full_at.get(key).map_or(0, |full_at| full_at.saturating_sub(now_us).min(self.capacity_us))
+        let missing = self.full_at.get(key).map_or(0, |full_at| full_at.saturating_sub(now_us));
+        if missing > self.capacity_us { 0 } else { missing }
     }
 }
 
@@ -85,7 +88,11 @@ mod tests {
         assert_eq!([take("a", 5000), take("a", 5000), take("a", 5000), take("a", 5000)], [0, 0, 0, 1000]);
         assert_eq!([take("a", 5999), take("a", 6000), take("a", 6000)], [1, 0, 1000]);
         assert_eq!(take("b", 5000), 0, "another key has another bucket");
-        assert_eq!(take("a", 1000), 1000, "after the clock was set back the wait is that of an empty bucket");
+        assert_eq!(
+            [take("a", 1000), take("a", 1000), take("a", 1000), take("a", 1000)],
+            [0, 0, 0, 1000],
+            "the clock was set back"
+        );
     }
 
     #[test]

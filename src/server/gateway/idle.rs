@@ -53,8 +53,11 @@ impl Gateway {
 }
 
 impl<S: Stream> Shard<S> {
-    /// Closes up to `count` idle connections with 4407, oldest first.
+    /// Closes up to `count` idle connections with 4407, oldest first. Those that close already count, since the node still holds
+    /// them.
     pub(super) fn close_idle(&mut self, count: usize, now: Instant) {
+        let closing = self.connections.iter().flatten().filter(|connection| connection.is_closing()).count();
+        let count = count.saturating_sub(closing);
         let mut idle: Vec<_> = self.registry.all().filter_map(|slot| Some((self.idle_since(slot, now)?, slot))).collect();
         idle.sort_unstable();
         for (_, slot) in idle.into_iter().take(count) {

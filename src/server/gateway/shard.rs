@@ -22,6 +22,9 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
+/// Readers written before the shard looks at its mailbox again: a publish that arrives amid a round over many readers is
+/// queued and reported within a millisecond, and its frame leaves with the next write to each reader.
+const WRITES_PER_PASS: usize = 128;
 /// Bytes per read; the connections share one buffer.
 const SCRATCH_BYTES: usize = 8 * 1024;
 
@@ -178,6 +181,13 @@ impl<S: Stream> Shard<S> {
     /// Writes to all readers with frames in the batch, however many frames it holds: one write per reader.
     pub(super) fn flush(&mut self, now: Instant) {
         self.write_batched(usize::MAX, now);
+    }
+
+    /// Writes to the next [`WRITES_PER_PASS`] readers with frames in the batch, or to all of them if the batch is full. Returns
+    /// whether readers are left.
+    pub(super) fn write_pass(&mut self, now: Instant) -> bool {
+        let count = if self.batch.is_full() { usize::MAX } else { WRITES_PER_PASS };
+        self.write_batched(count, now)
     }
 
     /// Writes to the next `count` readers with frames in the batch, one write each, and empties the batch after the last one.

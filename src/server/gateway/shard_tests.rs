@@ -182,6 +182,22 @@ fn a_publish_amid_a_round_is_reported_at_once_and_each_reader_gets_it_once_in_or
     }
 }
 
+/// Between two passes the thread of the shard looks at its mailbox.
+#[test]
+fn a_pass_writes_some_readers_and_a_full_batch_all_of_them() {
+    let mut bench = Bench::new(Settings::default());
+    let _readers: Vec<_> = (0..300).map(|_| bench.open(Dialect::V1, PLENTY)).collect();
+    bench.message(1);
+    let passes: Vec<_> = (0..3).map(|_| bench.shard.write_pass(bench.now)).collect();
+    assert_eq!(passes, [true, true, false]);
+    // The peers' pings fill the batch without a publish.
+    let ping = Frame::pong(&[b'x'; 125]);
+    while !bench.shard.batch.is_full() {
+        (0..300).for_each(|slot| bench.shard.send_unbounded(slot, &ping));
+    }
+    assert!(!bench.shard.write_pass(bench.now));
+}
+
 #[test]
 fn slow_reader_skips_frames_and_gets_one_gap_and_others_lose_nothing() {
     let mut bench = Bench::new(Settings { queue_bytes: 1000, ..Settings::default() });

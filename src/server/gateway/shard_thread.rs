@@ -21,9 +21,6 @@ use tokio::sync::OwnedSemaphorePermit;
 const WAKER: Token = Token(usize::MAX);
 /// Pause before the loop restarts after a failed poll.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
-/// Readers written before the shard looks at its mailbox again: a publish that arrives amid a round over many readers is
-/// queued and reported within a millisecond, and its frame leaves with the next write to each reader.
-const WRITES_PER_PASS: usize = 128;
 /// Readiness events per poll.
 const EVENTS: usize = 1024;
 
@@ -127,7 +124,7 @@ impl ShardThread {
                 }
             }
             shard.tick(now);
-            let readers_left = shard.write_batched(WRITES_PER_PASS, now);
+            let readers_left = shard.write_pass(now);
             let timeout = if readers_left { Some(Duration::ZERO) } else { shard.next_tick(Instant::now()) };
             match self.poll.poll(&mut events, timeout) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

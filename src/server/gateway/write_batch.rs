@@ -179,6 +179,9 @@ impl WriteBatch {
         self.frames.clear();
         self.spans.clear();
         self.free = NONE;
+        if self.frames.capacity() > FULL_SPANS {
+            self.frames = Vec::new();
+        }
         if self.arena.capacity() > 2 * FULL_BYTES {
             self.arena = Vec::new();
         }
