@@ -6,12 +6,12 @@
 //! A bounded queue and a thread of its own write it: a slow disk holds no request up, and lines that find the queue full are
 //! counted in `roomcast_security_log_dropped_total`.
 
-mod calls;
+mod counts;
 mod file;
 
 use crate::domain::{calendar, id::Uid};
 use crate::server::{clock::Clock, config::StorageSettings as Settings};
-use calls::Calls;
+use counts::{Call, CountedAct, Counts};
 use file::RotatedFile;
 use serde::Serialize;
 use std::io;
@@ -23,11 +23,11 @@ use std::time::Duration;
 
 /// Lines that wait to be written; a further one is dropped and counted.
 const MAX_QUEUED: usize = 1_024;
-/// Interval at which the counts of API calls are written.
+/// Interval at which the counts of repetitions are written.
 const FLUSH_EVERY: Duration = Duration::from_secs(60);
 
 /// The acts that are recorded.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Act {
     /// An account was registered, or added by the command line.
@@ -174,7 +174,7 @@ struct Shared {
     /// `None`: closed.
     lines: Mutex<Option<SyncSender<String>>>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    calls: Arc<Calls>,
+    counts: Arc<Counts>,
 }
 
 impl SecurityLog {
@@ -186,13 +186,13 @@ impl SecurityLog {
         let file =
             RotatedFile::open(settings.data_dir.join("security.log"), settings.security_log_bytes, settings.security_log_files)?;
         let (sender, lines) = sync_channel(MAX_QUEUED);
-        let calls = Arc::new(Calls::default());
-        let (counted, of_writer) = (calls.clone(), clock.clone());
+        let counts = Arc::new(Counts::default());
+        let (counted, of_writer) = (counts.clone(), clock.clone());
         let writer = std::thread::Builder::new().name("security-log".into()).spawn(move || {
             write_lines(file, &lines, &counted, &of_writer);
         })?;
         let (lines, writer) = (Mutex::new(Some(sender)), Mutex::new(Some(writer)));
-        Ok(Self(Some(Arc::new(Shared { clock, lines, writer, calls }))))
+        Ok(Self(Some(Arc::new(Shared { clock, lines, writer, counts }))))
     }
 
     /// A log that writes nothing, for tests.
@@ -214,8 +214,18 @@ impl SecurityLog {
     /// their number.
     pub fn record_call(&self, key: &str, method: &'static str, outcome: &'static str) {
         let Some(shared) = &self.0 else { return };
-        if shared.calls.is_first(key, method, outcome) {
+        if shared.counts.calls.is_first(Call { key: key.to_owned(), method, outcome }) {
             self.record(&call_event(key, method, outcome).count(1));
+        }
+    }
+
+    /// Records an event that a client could repeat without end. The first of an act and account is a line at once; its
+    /// repetitions within a minute are one line with their number, without a network.
+    pub fn record_counted(&self, event: &Event<'_>) {
+        let (Some(shared), Some(act)) = (&self.0, event.act) else { return };
+        let of = |text: Option<&str>| text.map(str::to_owned);
+        if shared.counts.acts.is_first(CountedAct { act, uid: of(event.uid), account: of(event.account) }) {
+            self.record(event);
         }
     }
 
@@ -238,8 +248,8 @@ fn count_dropped(lines: u64) {
     metrics::counter!("roomcast_security_log_dropped_total").increment(lines);
 }
 
-/// Writes lines until the log is closed, and the counts of API calls once a minute and at the end.
-fn write_lines(mut file: RotatedFile, lines: &Receiver<String>, calls: &Calls, clock: &Clock) {
+/// Writes lines until the log is closed, and the counts of repetitions once a minute and at the end.
+fn write_lines(mut file: RotatedFile, lines: &Receiver<String>, counts: &Counts, clock: &Clock) {
     let mut flush_at = std::time::Instant::now() + FLUSH_EVERY;
     loop {
         let line = lines.recv_timeout(flush_at.saturating_duration_since(std::time::Instant::now()));
@@ -249,8 +259,12 @@ fn write_lines(mut file: RotatedFile, lines: &Receiver<String>, calls: &Calls, c
         }
         if closed || std::time::Instant::now() >= flush_at {
             flush_at = std::time::Instant::now() + FLUSH_EVERY;
-            for (call, count) in calls.take() {
+            for (call, count) in counts.calls.take() {
                 write(&mut file, &call_event(&call.key, call.method, call.outcome).count(count).line(clock.now_ms()));
+            }
+            for (CountedAct { act, uid, account }, count) in counts.acts.take() {
+                let event = Event { uid: uid.as_deref(), account: account.as_deref(), ..Event::new(act).count(count) };
+                write(&mut file, &event.line(clock.now_ms()));
             }
         }
         if closed {
@@ -301,6 +315,23 @@ mod tests {
             .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["count"].as_u64().unwrap())
             .collect();
         assert_eq!(counts, [1, 1, 499], "{text}");
+    }
+
+    #[test]
+    fn v7_2_refusals_of_one_account_are_a_line_at_once_and_one_with_their_number() {
+        let folder = TempDir::new().unwrap();
+        let log = SecurityLog::open(&settings(&folder), Clock::manual(0)).unwrap();
+        let (ming, lena) = ("u1".parse().unwrap(), "u2".parse().unwrap());
+        for n in 0..500_u32 {
+            let refused = Event::new(Act::SignInRefused).network(IpAddr::from(n.to_be_bytes()));
+            log.record_counted(&refused.clone().uid(&ming).account("ming"));
+            log.record_counted(&refused);
+        }
+        log.record_counted(&Event::new(Act::SignInRefused).uid(&lena).account("lena"));
+        log.close();
+        let text = std::fs::read_to_string(folder.path().join("security.log")).unwrap();
+        assert_eq!(text.lines().count(), 5, "{text}");
+        assert_eq!(text.matches(r#""uid":"u1","account":"ming","count":499"#).count(), 1, "{text}");
     }
 
     #[test]
