@@ -49,13 +49,15 @@ fn Refused(refusal: Refusal) -> impl IntoView {
 #[component]
 fn Account(page: Page<Vec<OwnSession>>, changed: bool) -> impl IntoView {
     let Page { content: sessions, you, returned } = page;
+    let of_sessions = |returned: &ReturnedForm| [paths::END_SESSION, paths::END_OTHER_SESSIONS].contains(&&*returned.form);
+    let refusal = returned.as_ref().filter(|returned| of_sessions(returned)).map(|returned| returned.refusal.clone());
     let name = you.as_ref().and_then(|you| you.account.clone()).unwrap_or_default();
     view! {
         <TopBar you/>
         <main class="page page--narrow">
             <h1>{t!(account)}</h1>
             <PasswordForm name returned changed/>
-            <Sessions sessions/>
+            <Sessions sessions refusal/>
         </main>
     }
     .into_any()
@@ -83,7 +85,7 @@ fn PasswordForm(name: String, returned: Option<ReturnedForm>, changed: bool) -> 
 }
 
 #[component]
-fn Sessions(sessions: Vec<OwnSession>) -> impl IntoView {
+fn Sessions(sessions: Vec<OwnSession>, refusal: Option<Refusal>) -> impl IntoView {
     let has_others = sessions.iter().any(|session| !session.is_current);
     view! {
         <section class="card">
@@ -94,6 +96,7 @@ fn Sessions(sessions: Vec<OwnSession>) -> impl IntoView {
                     <button class="quiet-button">{t!(end_other_sessions)}</button>
                 </form>
             })}
+            {refusal.map(|refusal| view! { <p class="refusal" role="alert">{refusal.message(lang())}</p> })}
         </section>
     }
     .into_any()

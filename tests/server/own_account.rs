@@ -171,6 +171,46 @@ async fn v7_2_security_events_are_recorded_with_person_act_and_network_and_witho
     assert!(metrics.contains("roomcast_api_calls_total{key=\"shop\""), "{metrics}");
 }
 
+#[tokio::test]
+async fn v7_2_guesses_at_the_own_password_and_refusals_are_a_line_and_a_count() {
+    let mut server = Server::with(&["limits.per_ip=off"]);
+    printed(&run(&server, &["user", "add", "ming"], "correct horse\n"));
+    let person = ming(&server, "correct horse", "").await;
+    let (mut failed, mut refused) = (0, 0);
+    while refused < 4 {
+        let form = [("current", "wrong horse"), ("password", "another horse")];
+        match person.post("/session/password", &form).await.status.as_u16() {
+            422 => failed += 1,
+            429 => refused += 1,
+            other => panic!("{other}"),
+        }
+    }
+    eventually("the first lines", async || !recorded(&server, "sign_in_refused").is_empty()).await;
+    assert_eq!(recorded(&server, "sign_in_failed")[0]["account"], "ming");
+    server.signal(libc::SIGTERM);
+    server.exit_status().await;
+    for (act, repeated) in [("sign_in_failed", failed - 1), ("sign_in_refused", refused - 1)] {
+        let lines = recorded(&server, act);
+        assert_eq!((lines.len(), &lines[1]["count"]), (2, &json!(repeated)), "{act}");
+        assert_eq!(lines[1]["account"], "ming");
+    }
+}
+
+#[tokio::test]
+async fn a_refused_end_of_a_session_is_shown_on_the_page() {
+    let server = Server::start();
+    printed(&run(&server, &["user", "add", "ming"], "correct horse\n"));
+    let (desk, _phone) = (ming(&server, "correct horse", "").await, ming(&server, "correct horse", "").await);
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(server.data.path().join("data/roomcast.db"));
+    let mut database = <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options).await.unwrap();
+    let refuse = "CREATE TRIGGER refuse BEFORE DELETE ON sessions BEGIN SELECT RAISE(ABORT, 'refused'); END";
+    sqlx::query(refuse).execute(&mut database).await.unwrap();
+    let request = desk.request("POST", "/session/end-others").header("accept", "text/html");
+    let response = request.header("referer", format!("{}/account", server.base)).send().await.unwrap();
+    assert_eq!((response.status().as_u16(), &response.headers()["location"]), (303, &"/account".parse().unwrap()));
+    assert_eq!(page(&desk).await.1.matches("role=\"alert\"").count(), 1);
+}
+
 /// The log is readable by its owner only and contains no password, title or link, and none of `secrets`.
 fn contains_no_secret(server: &Server, secrets: &[&str]) {
     use std::os::unix::fs::PermissionsExt;
