@@ -13,7 +13,7 @@ use roomcast::server::{
     storage::{NewPerson, PersonRow, StorageError, Store},
 };
 use std::error::Error;
-use std::io::{IsTerminal, Read};
+use std::io::{ErrorKind, IsTerminal, Read};
 
 /// Subcommands of `roomcast user`.
 #[derive(Subcommand)]
@@ -75,12 +75,14 @@ impl UserCommand {
                 let uid = find_account(&store, &name).await?.person.uid;
                 let password = accounts.hash_password(&read_password()?, &name).await.map_err(refusal_text)?;
                 store.set_password(&uid, &password).await?;
-                store.remove_devices_of(&uid).await?;
-                let SignedOut { sessions, sockets } = sign_out(config, &store, &uid).await?;
+                let event = |act| Event::by_command(act).uid(&uid).account(&name);
+                record(config, &[event(Act::PasswordChanged)]);
+                let ended = sign_out(config, &store, &uid).await;
+                let SignedOut { sessions, sockets } =
+                    ended.map_err(|error| format!("password of {name} changed, but its sessions did not end: {error}"))?;
                 println!("password of {name} changed, {sessions} sessions ended");
                 print_sockets(sockets);
-                let event = |act| Event::by_command(act).uid(&uid).account(&name);
-                record(config, &[event(Act::PasswordChanged), event(Act::SessionsEnded).count(sessions as u64)]);
+                record(config, &[event(Act::SessionsEnded).count(sessions as u64)]);
             }
             Self::SignOut { name } => {
                 let uid = find_account(&store, &name).await?.person.uid;
@@ -102,17 +104,20 @@ struct SignedOut {
     sockets: Option<usize>,
 }
 
-/// Ends the sessions of `uid`: on the running server, which also closes their sockets, and in the database.
+/// Ends the sessions of `uid`: on the running server, which also closes their sockets, and in the database. Fails if a server
+/// runs and does not confirm: it may go on with sessions that it has looked up, and with their sockets.
 async fn sign_out(config: &Config, store: &Store, uid: &Uid) -> Result<SignedOut, Box<dyn Error>> {
-    let (mut sessions, mut sockets) = (0, None);
     // The server first: it must know the sessions to close the sockets that they opened.
-    if let Ok(mut client) = ControlClient::request(&config.storage.data_dir, &Request::SignOut { uid: uid.clone() }).await
-        && let Ok(Response::Closed { sockets: closed, sessions: ended }) = client.response().await
-    {
-        sessions += ended;
-        sockets = Some(closed);
-    }
-    sessions += store.end_sessions_of(uid, None).await?.len();
+    let (ended, sockets) = match ControlClient::request(&config.storage.data_dir, &Request::SignOut { uid: uid.clone() }).await {
+        Ok(mut client) => match client.response().await? {
+            Response::Closed { sockets, sessions } => (sessions, Some(sockets)),
+            Response::Failed { reason } => return Err(reason.into()),
+            other => return Err(format!("unexpected response: {other:?}").into()),
+        },
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => (0, None),
+        Err(error) => return Err(error.into()),
+    };
+    let sessions = ended + store.end_sessions_of(uid, None).await?.len();
     Ok(SignedOut { sessions, sockets })
 }
 
