@@ -97,6 +97,8 @@ async fn f9_a_request_whose_body_comes_after_the_sign_out_is_refused() {
         ("/gateway/bind", format!("room=1&client_id={}", socket.client_id)),
         ("/gateway/rooms", "title=late".to_owned()),
         ("/session/password", "current=correct+horse&password=another+horse".to_owned()),
+        ("/session/guest", "nickname=late".to_owned()),
+        ("/session/register", "name=late&password=correct+horse".to_owned()),
     ];
     let mut begun = Vec::new();
     for (path, body) in &bodies {
@@ -114,12 +116,137 @@ async fn f9_a_request_whose_body_comes_after_the_sign_out_is_refused() {
     assert_eq!(socket.close_code().await, 4501);
 }
 
+async fn database(server: &Server) -> sqlx::SqliteConnection {
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(server.data.path().join("data/roomcast.db"));
+    <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f9_a_database_that_cannot_be_read_tells_nobody_that_the_session_ended() {
+    let server = Server::start();
+    let person = server.guest("阿明").await;
+    let body = "room=1&message=late";
+    let mut begun = begin_form(&server, "/gateway/send", &person.cookie().unwrap(), body.len()).await;
+    // The new nickname removes the session from the cache, after the header of the send was read.
+    assert_eq!(person.post("/session/guest", &[("nickname", "阿亮")]).await.status, 200);
+    let mut database = database(&server).await;
+    sqlx::query("ALTER TABLE sessions RENAME TO unreadable").execute(&mut database).await.unwrap();
+    begun.write_all(body.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    tokio::time::timeout(DEADLINE, begun.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 500"), "{answer}");
+    sqlx::query("ALTER TABLE unreadable RENAME TO sessions").execute(&mut database).await.unwrap();
+    assert_eq!(person.send("later").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f9_a_log_in_that_waits_does_not_survive_a_change_of_the_password() {
+    let server = Server::with(&["web.trusted_proxies=127.0.0.0/8"]);
+    add_ming(&server);
+    let delayed = async |count: usize| {
+        let metrics = server.visitor().get("/metrics").await.text().await.unwrap();
+        metrics.contains(&format!("roomcast_log_ins_delayed_total {count}\n"))
+    };
+    // Log-ins of other networks use the saved turns up; the password is changed while a further one waits for its turn.
+    let guesses: Vec<_> = (0..61)
+        .map(|n| {
+            let visitor = server.visitor();
+            tokio::spawn(async move { log_in_from(&visitor, &format!("203.0.{n}.1"), "wrong horse").await })
+        })
+        .collect();
+    eventually("the turns are used up", async || delayed(1).await).await;
+    let visitor = server.visitor();
+    let waiting = tokio::spawn(async move { log_in_from(&visitor, "192.0.2.7", "correct horse").await });
+    eventually("the log-in waits", async || delayed(2).await).await;
+    printed(&run(&server, &["user", "password", "ming"], "another horse\n"));
+    assert_eq!(waiting.await.unwrap().status, 401);
+    join_all(guesses).await;
+    assert!(!server.log().contains("ming"), "the log has no name that a person typed");
+}
+
+#[tokio::test]
+async fn f9_a_log_in_that_fails_leaves_the_earlier_session() {
+    let server = Server::start();
+    add_ming(&server);
+    let ming = ming(&server).await;
+    let mut database = database(&server).await;
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON sessions BEGIN SELECT RAISE(ABORT, 'refused'); END";
+    sqlx::query(refuse).execute(&mut database).await.unwrap();
+    assert_eq!(log_in(&ming, "ming", "correct horse").await.status, 500);
+    assert_eq!(ming.send("still here").await.status, 200);
+}
+
+#[tokio::test]
+async fn f9_a_change_of_the_password_happens_as_a_whole_or_not_at_all() {
+    let server = Server::start();
+    add_ming(&server);
+    let (desk, phone) = (ming(&server).await, ming(&server).await);
+    let mut database = database(&server).await;
+    for table in ["devices", "sessions"] {
+        let refuse = format!("CREATE TRIGGER refuse BEFORE DELETE ON {table} BEGIN SELECT RAISE(ABORT, 'refused'); END");
+        sqlx::query(sqlx::AssertSqlSafe(refuse)).execute(&mut database).await.unwrap();
+        let form = [("current", "correct horse"), ("password", "another horse")];
+        assert_eq!(desk.post("/session/password", &form).await.status, 500, "{table}");
+        sqlx::query("DROP TRIGGER refuse").execute(&mut database).await.unwrap();
+        assert_eq!(phone.post("/page/account", &[]).await.status, 200, "{table}");
+        assert_eq!(log_in(&server.visitor(), "ming", "correct horse").await.status, 200, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn f9_a_command_reports_a_server_that_did_not_end_the_sessions() {
+    let mut server = Server::start();
+    add_ming(&server);
+    server.kill();
+    // In the place of a server that cannot write its database, and of one that ends during the request.
+    let path = server.data.path().join("data/roomcast.sock");
+    let _ = std::fs::remove_file(&path);
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let answers = ["{\"answer\":\"not_done\",\"why\":\"disk full\"}\n", "", "{\"answer\":\"not_done\",\"why\":\"disk full\"}\n"];
+    let serving = std::thread::spawn(move || {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut line = String::new();
+            std::io::BufRead::read_line(&mut std::io::BufReader::new(&stream), &mut line).unwrap();
+            std::io::Write::write_all(&mut stream, answer.as_bytes()).unwrap();
+        }
+    });
+    for (command, input) in [("sign-out", ""), ("sign-out", ""), ("password", "another horse\n")] {
+        let output = run(&server, &["user", command, "ming"], input);
+        assert!(!output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stdout));
+    }
+    serving.join().unwrap();
+    // The socket's file without a server is that of a server that was killed.
+    printed(&run(&server, &["user", "sign-out", "ming"], ""));
+}
+
+#[tokio::test]
+async fn f8_guesses_at_the_own_password_count_as_sign_ins_of_the_address() {
+    let server = Server::with(&["limits.sign_in_burst=3", "limits.sign_in_a_minute=1"]);
+    add_ming(&server);
+    let ming = ming(&server).await;
+    for status in [422, 422, 429] {
+        let form = [("current", "wrong horse"), ("password", "another horse")];
+        assert_eq!(ming.post("/session/password", &form).await.status, status);
+    }
+}
+
+#[tokio::test]
+async fn f7_a_planted_device_cookie_does_not_become_a_device_of_the_account() {
+    let server = Server::start();
+    add_ming(&server);
+    let (victim, planted) = (server.visitor(), format!("roomcast_device={}", "ab".repeat(32)));
+    victim.set_cookie(&planted);
+    assert_eq!(log_in(&victim, "ming", "correct horse").await.status, 200);
+    let cookie = victim.cookie().unwrap();
+    assert!(cookie.contains("roomcast_device=") && !cookie.contains(&planted), "{cookie}");
+}
+
 #[tokio::test]
 async fn f15_a_database_that_cannot_be_written_signs_nobody_out() {
     let server = Server::start();
     let person = server.guest("阿明").await;
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(server.data.path().join("data/roomcast.db"));
-    let mut database = <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options).await.unwrap();
+    let mut database = database(&server).await;
     sqlx::query("UPDATE sessions SET used_at = used_at - 172800000").execute(&mut database).await.unwrap();
     sqlx::query("BEGIN IMMEDIATE").execute(&mut database).await.unwrap();
     assert_eq!(person.get("/rooms/1").await.status(), 200);

@@ -243,20 +243,23 @@ async fn ownership_is_claimed_once_and_includes_rooms_without_a_host() {
 async fn an_account_keeps_the_devices_used_last() {
     let (_folder, store) = open().await;
     let (uid, other) = ("u".parse().unwrap(), "v".parse().unwrap());
-    for uid in [&uid, &other] {
-        store.put_nickname(uid, "n", 0).await.unwrap();
+    for (uid, account) in [(&uid, "u"), (&other, "v")] {
+        let new = NewPerson { uid, nickname: "n", account, password: "hash", created_at: 0 };
+        store.put_account(new).await.unwrap();
     }
     for n in 0..4_u8 {
-        store.put_device(&uid, &[n; 32], u64::from(n), 3).await.unwrap();
+        store.put_device(&uid, &[n; 32], "hash", u64::from(n), 3).await.unwrap();
     }
-    store.put_device(&uid, &[1; 32], 9, 3).await.unwrap();
-    store.put_device(&uid, &[7; 32], 10, 3).await.unwrap();
+    store.put_device(&uid, &[1; 32], "hash", 9, 3).await.unwrap();
+    store.put_device(&uid, &[7; 32], "hash", 10, 3).await.unwrap();
     for (n, known) in [(0, false), (1, true), (2, false), (3, true), (7, true)] {
         assert_eq!(store.is_device_of(&uid, &[n; 32]).await.unwrap(), known, "{n}");
         assert!(!store.is_device_of(&other, &[n; 32]).await.unwrap());
     }
-    store.remove_devices_of(&uid).await.unwrap();
-    assert!(!store.is_device_of(&uid, &[7; 32]).await.unwrap());
+    store.set_password(&uid, "another hash").await.unwrap();
+    assert!(!store.is_device_of(&uid, &[7; 32]).await.unwrap(), "another password forgets the devices");
+    assert!(!store.put_device(&uid, &[8; 32], "hash", 11, 3).await.unwrap(), "of the password before");
+    assert!(!store.is_device_of(&uid, &[8; 32]).await.unwrap());
 }
 
 /// After a hand-over the old process writes nothing, whichever request still runs in it.

@@ -20,10 +20,13 @@ const MAX_QUEUED: [usize; 2] = [32, 64];
 /// Time without a job after which a thread ends and frees its memory.
 const IDLE: Duration = Duration::from_secs(5);
 
+/// Each fourth job is taken from the strangers first: however many known clients there are, a log-in of a new device ends.
+const STRANGERS_FIRST_EVERY: usize = 4;
+
 /// The queue of a job. Known clients do not wait behind strangers, whose guesses may fill their own queue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Queue {
-    /// A device that signed in before, or a person with a session. Taken first.
+    /// A device that signed in before, or a person with a session. Taken first, three times of four.
     Known = 0,
     /// Everyone else.
     Strangers = 1,
@@ -49,6 +52,8 @@ struct State {
     queues: [VecDeque<Job>; 2],
     threads: usize,
     idle: usize,
+    /// Jobs that were taken, for the turn of the strangers.
+    taken: usize,
 }
 
 impl HashThreads {
@@ -112,8 +117,13 @@ impl Shared {
             .wait_timeout_while(state, IDLE, |state| state.queues.iter().all(VecDeque::is_empty))
             .unwrap_or_else(PoisonError::into_inner);
         state.idle -= 1;
+        let state = &mut *state;
         let [known, strangers] = &mut state.queues;
-        let job = known.pop_front().or_else(|| strangers.pop_front());
+        let job = match (state.taken + 1).is_multiple_of(STRANGERS_FIRST_EVERY) {
+            true => strangers.pop_front().or_else(|| known.pop_front()),
+            false => known.pop_front().or_else(|| strangers.pop_front()),
+        };
+        state.taken = state.taken.wrapping_add(usize::from(job.is_some()));
         state.threads -= usize::from(job.is_none());
         job
     }
@@ -184,5 +194,32 @@ mod tests {
         for run in waiting {
             run.await.unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn f8_known_clients_do_not_keep_strangers_waiting() {
+        let threads = HashThreads::default();
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let held = Arc::new(Mutex::new(held));
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let job = |name: &'static str| {
+            let (held, order) = (held.clone(), order.clone());
+            move |_: &mut Memory| {
+                let _ = held.lock().unwrap().recv();
+                order.lock().unwrap().push(name);
+            }
+        };
+        let mut runs: Vec<_> = (0..20).map(|_| Box::pin(threads.run(Queue::Known, job("known")))).collect();
+        runs.push(Box::pin(threads.run(Queue::Strangers, job("stranger"))));
+        for run in &mut runs {
+            assert!(run.as_mut().now_or_never().is_none());
+        }
+        drop(release);
+        for run in runs {
+            run.await.unwrap();
+        }
+        let place = order.lock().unwrap().iter().position(|name| *name == "stranger").unwrap();
+        // Two threads take the first jobs, and the fourth of the rest is the stranger's; they may end in another order.
+        assert!(place < 8, "{place}");
     }
 }

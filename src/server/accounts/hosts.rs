@@ -6,6 +6,7 @@ use moka::sync::Cache;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Mutex;
 
 /// Cache lifetime of the list: the nickname of a new host is reserved after this time at the latest.
 const CACHED_FOR: Duration = Duration::from_secs(10);
@@ -18,11 +19,13 @@ type Nicknames = Arc<HashMap<String, Vec<Uid>>>;
 pub(super) struct Hosts {
     store: Store,
     cached: Cache<(), Nicknames>,
+    /// Held during a query: requests that come meanwhile wait for its list.
+    refill: Arc<Mutex<()>>,
 }
 
 impl Hosts {
     pub(super) fn new(store: Store) -> Self {
-        Self { store, cached: Cache::builder().time_to_live(CACHED_FOR).build() }
+        Self { store, cached: Cache::builder().time_to_live(CACHED_FOR).build(), refill: Arc::default() }
     }
 
     /// Returns the nicknames of all hosts, by skeleton.
@@ -30,6 +33,10 @@ impl Hosts {
     /// # Errors
     /// The refusal of a failed query.
     pub(super) async fn nicknames(&self) -> Result<Nicknames, Refusal> {
+        if let Some(nicknames) = self.cached.get(&()) {
+            return Ok(nicknames);
+        }
+        let _refill = self.refill.lock().await;
         if let Some(nicknames) = self.cached.get(&()) {
             return Ok(nicknames);
         }

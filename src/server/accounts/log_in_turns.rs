@@ -6,9 +6,9 @@
 //! before any number of addresses that guess all the time. A waiting log-in holds no hashing thread.
 
 use super::log_in_lane::{Joined, Lane, Poll, TURN_MS};
-use crate::domain::refusal::Refusal;
-use governor::clock::{Clock as _, DefaultClock};
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use crate::domain::{id::Uid, refusal::Refusal};
+use governor::clock::{Clock as _, DefaultClock, QuantaInstant};
+use governor::{DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
 use moka::sync::Cache;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -27,6 +27,8 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Log-ins to an account from one source (a network, or a device that signed in before): burst, and per minute. A further one
 /// is refused.
 const PER_SOURCE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+/// The same for all devices and sessions of an account together, each of which could be used in turn.
+const PER_ACCOUNT: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
 
 /// SHA-256 of an account name in its compared form: names of any length take the same memory.
 type NameHash = [u8; 32];
@@ -48,6 +50,7 @@ struct Shared {
     lanes: Mutex<HashMap<NameHash, Lane>>,
     attempts: Cache<(NameHash, IpAddr), u32>,
     sources: DefaultKeyedRateLimiter<(NameHash, Source)>,
+    accounts: DefaultKeyedRateLimiter<NameHash>,
     started: Instant,
 }
 
@@ -55,28 +58,39 @@ impl Default for LogInTurns {
     fn default() -> Self {
         let attempts = Cache::builder().max_capacity(MAX_NETWORKS).time_to_live(DAY).build();
         let sources = RateLimiter::keyed(Quota::per_minute(PER_SOURCE));
-        Self(Arc::new(Shared { lanes: Mutex::default(), attempts, sources, started: Instant::now() }))
+        let accounts = RateLimiter::keyed(Quota::per_minute(PER_ACCOUNT));
+        Self(Arc::new(Shared { lanes: Mutex::default(), attempts, sources, accounts, started: Instant::now() }))
     }
 }
 
 impl LogInTurns {
-    /// Counts a log-in to `account` against the limit of its source.
+    /// Counts a log-in to `account` against the limit of its source, and one of a device or session also against the limit of
+    /// all devices and sessions of the account.
     ///
     /// # Errors
-    /// [`Refusal::TooFast`]: more than 10 log-ins, and 10 per minute.
+    /// [`Refusal::TooFast`]: more than 10 log-ins, and 10 per minute; 20 of all devices and sessions.
     pub(super) fn check_source(&self, account: &str, source: Source) -> Result<(), Refusal> {
-        self.0.sources.check_key(&(Sha256::digest(account).into(), source)).map_err(|denied| {
-            let wait = denied.wait_time_from(DefaultClock::default().now());
-            Refusal::TooFast { retry_after_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1) }
-        })
+        let name: NameHash = Sha256::digest(account).into();
+        self.0.sources.check_key(&(name, source)).map_err(|denied| too_fast(&denied))?;
+        match source {
+            Source::Device(_) => self.0.accounts.check_key(&name).map_err(|denied| too_fast(&denied)),
+            Source::Network(_) => Ok(()),
+        }
     }
 
-    /// Returns when the log-in to `account` may be checked, at once or after a wait of up to 15 s.
+    /// Returns when the log-in to `account` may be checked, at once or after a wait of up to 15 s. `uid` is that of the account,
+    /// for the log: a name without an account may be a password.
     ///
     /// # Errors
     /// [`Refusal::TooFast`]: too many log-ins wait whose networks have tried less often, or no turn came in time;
     /// [`Refusal::Busy`]: `may_wait` returned false, which is asked four times per second.
-    pub(super) async fn take(&self, account: &str, network: IpAddr, may_wait: impl Fn() -> bool) -> Result<(), Refusal> {
+    pub(super) async fn take(
+        &self,
+        account: &str,
+        uid: Option<&Uid>,
+        network: IpAddr,
+        may_wait: impl Fn() -> bool,
+    ) -> Result<(), Refusal> {
         let name: NameHash = Sha256::digest(account).into();
         let rank = self.0.count_attempt(name, network);
         let since = self.0.now_ms();
@@ -85,7 +99,7 @@ impl LogInTurns {
             Joined::Refused => return Err(refused()),
             Joined::Waiting { number, warn } => {
                 if warn {
-                    tracing::warn!(account, "log-ins wait for their turn: many wrong passwords, or a flood");
+                    tracing::warn!(uid = uid.map(Uid::as_str), "log-ins wait for their turn: many wrong passwords, or a flood");
                 }
                 number
             }
@@ -116,7 +130,14 @@ impl LogInTurns {
         drop(lanes);
         self.0.sources.retain_recent();
         self.0.sources.shrink_to_fit();
+        self.0.accounts.retain_recent();
+        self.0.accounts.shrink_to_fit();
     }
+}
+
+fn too_fast(denied: &NotUntil<QuantaInstant>) -> Refusal {
+    let wait = denied.wait_time_from(DefaultClock::default().now());
+    Refusal::TooFast { retry_after_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1) }
 }
 
 fn refused() -> Refusal {
@@ -192,16 +213,26 @@ mod tests {
         assert_eq!(turns.0.count_attempt([2; 32], "2001:db8:1:1::".parse().unwrap()), 0, "another account");
     }
 
+    #[test]
+    fn f8_the_devices_and_sessions_of_an_account_share_a_limit() {
+        let turns = LogInTurns::default();
+        let log_ins =
+            |account: &str| (0..100_u8).filter(|n| turns.check_source(account, Source::Device([*n; 32])).is_ok()).count();
+        assert!((20..=25).contains(&log_ins("ming")), "as much as one minute allows, and a slow machine");
+        assert!(turns.check_source("ming", Source::Network(IpAddr::from([10, 0, 0, 1]))).is_ok(), "unknown devices have turns");
+        assert!(log_ins("lena") >= 20, "another account");
+    }
+
     #[tokio::test(start_paused = true)]
     async fn f7_a_waiting_log_in_leaves_its_lane_when_its_client_hangs_up() {
         let turns = LogInTurns::default();
         let network = IpAddr::from([10, 0, 0, 1]);
         for _ in 0..60 {
-            turns.take("ming", network, || true).await.unwrap();
+            turns.take("ming", None, network, || true).await.unwrap();
         }
-        let waits = tokio::time::timeout(Duration::from_millis(10), turns.take("ming", network, || true)).await;
+        let waits = tokio::time::timeout(Duration::from_millis(10), turns.take("ming", None, network, || true)).await;
         assert!(waits.is_err());
-        assert_eq!(turns.take("ming", network, || false).await, Err(Refusal::Busy), "a shutdown waits for no turn");
+        assert_eq!(turns.take("ming", None, network, || false).await, Err(Refusal::Busy), "a shutdown waits for no turn");
         assert!(turns.0.lanes().values().all(Lane::is_empty));
     }
 }

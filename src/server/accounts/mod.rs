@@ -83,9 +83,12 @@ impl Accounts {
     }
 
     /// Returns whether the session has not ended since the request found it. A request that gives a right beyond its own end,
-    /// such as an open socket, asks after that, and takes the right back if the answer is false.
-    pub async fn is_current(&self, session: &Session) -> bool {
-        matches!(self.sessions.find(&session.token_hash).await, Ok(Some(_)))
+    /// such as an open socket, asks after that, and takes the right back unless the answer is true.
+    ///
+    /// # Errors
+    /// The refusal of a failed query: the session may go on, so that nobody is told that it ended.
+    pub async fn is_current(&self, session: &Session) -> Result<bool, Refusal> {
+        Ok(self.sessions.find(&session.token_hash).await?.is_some())
     }
 
     /// Returns the Max-Age of the session cookie, in seconds.
@@ -107,7 +110,7 @@ impl Accounts {
     /// # Errors
     /// A failed query.
     pub async fn sign_out(&self, uid: &Uid) -> Result<Vec<[u8; 32]>, StorageError> {
-        self.sessions.end_all(uid, None).await
+        self.sessions.end_all(uid).await
     }
 
     /// Creates the one-time token with which the owner registers, valid for 24 hours, and replaces an earlier one. Returns

@@ -3,12 +3,13 @@
 use super::hash_threads::Queue;
 use super::log_in_turns::Source;
 use super::sessions::MAX_OF_ACCOUNT;
-use super::sign_in::MAX_DEVICES;
+use super::sign_in::{Client, event};
 use super::{Accounts, Session, Token};
 use crate::domain::refusal::Refusal;
 use crate::server::incident::refusal_of;
 use crate::server::names;
-use crate::server::storage::SessionRow;
+use crate::server::security_log::Act;
+use crate::server::storage::{NewPassword, SessionRow};
 
 /// The fields of a form that changes the own password, unchecked.
 pub struct PasswordChange<'a> {
@@ -20,36 +21,41 @@ pub struct PasswordChange<'a> {
 
 impl Accounts {
     /// Replaces the password after a check of the current one, ends the other sessions of the account, and forgets its
-    /// devices except `device`. Returns the hashes of the ended sessions' tokens.
+    /// devices except the client's. Returns the hashes of the ended sessions' tokens.
     ///
     /// # Errors
-    /// [`Refusal::NotAllowed`] for a guest; `malformed` with the field `current` for a wrong password;
-    /// [`Refusal::TooFast`] after 10 wrong ones; the refusal of an unsuitable new password, or of a failed query.
+    /// [`Refusal::NotAllowed`] for a guest; `malformed` with the field `current` for a wrong password, or one that was changed
+    /// meanwhile; [`Refusal::TooFast`] after 10 wrong ones; the refusal of an unsuitable new password, or of a failed query.
     pub async fn change_password(
         &self,
         session: &Session,
         form: PasswordChange<'_>,
-        device: Option<&Token>,
+        client: &Client<'_>,
     ) -> Result<Vec<[u8; 32]>, Refusal> {
         let account = session.person.account.as_deref().ok_or(Refusal::NotAllowed)?;
         let new = names::password(form.new, account)?;
-        self.turns.check_source(&names::account_key(account), Source::Device(session.token_hash))?;
-        let failed = |error| refusal_of(&error, "password");
-        let row = self.store.person_by_account(account).await.map_err(failed)?.ok_or(Refusal::NotSignedIn)?;
-        if !self.passwords.verify(Queue::Known, form.current, row.password.as_deref()).await? {
+        let person = Some(&session.person);
+        let checked = self.turns.check_source(&names::account_key(account), Source::Device(session.token_hash));
+        checked.inspect_err(|_| self.log.record_counted(&event(Act::SignInRefused, person, client)))?;
+        let replaced = self.account(account).await?.ok_or(Refusal::NotSignedIn)?.password;
+        let is_right = self.passwords.verify(Queue::Known, form.current, replaced.as_deref()).await?;
+        let Some(replaced) = replaced.filter(|_| is_right) else {
+            self.log.record_counted(&event(Act::SignInFailed, person, client));
             return Err(Refusal::malformed("current"));
-        }
-        let hash = self.passwords.hash(Queue::Known, new).await?;
-        self.store.set_password(&session.person.uid, &hash).await.map_err(failed)?;
-        let known = match device {
-            Some(device) => self.known_device(&session.person.uid, device).await?,
-            None => None,
         };
-        self.store.remove_devices_of(&session.person.uid).await.map_err(failed)?;
-        if let Some(device) = known {
-            self.store.put_device(&session.person.uid, &device, self.clock.now_ms(), MAX_DEVICES).await.map_err(failed)?;
-        }
-        self.end_other_sessions(session).await
+        let password = self.passwords.hash(Queue::Known, new).await?;
+        let device = client.device.map(Token::hash);
+        let new = NewPassword {
+            uid: &session.person.uid,
+            replaced: &replaced,
+            password: &password,
+            kept_device: device.as_ref().map_or(&[], |hash| &hash[..]),
+            kept_session: &session.token_hash,
+        };
+        let ended = self.store.change_password(new).await.map_err(|error| refusal_of(&error, "password"))?;
+        let ended = ended.ok_or(Refusal::malformed("current"))?;
+        self.sessions.forget(&ended);
+        Ok(ended)
     }
 
     /// Returns the sessions of the person that have not expired, newest first, 100 at most.
@@ -80,7 +86,7 @@ impl Accounts {
     /// # Errors
     /// The refusal of a failed query.
     pub async fn end_other_sessions(&self, session: &Session) -> Result<Vec<[u8; 32]>, Refusal> {
-        let ended = self.sessions.end_all(&session.person.uid, Some(session)).await;
+        let ended = self.sessions.end_others(session).await;
         ended.map_err(|error| refusal_of(&error, "sessions"))
     }
 

@@ -129,24 +129,32 @@ impl Sessions {
         *self.endings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Removes the cached look-ups for which `ended` is true. Called after the change in the database.
-    fn forget(&self, ended: impl Fn(&Session) -> bool) {
-        *self.endings.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+    /// Removes the cached look-ups of a person. It reads the whole cache: only commands of the operator call it.
+    fn forget_all_of(&self, uid: &Uid) {
+        self.count_ending();
         for (token_hash, session) in &self.cached {
-            if ended(&session) {
+            if session.person.uid == *uid {
                 self.cached.invalidate(&*token_hash);
             }
         }
     }
 
-    fn forget_one(&self, token_hash: &[u8; 32]) {
+    /// Removes cached look-ups. Called after the change in the database.
+    pub(super) fn forget(&self, token_hashes: &[[u8; 32]]) {
+        if token_hashes.is_empty() {
+            return;
+        }
+        self.count_ending();
+        token_hashes.iter().for_each(|token_hash| self.cached.invalidate(token_hash));
+    }
+
+    fn count_ending(&self) {
         *self.endings.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.cached.invalidate(token_hash);
     }
 
     /// Forgets the cached look-up of a session whose person changed.
     pub(super) fn refresh(&self, session: &Session) {
-        self.forget_one(&session.token_hash);
+        self.forget(&[session.token_hash]);
     }
 
     /// Creates a session of `person`. `label` names the kind of browser.
@@ -160,7 +168,7 @@ impl Sessions {
     /// Ends the oldest sessions of `uid` beyond [`MAX_OF_ACCOUNT`], and returns the hashes of their tokens.
     pub(super) async fn end_oldest(&self, uid: &Uid) -> Result<Vec<[u8; 32]>, Refusal> {
         let ended = self.store.end_oldest_sessions(uid, MAX_OF_ACCOUNT).await.map_err(|error| refusal_of(&error, "session"))?;
-        ended.iter().for_each(|token_hash| self.forget_one(token_hash));
+        self.forget(&ended);
         Ok(ended)
     }
 
@@ -180,15 +188,21 @@ impl Sessions {
     /// Ends one session.
     pub(super) async fn end(&self, token_hash: &[u8; 32]) -> Result<(), Refusal> {
         let ended = self.store.end_session(token_hash).await;
-        self.forget_one(token_hash);
+        self.forget(&[*token_hash]);
         ended.map_err(|error| refusal_of(&error, "logout"))
     }
 
-    /// Ends the sessions of `uid`, except one, and returns the hashes of those that ended.
-    pub(super) async fn end_all(&self, uid: &Uid, except: Option<&Session>) -> Result<Vec<[u8; 32]>, StorageError> {
-        let kept = except.map(|session| session.token_hash);
-        let ended = self.store.end_sessions_of(uid, kept.as_ref().map(|hash| &hash[..])).await;
-        self.forget(|session| session.person.uid == *uid && Some(session.token_hash) != kept);
+    /// Ends the sessions of a person except `session`, and returns the hashes of those that ended.
+    pub(super) async fn end_others(&self, session: &Session) -> Result<Vec<[u8; 32]>, StorageError> {
+        let ended = self.store.end_sessions_of(&session.person.uid, Some(&session.token_hash)).await?;
+        self.forget(&ended);
+        Ok(ended)
+    }
+
+    /// Ends all sessions of `uid`, also those that a command ended in the database before, and returns the hashes of the others.
+    pub(super) async fn end_all(&self, uid: &Uid) -> Result<Vec<[u8; 32]>, StorageError> {
+        let ended = self.store.end_sessions_of(uid, None).await;
+        self.forget_all_of(uid);
         ended
     }
 
@@ -232,13 +246,17 @@ mod tests {
 
     #[tokio::test]
     async fn f9_a_look_up_under_way_does_not_bring_an_ended_session_back() {
-        for all in [false, true] {
+        for round in 0..3 {
             let (_folder, sessions, _clock, token_hash) = signed_in(0).await;
             // A look-up has read the row; then the session ends; then the look-up goes on.
             let (endings, read) = (sessions.endings(), sessions.read(&token_hash).await.unwrap().unwrap());
-            match all {
-                true => assert_eq!(sessions.end_all(&read.person.uid, None).await.unwrap(), [token_hash]),
-                false => sessions.end(&token_hash).await.unwrap(),
+            match round {
+                0 => assert_eq!(sessions.end_all(&read.person.uid).await.unwrap(), [token_hash]),
+                1 => {
+                    let other = Session { token_hash: [0; 32], ..read.clone() };
+                    assert_eq!(sessions.end_others(&other).await.unwrap(), [token_hash]);
+                }
+                _ => sessions.end(&token_hash).await.unwrap(),
             }
             assert!(!sessions.cache_unless_ended(endings, &read));
             assert!(sessions.find(&token_hash).await.unwrap().is_none());
@@ -252,7 +270,7 @@ mod tests {
         // As the command line of an older version does it: in the database, and then by request to the server.
         sessions.store.end_sessions_of(&session.person.uid, None).await.unwrap();
         assert!(sessions.find(&token_hash).await.unwrap().is_some(), "cached");
-        sessions.end_all(&session.person.uid, None).await.unwrap();
+        sessions.end_all(&session.person.uid).await.unwrap();
         assert!(sessions.find(&token_hash).await.unwrap().is_none());
     }
 

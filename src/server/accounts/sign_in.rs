@@ -7,7 +7,7 @@ use crate::domain::{id::Uid, refusal::Refusal, room::Person};
 use crate::server::incident::refusal_of;
 use crate::server::names;
 use crate::server::security_log::{Act, Event};
-use crate::server::storage::NewPerson;
+use crate::server::storage::{NewPerson, PersonRow};
 use std::net::IpAddr;
 
 /// Devices that an account remembers; the one used longest ago is forgotten first.
@@ -110,12 +110,17 @@ impl Accounts {
             self.log.record(&Event::new(Act::OwnerLinkRefused).network(client.address));
             return Err(Refusal::malformed("owner"));
         }
-        let taken = self.store.person_by_account(&account).await.map_err(|error| refusal_of(&error, "register"))?;
-        if taken.is_some() {
+        if self.account(&account).await?.is_some() {
             return Err(Refusal::NameTaken);
         }
         let password = self.passwords.hash(Queue::Strangers, password).await?;
         let guest = session.filter(|session| session.person.account.is_none());
+        if let Some(guest) = guest
+            && !self.is_current(guest).await?
+        {
+            // It ended while the password was hashed: its uid is not the requester's any more.
+            return Err(Refusal::NotSignedIn);
+        }
         let uid = guest.map_or_else(new_uid, |guest| Ok(guest.person.uid.clone()))?;
         let now = self.clock.now_ms();
         let new = NewPerson { uid: &uid, nickname: &nickname, account: &account, password: &password, created_at: now };
@@ -126,16 +131,18 @@ impl Accounts {
             // A concurrent registration used the link first: the account exists, without ownership.
             return Err(Refusal::malformed("owner"));
         }
-        self.hosts.forget();
         self.record(Act::Registered, &uid, Some(&account), client);
         if form.owner_link.is_some() {
+            self.hosts.forget();
             self.record(Act::OwnerLinkUsed, &uid, Some(&account), client);
         }
-        self.create_account_session(Person { uid, nickname, account: Some(account) }, client, session).await
+        let person = Person { uid, nickname, account: Some(account) };
+        self.create_account_session(person, &password, Token::random(), client, session).await
     }
 
     /// Signs in with a password and ends the previous `session`. A device that signed in to the account before has limits of
-    /// its own. For any other, `check_rate_limit` is called, and the log-in may wait for its turn (`log_in_turns`).
+    /// its own. For any other, `check_rate_limit` is called, and the log-in may wait for its turn (`log_in_turns`). A password
+    /// that is changed meanwhile is wrong.
     ///
     /// # Errors
     /// [`Refusal::NotSignedIn`] for a wrong name or a wrong password, after the same time; [`Refusal::TooFast`] over a limit;
@@ -148,47 +155,55 @@ impl Accounts {
         check_rate_limit: impl FnOnce() -> Result<(), Refusal>,
     ) -> Result<NewSession, Refusal> {
         let key = names::account_key(form.account);
-        let known = self.store.person_by_account(form.account).await.map_err(|error| refusal_of(&error, "login"))?;
-        let device = match (&known, client.device) {
-            (Some(row), Some(token)) => self.known_device(&row.person.uid, token).await?,
+        let found = self.account(form.account).await?.map(|row| row.person);
+        let device = match (&found, client.device) {
+            (Some(person), Some(token)) if self.is_known_device(&person.uid, token).await? => Some(token),
             _ => None,
         };
         let queue = match device {
-            Some(device) => self.turns.check_source(&key, Source::Device(device)).map(|()| Queue::Known),
+            Some(device) => self.turns.check_source(&key, Source::Device(device.hash())).map(|()| Queue::Known),
             None => {
                 check_rate_limit()?;
-                self.stranger_turn(&key, client, form.may_wait).await.map(|()| Queue::Strangers)
+                let uid = found.as_ref().map(|person| &person.uid);
+                self.stranger_turn(&key, uid, client, form.may_wait).await.map(|()| Queue::Strangers)
             }
         };
         // Of a name without an account nothing is recorded: people type passwords into this field.
-        let account = known.as_ref().map(|row| &row.person);
-        let queue = queue.inspect_err(|_| self.record_sign_in(Act::SignInRefused, account, client))?;
-        let hash = known.as_ref().and_then(|row| row.password.as_deref());
-        if !self.passwords.verify(queue, form.password, hash).await? {
-            self.record_sign_in(Act::SignInFailed, account, client);
-            return Err(Refusal::NotSignedIn);
+        let queue = queue.inspect_err(|_| self.log.record_counted(&event(Act::SignInRefused, found.as_ref(), client)))?;
+        // Read again: the wait may have taken 15 s, and the password may have been changed in it.
+        let (person, hash) = self.account(form.account).await?.map(|row| (row.person, row.password)).unzip();
+        let hash = hash.flatten();
+        let is_right = self.passwords.verify(queue, form.password, hash.as_deref()).await?;
+        let created = match (&person, hash) {
+            (Some(person), Some(hash)) if is_right => {
+                // The device keeps its token only if the account knows it: another one may have been planted by somebody else.
+                let device = device.cloned().unwrap_or_else(Token::random);
+                self.create_account_session(person.clone(), &hash, device, client, session).await
+            }
+            _ => Err(Refusal::NotSignedIn),
+        };
+        match &created {
+            Ok(_) => self.log.record(&event(Act::SignedIn, person.as_ref(), client)),
+            Err(Refusal::NotSignedIn) => self.log.record(&event(Act::SignInFailed, person.as_ref(), client)),
+            Err(_) => {}
         }
-        self.record_sign_in(Act::SignedIn, account, client);
-        let person = known.ok_or(Refusal::NotSignedIn)?.person;
-        self.create_account_session(person, client, session).await
+        created
+    }
+
+    pub(super) async fn account(&self, account: &str) -> Result<Option<PersonRow>, Refusal> {
+        self.store.person_by_account(account).await.map_err(|error| refusal_of(&error, "account"))
     }
 
     /// Waits for the turn of an unknown device.
     async fn stranger_turn(
         &self,
         account_key: &str,
+        uid: Option<&Uid>,
         client: &Client<'_>,
         may_wait: &(dyn Fn() -> bool + Sync),
     ) -> Result<(), Refusal> {
         self.turns.check_source(account_key, Source::Network(client.network))?;
-        self.turns.take(account_key, client.network, may_wait).await
-    }
-
-    fn record_sign_in(&self, act: Act, person: Option<&Person>, client: &Client<'_>) {
-        match person {
-            Some(person) => self.record(act, &person.uid, person.account.as_deref(), client),
-            None => self.log.record(&Event::new(act).network(client.address)),
-        }
+        self.turns.take(account_key, uid, client.network, may_wait).await
     }
 
     fn record(&self, act: Act, uid: &Uid, account: Option<&str>, client: &Client<'_>) {
@@ -196,25 +211,39 @@ impl Accounts {
         self.log.record(&account.into_iter().fold(event, Event::account));
     }
 
-    /// Ends the previous `session`, creates one, and remembers the device.
+    /// Creates a session, remembers the device, and ends the previous `session`. If the account's hash is no longer `password`
+    /// the new session ends: a change of the password that came between has ended those that it found.
     async fn create_account_session(
         &self,
         person: Person,
+        password: &str,
+        device: Token,
         client: &Client<'_>,
         session: Option<&Session>,
     ) -> Result<NewSession, Refusal> {
+        let created = self.sessions.create(person, client.label).await?;
+        if !self.put_device(&created.person, password, &device).await? {
+            self.sessions.end(&created.token.hash()).await?;
+            return Err(Refusal::NotSignedIn);
+        }
         if let Some(session) = session {
             self.end_session(session).await?;
         }
-        let device = client.device.cloned().unwrap_or_else(Token::random);
-        let put = self.store.put_device(&person.uid, &device.hash(), self.clock.now_ms(), MAX_DEVICES).await;
-        if let Err(error) = put {
-            // The next log-in of this device is then one of an unknown device, which is no reason to refuse this one.
-            tracing::warn!(%error, "could not store a device");
+        let ended = self.sessions.end_oldest(&created.person.uid).await?;
+        Ok(NewSession { device: Some(device), ended, ..created })
+    }
+
+    /// Remembers the device, and returns whether the hash of the account's password is still `password`.
+    async fn put_device(&self, person: &Person, password: &str, device: &Token) -> Result<bool, Refusal> {
+        match self.store.put_device(&person.uid, &device.hash(), password, self.clock.now_ms(), MAX_DEVICES).await {
+            Ok(is_current) => Ok(is_current),
+            Err(error) => {
+                // The next log-in of this device is then one of an unknown device, which is no reason to refuse this one.
+                tracing::warn!(%error, "could not store a device");
+                let row = self.account(person.account.as_deref().unwrap_or_default()).await?;
+                Ok(row.is_some_and(|row| row.password.as_deref() == Some(password)))
+            }
         }
-        let session = self.sessions.create(person, client.label).await?;
-        let ended = self.sessions.end_oldest(&session.person.uid).await?;
-        Ok(NewSession { device: Some(device), ended, ..session })
     }
 
     /// Checks a nickname. One that looks like the nickname of a room's host is refused, except to that host.
@@ -226,11 +255,9 @@ impl Accounts {
         if of_another { Err(Refusal::malformed("nickname")) } else { Ok(nickname) }
     }
 
-    /// Returns the hash of the device's token, if it signed in to the account before.
-    pub(super) async fn known_device(&self, uid: &Uid, device: &Token) -> Result<Option<[u8; 32]>, Refusal> {
-        let hash = device.hash();
-        let known = self.store.is_device_of(uid, &hash).await.map_err(|error| refusal_of(&error, "login"))?;
-        Ok(known.then_some(hash))
+    /// Returns whether the device signed in to the account before.
+    async fn is_known_device(&self, uid: &Uid, device: &Token) -> Result<bool, Refusal> {
+        self.store.is_device_of(uid, &device.hash()).await.map_err(|error| refusal_of(&error, "login"))
     }
 
     async fn is_owner_link(&self, link: &Token) -> Result<bool, Refusal> {
@@ -241,5 +268,36 @@ impl Accounts {
         // A link of an earlier version has no end.
         let is_valid = end.is_none_or(|end| self.clock.now_ms() < end);
         Ok(is_valid && stored.as_deref() == Some(&link.hash()[..]))
+    }
+}
+
+/// The event of a sign-in. Without an account it has no name.
+pub(super) fn event<'a>(act: Act, person: Option<&'a Person>, client: &Client<'_>) -> Event<'a> {
+    let event = Event::new(act).network(client.address);
+    let Some(person) = person else { return event };
+    person.account.as_deref().into_iter().fold(event.uid(&person.uid), Event::account)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::{clock::Clock, config::StorageSettings, security_log::SecurityLog, storage::Store};
+
+    #[tokio::test]
+    async fn f9_a_session_of_a_password_that_was_changed_meanwhile_ends() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let store = Store::open(&StorageSettings { data_dir: folder.path().into(), ..StorageSettings::default() }).await.unwrap();
+        let accounts = Accounts::new(store.clone(), Clock::manual(0), SecurityLog::off());
+        let address = IpAddr::from([127, 0, 0, 1]);
+        let client = Client { address, network: address, label: "", device: None };
+        let form = Registration { account: "ming", password: "correct horse", nickname: "", owner_link: None };
+        let person = accounts.register(form, &client, None).await.map(|session| session.person).unwrap();
+        let verified = accounts.account("ming").await.unwrap().unwrap().password.unwrap();
+        store.set_password(&person.uid, "another hash").await.unwrap();
+        let device = Token::random();
+        let late = accounts.create_account_session(person.clone(), &verified, device.clone(), &client, None).await;
+        assert_eq!(late.map(|session| session.person), Err(Refusal::NotSignedIn));
+        assert_eq!(store.sessions_of(&person.uid, 10).await.unwrap().len(), 1, "that of the registration");
+        assert!(!store.is_device_of(&person.uid, &device.hash()).await.unwrap());
     }
 }

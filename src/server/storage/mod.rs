@@ -25,6 +25,7 @@ mod sweeps;
 pub use error::{OpenError, Result, StorageError};
 pub use notice::OpenNotice;
 pub use rows::{
-    ApiKeyRow, Appended, NewMessage, NewPerson, NewSessionRow, PersonRow, RoomRow, RoomSettings, SeqRange, SessionRow,
+    ApiKeyRow, Appended, NewMessage, NewPassword, NewPerson, NewSessionRow, PersonRow, RoomRow, RoomSettings, SeqRange,
+    SessionRow,
 };
 pub use store::Store;

@@ -116,6 +116,21 @@ pub struct NewPerson<'a> {
     pub created_at: u64,
 }
 
+/// Another password of an account, set by its person.
+#[derive(Clone, Debug)]
+pub struct NewPassword<'a> {
+    /// The account's uid.
+    pub uid: &'a Uid,
+    /// The hash that it replaces.
+    pub replaced: &'a str,
+    /// Password hash, argon2id in PHC form.
+    pub password: &'a str,
+    /// Hash of the one device that the account still remembers; empty for none.
+    pub kept_device: &'a [u8],
+    /// Hash of the one session that does not end.
+    pub kept_session: &'a [u8],
+}
+
 /// A login session.
 #[derive(Clone, Debug)]
 pub struct SessionRow {

@@ -3,8 +3,8 @@
 use super::error::corrupt;
 use super::sqlite::SqliteStore;
 use super::{
-    ApiKeyRow, Appended, NewMessage, NewPerson, NewSessionRow, OpenError, OpenNotice, PersonRow, Result, RoomRow, RoomSettings,
-    SeqRange, SessionRow,
+    ApiKeyRow, Appended, NewMessage, NewPassword, NewPerson, NewSessionRow, OpenError, OpenNotice, PersonRow, Result, RoomRow,
+    RoomSettings, SeqRange, SessionRow,
 };
 use crate::domain::id::{Nonce, RoomId, Seq, Uid};
 use crate::domain::message::Message;
@@ -228,9 +228,15 @@ impl Store {
         on_store!(self.put_account(new).await)
     }
 
-    /// Replaces the password hash.
+    /// Replaces the password hash and removes the account's devices, in one transaction.
     pub async fn set_password(&self, uid: &Uid, password: &str) -> Result<()> {
         on_store!(self.set_password(uid, password).await)
+    }
+
+    /// Replaces the password hash, removes the other devices and ends the other sessions, in one transaction. Returns the
+    /// hashes of the ended sessions; `None`, and changes nothing, if another password was set meanwhile.
+    pub async fn change_password(&self, new: NewPassword<'_>) -> Result<Option<Vec<[u8; 32]>>> {
+        on_store!(self.change_password(new).await)
     }
 
     /// Makes `uid` the owner, and the host of every room without one, if `token_hash` is the hash of the current owner link;
@@ -298,14 +304,10 @@ impl Store {
         on_store!(self.is_device_of(uid, hash).await)
     }
 
-    /// Adds a device of an account, or notes its use at `now`. The account keeps the `keep` devices used last.
-    pub async fn put_device(&self, uid: &Uid, hash: &[u8], now: u64, keep: u32) -> Result<()> {
-        on_store!(self.put_device(uid, hash, now, keep).await)
-    }
-
-    /// Removes all devices of an account.
-    pub async fn remove_devices_of(&self, uid: &Uid) -> Result<()> {
-        on_store!(self.remove_devices_of(uid).await)
+    /// Adds a device of an account, or notes its use at `now`. The account keeps the `keep` devices used last. Returns false,
+    /// and adds nothing, if the hash of the account's password is not `password`.
+    pub async fn put_device(&self, uid: &Uid, hash: &[u8], password: &str, now: u64, keep: u32) -> Result<bool> {
+        on_store!(self.put_device(uid, hash, password, now, keep).await)
     }
 
     // API keys, by the SHA-256 of their secret

@@ -101,13 +101,16 @@ impl Handover {
     }
 }
 
-/// Closes the sockets of a session that ended during the handshake, after its other sockets were closed.
+/// Closes the sockets of a session that ended during the handshake, after its other sockets were closed. If the database does
+/// not tell, the client is asked to come again.
 async fn close_if_ended(state: &AppState, session: Option<Session>) {
-    if let Some(session) = session
-        && !state.accounts.is_current(&session).await
-    {
-        state.gateway.close_owners([SocketOwner(session.token_hash)], CloseCode::SIGNED_OUT).await;
-    }
+    let Some(session) = session else { return };
+    let code = match state.accounts.is_current(&session).await {
+        Ok(true) => return,
+        Ok(false) => CloseCode::SIGNED_OUT,
+        Err(_) => CloseCode::IDLE,
+    };
+    state.gateway.close_owners([SocketOwner(session.token_hash)], code).await;
 }
 
 /// Reserves a place in the gateway for the session and address, before the handshake is answered.

@@ -12,29 +12,33 @@ impl SqliteStore {
         Ok(found.fetch_one(&self.readers).await? > 0)
     }
 
-    pub(crate) async fn put_device(&self, uid: &Uid, hash: &[u8], now: u64, keep: u32) -> Result<()> {
+    pub(crate) async fn put_device(&self, uid: &Uid, hash: &[u8], password: &str, now: u64, keep: u32) -> Result<bool> {
         let mut connection = self.writer.acquire().await?;
-        let put = put_device(&mut connection, uid.as_str(), hash, to_sql(now), keep).await;
+        let put = put_device(&mut connection, (uid.as_str(), hash, password), to_sql(now), keep).await;
         finish(connection, put)
-    }
-
-    pub(crate) async fn remove_devices_of(&self, uid: &Uid) -> Result<()> {
-        let uid = uid.as_str();
-        sqlx::query!("DELETE FROM devices WHERE uid = ?", uid).execute(&self.writer).await?;
-        Ok(())
     }
 }
 
-async fn put_device(connection: &mut SqliteConnection, uid: &str, hash: &[u8], now: i64, keep: u32) -> Result<()> {
+async fn put_device(
+    connection: &mut SqliteConnection,
+    (uid, hash, password): (&str, &[u8], &str),
+    now: i64,
+    keep: u32,
+) -> Result<bool> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-    sqlx::query!(
-        "INSERT INTO devices (uid, hash, used_at) VALUES (?1, ?2, ?3) ON CONFLICT (uid, hash) DO UPDATE SET used_at = ?3",
+    let put = sqlx::query!(
+        "INSERT INTO devices (uid, hash, used_at) SELECT uid, ?2, ?3 FROM people WHERE uid = ?1 AND password = ?4
+        ON CONFLICT (uid, hash) DO UPDATE SET used_at = ?3",
         uid,
         hash,
-        now
+        now,
+        password
     )
     .execute(&mut *transaction)
     .await?;
+    if put.rows_affected() == 0 {
+        return Ok(false);
+    }
     sqlx::query!(
         "DELETE FROM devices WHERE uid = ?1
         AND hash NOT IN (SELECT hash FROM devices WHERE uid = ?1 ORDER BY used_at DESC LIMIT ?2)",
@@ -44,5 +48,5 @@ async fn put_device(connection: &mut SqliteConnection, uid: &str, hash: &[u8], n
     .execute(&mut *transaction)
     .await?;
     transaction.commit().await?;
-    Ok(())
+    Ok(true)
 }

@@ -1,9 +1,10 @@
 //! People: guests and accounts.
 
+use super::sessions::hashes;
 use super::{SqliteStore, corrupt, finish, to_sql};
 use crate::domain::{id::Uid, room::Person};
 use crate::server::names::{account_key, former_account_key};
-use crate::server::storage::{NewPerson, PersonRow, Result, StorageError};
+use crate::server::storage::{NewPassword, NewPerson, PersonRow, Result, StorageError};
 use sqlx::{Connection, SqliteConnection};
 
 struct RawPerson {
@@ -87,9 +88,15 @@ impl SqliteStore {
     }
 
     pub(crate) async fn set_password(&self, uid: &Uid, password: &str) -> Result<()> {
-        let uid = uid.as_str();
-        sqlx::query!("UPDATE people SET password = ? WHERE uid = ?", password, uid).execute(&self.writer).await?;
-        Ok(())
+        let mut connection = self.writer.acquire().await?;
+        let set = set_password(&mut connection, uid.as_str(), password).await;
+        finish(connection, set)
+    }
+
+    pub(crate) async fn change_password(&self, new: NewPassword<'_>) -> Result<Option<Vec<[u8; 32]>>> {
+        let mut connection = self.writer.acquire().await?;
+        let changed = change_password(&mut connection, new).await;
+        finish(connection, changed)
     }
 
     pub(crate) async fn claim_ownership(&self, uid: &Uid, token_hash: &[u8]) -> Result<bool> {
@@ -110,6 +117,33 @@ impl SqliteStore {
             .await?;
         Ok(count > 0)
     }
+}
+
+async fn set_password(connection: &mut SqliteConnection, uid: &str, password: &str) -> Result<()> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    sqlx::query!("UPDATE people SET password = ? WHERE uid = ?", password, uid).execute(&mut *transaction).await?;
+    sqlx::query!("DELETE FROM devices WHERE uid = ?", uid).execute(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(())
+}
+
+async fn change_password(connection: &mut SqliteConnection, new: NewPassword<'_>) -> Result<Option<Vec<[u8; 32]>>> {
+    let NewPassword { uid, replaced, password, kept_device, kept_session } = new;
+    let uid = uid.as_str();
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let changed = sqlx::query!("UPDATE people SET password = ?1 WHERE uid = ?2 AND password = ?3", password, uid, replaced)
+        .execute(&mut *transaction)
+        .await?;
+    if changed.rows_affected() == 0 {
+        return Ok(None);
+    }
+    sqlx::query!("DELETE FROM devices WHERE uid = ? AND hash <> ?", uid, kept_device).execute(&mut *transaction).await?;
+    let ended =
+        sqlx::query_scalar!("DELETE FROM sessions WHERE uid = ? AND token_hash <> ? RETURNING token_hash", uid, kept_session)
+            .fetch_all(&mut *transaction)
+            .await?;
+    transaction.commit().await?;
+    hashes(ended).map(Some)
 }
 
 async fn claim_ownership(connection: &mut SqliteConnection, uid: &str, token_hash: &[u8]) -> Result<bool> {

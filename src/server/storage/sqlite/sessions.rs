@@ -85,6 +85,6 @@ impl SqliteStore {
     }
 }
 
-fn hashes(stored: Vec<Vec<u8>>) -> Result<Vec<[u8; 32]>> {
+pub(super) fn hashes(stored: Vec<Vec<u8>>) -> Result<Vec<[u8; 32]>> {
     stored.into_iter().map(|hash| hash.try_into().map_err(|_| corrupt("token_hash"))).collect()
 }

@@ -12,12 +12,13 @@ use crate::server::security_log::{Act, Event};
 use crate::server::web::rate_limit::RequestKind;
 
 impl Actions {
-    /// Changes the password, ends the other sessions and closes their sockets.
+    /// Changes the password, ends the other sessions and closes their sockets. Counts as a sign-in of the address.
     pub async fn change_password(&self, current: &str, new: &str) -> Result<Done, Refusal> {
-        self.check_rate_limit(RequestKind::Request)?;
+        self.check_rate_limit(RequestKind::SignIn)?;
         let session = self.account_session().await?;
         let form = PasswordChange { current, new };
-        let ended = self.state.accounts.change_password(session, form, self.device().as_ref()).await?;
+        let device = self.device();
+        let ended = self.state.accounts.change_password(session, form, &self.client("", device.as_ref())).await?;
         self.record(Act::PasswordChanged, session, None);
         self.sessions_ended(session, &ended).await;
         Ok(Done { status: true })

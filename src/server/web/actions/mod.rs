@@ -68,7 +68,12 @@ impl Actions {
     /// The session, if it has not ended since the header of this request was read: a body may take seconds to arrive.
     async fn current_session(&self) -> Result<&Session, Refusal> {
         let session = self.session()?;
-        if self.state.accounts.is_current(session).await { Ok(session) } else { Err(Refusal::NotSignedIn) }
+        if self.state.accounts.is_current(session).await? { Ok(session) } else { Err(Refusal::NotSignedIn) }
+    }
+
+    /// The same for a request that needs no session: `None` if it came without one.
+    async fn current_session_if_any(&self) -> Result<Option<&Session>, Refusal> {
+        if self.context.session.is_none() { Ok(None) } else { self.current_session().await.map(Some) }
     }
 
     fn check_rate_limit(&self, kind: RequestKind) -> Result<(), Refusal> {

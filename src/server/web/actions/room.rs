@@ -26,12 +26,15 @@ impl Actions {
         let request = BindRequest { client_id, room, since: non_empty(since), epoch: non_empty(epoch) };
         let owner = SocketOwner(session.token_hash);
         let reply = self.state.chat.bind(&session.person, owner, request).await?;
-        if !self.state.accounts.is_current(session).await {
+        let (code, refusal) = match self.state.accounts.is_current(session).await {
+            Ok(true) => return Ok(reply),
             // The session ended while the socket was bound, after its sockets were closed.
-            self.state.gateway.close_owners([owner], CloseCode::SIGNED_OUT).await;
-            return Err(Refusal::NotSignedIn);
-        }
-        Ok(reply)
+            Ok(false) => (CloseCode::SIGNED_OUT, Refusal::NotSignedIn),
+            // It may have ended: the client comes again, and is looked up again.
+            Err(refusal) => (CloseCode::IDLE, refusal),
+        };
+        self.state.gateway.close_owners([owner], code).await;
+        Err(refusal)
     }
 
     /// Stores and publishes a message. Repeating a request with the same `nonce` returns the first one's reply.

@@ -24,7 +24,8 @@ impl Actions {
     /// Signs a guest in under `nickname`, or renames the signed-in guest.
     pub async fn enter_as_guest(&self, nickname: &str) -> Result<SignInReply, Refusal> {
         self.check_rate_limit(RequestKind::Guest)?;
-        match self.state.accounts.sign_in_as_guest(nickname, &self.label(), self.context.session.as_ref()).await? {
+        let session = self.current_session_if_any().await?;
+        match self.state.accounts.sign_in_as_guest(nickname, &self.label(), session).await? {
             GuestSignIn::Created(session) => Ok(self.signed_in(session).await),
             GuestSignIn::Renamed(person) => Ok(SignInReply { uid: person.uid, nickname: person.nickname }),
         }
@@ -42,7 +43,7 @@ impl Actions {
         let form = Registration { account, password, nickname, owner_link: non_empty(owner_link) };
         let (label, device) = (self.label(), self.device());
         let client = self.client(&label, device.as_ref());
-        let session = self.state.accounts.register(form, &client, self.context.session.as_ref()).await?;
+        let session = self.state.accounts.register(form, &client, self.current_session_if_any().await?).await?;
         if non_empty(owner_link).is_some() {
             // The account hosts every room that had no host.
             self.state.chat.forget_rooms();
@@ -59,7 +60,12 @@ impl Actions {
         let check_rate_limit = || self.check_rate_limit(RequestKind::SignIn);
         let may_wait = || *self.state.accepting.borrow() && !self.state.shutdown.is_cancelled();
         let form = LogIn { account, password, may_wait: &may_wait };
-        let session = self.state.accounts.log_in(form, &client, self.context.session.as_ref(), check_rate_limit).await?;
+        // A session that ended meanwhile is no obstacle: the password gives the right.
+        let session = match self.current_session_if_any().await {
+            Err(Refusal::NotSignedIn) => None,
+            session => session?,
+        };
+        let session = self.state.accounts.log_in(form, &client, session, check_rate_limit).await?;
         self.close_sockets_of_old_session().await;
         Ok(self.signed_in(session).await)
     }
@@ -97,7 +103,7 @@ impl Actions {
         }
     }
 
-    fn client<'a>(&self, label: &'a str, device: Option<&'a Token>) -> Client<'a> {
+    pub(super) fn client<'a>(&self, label: &'a str, device: Option<&'a Token>) -> Client<'a> {
         let address = self.context.client_addr;
         Client { address, network: rate_limit_prefix(address), label, device }
     }
