@@ -15,7 +15,7 @@ use crate::server::gateway::{ConnectionPermit, Dialect, Handshake, LimitReached,
 use axum::Extension;
 use axum::extract::{ConnectInfo, Request, State};
 use axum::http::uri::PathAndQuery;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -39,7 +39,9 @@ pub(super) async fn upgrade(
     if let Err(refusal) = checked {
         return Refused(refusal).into_response();
     }
-    let Some(key) = websocket_key(headers).filter(|_| request.method() == Method::GET) else {
+    // HTTP/1.0 has no upgrade: hyper would write the 101 and close the connection.
+    let can_upgrade = request.method() == Method::GET && request.version() == Version::HTTP_11;
+    let Some(key) = websocket_key(headers).filter(|_| can_upgrade) else {
         return (StatusCode::UPGRADE_REQUIRED, [(header::UPGRADE, "websocket"), (header::SEC_WEBSOCKET_VERSION, "13")])
             .into_response();
     };
