@@ -4,7 +4,7 @@ use super::{connect_from, request};
 use crate::support::{DEADLINE, Server, eventually};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -29,6 +29,42 @@ async fn f2_idle_connections_keep_no_health_check_out() {
     let closed = metrics.lines().find_map(|line| line.strip_prefix("roomcast_http_idle_closed_total ")).unwrap();
     assert!(closed.parse::<u32>().unwrap() >= 400, "{closed}");
     assert!(server.errors().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f2_a_thousand_beginnings_of_requests_refuse_nobody() {
+    let _ = rlimit::increase_nofile_limit(16_384);
+    let server = Server::with(&["web.max_http_connections=200", "web.read_within_ms=600000"]);
+    let mut begun = Vec::new();
+    for number in 0..1_000 {
+        let mut stream = connect_from("127.0.5.1", server.address()).await.unwrap();
+        let _ = stream.write_all(b"GET / HTTP/1.1\r\nhost: chat.example\r\nx-a: ").await;
+        begun.push(stream);
+        if number % 250 == 249 {
+            let mut stream = connect_from("127.0.0.1", server.address()).await.unwrap();
+            assert!(request(&mut stream, "GET /healthz", "").await.starts_with("HTTP/1.1 200"), "{number}");
+        }
+    }
+    let metrics = server.visitor().get("/metrics").await.text().await.unwrap();
+    let refused: Vec<_> = metrics.lines().filter(|line| line.starts_with("roomcast_connections_refused_total{")).collect();
+    assert!(refused.is_empty(), "{refused:?}");
+}
+
+#[tokio::test]
+async fn f2_a_handshake_of_http_1_0_gets_426() {
+    let server = Server::start();
+    for (version, status) in [("1.0", "426"), ("1.1", "101")] {
+        let mut stream = connect_from("127.0.0.1", server.address()).await.unwrap();
+        let head = format!(
+            "GET /ws HTTP/{version}\r\nhost: {}\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+            server.address()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        tokio::time::timeout(DEADLINE, stream.read_exact(&mut answer)).await.unwrap().unwrap();
+        assert_eq!(String::from_utf8_lossy(&answer[9..]), status, "{version}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -59,7 +95,7 @@ async fn f2_a_kept_connection_serves_request_after_request_under_pressure() {
             assert!(request(&mut kept, "GET /pkg/nothing.js", "").await.starts_with("HTTP/1.1 404"));
         }
         let mut body = [0; 9];
-        tokio::io::AsyncReadExt::read_exact(&mut kept, &mut body).await.unwrap();
+        kept.read_exact(&mut body).await.unwrap();
     }
 }
 

@@ -39,7 +39,7 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(20);
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(60);
 /// Connections that get a 503 at the same time; further ones are closed without a response.
 const MAX_CONCURRENT_REFUSALS: usize = 256;
-/// Grace period for a connection whose place was taken: to write the rest of a response.
+/// Grace period for a connection whose place was taken: to write the rest of a response, which is in hyper's buffer.
 const END_GRACE: Duration = Duration::from_secs(1);
 /// `retry_after_ms` for a client that is at its share behind a proxy.
 const REQUEST_LIMIT_RETRY_MS: u64 = 1_000;
@@ -121,7 +121,7 @@ impl HttpAcceptor {
                 tracing::warn!(%error, "could not accept a connection");
                 if matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE)) {
                     // Its descriptor is free for the connection after the one that is refused.
-                    self.limits.end_one_idle();
+                    self.limits.end_one_idle(Instant::now());
                 }
                 self.reserved_fd.refuse_next(&self.listener).await;
                 tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
@@ -188,7 +188,10 @@ async fn serve_connection(
         .serve_connection(TokioIo::new(stream), service);
     let served = tokio::select! {
         served = &mut connection => served,
-        () = permit.ended() => {
+        has_grace = permit.ended() => {
+            if !has_grace {
+                return;
+            }
             std::pin::Pin::new(&mut connection).graceful_shutdown();
             match tokio::time::timeout(END_GRACE, &mut connection).await {
                 Ok(served) => served,
@@ -230,7 +233,7 @@ async fn encrypt(stream: TcpStream, state: &AppState, permit: &HttpPermit) -> Op
                 None
             }
         },
-        () = permit.ended() => None,
+        _ = permit.ended() => None,
     }
 }
 
@@ -244,8 +247,14 @@ async fn respond(
     handover_slot: HandoverSlot,
 ) -> Result<Response, Infallible> {
     let in_progress = limits.permit.request();
-    let client = || Client::of(peer.ip(), request.headers(), &state.config.web).addr;
-    let forwarded = if request.uri().path() == "/healthz" { Ok(None) } else { limits.all.forwarded(peer.ip(), client) };
+    let forwarded = if request.uri().path() == "/healthz" {
+        Ok(None)
+    } else {
+        let client = Client::of(peer.ip(), request.headers(), &state.config.web);
+        let address = client.addr;
+        request.extensions_mut().insert(client);
+        limits.all.forwarded(peer.ip(), address)
+    };
     let response = match forwarded {
         Ok(permit) => {
             request.extensions_mut().insert(ConnectInfo(peer));
@@ -269,5 +278,6 @@ async fn respond(
             refusal_response(&refusal, Lang::default())
         }
     };
+    in_progress.writes(Instant::now());
     Ok(response.map(|body| Body::new(CountedBody::new(body, in_progress))))
 }

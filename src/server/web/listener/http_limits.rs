@@ -1,12 +1,18 @@
 //! Limits of HTTP connections: of the node, of an address, and a reserve for health checks and operators.
 //!
-//! A connection without a request in progress is idle. A new connection over a limit takes the place of an idle one: of its own
+//! A connection without a request in progress is idle. While its response is written a request is in progress, for
+//! [`WRITING_GRACE`] at most: a client that reads more slowly may lose its place, as an idle one. A new connection over a limit takes the place of an idle one: of its own
 //! address if that is at its share, else of the one that is idle for longest. Only connections with a request in progress can make
 //! the node refuse others. Time is a parameter, so that tests set it.
+
+mod permits;
+
+pub(super) use permits::{HttpPermit, InProgress};
 
 use super::network::{Network, networks};
 use crate::server::config::WebSettings;
 use crate::server::web::middleware::client_addr::is_trusted;
+use permits::RequestPermit;
 use slab::Slab;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
@@ -19,8 +25,11 @@ use tokio::sync::Notify;
 const RESERVE: usize = 64;
 /// Once three quarters of the connections are in use, each new one ends one that is idle for at least this long.
 const IDLE_WHEN_NEARLY_FULL: Duration = Duration::from_secs(2);
-/// Connections that were asked to end and have not yet; beyond them a new connection is refused. An idle one ends at once; one
-/// that still writes a response has [`super::accept`]'s grace period.
+/// Time in which a response is written undisturbed.
+const WRITING_GRACE: Duration = Duration::from_secs(30);
+/// Connections that were asked to end and have not yet; beyond them a new connection is refused. One that waits for its first
+/// request, and one that writes for longer than [`WRITING_GRACE`], end at once; others have [`super::accept`]'s grace period for
+/// the rest of a response.
 const MAX_ENDING: usize = 256;
 
 /// The limit that refused a connection or a request.
@@ -51,7 +60,8 @@ pub(super) struct HttpLimits {
     table: Mutex<Table>,
 }
 
-/// An idle connection, by the time at which it became idle; the slot makes the key unique.
+/// An idle connection, by the time from which it is idle: in the future while a response is written. The slot makes the key
+/// unique.
 type IdleKey = (Instant, usize);
 
 #[derive(Default)]
@@ -80,10 +90,24 @@ struct Connection {
     class: Class,
     /// The networks whose shares it counts against.
     networks: [Option<Network>; 2],
-    /// `None`: a request is in progress.
+    /// `None`: a request is in progress, and its response not begun.
     idle_since: Option<Instant>,
+    phase: Phase,
     is_ending: bool,
     end: Arc<Notify>,
+}
+
+/// The progress of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// Waits for its first request, or for the rest of its head.
+    New,
+    /// Has a request in progress, and no response yet.
+    Request,
+    /// Writes a response.
+    Writing,
+    /// Waits for another request. The end of the last response may still be in a buffer.
+    Kept,
 }
 
 /// The class of a peer.
@@ -118,13 +142,15 @@ impl HttpLimits {
         let networks = if class == Class::Viewer { networks(peer) } else { [None, None] };
         let (end, mut table) = (Arc::new(Notify::new()), self.table());
         for network in networks.iter().flatten() {
-            if table.shares.get(network).is_some_and(|share| share.count >= self.share(network)) && !table.end_idle_of(network) {
+            if table.shares.get(network).is_some_and(|share| share.count >= self.share(network))
+                && !table.end_idle_of(network, now)
+            {
                 return Err(HttpLimit::Address);
             }
         }
         let max = if class == Class::Viewer { self.max - self.reserve } else { self.max };
         let in_use = table.in_use();
-        if in_use >= max && !table.end_oldest_idle() {
+        if in_use >= max && !table.end_oldest_idle(now) {
             return Err(HttpLimit::Node);
         }
         if in_use >= self.max - self.max / 4
@@ -137,17 +163,9 @@ impl HttpLimits {
 
     /// Counts a request in progress of `client` if `peer` is a trusted proxy that forwards it. `Ok(None)`: it is not, so the
     /// connection's own share counts.
-    pub(super) fn forwarded(
-        self: &Arc<Self>,
-        peer: IpAddr,
-        client: impl FnOnce() -> IpAddr,
-    ) -> Result<Option<RequestPermit>, HttpLimit> {
+    pub(super) fn forwarded(self: &Arc<Self>, peer: IpAddr, client: IpAddr) -> Result<Option<RequestPermit>, HttpLimit> {
         let peer = peer.to_canonical();
-        if !is_trusted(&peer, &self.web) {
-            return Ok(None);
-        }
-        let client = client();
-        if client == peer {
+        if client == peer || !is_trusted(&peer, &self.web) {
             return Ok(None);
         }
         let networks = networks(client);
@@ -163,9 +181,9 @@ impl HttpLimits {
         Ok(Some(RequestPermit { limits: self.clone(), networks }))
     }
 
-    /// Asks the connection that is idle for longest to end, if there is one.
-    pub(super) fn end_one_idle(&self) {
-        self.table().end_oldest_idle();
+    /// Asks the connection that is idle for longest at `now` to end, if there is one.
+    pub(super) fn end_one_idle(&self, now: Instant) {
+        self.table().end_oldest_idle(now);
     }
 
     fn class(&self, peer: &IpAddr) -> Class {
@@ -194,14 +212,15 @@ impl Table {
 
     fn insert(&mut self, class: Class, networks: [Option<Network>; 2], end: Arc<Notify>, now: Instant) -> usize {
         networks.iter().flatten().for_each(|network| self.shares.entry(*network).or_default().count += 1);
-        let slot = self.connections.insert(Connection { class, networks, idle_since: None, is_ending: false, end });
-        self.set_idle(slot, Some(now));
+        let connection = Connection { class, networks, idle_since: None, phase: Phase::New, is_ending: false, end };
+        let slot = self.connections.insert(connection);
+        self.set_phase(slot, Phase::New, Some(now));
         metrics::gauge!("roomcast_http_connections").increment(1.0);
         slot
     }
 
     fn remove(&mut self, slot: usize) {
-        self.set_idle(slot, None);
+        self.set_phase(slot, Phase::Kept, None);
         let Some(connection) = self.connections.try_remove(slot) else { return };
         metrics::gauge!("roomcast_http_connections").decrement(1.0);
         if connection.is_ending {
@@ -212,14 +231,21 @@ impl Table {
     }
 
     /// Asks the connection of a network that is idle for longest to end. Returns false if none is idle.
-    fn end_idle_of(&mut self, network: &Network) -> bool {
-        let oldest = self.shares.get(network).and_then(|share| share.idle.first());
-        oldest.copied().is_some_and(|(_, slot)| self.end(slot))
+    fn end_idle_of(&mut self, network: &Network, now: Instant) -> bool {
+        let oldest = self.shares.get(network).and_then(|share| self.oldest(&share.idle, now));
+        oldest.is_some_and(|slot| self.end(slot))
     }
 
     /// Asks the connection that is idle for longest to end, a proxy's last. Returns false if none is idle.
-    fn end_oldest_idle(&mut self) -> bool {
-        self.idle.first().or(self.idle_proxies.first()).copied().is_some_and(|(_, slot)| self.end(slot))
+    fn end_oldest_idle(&mut self, now: Instant) -> bool {
+        let oldest = self.oldest(&self.idle, now).or_else(|| self.oldest(&self.idle_proxies, now));
+        oldest.is_some_and(|slot| self.end(slot))
+    }
+
+    /// Returns the first of the connections, unless it still has time for its response: then all of them do.
+    fn oldest(&self, idle: &BTreeSet<IdleKey>, now: Instant) -> Option<usize> {
+        let (since, slot) = *idle.first()?;
+        (since <= now || self.connections.get(slot)?.phase != Phase::Writing).then_some(slot)
     }
 
     /// Asks one connection that is idle since `before` to end, if there is one; never a proxy's.
@@ -233,7 +259,8 @@ impl Table {
         if self.ending >= MAX_ENDING {
             return false;
         }
-        self.set_idle(slot, None);
+        let Some(phase) = self.connections.get(slot).map(|connection| connection.phase) else { return false };
+        self.set_phase(slot, phase, None);
         let Some(connection) = self.connections.get_mut(slot) else { return false };
         connection.is_ending = true;
         connection.end.notify_one();
@@ -244,9 +271,10 @@ impl Table {
         true
     }
 
-    /// Records that a connection is idle since then, or that it has a request in progress. One that ends is neither.
-    fn set_idle(&mut self, slot: usize, since: Option<Instant>) {
+    /// Records the progress of a connection, and the time from which it is idle. One that ends keeps what it had.
+    fn set_phase(&mut self, slot: usize, phase: Phase, since: Option<Instant>) {
         let Some(connection) = self.connections.get_mut(slot).filter(|connection| !connection.is_ending) else { return };
+        connection.phase = phase;
         let before = std::mem::replace(&mut connection.idle_since, since);
         let idle = if connection.class == Class::Proxy { &mut self.idle_proxies } else { &mut self.idle };
         let of_networks = connection.networks;
@@ -267,62 +295,6 @@ impl Table {
             if let Entry::Occupied(mut entry) = self.shares.entry(network) {
                 entry.get_mut().count -= 1;
                 if entry.get().count == 0 {
-                    entry.remove();
-                }
-            }
-        }
-    }
-}
-
-/// A connection's place; dropping it frees the place.
-pub(super) struct HttpPermit {
-    limits: Arc<HttpLimits>,
-    slot: usize,
-    end: Arc<Notify>,
-}
-
-impl HttpPermit {
-    /// Returns when another connection takes this one's place.
-    pub(super) async fn ended(&self) {
-        self.end.notified().await;
-    }
-
-    /// Marks a request as in progress until the result is dropped.
-    pub(super) fn request(self: &Arc<Self>) -> InProgress {
-        self.limits.table().set_idle(self.slot, None);
-        InProgress(self.clone())
-    }
-}
-
-impl Drop for HttpPermit {
-    fn drop(&mut self) {
-        self.limits.table().remove(self.slot);
-    }
-}
-
-/// A request in progress on a connection, until its response is written or the connection has failed.
-pub(super) struct InProgress(Arc<HttpPermit>);
-
-impl Drop for InProgress {
-    fn drop(&mut self) {
-        self.0.limits.table().set_idle(self.0.slot, Some(Instant::now()));
-    }
-}
-
-/// A request in progress of a client behind a trusted proxy.
-pub(super) struct RequestPermit {
-    limits: Arc<HttpLimits>,
-    networks: [Option<Network>; 2],
-}
-
-impl Drop for RequestPermit {
-    fn drop(&mut self) {
-        let mut table = self.limits.table();
-        table.forwarded_total -= 1;
-        for network in self.networks.into_iter().flatten() {
-            if let Entry::Occupied(mut entry) = table.forwarded.entry(network) {
-                *entry.get_mut() -= 1;
-                if *entry.get() == 0 {
                     entry.remove();
                 }
             }

@@ -151,7 +151,7 @@ fn f2_behind_a_proxy_the_client_has_the_share() {
         node.accept("10.9.9.9", 0).unwrap();
     }
     assert_eq!((node.drop_ended(), node.limits.table().in_use()), (0, 60), "the proxy has no share");
-    let of = |client: &str| node.limits.forwarded(proxy, || client.parse().unwrap());
+    let of = |client: &str| node.limits.forwarded(proxy, client.parse().unwrap());
     let mut requests: Vec<_> = (0..10).map(|_| of("203.0.113.9").unwrap().unwrap()).collect();
     assert_eq!(of("203.0.113.9").err(), Some(HttpLimit::Address));
     assert!(of("203.0.113.10").unwrap().is_some());
@@ -164,6 +164,39 @@ fn f2_behind_a_proxy_the_client_has_the_share() {
     drop((many, requests));
     let table = node.limits.table();
     assert_eq!((table.forwarded_total, table.forwarded.len()), (0, 0));
+}
+
+/// Returns whether the connection was asked to end, and has a grace period.
+fn asked_to_end(permit: &Arc<HttpPermit>) -> Option<bool> {
+    use futures_util::FutureExt;
+    permit.ended().now_or_never()
+}
+
+#[test]
+fn f2_a_response_is_written_undisturbed_for_thirty_seconds() {
+    let mut node = Node::new(4, 2);
+    let slow = node.accept("203.0.113.1", 0).unwrap();
+    let request = slow.request();
+    request.writes(node.start);
+    let others = [node.accept("203.0.113.2", 0).unwrap(), node.accept("203.0.113.3", 0).unwrap()];
+    let requests = others.each_ref().map(HttpPermit::request);
+    assert_eq!(node.accept("203.0.113.4", 29_999).err(), Some(HttpLimit::Node));
+    assert_eq!(asked_to_end(&slow), None);
+    assert!(node.accept("203.0.113.4", 30_000).is_ok());
+    assert_eq!(asked_to_end(&slow), Some(false), "a slower reader ends at once");
+    drop((request, requests));
+}
+
+#[test]
+fn f2_the_beginning_of_a_first_request_ends_at_once() {
+    let mut node = Node::new(4, 2);
+    let (new, kept) = (node.accept("203.0.113.1", 0).unwrap(), node.accept("203.0.113.1", 0).unwrap());
+    drop(kept.request());
+    let later = u32::try_from(node.start.elapsed().as_millis()).unwrap() + 1;
+    for _ in 0..2 {
+        node.accept("203.0.113.1", later).unwrap();
+    }
+    assert_eq!((asked_to_end(&new), asked_to_end(&kept)), (Some(false), Some(true)));
 }
 
 #[test]
