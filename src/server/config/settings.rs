@@ -42,7 +42,7 @@ pub struct WebSettings {
     /// closed. An open WebSocket does not count. Default: 15,000.
     pub max_http_connections: usize,
     /// HTTP connections per address, or requests in progress behind a trusted proxy; a further one takes the place of the
-    /// address's own idle one, or gets 503. Default: 5,000, since carrier NAT puts thousands of phones behind one, and no more
+    /// address's own idle one, or gets 503; a request behind a proxy gets 429. Default: 5,000, since carrier NAT puts thousands of phones behind one, and no more
     /// than a third of all.
     pub max_http_per_address: usize,
     /// Drain deadline of a shutdown. Default: 4,000 ms; `cargo leptos watch` kills the server after 10 s.
@@ -123,7 +123,7 @@ pub struct GatewaySettings {
     pub max_handshakes: usize,
     /// Sockets per session, which are a person's tabs and devices; a further one gets 429. Default: 50.
     pub max_per_session: usize,
-    /// Sockets per address, and an eighth of those per /48 of IPv6; a further one gets 429. Default: 5,000, since carrier NAT
+    /// Sockets per address, and 8 times as many per /48 of IPv6; a further one gets 429. Default: 5,000, since carrier NAT
     /// puts thousands of phones behind one.
     pub max_per_address: usize,
     /// Commands (mostly publishes) that wait for the shards, in bytes; at the limit, publishers wait. Default: 33,554,432.
@@ -249,15 +249,16 @@ pub enum InitFrom {
 /// `[limits]`: rate limits. Each is a token bucket: its size (`_burst`) and its refill per minute (`_a_minute`). A request
 /// over a limit gets 429 `too_fast`.
 ///
-/// Limits per address are generous, since carrier NAT puts thousands of phones behind one; those of passwords are strict. A
-/// /64 of IPv6 is one address, and a /48 has 8 times the limits of an address.
+/// Limits per address are generous, since carrier NAT puts thousands of phones behind one; those of passwords are strict, and
+/// so is that of requests without any cookie, which share `visitor_burst` and `visitor_a_minute` per address. A /64 of IPv6 is
+/// one address, and a /48 has 8 times the limits of an address.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LimitsSettings {
     /// `off` lifts the limits per address, per session and per room, those of sockets too, for load tests: one client plays
     /// thousands. Refused unless the site listens on loopback. The cooldown of the chat stays. Default: `on`.
     pub per_ip: Switch,
-    /// Registrations, sign-ins and wrong API keys per address. Default: 20.
+    /// Registrations, wrong API keys, and log-ins on unknown devices, per address. Default: 20.
     pub sign_in_burst: u32,
     /// Refill of `sign_in_burst` per minute. Default: 20.
     pub sign_in_a_minute: u32,
