@@ -65,7 +65,7 @@ pub(crate) async fn serve(mut config: Config) -> Outcome {
     let services = Services {
         accounts: Accounts::new(store.clone(), clock.clone(), security_log.clone()),
         security_log: security_log.clone(),
-        old_cookie_names: web::OldCookieNames::load(&store, clock.clone()).await?,
+        old_cookie_names: web::OldCookieNames::load(&store, clock.clone(), &config.web).await?,
         api_keys: ApiKeys::new(store.clone(), clock, &config.gateway.api_key),
         config,
         store: store.clone(),

@@ -82,6 +82,46 @@ async fn f13_preferences_are_host_cookies_and_the_old_names_still_count() {
 }
 
 #[tokio::test]
+async fn f13_a_page_moves_preferences_to_their_present_names() {
+    let set_by_page = async |server: &Server, cookie: &'static str| {
+        let page = server.visitor().request("GET", "/").header("accept", "text/html").header("cookie", cookie).send();
+        let cookies = set_cookies(page.await.unwrap().headers());
+        cookies.into_iter().filter(|cookie| cookie.contains("_lang=") || cookie.contains("_theme=")).collect::<Vec<_>>()
+    };
+    let server = Server::with(&[HTTPS]);
+    for old in ["lang=zh; theme=dark", "roomcast_lang=zh; roomcast_theme=dark", "theme=light; roomcast_theme=dark; lang=zh"] {
+        let set = set_by_page(&server, old).await;
+        assert_eq!(set.len(), 2, "{old}: {set:?}");
+        assert!(set[0].starts_with("__Host-roomcast_lang=zh;") && set[0].contains("Max-Age=31536000"), "{set:?}");
+        assert!(set[1].starts_with("__Host-roomcast_theme=dark;") && !set[1].contains("HttpOnly"), "{set:?}");
+    }
+    for other in ["a=b", "lang=%3Cscript; theme=x", "lang=en; __Host-roomcast_lang=zh"] {
+        assert!(set_by_page(&server, other).await.is_empty(), "{other}");
+    }
+    let server = Server::start();
+    assert!(set_by_page(&server, "lang=en").await[0].starts_with("roomcast_lang=en;"));
+    assert!(set_by_page(&server, "lang=en; roomcast_lang=zh").await.is_empty());
+}
+
+#[tokio::test]
+async fn f9_a_page_removes_the_cookie_of_a_session_that_is_gone() {
+    let server = Server::start();
+    let token = token(&server, "gone").await;
+    let own = format!("roomcast_session={token}");
+    let page = async |cookie: &str| {
+        let page = server.visitor().request("GET", "/").header("accept", "text/html").header("cookie", cookie).send();
+        set_cookies(page.await.unwrap().headers()).into_iter().find(|cookie| cookie.starts_with("roomcast_session="))
+    };
+    assert!(page(&own).await.unwrap().starts_with(&own), "a session is renewed");
+    server.visitor().request("POST", "/session/logout").header("cookie", &own).form(&[("a", "b")]).send().await.unwrap();
+    for dead in [own.as_str(), "roomcast_session=bogus"] {
+        let set = page(dead).await.unwrap();
+        assert!(set.starts_with("roomcast_session=;") && set.contains("Max-Age=0"), "{set}");
+    }
+    assert_eq!(page("other=1").await, None);
+}
+
+#[tokio::test]
 async fn f13_only_pages_set_the_visitor_cookie_and_only_where_it_is_missing() {
     let server = Server::with(&["gateway.api_key=secret"]);
     let visitor = server.visitor();

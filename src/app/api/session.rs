@@ -48,6 +48,7 @@ pub async fn set_preferences(lang: Option<String>, theme: Option<String>) -> Res
 #[server(prefix = "/page", endpoint = "sign-in")]
 pub async fn sign_in_page() -> Result<Page<()>, Refusal> {
     let actions = crate::server::web::actions::Actions::current()?;
+    actions.count_page()?;
     Ok(Page { content: (), you: actions.person(), returned: actions.returned_form() })
 }
 

@@ -32,6 +32,7 @@ mod router;
 mod state;
 mod telemetry;
 mod tls;
+mod unknown_tokens;
 mod user_agent;
 mod ws_upgrade;
 

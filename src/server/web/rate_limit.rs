@@ -27,6 +27,28 @@ pub enum RequestKind {
     Send,
 }
 
+/// A limit of requests without a session.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Exhausted {
+    /// Of an address (IPv6: a /64).
+    Address(IpAddr),
+    /// Of a /48 of IPv6.
+    Network(IpAddr),
+    /// Of the requests of an address that have no visitor cookie.
+    WithoutCookie(IpAddr),
+    /// Of a visitor cookie.
+    Visitor([u8; 32]),
+}
+
+impl Exhausted {
+    /// The limits of a request without a session.
+    pub(crate) fn of(context: &RequestContext) -> [Option<Self>; 3] {
+        let prefix = rate_limit_prefix(context.client_addr);
+        let own = context.visitor.map_or(Self::WithoutCookie(prefix), Self::Visitor);
+        [Some(Self::Address(prefix)), network_prefix(context.client_addr).map(Self::Network), Some(own)]
+    }
+}
+
 /// All rate limits of a node. They are kept in memory.
 pub struct RateLimits {
     /// `None`: `limits.per_ip` is off, and so is the limit per session.
@@ -66,8 +88,11 @@ impl RateLimits {
 
     /// Counts the request against its address, and against its session. Without a session it counts against its visitor
     /// cookie; without that, too, once more against the address, since a client that has neither is counted by nothing else.
-    /// Returns [`Refusal::TooFast`] over any of these limits.
+    /// Returns [`Refusal::TooFast`] over any of these limits, and the refusal of the session's look-up if there was one.
     pub fn check(&self, kind: RequestKind, context: &RequestContext) -> Result<(), Refusal> {
+        if let Some(refusal) = &context.refusal {
+            return Err(refusal.clone());
+        }
         let Some(by_address) = &self.by_address else { return Ok(()) };
         let limiter = match kind {
             RequestKind::SignIn => &by_address.sign_in,
@@ -82,6 +107,20 @@ impl RateLimits {
             (None, _) if kind != RequestKind::Request => Ok(()),
             (None, Some(visitor)) => self.by_visitor.check(&visitor),
             (None, None) => by_address.without_cookie.check(context.client_addr),
+        }
+    }
+
+    /// The widest limit that refuses a request without a session, after [`check`](Self::check) refused one.
+    pub(crate) fn exhausted(&self, context: &RequestContext) -> Exhausted {
+        let [_, network, own] = Exhausted::of(context);
+        let request = self.by_address.as_ref().map(|by_address| &by_address.request);
+        let prefix = rate_limit_prefix(context.client_addr);
+        match (request, network, own) {
+            (Some(request), _, _) if request.by_address.check(&prefix).is_err() => Exhausted::Address(prefix),
+            (Some(request), Some(Exhausted::Network(network)), _) if request.by_network.check(&network).is_err() => {
+                Exhausted::Network(network)
+            }
+            (_, _, own) => own.unwrap_or(Exhausted::Address(prefix)),
         }
     }
 

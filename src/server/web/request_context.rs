@@ -1,7 +1,7 @@
 //! The context of a request: built once per request by [`context_layer`](super::middleware::context_layer), kept in its
 //! extensions.
 
-use crate::domain::preferences::Preferences;
+use crate::domain::{preferences::Preferences, refusal::Refusal};
 use crate::server::accounts::{Session, Token};
 use crate::server::web::middleware::cookies::CookieNames;
 use std::net::IpAddr;
@@ -17,7 +17,10 @@ pub struct RequestContext {
     pub cookies: CookieNames,
     /// Language and theme, from cookies or `Accept-Language`.
     pub preferences: Preferences,
-    /// The login session of the cookie. `None`: no cookie, or an unknown or expired token.
+    /// The refusal of the session's look-up: over the limit, or a failed query. It refuses the request where limits are checked,
+    /// so that each handler gives it its own form.
+    pub refusal: Option<Refusal>,
+    /// The login session of the cookie. `None`: no cookie, an unknown or expired token, or `refusal`.
     pub session: Option<Session>,
     /// The token of `session`, as the cookie has it.
     pub session_token: Option<Token>,

@@ -20,9 +20,6 @@ use leptos_axum::{LeptosRoutes, ResponseOptions, generate_route_list, render_app
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 
-/// Pages and forms whose handlers count no request: they read and write nothing.
-const UNCOUNTED_PATHS: [&str; 3] = [paths::SIGN_IN_PAGE, "/page/sign-in", paths::PREFERENCES];
-
 /// Builds the router with all its layers. `app` and `shell` are the pages' root component and HTML document; they are values,
 /// because this floor does not import the pages.
 pub fn router<A, AV, S, SV>(state: AppState, app: A, shell: S) -> Router
@@ -46,7 +43,7 @@ where
         // Pages and the server functions of app/api/: /session/*, /gateway/*, /page/*.
         .leptos_routes_with_context(&state, generate_route_list(app), context, shell)
         .fallback(not_found)
-        .layer(from_fn_with_state(state.clone(), limit_pages_without_limit))
+        .layer(from_fn_with_state(state.clone(), limit_preferences))
         .layer(from_fn_with_state(state.clone(), form_guard::check_form));
     let operators = Router::new().route("/readyz", get(health::readyz)).route("/metrics", get(health::metrics));
 
@@ -80,9 +77,9 @@ async fn serve_asset(request: Request, next: Next) -> Response {
     }
 }
 
-/// Counts requests of pages and forms that need nothing of the floors below, where all others are counted.
-async fn limit_pages_without_limit(State(state): State<AppState>, request: Request, next: Next) -> Response {
-    if UNCOUNTED_PATHS.contains(&request.uri().path())
+/// Counts the form of the preferences, which needs nothing of the floors below, where all others are counted.
+async fn limit_preferences(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    if request.uri().path() == paths::PREFERENCES
         && let Err(refusal) = check_rate_limit(&state, &request)
     {
         return Refused(refusal).into_response();
@@ -121,8 +118,9 @@ async fn not_found<SV: IntoView + 'static>(
     if !accepts_html || request.method() != Method::GET {
         return (StatusCode::NOT_FOUND, "not found").into_response();
     }
-    if let Err(refusal) = check_rate_limit(&state, &request) {
-        return Refused(refusal).into_response();
+    // Over the limit it is the programs' answer, which costs nothing to render.
+    if check_rate_limit(&state, &request).is_err() {
+        return (StatusCode::NOT_FOUND, "not found").into_response();
     }
     let with_status = move || {
         context();

@@ -6,6 +6,7 @@ use super::middleware::cookies::OldCookieNames;
 use super::rate_limit::RateLimits;
 use super::returned_forms::ReturnedForms;
 use super::tls::Tls;
+use super::unknown_tokens::UnknownTokens;
 use crate::server::{
     accounts::{Accounts, ApiKeys},
     chat::Chat,
@@ -31,6 +32,8 @@ pub struct SharedState {
     services: Services,
     /// Rate limits per address and session.
     pub rate_limits: RateLimits,
+    /// Session tokens that are looked up over the limits.
+    pub unknown_tokens: UnknownTokens,
     /// Log lines that clients can cause.
     pub log_limits: LogLimits,
     /// The database, as `/readyz` last saw it.
@@ -75,7 +78,16 @@ impl AppState {
         let rate_limits = RateLimits::new(&services.config.limits, services.config.chat.cooldown_ms == 0);
         let (returned_forms, handshakes) = (ReturnedForms::default(), TaskTracker::new());
         let (log_limits, store_health) = (LogLimits::default(), StoreHealth::default());
-        Self(Arc::new(SharedState { services, rate_limits, log_limits, store_health, returned_forms, handshakes }))
+        let unknown_tokens = UnknownTokens::default();
+        Self(Arc::new(SharedState {
+            services,
+            rate_limits,
+            unknown_tokens,
+            log_limits,
+            store_health,
+            returned_forms,
+            handshakes,
+        }))
     }
 
     /// Periodic maintenance: frees idle rate limiters, compacts the samples of histograms, reloads a changed certificate.

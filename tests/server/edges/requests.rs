@@ -12,7 +12,7 @@ async fn f17_every_request_that_costs_something_has_a_limit() {
     for _ in 0..5 {
         server.visitor().get("/").await;
     }
-    for path in ["/", "/rooms/1", "/sign-in", "/nothing", "/gateway/api/openapi.json"] {
+    for path in ["/", "/rooms/1", "/sign-in", "/gateway/api/openapi.json"] {
         assert_eq!(server.visitor().get(path).await.status(), 429, "{path}");
     }
     for path in ["/page/sign-in", "/page/lobby", "/session/preferences", "/gateway/history"] {
@@ -23,6 +23,48 @@ async fn f17_every_request_that_costs_something_has_a_limit() {
         for _ in 0..10 {
             assert_eq!(server.visitor().get(path).await.status(), 200, "{path}");
         }
+    }
+}
+
+/// A browser gets a page with the refusal, not JSON.
+#[tokio::test]
+async fn f17_a_page_over_the_limit_is_a_page() {
+    let server = Server::with(&["limits.visitor_burst=3", "limits.visitor_a_minute=1"]);
+    let stale = format!("roomcast_session={}", "a".repeat(64));
+    let get = async |path: &str, cookie: &str| {
+        let request = server.visitor().request("GET", path).header("accept", "text/html");
+        let answer = request.header("cookie", cookie).send().await.unwrap();
+        let content_type = answer.headers()["content-type"].to_str().unwrap().to_owned();
+        let removes = answer.headers().get_all("set-cookie").iter().any(|set| set.as_bytes().starts_with(b"roomcast_session="));
+        (answer.status().as_u16(), content_type.contains("text/html"), removes, answer.text().await.unwrap())
+    };
+    for _ in 0..5 {
+        get("/", "a=b").await;
+    }
+    for cookie in ["a=b", &stale] {
+        for path in ["/", "/rooms/1", "/sign-in", "/account"] {
+            let (status, is_html, removes, _) = get(path, cookie).await;
+            assert_eq!((status, is_html, removes), (429, true, false), "{path} {cookie}");
+        }
+        let (status, _, _, text) = get("/nothing", cookie).await;
+        assert_eq!((status, text.as_str()), (404, "not found"), "{cookie}");
+    }
+    assert_eq!(server.visitor().post("/gateway/history", &[("room", "1"), ("before", "9")]).await.body["code"], "too_fast");
+}
+
+/// A client with unknown tokens over its limit neither signs others of its address out nor keeps them out.
+#[tokio::test]
+async fn f17_beside_unknown_tokens_over_the_limit_a_session_goes_on() {
+    let server = Server::with(&["limits.visitor_burst=3", "limits.visitor_a_minute=1"]);
+    let person = server.guest("own").await;
+    for number in 0..50 {
+        let cookie = format!("roomcast_session={number:064}");
+        let request = server.visitor().request("POST", "/gateway/send").header("cookie", cookie);
+        let refused = read(request.form(&[("room", "1"), ("message", "x")]).send().await.unwrap()).await;
+        assert!([401, 429].contains(&refused.status.as_u16()), "{}", refused.body);
+        assert!(number < 5 || refused.status == 429, "{number}");
+        let history = person.post("/gateway/history", &[("room", "1"), ("before", "9")]).await;
+        assert_eq!(history.status, 200, "{}", history.body);
     }
 }
 

@@ -80,6 +80,11 @@ impl Actions {
         self.state.rate_limits.check(kind, &self.context)
     }
 
+    /// Counts the request of a page that needs nothing of the floors below.
+    pub fn count_page(&self) -> Result<(), Refusal> {
+        self.with_status(self.check_rate_limit(RequestKind::Request))
+    }
+
     fn set_cookie(&self, cookie: String) {
         if let Ok(cookie) = HeaderValue::from_str(&cookie) {
             self.response.append_header(header::SET_COOKIE, cookie);

@@ -3,9 +3,11 @@
 //! Under HTTPS their names begin with `__Host-`, so that no sibling host can set them (draft-ietf-httpbis-rfc6265bis, section
 //! 4.1.3.2). Cookies are read as bytes, pair by pair: a malformed cookie of another program hides none of ours.
 
-use crate::domain::preferences::{LANG_COOKIE, OLD_LANG_COOKIE, OLD_THEME_COOKIE, THEME_COOKIE};
+use crate::domain::lang::Lang;
+use crate::domain::preferences::{LANG_COOKIE, OLD_LANG_COOKIE, OLD_THEME_COOKIE, THEME_COOKIE, Theme};
 use crate::server::accounts::{Accounts, Token};
 use crate::server::clock::Clock;
+use crate::server::config::WebSettings;
 use crate::server::storage::{StorageError, Store};
 use axum::http::{HeaderMap, header};
 use cookie::{Cookie, CookieBuilder, SameSite};
@@ -22,6 +24,8 @@ pub(crate) const VISITOR_COOKIE: &str = "roomcast_visitor";
 pub(crate) const DEVICE_COOKIE: &str = "roomcast_device";
 /// Lifetime of the device cookie: a year, in seconds.
 const DEVICE_SECONDS: i64 = 365 * 24 * 3600;
+/// Lifetime of preferences that move to their present names: a year, in seconds.
+const PREFERENCE_SECONDS: i64 = 365 * 24 * 3600;
 
 /// Prefix of the names of all cookies of this site. No cookie with it is shown to PHP.
 pub(crate) const PREFIX: &str = "roomcast_";
@@ -42,26 +46,31 @@ pub struct CookieNames {
 }
 
 impl CookieNames {
-    /// Returns the values of the cookies called `name`, four at most. The name with `__Host-` comes first, then the name
-    /// without it if this request may use that one, then an earlier version's.
-    pub(crate) fn values<'a>(self, headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
-        let host_name = format!("{HOST_PREFIX}{name}");
-        let mut values: Vec<&str> = cookies_called(headers, &host_name).collect();
-        if !self.is_https || self.reads_old {
-            values.extend(cookies_called(headers, name));
-        }
-        if self.reads_old
-            && let Some((_, old)) = OLD_NAMES.iter().find(|(new, _)| *new == name)
-        {
-            values.extend(cookies_called(headers, old));
-        }
-        values.truncate(MAX_VALUES);
-        values
+    /// Reads this site's cookies of a request, in one pass.
+    pub(crate) fn read(self, headers: &HeaderMap) -> Cookies<'_> {
+        let own = all_cookies(headers)
+            .filter(|(name, _)| is_own_cookie(name) || OLD_NAMES.iter().any(|(_, old)| *name == old.as_bytes()));
+        Cookies { names: self, own: own.collect() }
     }
 
-    /// Returns the first of [`CookieNames::values`].
+    /// Returns the first value of the cookies called `name`, see [`Cookies::values`].
     pub(crate) fn value<'a>(self, headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
-        self.values(headers, name).first().copied()
+        self.read(headers).value(name)
+    }
+
+    /// The `Set-Cookie` headers that set the preferences under their present names, if the request has them under earlier ones
+    /// only.
+    pub(crate) fn move_preferences(self, headers: &HeaderMap) -> Vec<String> {
+        if !self.reads_old {
+            return vec![];
+        }
+        let cookies = self.read(headers);
+        let moved = |name, is_valid: fn(&str) -> bool| {
+            let value = cookies.value_of_old_name(name).filter(|value| is_valid(value))?;
+            Some(self.set(name, value, PREFERENCE_SECONDS, false))
+        };
+        let lang = moved(LANG_COOKIE, |code| Lang::from_code(code).is_some());
+        lang.into_iter().chain(moved(THEME_COOKIE, |code| Theme::from_code(code).is_some())).collect()
     }
 
     /// A `Set-Cookie` header with a lifetime in seconds. `http_only` hides the cookie from scripts.
@@ -93,9 +102,16 @@ impl CookieNames {
         removed
     }
 
+    /// The `Set-Cookie` headers that remove a session cookie that the request has, without a session; none without one.
+    pub(crate) fn remove_dead_session(self, headers: &HeaderMap) -> Vec<String> {
+        let is_sent =
+            all_cookies(headers).any(|(name, _)| name == SESSION_COOKIE.as_bytes() || is_host_name(name, SESSION_COOKIE));
+        if is_sent { self.remove_session(headers) } else { vec![] }
+    }
+
     /// The `Set-Cookie` header that removes the session cookie under the name that it has without HTTPS.
     pub(crate) fn remove_old_session(self, headers: &HeaderMap) -> Option<String> {
-        let is_sent = self.is_https && cookies_called(headers, SESSION_COOKIE).next().is_some();
+        let is_sent = self.is_https && all_cookies(headers).any(|(name, _)| name == SESSION_COOKIE.as_bytes());
         is_sent.then(|| Self { is_https: false, ..self }.set(SESSION_COOKIE, "", 0, true))
     }
 
@@ -103,6 +119,44 @@ impl CookieNames {
         let name = if self.is_https { format!("{HOST_PREFIX}{name}") } else { name.to_owned() };
         Cookie::build((name, value)).path("/").same_site(SameSite::Lax).secure(self.is_https).http_only(http_only)
     }
+}
+
+/// This site's cookies of one request, in its order.
+pub(crate) struct Cookies<'a> {
+    names: CookieNames,
+    own: Vec<(&'a [u8], &'a str)>,
+}
+
+impl<'a> Cookies<'a> {
+    /// Returns the values of the cookies called `name`, four at most. The name with `__Host-` comes first, then the name
+    /// without it if this request may use that one, then an earlier version's.
+    pub(crate) fn values<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'a str> + use<'a, 'b> {
+        let CookieNames { is_https, reads_old } = self.names;
+        let with_host = self.own.iter().filter(move |(found, _)| is_host_name(found, name));
+        let without = self.called(Some(name).filter(|_| !is_https || reads_old));
+        let old = OLD_NAMES.iter().find(|(new, _)| reads_old && *new == name).map(|(_, old)| *old);
+        with_host.chain(without).chain(self.called(old)).map(|(_, value)| *value).take(MAX_VALUES)
+    }
+
+    /// Returns the first of [`Cookies::values`].
+    pub(crate) fn value(&self, name: &str) -> Option<&'a str> {
+        self.values(name).next()
+    }
+
+    /// Returns the value of `name` if the request has it under an earlier name only.
+    fn value_of_old_name(&self, name: &str) -> Option<&'a str> {
+        let is_present = |found: &[u8]| if self.names.is_https { is_host_name(found, name) } else { found == name.as_bytes() };
+        self.value(name).filter(|_| !self.own.iter().any(|(found, _)| is_present(found)))
+    }
+
+    fn called<'b>(&'b self, name: Option<&'b str>) -> impl Iterator<Item = &'b (&'a [u8], &'a str)> {
+        self.own.iter().filter(move |(found, _)| name.is_some_and(|name| *found == name.as_bytes()))
+    }
+}
+
+/// Returns whether a cookie's name is `name` with the prefix that it has under HTTPS.
+fn is_host_name(found: &[u8], name: &str) -> bool {
+    found.strip_prefix(HOST_PREFIX.as_bytes()) == Some(name.as_bytes())
 }
 
 /// The period in which the names of earlier versions are read: as long as the longest lived of those cookies.
@@ -116,17 +170,21 @@ impl OldCookieNames {
     /// Key in the table `facts`: the time, in Unix milliseconds as text, at which this installation began to use the new names.
     const FACT: &str = "cookie_names_since";
 
-    /// Reads the beginning of the period from the store, or begins it now.
+    /// Reads the beginning of the period from the store, or begins it now. It is stored where clients can come over HTTPS, since
+    /// only there do cookies get new names: an installation that is tried over HTTP first begins it anew at each start.
     ///
     /// # Errors
     /// A failed query.
-    pub async fn load(store: &Store, clock: Clock) -> Result<Self, StorageError> {
+    pub async fn load(store: &Store, clock: Clock, web: &WebSettings) -> Result<Self, StorageError> {
         let stored = store.fact(Self::FACT).await?.and_then(|value| String::from_utf8(value).ok()?.parse().ok());
         let since_ms = match stored {
             Some(since_ms) => since_ms,
             None => {
                 let now = clock.now_ms();
-                store.set_fact(Self::FACT, now.to_string().as_bytes()).await?;
+                let has_https = web.public_url.starts_with("https://") || !web.trusted_proxies.is_empty();
+                if has_https || !web.tls_cert.as_os_str().is_empty() {
+                    store.set_fact(Self::FACT, now.to_string().as_bytes()).await?;
+                }
                 now
             }
         };
@@ -146,16 +204,15 @@ pub(crate) fn is_own_cookie(name: &[u8]) -> bool {
     starts_with(PREFIX, name) || starts_with(HOST_PREFIX, name) && starts_with(PREFIX, &name[HOST_PREFIX.len()..])
 }
 
-/// The values of all cookies of exactly this name, in the order of the request, without quotes around them. A value that is not
-/// ASCII is left out.
-fn cookies_called<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {
+/// Name and value of all cookies, in the order of the request, without quotes around values. A value that is not ASCII is left
+/// out.
+fn all_cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &str)> {
     let pairs = headers.get_all(header::COOKIE).into_iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-    pairs.filter_map(move |pair| {
+    pairs.filter_map(|pair| {
         let at = pair.iter().position(|byte| *byte == b'=')?;
-        let (found, value) = (pair[..at].trim_ascii(), pair[at + 1..].trim_ascii());
+        let (name, value) = (pair[..at].trim_ascii(), pair[at + 1..].trim_ascii());
         let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
-        let text = if value.is_ascii() { std::str::from_utf8(value).ok() } else { None };
-        text.filter(|_| found == name.as_bytes())
+        Some((name, std::str::from_utf8(value).ok().filter(|value| value.is_ascii())?))
     })
 }
 
@@ -174,7 +231,8 @@ mod tests {
     }
 
     fn check(names: CookieNames, lines: &[&[u8]], expected: &[&str]) {
-        assert_eq!(names.values(&headers(lines), SESSION_COOKIE), expected, "{names:?} {lines:?}");
+        let values: Vec<_> = names.read(&headers(lines)).values(SESSION_COOKIE).map(str::to_owned).collect();
+        assert_eq!(values, expected, "{names:?} {lines:?}");
     }
 
     #[test]
@@ -229,11 +287,18 @@ mod tests {
         let folder = tempfile::TempDir::new().unwrap();
         let store = Store::open(&StorageSettings { data_dir: folder.path().into(), ..StorageSettings::default() }).await.unwrap();
         let clock = Clock::manual(1_000 * DAY);
-        assert!(OldCookieNames::load(&store, clock.clone()).await.unwrap().are_read());
-        clock.set(1_029 * DAY);
-        let later = OldCookieNames::load(&store, clock.clone()).await.unwrap();
+        let load = |web: WebSettings| {
+            let (store, clock) = (store.clone(), clock.clone());
+            async move { OldCookieNames::load(&store, clock, &web).await.unwrap() }
+        };
+        let over_https = || WebSettings { public_url: "https://chat.example".into(), ..WebSettings::default() };
+        assert!(load(WebSettings::default()).await.are_read());
+        clock.set(2_000 * DAY);
+        assert!(load(over_https()).await.are_read(), "it begins with HTTPS");
+        clock.set(2_029 * DAY);
+        let later = load(over_https()).await;
         assert!(later.are_read(), "a restart does not begin it anew");
-        clock.set(1_030 * DAY);
-        assert!(!later.are_read());
+        clock.set(2_030 * DAY);
+        assert!(!later.are_read() && !load(WebSettings::default()).await.are_read());
     }
 }

@@ -16,7 +16,8 @@ const HSTS: &str = "max-age=31536000";
 const JSON_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Provides state and preferences to a render or a server function. A page also gets its Content-Security-Policy, is not
-/// cached, renews the session cookie, and sets a visitor cookie if there is none.
+/// cached, renews the session cookie or removes a dead one, moves preferences to their present names, and sets a visitor cookie if
+/// there is none.
 pub(crate) fn provide_page_context(state: &AppState) {
     provide_context(state.clone());
     let (Some(parts), Some(response)) = (use_context::<Parts>(), use_context::<ResponseOptions>()) else { return };
@@ -33,7 +34,11 @@ pub(crate) fn provide_page_context(state: &AppState) {
     let session = context.session_token.as_ref().map(|token| names.set_session(token));
     let old_session = context.session_token.as_ref().and_then(|_| names.remove_old_session(&parts.headers));
     let visitor = context.visitor.is_none().then(|| names.set_new_visitor());
-    for cookie in [session, old_session, visitor].into_iter().flatten() {
+    // A look-up that was refused says nothing about the session.
+    let is_dead = context.session.is_none() && context.refusal.is_none();
+    let dead_session = if is_dead { names.remove_dead_session(&parts.headers) } else { vec![] };
+    let preferences = names.move_preferences(&parts.headers);
+    for cookie in [session, old_session, visitor].into_iter().flatten().chain(dead_session).chain(preferences) {
         if let Ok(cookie) = HeaderValue::from_str(&cookie) {
             response.append_header(header::SET_COOKIE, cookie);
         }
