@@ -164,3 +164,36 @@ async fn f5_replies_that_nobody_reads_are_bounded_in_total() {
     })
     .await;
 }
+
+/// Replies of 60 KiB, pipelined by callers that do not read: each counts, too.
+#[tokio::test(flavor = "multi_thread")]
+async fn f5_short_replies_that_nobody_reads_are_bounded_in_total() {
+    let server = Server::with(&["limits.per_ip=off"]);
+    let socket = server.visitor().open(None).await;
+    let mut php = Wire::to(server.inner.into()).await;
+    command(&mut php, packet(command::SET_SESSION, connection(&socket), &vec![b'x'; 60 * 1024], b"")).await;
+    let before = peak(&server);
+    let ask = packet(command::GET_SESSION, connection(&socket), b"", b"");
+    let mut askers = Vec::new();
+    // Those before the limit would wait for more than a gigabyte.
+    for _ in 0..100 {
+        let mut asker = Wire::to(server.inner.into()).await;
+        asker.send(&ask.repeat(256)).await;
+        askers.push(asker);
+    }
+    eventually("connections are closed", async || {
+        let metrics = server.visitor().get("/metrics").await.text().await.unwrap();
+        metrics.contains("roomcast_php_connections_rejected_total{reason=\"reply_budget\"}")
+    })
+    .await;
+    let cost = peak(&server).saturating_sub(before);
+    assert!(cost < 600 * MIB, "{} MiB", cost / MIB);
+    // A caller that reads is answered, however many replies it asked for.
+    drop(askers);
+    eventually("all replies are read", async || {
+        let mut asker = Wire::to(server.inner.into()).await;
+        asker.send(&ask.repeat(256)).await;
+        asker.take(256 * 60 * 1024).await.len() == 256 * 60 * 1024
+    })
+    .await;
+}

@@ -20,7 +20,7 @@ const DRAIN_POLLS: u32 = 200;
 const EVENT_BYTES: usize = 256;
 
 /// An event of one connection.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ConnectionEvent {
     /// The id of the connection.
     pub client: ClientId,
@@ -35,7 +35,7 @@ pub struct ConnectionEvent {
 }
 
 /// The part of a [`ConnectionEvent`] that depends on its kind, with its data.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum EventKind {
     /// The handshake is done. The first event of a connection.
     Connected(Box<Handshake>),
@@ -46,7 +46,7 @@ pub enum EventKind {
 }
 
 /// The HTTP request of the WebSocket handshake, in few bytes: it may wait for a worker.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Handshake {
     path_and_query: Box<str>,
     /// Lines of `name:value`. A header contains no line feed.

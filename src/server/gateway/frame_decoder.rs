@@ -1,7 +1,7 @@
 //! Decodes the frames that a client sends (RFC 6455), within limits.
 //!
 //! With `gateway.workers = "off"` the connection drops the decoded messages: the socket is one way. With `"on"` they become
-//! [`EventKind::Message`](super::EventKind), or are dropped while no worker is connected. Messages are reassembled and
+//! [`EventKind::Message`](super::EventKind), which wait while no worker is connected. Messages are reassembled and
 //! checked in either case, so that the decoder can be tested against the Autobahn cases (tests/echo).
 
 use crate::domain::push::CloseCode;

@@ -23,8 +23,9 @@ pub(super) enum SessionWatch {
     Off,
     /// A worker was told of the connection, with the session that is stored.
     Unchanged,
-    /// Another back end changed the session since.
-    Changed,
+    /// Another back end changed the session since. So many of the worker's sessions may come that do not contain the change: a
+    /// worker sets one after each of its two callbacks for a handshake.
+    Changed(u8),
 }
 
 impl<S: Stream> Shard<S> {
@@ -62,7 +63,7 @@ impl<S: Stream> Shard<S> {
         if let Some(connection) = self.connection(slot)
             && connection.announced == Some(SessionWatch::Unchanged)
         {
-            connection.announced = Some(SessionWatch::Changed);
+            connection.announced = Some(SessionWatch::Changed(2));
         }
     }
 
@@ -70,10 +71,11 @@ impl<S: Stream> Shard<S> {
     /// keys are kept beside the worker's.
     fn set_worker_session(&mut self, slot: Slot, session: Option<&ClientSession>, now: Instant) {
         let is_young = |connection: &Connection<S>| self.age(connection, now) < MERGE_SESSIONS_WITHIN;
-        let changed = |connection: &&Connection<S>| connection.announced == Some(SessionWatch::Changed);
-        let merges = self.get(slot).filter(changed).is_some_and(is_young);
-        if merges {
-            self.watch_session(slot, SessionWatch::Off);
+        let watch = self.get(slot).filter(|connection| is_young(connection)).and_then(|connection| connection.announced);
+        let merges = matches!(watch, Some(SessionWatch::Changed(_)));
+        if let Some(SessionWatch::Changed(sessions)) = watch {
+            let rest = sessions.saturating_sub(1);
+            self.watch_session(slot, if rest > 0 { SessionWatch::Changed(rest) } else { SessionWatch::Off });
         }
         let Some(kept) = self.registry.session_of(slot) else { return };
         let merged = kept.as_ref().filter(|_| merges).and_then(|kept| ClientSession::extended(kept, session).ok());

@@ -33,6 +33,26 @@ async fn m1_a_workers_session_does_not_overwrite_what_the_site_set_meanwhile() {
     assert_eq!(query(&mut php, get()).await, "a:0:{}");
 }
 
+/// A worker sets a session after each of its two callbacks for a handshake, both computed from the one that it was told.
+#[tokio::test(flavor = "multi_thread")]
+async fn m1_neither_session_of_the_first_two_callbacks_overwrites_what_the_site_set() {
+    let server = server(&["gateway.workers=on"]);
+    let mut worker = worker(&server, "Biz:0").await;
+    let client = server.visitor().open(None).await;
+    connected(&mut worker, &client).await;
+    let id = connection(&client);
+    let mut php = Wire::to(server.inner.into()).await;
+    let set = async |wire: &mut Wire, code: u8, session: &str| command(wire, packet(code, id, session.as_bytes(), b"")).await;
+    set(&mut php, c::UPDATE_SESSION, "a:1:{s:5:\"bound\";i:7;}").await;
+    set(&mut worker, c::SET_SESSION, "a:1:{s:4:\"page\";i:1;}").await;
+    set(&mut worker, c::SET_SESSION, &who("u1")).await;
+    let session = query(&mut php, packet(c::GET_SESSION, id, b"", b"")).await;
+    assert!(session.contains("s:5:\"bound\";i:7;") && session.contains("s:3:\"who\";s:2:\"u1\";"), "{session}");
+    // A third one is computed from these.
+    set(&mut worker, c::SET_SESSION, "a:0:{}").await;
+    assert_eq!(query(&mut php, packet(c::GET_SESSION, id, b"", b"")).await, "a:0:{}");
+}
+
 /// Binds each page right after its first frame, and returns the sessions that the site read before it bound.
 async fn bind_at_once(init: &str) -> (Server, Vec<String>, Vec<String>) {
     const SOCKETS: usize = 300;

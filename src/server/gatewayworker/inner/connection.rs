@@ -217,15 +217,20 @@ impl InnerConnection<'_> {
                 }
             }
             Input::Completed(completed) => self.queue_replies(completed),
-            Input::Written(Ok(())) => {}
+            Input::Written(Ok(())) => self.worker.sent(self.writer.sent()),
             Input::Written(Err(error)) => {
                 self.writer.close();
                 self.close(CloseReason::Io(error));
             }
-            Input::Worker(WorkerInput::Event(event)) => self.writer.push(&event),
+            Input::Worker(WorkerInput::Event(event)) => {
+                self.writer.push(&event);
+                self.worker.buffered(self.writer.sent() + self.writer.len() as u64, event.len());
+            }
             Input::Worker(WorkerInput::PingDue) => self.writer.push_if_idle(&ping()),
             Input::Worker(WorkerInput::Replaced) => {
+                // Its unsent events belong to the other one.
                 self.worker.disconnect();
+                self.writer.close();
                 self.close(CloseReason::Replaced);
             }
             Input::TimedOut(reason) => self.close(reason),
@@ -246,7 +251,7 @@ impl InnerConnection<'_> {
     }
 
     fn can_dispatch(&self) -> bool {
-        self.pipeline.can_start() && self.writer.accepts_replies()
+        self.pipeline.can_start() && self.writer.accepts_replies(self.worker.unsent_bytes())
     }
 
     fn dispatch_buffered(&mut self) -> Result<(), CloseReason> {

@@ -20,7 +20,7 @@ const MAX_COMMANDS: usize = 256;
 pub(super) const MAX_BYTES: usize = 1024 * 1024;
 
 /// A reply longer than this counts against the memory for long replies.
-const LONG_REPLY_BYTES: usize = 64 * 1024;
+const LONG_REPLY_BYTES: usize = 1024;
 
 /// Memory that long replies of all connections may use until they are sent, in KiB. Lists that are being written come on top:
 /// a few at a time, each of [`MAX_REPLY_BYTES`](crate::server::gatewayworker::commands::queries::MAX_REPLY_BYTES) at most.

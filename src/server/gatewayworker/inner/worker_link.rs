@@ -4,6 +4,7 @@ use crate::server::gatewayworker::protocol::opcode::PING;
 use crate::server::gatewayworker::protocol::packet::{PLAIN, WorkerPacket};
 use crate::server::gatewayworker::workers::router::{Worker, Workers};
 use bytes::Bytes;
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
@@ -21,6 +22,9 @@ pub(super) enum WorkerInput {
 /// Connects the peer to the events of clients. Nothing happens until [`WorkerLink::connect`].
 pub(super) struct WorkerLink {
     worker: Option<Worker>,
+    /// The events in the send buffer: the number of bytes that are sent with the last one of each, and its length.
+    unsent: VecDeque<(u64, usize)>,
+    unsent_bytes: usize,
     /// Due times of pings; `None` if workers are not pinged.
     pings: Option<Interval>,
 }
@@ -28,18 +32,42 @@ pub(super) struct WorkerLink {
 impl WorkerLink {
     /// A link without a worker.
     pub(super) fn new(ping_every: Option<Duration>) -> Self {
-        Self { worker: None, pings: ping_every.map(ping_interval) }
+        Self { worker: None, unsent: VecDeque::new(), unsent_bytes: 0, pings: ping_every.map(ping_interval) }
     }
 
     /// Connects the peer as a worker. The worker that it may have been before disconnects first.
     pub(super) fn connect(&mut self, workers: &Workers, name: String) {
-        self.worker = None;
+        // Its events in the send buffer go to the same peer.
+        self.sent(u64::MAX);
+        self.disconnect();
         self.worker = Some(workers.connect(name));
     }
 
     /// Removes the worker from the router, so that its clients get another one.
     pub(super) fn disconnect(&mut self) {
         self.worker = None;
+        self.unsent.clear();
+        self.unsent_bytes = 0;
+    }
+
+    /// Records an event in the send buffer, whose last byte is the last of `end` bytes of the connection.
+    pub(super) fn buffered(&mut self, end: u64, bytes: usize) {
+        self.unsent.push_back((end, bytes));
+        self.unsent_bytes += bytes;
+    }
+
+    /// Records the number of bytes that the connection has sent. An event counts as sent with its last byte.
+    pub(super) fn sent(&mut self, bytes: u64) {
+        let count = self.unsent.partition_point(|(end, _)| *end <= bytes);
+        if count > 0 {
+            self.unsent_bytes -= self.unsent.drain(..count).map(|(_, bytes)| bytes).sum::<usize>();
+            self.worker.iter().for_each(|worker| worker.sent(count));
+        }
+    }
+
+    /// Bytes of the events that are not sent as a whole.
+    pub(super) fn unsent_bytes(&self) -> usize {
+        self.unsent_bytes
     }
 
     /// Returns true if the peer is a worker.

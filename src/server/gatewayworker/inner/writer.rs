@@ -13,7 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 /// A worker's next event is taken from its queue while fewer bytes than these are in the send buffer.
 pub(super) const MAX_UNWRITTEN_EVENT_BYTES: usize = 64 * 1024;
 /// Bytes of replies that the peer has not read, beyond which its commands are no longer dispatched.
-const MAX_UNREAD_REPLY_BYTES: usize = 4 * 1024 * 1024;
+const MAX_UNREAD_REPLY_BYTES: usize = 64 * 1024;
 /// A connection is closed if sent bytes are not acknowledged within this.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -21,6 +21,8 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(60);
 pub(super) struct Writer<'a> {
     stream: WriteHalf<'a>,
     send_buf: BytesMut,
+    /// Bytes that were sent since the connection began.
+    sent: u64,
     /// The peer reads no more: everything further is dropped.
     is_closed: bool,
     /// A reply is missing: the peer would take the next one for it, so no further reply is sent.
@@ -36,6 +38,7 @@ impl<'a> Writer<'a> {
         Self {
             stream,
             send_buf: BytesMut::new(),
+            sent: 0,
             is_closed: false,
             replies_aborted: false,
             options_set: false,
@@ -48,14 +51,19 @@ impl<'a> Writer<'a> {
         self.send_buf.len()
     }
 
+    /// Bytes that were sent since the connection began.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent
+    }
+
     /// Returns true if everything is sent.
     pub(super) fn is_empty(&self) -> bool {
         self.send_buf.is_empty()
     }
 
-    /// Returns true if the peer reads its replies fast enough for further commands.
-    pub(super) fn accepts_replies(&self) -> bool {
-        self.send_buf.len() < MAX_UNREAD_REPLY_BYTES
+    /// Returns true if the peer reads its replies fast enough for further commands. `event_bytes` of the buffer are not replies.
+    pub(super) fn accepts_replies(&self, event_bytes: usize) -> bool {
+        self.send_buf.len() < MAX_UNREAD_REPLY_BYTES + event_bytes
     }
 
     /// Appends bytes; dropped after [`Self::close`].
@@ -89,7 +97,7 @@ impl<'a> Writer<'a> {
         if !std::mem::replace(&mut self.options_set, true) {
             set_options(self.stream.as_ref());
         }
-        self.stream.write_buf(&mut self.send_buf).await?;
+        self.sent += self.stream.write_buf(&mut self.send_buf).await? as u64;
         if self.send_buf.is_empty() {
             self.reply_memory.clear();
             if self.send_buf.capacity() > MAX_UNWRITTEN_EVENT_BYTES {

@@ -18,6 +18,8 @@ pub(super) struct Held {
     next_place: u64,
     /// Of all events.
     pub bytes: usize,
+    /// Of the messages among them.
+    pub message_bytes: usize,
 }
 
 /// A client and its held events.
@@ -34,6 +36,11 @@ impl HeldClient {
     /// Returns true if the client will not be told.
     pub(super) fn is_given_up(&self) -> bool {
         !self.told && self.events.is_empty()
+    }
+
+    /// Returns true if its last event waits.
+    pub(super) fn has_left(&self) -> bool {
+        self.events.back().is_some_and(|event| matches!(event.kind, EventKind::Disconnected))
     }
 
     /// Bytes of its events.
@@ -66,14 +73,14 @@ impl Held {
     /// Appends an event to those of its client. A client without held events was told before, unless this is its first event.
     pub(super) fn push(&mut self, event: ConnectionEvent, now: Instant) {
         let told = !matches!(event.kind, EventKind::Connected(_));
-        self.bytes += event.weight();
+        self.count(&event);
         self.entry(event.client, told, now).events.push_back(event);
     }
 
     /// Puts an event before those of its client.
     pub(super) fn push_front(&mut self, event: ConnectionEvent, now: Instant) {
         let told = !matches!(event.kind, EventKind::Connected(_));
-        self.bytes += event.weight();
+        self.count(&event);
         let client = self.entry(event.client, told, now);
         client.told &= told;
         client.events.push_front(event);
@@ -82,15 +89,15 @@ impl Held {
     /// Drops the events of a client, which will not be told.
     pub(super) fn give_up(&mut self, id: ClientId, now: Instant) {
         let client = self.entry(id, false, now);
-        let bytes = client.bytes();
-        (client.told, client.events) = (false, VecDeque::new());
-        self.bytes -= bytes;
+        client.told = false;
+        let events = std::mem::take(&mut client.events);
+        events.iter().for_each(|event| self.discount(event));
     }
 
     /// Removes a client with its events.
     pub(super) fn remove(&mut self, connection: u32) -> Option<HeldClient> {
         let client = self.clients.remove(&self.places.remove(&connection)?)?;
-        self.bytes -= client.bytes();
+        client.events.iter().for_each(|event| self.discount(event));
         Some(client)
     }
 
@@ -99,7 +106,7 @@ impl Held {
         let client = self.clients.get_mut(self.places.get(&connection)?)?;
         let event = client.events.pop_front()?;
         client.told = true;
-        self.bytes -= event.weight();
+        self.discount(&event);
         Some(event)
     }
 
@@ -117,10 +124,20 @@ impl Held {
             EventKind::Connected(_) => bytes <= MAX_HANDSHAKE_BYTES && all <= limit,
             EventKind::Message(_) => {
                 let of_client = self.get(event.client.connection).map_or(0, HeldClient::bytes);
-                of_client + bytes <= MAX_MESSAGE_BYTES && all <= limit / 2
+                of_client + bytes <= MAX_MESSAGE_BYTES && self.message_bytes + bytes <= limit / 2 && all <= limit
             }
             EventKind::Disconnected => all <= limit,
         }
+    }
+
+    fn count(&mut self, event: &ConnectionEvent) {
+        self.bytes += event.weight();
+        self.message_bytes += message_bytes(event);
+    }
+
+    fn discount(&mut self, event: &ConnectionEvent) {
+        self.bytes -= event.weight();
+        self.message_bytes -= message_bytes(event);
     }
 
     fn entry(&mut self, id: ClientId, told: bool, now: Instant) -> &mut HeldClient {
@@ -130,4 +147,8 @@ impl Held {
         });
         self.clients.entry(place).or_insert_with(|| HeldClient { id, told, since: now, events: VecDeque::new() })
     }
+}
+
+fn message_bytes(event: &ConnectionEvent) -> usize {
+    if matches!(event.kind, EventKind::Message(_)) { event.weight() } else { 0 }
 }

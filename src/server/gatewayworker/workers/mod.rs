@@ -3,6 +3,7 @@
 
 mod encode;
 mod held;
+mod link;
 mod query_string;
 pub(super) mod router;
 mod table;

@@ -2,7 +2,8 @@
 //! that can take it; one that cannot be told is turned away while a worker is there.
 
 use super::encode;
-use super::table::{Action, Connected, Table};
+use super::link::Connected;
+use super::table::{Action, TURN_AWAY_BATCH, Table};
 use crate::domain::id::ClientId;
 use crate::server::gateway::{EventReceiver, Gateway, Subscription};
 use bytes::{Bytes, BytesMut};
@@ -17,8 +18,6 @@ use tokio_util::sync::CancellationToken;
 const TICK: Duration = Duration::from_millis(250);
 /// Clients that are told at once. Their sessions are read in one turn of the shards.
 const TELL_BATCH: usize = 512;
-/// Clients that are turned away per tick: their pages reconnect, and a node accepts about a thousand per second.
-const SWEEP_BATCH: usize = 250;
 
 /// Of a node, for its workers.
 #[derive(Clone, Copy)]
@@ -102,8 +101,8 @@ impl Workers {
         let untold: Vec<ClientId> = waiting.iter().filter(|(_, _, told)| !told).map(|(_, client, _)| *client).collect();
         let sessions = if untold.is_empty() { Default::default() } else { self.0.gateway.sessions_to_tell(untold).await };
         let (mut table, now) = (self.table(), Instant::now());
-        for (_, client, _) in &waiting {
-            table.tell(*client, sessions.get(client), now);
+        for (_, client, told) in &waiting {
+            table.tell(*client, *told, sessions.get(client), now);
         }
         Some(last + 1)
     }
@@ -121,11 +120,13 @@ impl Workers {
             }
             (actions, has_workers && std::mem::take(&mut table.must_sweep), table.is_holding())
         };
+        // A tick turns away one batch, whatever the cause.
+        let rest = TURN_AWAY_BATCH.saturating_sub(actions.len());
         self.carry_out(actions);
         if sweeps {
-            let count = self.0.gateway.turn_away_unannounced(SWEEP_BATCH).await;
+            let count = if rest > 0 { self.0.gateway.turn_away_unannounced(rest).await } else { 0 };
             count_turned_away(count);
-            self.table().must_sweep |= count > 0;
+            self.table().must_sweep |= count > 0 || rest == 0;
         }
         is_holding
     }
@@ -158,7 +159,8 @@ fn count_turned_away(count: usize) {
 }
 
 impl Worker {
-    /// Waits for the next event, encoded. No event is lost when the future is dropped. After a replacement none arrives.
+    /// Waits for the next event, encoded. No event is lost when the future is dropped. After a replacement none arrives. The
+    /// events that are not recorded by [`Worker::sent`] wait for another worker when this one disconnects.
     pub(crate) async fn next_event(&mut self) -> Bytes {
         let Shared { has_space, node, .. } = &*self.workers.0;
         loop {
@@ -173,6 +175,11 @@ impl Worker {
             }
             self.link.arrived.notified().await;
         }
+    }
+
+    /// Records that the first `count` events that were taken are sent.
+    pub(crate) fn sent(&self, count: usize) {
+        self.workers.table().sent(&self.link.name, self.link.number, count);
     }
 
     /// Returns a token that is cancelled when another worker of the same name connects.

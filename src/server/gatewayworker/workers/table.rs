@@ -4,7 +4,8 @@
 //! Each client is pinned to the name of one worker, also across that worker's reconnect. If the worker is absent at the next
 //! event, the client is pinned to the worker with the fewest clients.
 
-use super::held::Held;
+use super::held::{Held, HeldClient};
+use super::link::{Connected, Link};
 use crate::domain::id::ClientId;
 use crate::server::gateway::{ClientSession, ConnectionEvent, EventKind};
 use indexmap::IndexMap;
@@ -15,14 +16,15 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// Bytes of events that a worker has not read: GatewayWorker's `sendToWorkerBufferSize`. Only disconnects exceed it.
-pub(super) const MAX_UNREAD_BYTES: usize = 10_240_000;
 /// Bytes of events that wait for a worker. Messages use at most half of it.
 pub(super) const MAX_HELD_BYTES: usize = 16 * 1024 * 1024;
 /// The same before the first worker was seen, unless `gateway.workers` is on: most nodes have no workers.
 pub(super) const MAX_HELD_BYTES_UNSEEN: usize = 256 * 1024;
 /// Time for which an event waits for a worker.
 pub(super) const HOLD_TIMEOUT: Duration = Duration::from_secs(60);
+/// Clients that are turned away at once, because they waited in vain: their pages reconnect, and a node accepts about a thousand per
+/// second.
+pub(super) const TURN_AWAY_BATCH: usize = 250;
 
 /// An action of the router on a client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,24 +56,6 @@ pub(super) struct Table {
     pub must_sweep: bool,
 }
 
-/// The table's side of a worker's connection.
-struct Link {
-    /// Distinguishes connections of the same name.
-    number: u64,
-    events: VecDeque<ConnectionEvent>,
-    unread_bytes: usize,
-    arrived: Arc<Notify>,
-    replaced: CancellationToken,
-}
-
-/// The worker's side of a new link.
-pub(super) struct Connected {
-    pub name: Arc<str>,
-    pub number: u64,
-    pub arrived: Arc<Notify>,
-    pub replaced: CancellationToken,
-}
-
 impl Table {
     /// No workers and no clients.
     pub(super) fn new(always_expected: bool, now: Instant) -> Self {
@@ -96,37 +80,42 @@ impl Table {
         self.next_number += 1;
         self.must_sweep |= self.links.is_empty();
         (self.was_seen, self.is_holding) = (true, true);
-        let link =
-            Link { number, events: VecDeque::new(), unread_bytes: 0, arrived: arrived.clone(), replaced: replaced.clone() };
+        let link = Link::new(number, arrived.clone(), replaced.clone());
         if let Some(before) = self.links.insert(name.clone(), link) {
             before.replaced.cancel();
-            self.take_back(before.events, now);
+            self.take_back(before.into_unsent(), now);
         }
         Connected { name, number, arrived, replaced }
     }
 
-    /// Removes a worker, unless one of the same name has replaced it. Its queued events wait for another one.
+    /// Removes a worker, unless one of the same name has replaced it. The events that it was not sent wait for another one.
     pub(super) fn disconnect(&mut self, name: &str, number: u64, now: Instant) {
         if self.links.get(name).is_some_and(|link| link.number == number)
             && let Some(link) = self.links.shift_remove(name)
         {
-            self.take_back(link.events, now);
+            self.take_back(link.into_unsent(), now);
             self.alone_since = now;
         }
     }
 
     /// Takes the next event for a worker. The second value is true if there is space again for events that wait.
-    pub(super) fn next_event(&mut self, name: &str, number: u64) -> Option<(ConnectionEvent, bool)> {
+    pub(super) fn next_event(&mut self, name: &str, number: u64) -> Option<(Arc<ConnectionEvent>, bool)> {
         let link = self.links.get_mut(name).filter(|link| link.number == number)?;
-        let event = link.events.pop_front()?;
-        let (before, half) = (link.unread_bytes, MAX_UNREAD_BYTES / 2);
-        link.unread_bytes -= event.weight();
-        Some((event, before > half && link.unread_bytes <= half && !self.held.is_empty()))
+        let had_space = link.has_space();
+        let event = link.take()?;
+        Some((event, !had_space && link.has_space() && !self.held.is_empty()))
+    }
+
+    /// Records that the first `count` events that a worker took are sent. It is told all others again, or another worker is.
+    pub(super) fn sent(&mut self, name: &str, number: u64, count: usize) {
+        if let Some(link) = self.links.get_mut(name).filter(|link| link.number == number) {
+            link.sent(count);
+        }
     }
 
     /// Returns true if no event is queued for a worker.
     pub(super) fn is_drained(&self, name: &str, number: u64) -> bool {
-        self.links.get(name).filter(|link| link.number == number).is_none_or(|link| link.events.is_empty())
+        self.links.get(name).filter(|link| link.number == number).is_none_or(Link::is_empty)
     }
 
     /// Queues an event for the client's worker, or holds it until one can take it.
@@ -136,6 +125,7 @@ impl Table {
             // No worker was told of the client.
             Some(client) if !client.told && matches!(event.kind, EventKind::Disconnected) => {
                 self.held.remove(connection);
+                self.unpin(connection);
                 None
             }
             Some(client) if client.is_given_up() => {
@@ -150,20 +140,23 @@ impl Table {
     /// Returns up to `count` clients whose events wait, from a place on: their places, and whether a worker was told of them.
     /// Empty if no worker has space.
     pub(super) fn waiting(&self, place: u64, count: usize) -> Vec<(u64, ClientId, bool)> {
-        if !self.links.values().any(|link| link.unread_bytes <= MAX_UNREAD_BYTES / 2) {
+        if !self.links.values().any(Link::has_space) {
             return Vec::new();
         }
         let waiting = self.held.from(place).filter(|(_, client)| !client.is_given_up());
         waiting.take(count).map(|(place, client)| (place, client.id, client.told)).collect()
     }
 
-    /// Queues the events of a client that wait, as far as its worker can take them. `session` is its present one, for a client that
-    /// is not told yet; without it that client is closed.
-    pub(super) fn tell(&mut self, id: ClientId, session: Option<&Option<ClientSession>>, now: Instant) {
+    /// Queues the events of a client that wait, as far as its worker can take them. `told` is the value that [`Self::waiting`]
+    /// returned; `session` is the present one, for a client that is not told yet; without it that client is closed.
+    pub(super) fn tell(&mut self, id: ClientId, told: bool, session: Option<&Option<ClientSession>>, now: Instant) {
         let connection = id.connection;
-        let Some(told) = self.held.get(connection).map(|client| client.told) else { return };
+        // The worker that was told of it may have ended meanwhile: its session was not read.
+        if self.held.get(connection).is_none_or(|client| client.told != told) {
+            return;
+        }
         if !told && session.is_none() {
-            return self.held.give_up(id, now);
+            return self.give_up(id, now);
         }
         while let Some(mut event) = self.held.pop(connection) {
             if let Some(session) = session.filter(|_| !told) {
@@ -176,24 +169,26 @@ impl Table {
         self.held.settle(connection);
     }
 
-    /// Drops events that waited for too long. Must be called regularly.
+    /// Drops events that waited for too long, of [`TURN_AWAY_BATCH`] clients that are closed. Must be called regularly.
     pub(super) fn expire(&mut self, now: Instant) -> Vec<Action> {
         if self.links.is_empty() && !self.always_expected {
             if !self.is_holding || now.duration_since(self.alone_since) < HOLD_TIMEOUT {
                 return Vec::new();
             }
             self.is_holding = false;
-            return self.drop_held(|_| true, Action::Forget, now);
+            return self.drop_held(|_| true, usize::MAX, Action::Forget, now);
         }
-        self.drop_held(|since| now.duration_since(since) >= HOLD_TIMEOUT, Action::TurnAway, now)
+        let is_due = |client: &HeldClient| now.duration_since(client.since) >= HOLD_TIMEOUT;
+        self.drop_held(is_due, TURN_AWAY_BATCH, Action::TurnAway, now)
     }
 
-    /// Drops all events that wait, because no worker will connect to this process any more. Their clients are turned away only
-    /// if the node has workers: on others they stay until the process drains them.
+    /// Drops events that wait, because no worker will connect to this process any more, of [`TURN_AWAY_BATCH`] clients. They are
+    /// turned away only if the node has workers: on others they stay until the process drains them. The last event of a client
+    /// waits on: this process may remain, if the other one does not start. Must be called regularly.
     pub(super) fn end_waiting(&mut self, now: Instant) -> Vec<Action> {
         let action: fn(ClientId) -> Action =
             if self.was_seen || self.always_expected { Action::TurnAway } else { Action::Forget };
-        self.drop_held(|_| true, action, now)
+        self.drop_held(|client| !client.has_left(), TURN_AWAY_BATCH, action, now)
     }
 
     /// Returns false if no event is held, because no worker is expected.
@@ -211,9 +206,15 @@ impl Table {
         self.held.len()
     }
 
-    fn drop_held(&mut self, is_due: impl Fn(Instant) -> bool, action: impl Fn(ClientId) -> Action, now: Instant) -> Vec<Action> {
-        let due = self.held.from(0).map(|(_, client)| client).take_while(|client| is_due(client.since));
-        let due: Vec<_> = due.filter(|client| !client.is_given_up()).map(|client| (client.id, client.told)).collect();
+    fn drop_held(
+        &mut self,
+        is_due: impl Fn(&HeldClient) -> bool,
+        count: usize,
+        action: impl Fn(ClientId) -> Action,
+        now: Instant,
+    ) -> Vec<Action> {
+        let due = self.held.from(0).map(|(_, client)| client).filter(|client| !client.is_given_up() && is_due(client));
+        let due: Vec<_> = due.take(count).map(|client| (client.id, client.told)).collect();
         due.into_iter().filter(|(id, told)| self.drop_client(*id, *told, now)).map(|(id, _)| action(id)).collect()
     }
 
@@ -223,7 +224,7 @@ impl Table {
         let is_gone = events.iter().flatten().any(|event| matches!(event.kind, EventKind::Disconnected));
         count_dropped(events.as_ref().map_or(1, VecDeque::len));
         if !told {
-            self.held.give_up(id, now);
+            self.give_up(id, now);
         } else if is_gone {
             self.unpin(id.connection);
         }
@@ -231,30 +232,34 @@ impl Table {
     }
 
     /// Holds an event that no worker can take. Without space for it, the client has no events from then on, or is turned away.
-    fn hold(&mut self, event: ConnectionEvent, now: Instant) -> Option<Action> {
+    fn hold(&mut self, mut event: ConnectionEvent, now: Instant) -> Option<Action> {
         let id = event.client;
         if self.held.has_space_for(&event, self.held_limit()) {
+            self.held.push(event, now);
+            return None;
+        }
+        if self.is_holding && matches!(event.kind, EventKind::Disconnected) {
+            // A worker forgets a client at this event: it is held beyond the limit, without the session.
+            event.session = None;
             self.held.push(event, now);
             return None;
         }
         count_dropped(1);
         match event.kind {
             EventKind::Connected(_) => {
-                self.held.give_up(id, now);
+                self.give_up(id, now);
                 self.must_sweep = true;
                 Some(Action::Forget(id))
             }
             EventKind::Message(_) => {
                 if self.held.get(id.connection).is_some_and(|client| !client.told) {
-                    self.held.give_up(id, now);
+                    self.give_up(id, now);
                 }
                 Some(Action::TurnAway(id))
             }
             EventKind::Disconnected => {
                 self.held.remove(id.connection);
-                if self.deliver(event).is_err() {
-                    self.unpin(id.connection);
-                }
+                self.unpin(id.connection);
                 None
             }
         }
@@ -271,28 +276,25 @@ impl Table {
     /// Queues an event for a worker; returns it if none can take it.
     fn deliver(&mut self, mut event: ConnectionEvent) -> Result<(), ConnectionEvent> {
         let (connection, is_last) = (event.client.connection, matches!(event.kind, EventKind::Disconnected));
-        let fits = |link: &Link, event: &ConnectionEvent| link.unread_bytes + event.weight() <= MAX_UNREAD_BYTES;
         let pinned = self.pins.get(&connection).filter(|name| self.links.contains_key(*name));
         let name = match pinned {
             Some(name) => name.clone(),
             None => {
                 let count = |name: &Arc<str>| self.clients.get(name).copied().unwrap_or_default();
-                let with_space = self.links.iter().filter(|(_, link)| is_last || fits(link, &event));
+                let with_space = self.links.iter().filter(|(_, link)| is_last || link.fits(&event));
                 let Some((name, _)) = with_space.min_by_key(|(name, _)| count(name)) else { return Err(event) };
                 name.clone()
             }
         };
         let Some(link) = self.links.get_mut(&name) else { return Err(event) };
-        if !fits(link, &event) {
+        if !link.fits(&event) {
             if !is_last {
                 return Err(event);
             }
             // A worker forgets a client at this event, which is sent once: it is queued beyond the limit, without the session.
             event.session = None;
         }
-        link.unread_bytes += event.weight();
-        link.events.push_back(event);
-        link.arrived.notify_one();
+        link.push(event);
         self.pin(connection, name, is_last);
         Ok(())
     }
@@ -306,6 +308,12 @@ impl Table {
             *self.clients.entry(name.clone()).or_default() += 1;
             self.pins.insert(connection, name);
         }
+    }
+
+    /// Drops the events of a client that no worker was told of, and will not be.
+    fn give_up(&mut self, id: ClientId, now: Instant) {
+        self.held.give_up(id, now);
+        self.unpin(id.connection);
     }
 
     fn unpin(&mut self, connection: u32) {
