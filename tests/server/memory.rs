@@ -187,7 +187,8 @@ async fn f5_short_replies_that_nobody_reads_are_bounded_in_total() {
     })
     .await;
     let cost = peak(&server).saturating_sub(before);
-    assert!(cost < 600 * MIB, "{} MiB", cost / MIB);
+    // A send buffer that grows has up to twice its bytes, beside those of the replies that are copied into it.
+    assert!(cost < 1200 * MIB, "{} MiB", cost / MIB);
     // A caller that reads is answered, however many replies it asked for.
     drop(askers);
     eventually("all replies are read", async || {
