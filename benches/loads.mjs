@@ -203,7 +203,8 @@ const loads = {
     await Promise.all(Array.from({ length: 8 }, async () => {
       for (let turn = 0; turn < 625 && !stuck; turn++) {
         const { status } = await server.post("/gateway/history", { room: "1", before: "1" }, { agent, within: 3_000 });
-        status > 0 ? answered++ : (stuck = true);
+        if (status > 0) answered++;
+        else stuck = true;
       }
     }));
     const health = await server.get("/healthz");
