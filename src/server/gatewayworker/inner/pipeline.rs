@@ -23,7 +23,7 @@ pub(super) const MAX_BYTES: usize = 1024 * 1024;
 const LONG_REPLY_BYTES: usize = 1024;
 
 /// Memory that long replies of all connections may use until they are sent, in KiB. Lists that are being written come on top:
-/// a few at a time, each of [`MAX_REPLY_BYTES`](crate::server::gatewayworker::commands::queries::MAX_REPLY_BYTES) at most.
+/// a few at a time, each of `MAX_REPLY_BYTES` of the queries at most.
 pub(crate) const REPLY_BUDGET_KIB: usize = 256 * 1024;
 
 /// The commands in flight, in their order.
