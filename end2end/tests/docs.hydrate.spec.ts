@@ -141,6 +141,8 @@ test('docs/php.md: the page binds, shows and sends', async ({ server, site, visi
   for (const text of ['hello <b>news</b>', 'again']) {
     await news.getByRole('textbox').fill(text);
     await news.getByRole('button').click();
+    // An accepted text leaves the box; until then the next one would be overwritten.
+    await expect(news.getByRole('textbox')).toHaveValue(text === 'again' ? 'again' : '');
     await expect(news.getByRole('alert')).toHaveText(text === 'again' ? 'Not so fast.' : '');
   }
   await expect(news.locator('#lines li')).toHaveText(['Ming: hello <b>news</b>']);
