@@ -113,7 +113,7 @@ pub fn who(token: &str) -> String {
     format!("a:1:{{s:3:\"who\";s:{}:\"{token}\";}}", token.len())
 }
 
-/// What a page has seen since its last connection began.
+/// The state of a page since its last connection began.
 #[derive(Clone, Default, Debug)]
 pub struct Seen {
     pub client_id: String,
