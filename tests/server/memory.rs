@@ -131,6 +131,15 @@ async fn f5_a_list_of_sessions_is_bounded_while_it_is_written() {
     drop(sockets);
 }
 
+/// Waits until connections are closed because unread replies use all of their memory.
+async fn reply_budget_is_reached(server: &Server) {
+    eventually("connections are closed", async || {
+        let metrics = server.visitor().get("/metrics").await.text().await.unwrap();
+        metrics.contains("roomcast_php_connections_rejected_total{reason=\"reply_budget\"}")
+    })
+    .await;
+}
+
 /// Replies of 1 MiB that nobody reads: together they have 256 MiB.
 #[tokio::test(flavor = "multi_thread")]
 async fn f5_replies_that_nobody_reads_are_bounded_in_total() {
@@ -148,11 +157,7 @@ async fn f5_replies_that_nobody_reads_are_bounded_in_total() {
         asker.send(&packet(command::ALL_SESSIONS, 0, b"", b"")).await;
         askers.push(asker);
     }
-    eventually("connections are closed", async || {
-        let metrics = server.visitor().get("/metrics").await.text().await.unwrap();
-        metrics.contains("roomcast_php_connections_rejected_total{reason=\"reply_budget\"}")
-    })
-    .await;
+    reply_budget_is_reached(&server).await;
     let cost = peak(&server).saturating_sub(before);
     assert!(cost < 450 * MIB, "{} MiB", cost / MIB);
     // The memory is there again as soon as they read or leave.
@@ -181,11 +186,7 @@ async fn f5_short_replies_that_nobody_reads_are_bounded_in_total() {
         asker.send(&ask.repeat(256)).await;
         askers.push(asker);
     }
-    eventually("connections are closed", async || {
-        let metrics = server.visitor().get("/metrics").await.text().await.unwrap();
-        metrics.contains("roomcast_php_connections_rejected_total{reason=\"reply_budget\"}")
-    })
-    .await;
+    reply_budget_is_reached(&server).await;
     let cost = peak(&server).saturating_sub(before);
     // A send buffer that grows has up to twice its bytes, beside those of the replies that are copied into it.
     assert!(cost < 1200 * MIB, "{} MiB", cost / MIB);
