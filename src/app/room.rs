@@ -41,14 +41,14 @@ pub fn RoomPage() -> impl IntoView {
 
 #[component]
 fn Room(page: Page<RoomView>) -> impl IntoView {
-    let Page { content: RoomView { snapshot, slow_ms_to_set }, you, returned } = page;
+    let Page { content: RoomView { snapshot, host_tools }, you, returned } = page;
     let room = snapshot.card.room.clone();
     let refusal = returned.as_ref().filter(|returned| returned.form == paths::MODE).map(|returned| returned.refusal.clone());
     view! {
         <Title text=format!("{} · Roomcast", snapshot.card.title)/>
         <div class="room">
             <TopBar you=you.clone()/>
-            {slow_ms_to_set.map(|slow_ms| view! { <SlowModeForm room slow_ms refusal/> })}
+            {host_tools.map(|tools| view! { <SlowModeForm room slow_ms=tools.slow_ms refusal/> })}
             <main class="room__main">
                 <ChatPanel lang=lang() snapshot you returned/>
             </main>

@@ -33,6 +33,8 @@ pub const SEND: &str = "/gateway/send";
 pub const HISTORY: &str = "/gateway/history";
 /// Sets a room's modes.
 pub const MODE: &str = "/gateway/mod/mode";
+/// Sets a room's title.
+pub const TITLE: &str = "/gateway/mod/title";
 /// Opens a room.
 pub const OPEN_ROOM: &str = "/gateway/rooms";
 

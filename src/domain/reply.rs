@@ -67,6 +67,17 @@ pub struct RoomState {
 pub struct RoomModes {
     /// Slow mode: milliseconds between two messages of one person; 0 is off.
     pub slow_ms: u64,
+    /// The room takes no messages.
+    pub closed: bool,
+}
+
+/// Reply of [`paths::TITLE`](super::paths::TITLE): the room's title from now on.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TitleReply {
+    /// Always true.
+    pub status: bool,
+    /// The title, cleaned.
+    pub title: String,
 }
 
 /// Reply of `history`.

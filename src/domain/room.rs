@@ -60,8 +60,17 @@ pub enum MayOpen {
 pub struct RoomView {
     /// The room.
     pub snapshot: Snapshot,
-    /// The slow mode in milliseconds, for the form of the room's host; `None` for everyone else.
-    pub slow_ms_to_set: Option<u64>,
+    /// The values of the host's forms; `None` for everyone else.
+    pub host_tools: Option<HostTools>,
+}
+
+/// The values of the forms of a room's host.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HostTools {
+    /// The slow mode in milliseconds; 0 is off.
+    pub slow_ms: u64,
+    /// The site's address for links, `https://chat.example.com`, without a slash at its end.
+    pub site: String,
 }
 
 /// A room at one moment. The page is rendered from it, and its socket continues after `seq`.
@@ -79,6 +88,8 @@ pub struct Snapshot {
     pub oldest: Seq,
     /// The newest messages, newest last.
     pub messages: Vec<Message>,
+    /// The room takes no messages.
+    pub closed: bool,
 }
 
 /// The data that a page is rendered from, in one request.

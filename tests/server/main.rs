@@ -16,6 +16,7 @@ mod edges;
 mod engine;
 mod faults;
 mod gatewayworker;
+mod host_tools;
 mod limits;
 mod live;
 mod lobby;

@@ -25,7 +25,10 @@ async fn f1_a_host_slows_its_room_at_once() {
     let first = guest.send("before").await;
     assert_eq!((first.status.as_u16(), &first.body["cooldown_ms"]), (200, &json!(0)));
     let answer = set(&host, "1", "600000").await;
-    assert_eq!((answer.status.as_u16(), answer.body), (200, json!({"status": true, "state": {"modes": {"slow_ms": 600_000}}})));
+    assert_eq!(
+        (answer.status.as_u16(), answer.body),
+        (200, json!({"status": true, "state": {"modes": {"slow_ms": 600_000, "closed": false}}}))
+    );
     let wait = wait_ms(&guest.send("after").await);
     assert!((500_000..=600_000).contains(&wait), "the message from before counts: {wait}");
     assert_eq!(late.send("first").await.body["cooldown_ms"], 600_000, "the page counts down the slow mode");

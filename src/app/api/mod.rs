@@ -65,6 +65,7 @@ mod tests {
         assert_eq!(room::SendRequest::PATH, paths::SEND);
         assert_eq!(room::HistoryRequest::PATH, paths::HISTORY);
         assert_eq!(room::SetMode::PATH, paths::MODE);
+        assert_eq!(room::SetTitle::PATH, paths::TITLE);
         assert_eq!(room::OpenRoom::PATH, paths::OPEN_ROOM);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::domain::{
     refusal::Refusal,
-    reply::{BindReply, HistoryReply, ModeReply, OpenRoomReply, SendReply},
+    reply::{BindReply, HistoryReply, ModeReply, OpenRoomReply, SendReply, TitleReply},
     room::{Lobby, Page, RoomView},
 };
 use leptos::prelude::*;
@@ -26,10 +26,17 @@ pub async fn history(room: String, before: String, limit: Option<String>) -> Res
     crate::server::web::actions::Actions::current()?.history(&room, &before, limit.as_deref()).await
 }
 
-/// Sets the slow mode of a room, in milliseconds. Anyone but the room's host is refused with [`Refusal::NotAllowed`].
+/// Sets modes of a room: the slow mode in milliseconds, and `closed`, true or false. An absent mode stays as it is. Anyone but
+/// the room's host is refused with [`Refusal::NotAllowed`].
 #[server(prefix = "/gateway", endpoint = "mod/mode")]
-pub async fn set_mode(room: String, slow_ms: String) -> Result<ModeReply, Refusal> {
-    crate::server::web::actions::Actions::current()?.set_mode(&room, &slow_ms).await
+pub async fn set_mode(room: String, slow_ms: Option<String>, closed: Option<String>) -> Result<ModeReply, Refusal> {
+    crate::server::web::actions::Actions::current()?.set_mode(&room, slow_ms.as_deref(), closed.as_deref()).await
+}
+
+/// Sets the title of a room. Anyone but the room's host is refused with [`Refusal::NotAllowed`].
+#[server(prefix = "/gateway", endpoint = "mod/title")]
+pub async fn set_title(room: String, title: String) -> Result<TitleReply, Refusal> {
+    crate::server::web::actions::Actions::current()?.set_title(&room, &title).await
 }
 
 /// Opens a room whose host is the person. Guests are refused with [`Refusal::NotAllowed`], and accounts

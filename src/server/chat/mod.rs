@@ -36,7 +36,7 @@ use crate::domain::{
     paging::{CATCH_UP_MESSAGES, MAX_PAGE_MESSAGES, PAGE_MESSAGES},
     refusal::Refusal,
     reply::{BindReply, HistoryReply, SendReply},
-    room::{MAX_SLOW_MS, Person, RoomCard, RoomView, Snapshot},
+    room::{HostTools, MAX_SLOW_MS, Person, RoomCard, RoomView, Snapshot},
 };
 use crate::server::{
     clock::Clock,
@@ -48,6 +48,7 @@ use crate::server::{
 use admission::Admission;
 use commit::Commits;
 use cooldown::Cooldowns;
+pub use modes::ModeRequest;
 use moka::sync::Cache;
 use presence::Presence;
 use retention::Retention;
@@ -236,7 +237,8 @@ impl Chat {
         Ok(HistoryReply { messages, oldest: self.seq_range(&room).await?.oldest })
     }
 
-    /// Returns a room and its last page of messages, for the first HTML of its page. The room's host also gets its slow mode.
+    /// Returns a room and its last page of messages, for the first HTML of its page. The room's host also gets the values of its forms; the
+    /// caller fills in the site's address.
     pub async fn view(&self, person: Option<&Person>, room: &str) -> Result<RoomView, Refusal> {
         // The id comes from a path: one that is not well formed is a page that does not exist.
         let room: RoomId = room.parse().map_err(|_| Refusal::NoSuchRoom)?;
@@ -246,9 +248,10 @@ impl Chat {
         let seq = messages.last().map_or(newest, |last| last.seq.max(newest));
         let epoch = row.epoch.clone();
         let is_host = person.is_some_and(|person| row.host.as_ref() == Some(&person.uid));
-        let slow_ms_to_set = is_host.then_some(row.slow_ms.min(MAX_SLOW_MS));
-        let snapshot = Snapshot { card: self.card(row), rules: self.rules(), epoch, seq, oldest, messages };
-        Ok(RoomView { snapshot, slow_ms_to_set })
+        let host_tools = is_host.then_some(HostTools { slow_ms: row.slow_ms.min(MAX_SLOW_MS), site: String::new() });
+        let closed = row.is_closed;
+        let snapshot = Snapshot { card: self.card(row), rules: self.rules(), epoch, seq, oldest, messages, closed };
+        Ok(RoomView { snapshot, host_tools })
     }
 
     fn card(&self, row: RoomRow) -> RoomCard {

@@ -41,7 +41,7 @@ impl Chat {
         Ok(members.len())
     }
 
-    fn acted(&self, room: &RoomId, found: bool, act: &'static str) -> Result<(), Refusal> {
+    pub(super) fn acted(&self, room: &RoomId, found: bool, act: &'static str) -> Result<(), Refusal> {
         self.rooms.invalidate(room);
         if !found {
             return Err(Refusal::NoSuchRoom);

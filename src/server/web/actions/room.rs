@@ -4,12 +4,14 @@ use super::{Actions, non_empty};
 use crate::domain::{
     push::CloseCode,
     refusal::Refusal,
-    reply::{BindReply, HistoryReply, ModeReply, OpenRoomReply, SendReply},
+    reply::{BindReply, HistoryReply, ModeReply, OpenRoomReply, SendReply, TitleReply},
     room::{Lobby, RoomView},
 };
-use crate::server::chat::{BindRequest, SendRequest};
+use crate::server::chat::{BindRequest, ModeRequest, SendRequest};
 use crate::server::gateway::SocketOwner;
+use crate::server::web::middleware::headers::header_text;
 use crate::server::web::rate_limit::RequestKind;
+use axum::http::header;
 
 impl Actions {
     /// Binds the caller's own socket to its person and `room`. Returns the messages after `since`, or a gap if `epoch` is not
@@ -50,10 +52,16 @@ impl Actions {
         self.state.chat.history(room, before, non_empty(limit)).await
     }
 
-    /// Sets the slow mode of a room that the caller hosts.
-    pub async fn set_mode(&self, room: &str, slow_ms: &str) -> Result<ModeReply, Refusal> {
+    /// Sets modes of a room that the caller hosts. An absent mode stays as it is.
+    pub async fn set_mode(&self, room: &str, slow_ms: Option<&str>, closed: Option<&str>) -> Result<ModeReply, Refusal> {
         self.check_rate_limit(RequestKind::Request)?;
-        self.state.chat.set_slow_mode(&self.current_session().await?.person, room, slow_ms).await
+        self.state.chat.set_modes(&self.current_session().await?.person, room, ModeRequest { slow_ms, closed }).await
+    }
+
+    /// Sets the title of a room that the caller hosts.
+    pub async fn set_title(&self, room: &str, title: &str) -> Result<TitleReply, Refusal> {
+        self.check_rate_limit(RequestKind::Request)?;
+        self.state.chat.set_title(&self.current_session().await?.person, room, title).await
     }
 
     /// Opens a room with the caller as its host.
@@ -75,8 +83,22 @@ impl Actions {
     pub async fn room_view(&self, room: &str) -> Result<RoomView, Refusal> {
         let view = async {
             self.check_rate_limit(RequestKind::Request)?;
-            self.state.chat.view(self.person().as_ref(), room).await
+            let mut view = self.state.chat.view(self.person().as_ref(), room).await?;
+            if let Some(tools) = &mut view.host_tools {
+                tools.site = self.site();
+            }
+            Ok(view)
         };
         self.with_status(view.await)
+    }
+
+    /// The site's address, as `web.public_url` or this request has it.
+    fn site(&self) -> String {
+        let public_url = &self.state.config.web.public_url;
+        if !public_url.is_empty() {
+            return public_url.clone();
+        }
+        let scheme = if self.context.cookies.is_https { "https" } else { "http" };
+        format!("{scheme}://{}", header_text(&self.parts.headers, &header::HOST))
     }
 }

@@ -66,7 +66,7 @@ fn target_after_success(path: &str, fields: &HashMap<String, String>, body: &[u8
 fn text_field(path: &str) -> &'static str {
     match path {
         paths::SEND => "message",
-        paths::OPEN_ROOM => "title",
+        paths::OPEN_ROOM | paths::TITLE => "title",
         paths::GUEST => "nickname",
         paths::MODE => "slow_ms",
         _ => "name",
