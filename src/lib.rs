@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!     main.rs, serve/, command/      the command line
-//!     app                            pages (Leptos): rendered by the server, islands hydrated in the browser
+//!     app                            pages (Leptos): rendered by the server; the browser builds the chat panel anew
 //!     server::{web, gatewayworker, control}          floor 4: HTTP, PHP's GatewayClient, the control socket
 //!     server::{chat, accounts}                       floor 3: use cases
 //!     server::storage                                floor 2: durable records
@@ -24,10 +24,10 @@ pub mod domain;
 #[cfg(feature = "ssr")]
 pub mod server;
 
-/// Hydrates the islands of the page. Called once by the page's script.
-#[cfg(feature = "hydrate")]
+/// Builds the chat panel in an empty element. Returns false if its props cannot be read. Called once by the page's script.
+#[cfg(feature = "browser")]
 #[wasm_bindgen::prelude::wasm_bindgen]
-pub fn hydrate() {
-    app::crash::install();
-    leptos::mount::hydrate_islands();
+pub fn mount(panel: web_sys::HtmlElement) -> bool {
+    console_error_panic_hook::set_once();
+    app::mounted_panel::mount(panel)
 }

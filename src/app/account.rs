@@ -1,4 +1,4 @@
-//! `/account`: the password of the own account and its sessions. The forms work without JavaScript, and the page has no island.
+//! `/account`: the password of the own account and its sessions. The forms work without JavaScript, and the page loads no wasm.
 
 use crate::app::api::account_page;
 use crate::app::i18n::{lang, session_days};

@@ -82,6 +82,8 @@ texts! {
     ended: "连接已结束，请刷新页面", "The connection has ended: please reload";
     crashed: "页面出错了", "Something went wrong on this page";
     reload: "刷新", "Reload";
+    not_live: "本页暂时不会自动更新，刷新可看新消息", "This page does not update by itself: reload to see new messages";
+    live_again: "重新开启", "Try again";
 }
 
 /// Returns the number of people online: `3 online`.

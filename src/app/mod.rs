@@ -1,4 +1,4 @@
-//! The pages. The server renders them; the chat panel and the theme switch are islands, which the browser hydrates. The
+//! The pages. The server renders them, and the browser builds the chat panel anew ([`mounted_panel`]); other pages load no wasm. The
 //! module uses `domain` and, in the bodies of its [`api`], the actions of `server::web`; nothing else of the server.
 //!
 //! ```
@@ -7,14 +7,15 @@
 //! assert_eq!(online(Lang::En, 3), "3 online");
 //! ```
 
-#![expect(unreachable_pub, reason = "the macros of server functions, components and islands generate public items")]
+#![expect(unreachable_pub, reason = "the macros of server functions, and components generate public items")]
 
 mod account;
 pub mod api;
 pub mod chat;
-pub mod crash;
 pub mod i18n;
+mod live_text;
 mod lobby;
+pub mod mounted_panel;
 mod not_found;
 mod room;
 mod sign_in;
@@ -29,6 +30,7 @@ use leptos_meta::{MetaTags, provide_meta_context};
 use leptos_router::components::{Route, Router, Routes};
 use leptos_router::{SsrMode, path};
 use lobby::LobbyPage;
+use mounted_panel::WasmUrls;
 use not_found::NotFound;
 use room::RoomPage;
 use sign_in::SignInPage;
@@ -36,7 +38,13 @@ use sign_in::SignInPage;
 /// Renders the HTML document. `root` is the prefix of `/pkg/…` and contains the version of the files.
 pub fn shell(options: LeptosOptions, root: String) -> impl IntoView {
     let preferences = use_context::<Preferences>().unwrap_or_default();
-    let style = format!("{root}/{}/{}.css", options.site_pkg_dir, options.output_name);
+    let file = |extension| format!("{root}/{}/{}.{extension}", options.site_pkg_dir, options.output_name);
+    let style = file("css");
+    provide_context(WasmUrls { js: file("js"), wasm: file("wasm") });
+    // Nothing is hydrated, so the data of the render is not sent beside the HTML.
+    if let Some(context) = Owner::current_shared_context() {
+        context.set_is_hydrating(false);
+    }
     view! {
         <!DOCTYPE html>
         <html lang=preferences.lang.tag() data-theme=preferences.theme.code()>
@@ -46,8 +54,7 @@ pub fn shell(options: LeptosOptions, root: String) -> impl IntoView {
                 <meta name="color-scheme" content="light dark"/>
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
                 <link rel="stylesheet" href=style/>
-                <AutoReload options=options.clone()/>
-                <HydrationScripts options root islands=true/>
+                <AutoReload options/>
                 <MetaTags/>
             </head>
             <body>

@@ -1,8 +1,8 @@
 //! `/rooms/{id}`: a room with its chat.
 
 use crate::app::api::room_page;
-use crate::app::chat::ChatPanel;
 use crate::app::i18n::lang;
+use crate::app::mounted_panel::MountedPanel;
 use crate::app::not_found::NotFound;
 use crate::app::slow_mode::SlowModeForm;
 use crate::app::top_bar::TopBar;
@@ -50,7 +50,7 @@ fn Room(page: Page<RoomView>) -> impl IntoView {
             <TopBar you=you.clone()/>
             {host_tools.map(|tools| view! { <SlowModeForm room slow_ms=tools.slow_ms refusal/> })}
             <main class="room__main">
-                <ChatPanel lang=lang() snapshot you returned/>
+                <MountedPanel snapshot you returned/>
             </main>
         </div>
     }

@@ -2,11 +2,10 @@
 
 use crate::app::i18n::{lang, texts, theme_name};
 use crate::domain::paths;
-use crate::domain::preferences::{Preferences, THEME_COOKIE};
+use crate::domain::preferences::Preferences;
 use crate::domain::room::Person;
 use crate::t;
 use leptos::prelude::*;
-use wasm_bindgen::JsCast;
 
 /// Renders the bar.
 #[component]
@@ -60,31 +59,15 @@ fn LanguageSwitch() -> impl IntoView {
     .into_any()
 }
 
-/// Renders a form that works without JavaScript. With it, the theme changes at once and is stored in the cookie.
-#[island]
+/// Renders a form that works without JavaScript.
+#[component]
 fn ThemeSwitch(preferences: Preferences) -> impl IntoView {
-    let theme = RwSignal::new(preferences.theme);
-    let switch = move |event: web_sys::SubmitEvent| {
-        event.prevent_default();
-        theme.update(|theme| *theme = theme.next());
-        let code = theme.get_untracked().code();
-        if let Ok(document) = document().dyn_into::<web_sys::HtmlDocument>() {
-            // Under HTTPS the server's own name of the cookie.
-            let https = window().location().protocol().is_ok_and(|protocol| protocol == "https:");
-            let (prefix, secure) = if https { ("__Host-", "; Secure") } else { ("", "") };
-            let _ =
-                document.set_cookie(&format!("{prefix}{THEME_COOKIE}={code}; Path=/; Max-Age=31536000; SameSite=Lax{secure}"));
-        }
-        if let Some(root) = document().document_element() {
-            let _ = root.set_attribute("data-theme", code);
-        }
-    };
-    let lang = preferences.lang;
-    let label = move || format!("{}: {}", texts::theme(lang), theme_name(lang, theme.get()));
+    let Preferences { lang, theme, .. } = preferences;
+    let label = format!("{}: {}", texts::theme(lang), theme_name(lang, theme));
     view! {
-        <form method="post" action=paths::PREFERENCES on:submit=switch>
-            <input type="hidden" name="theme" value=move || theme.get().next().code()/>
-            <button class="quiet-button theme-switch" data-theme=move || theme.get().code() aria-label=label title=label>
+        <form method="post" action=paths::PREFERENCES>
+            <input type="hidden" name="theme" value=theme.next().code()/>
+            <button class="quiet-button theme-switch" data-theme=theme.code() aria-label=label.clone() title=label>
                 <span class="theme-switch__icon" aria-hidden="true"></span>
             </button>
         </form>

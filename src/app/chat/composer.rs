@@ -6,7 +6,8 @@ use super::cooldown::Cooldown;
 use super::draft_box::use_draft;
 use super::submit::use_submit;
 use crate::app::i18n::lang;
-use crate::domain::{id::RoomId, paths, reply::ReturnedForm};
+use crate::app::live_text::LiveText;
+use crate::domain::{id::RoomId, paths, refusal::Refusal, reply::ReturnedForm};
 use crate::t;
 use leptos::ev::{KeyboardEvent, SubmitEvent};
 use leptos::prelude::*;
@@ -38,11 +39,12 @@ pub fn Composer(conversation: Conversation, returned: Option<ReturnedForm>) -> i
     };
     let max_graphemes = i64::from(conversation.rules().max_graphemes);
     let left = move || max_graphemes - i64::from(draft.length.get());
+    let left_text = Signal::derive(move || left().to_string());
     let send_label = t!(send);
-    let label = move || match cooldown.seconds.get() {
+    let label = Signal::derive(move || match cooldown.seconds.get() {
         0 => send_label.to_owned(),
         seconds => format!("{seconds} S"),
-    };
+    });
     view! {
         <Notice conversation/>
         <form class="composer" method="post" action=paths::SEND on:submit=on_submit>
@@ -54,9 +56,9 @@ pub fn Composer(conversation: Conversation, returned: Option<ReturnedForm>) -> i
                 on:input=move |_| draft.changed()
             >{text.unwrap_or_default()}</textarea>
             <Show when=move || left() <= i64::from(COUNTER_SHOWN_AT)>
-                <span class="composer__left" class:composer__left--over=move || left() < 0 aria-live="polite">{left}</span>
+                <span class="composer__left" class:composer__left--over=move || left() < 0 aria-live="polite"><LiveText text=left_text/></span>
             </Show>
-            <button class="button composer__send" class:composer__send--waiting=move || cooldown.seconds.get() != 0>{label}</button>
+            <button class="button composer__send" class:composer__send--waiting=move || cooldown.seconds.get() != 0><LiveText text=label/></button>
         </form>
     }
 }
@@ -84,6 +86,8 @@ pub fn JoinForm(room: RoomId, returned: Option<ReturnedForm>) -> impl IntoView {
 #[component]
 fn Notice(conversation: Conversation) -> impl IntoView {
     let (lang, system) = (lang(), t!(system));
-    let words = move || conversation.notice.get().map(|refusal| format!("{system}: {}", refusal.message(lang)));
-    view! { <div role="alert">{move || words().map(|words| view! { <p class="notice">{words}</p> })}</div> }
+    let words = move |refusal: &Refusal| format!("{system}: {}", refusal.message(lang));
+    let text = Signal::derive(move || conversation.notice.with(|notice| notice.as_ref().map(words)).unwrap_or_default());
+    let is_shown = move || conversation.notice.with(Option::is_some);
+    view! { <div role="alert"><Show when=is_shown><p class="notice"><LiveText text/></p></Show></div> }
 }

@@ -1,4 +1,4 @@
-//! The panel's socket: opened after hydration, bound, read, and opened again after a disconnect until the panel is gone. The
+//! The panel's socket: opened by the browser, bound, read, and opened again after a disconnect until the panel is gone. The
 //! page only receives through it; it sends by ordinary requests.
 
 use super::conversation::{ConnectionState, Conversation};

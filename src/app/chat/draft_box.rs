@@ -15,7 +15,7 @@ pub struct DraftBox {
     pub length: RwSignal<u32>,
 }
 
-/// Creates the box. In the browser it measures text that was typed before hydration and keeps it; an empty box gets the text
+/// Creates the box. In the browser it measures text that was typed before the panel was mounted and keeps it; an empty box gets the text
 /// that this tab stored before it loaded another page, for instance in the other language.
 pub fn use_draft(conversation: Conversation) -> DraftBox {
     let draft = DraftBox { conversation, textarea: NodeRef::new(), length: RwSignal::new(0) };

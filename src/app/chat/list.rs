@@ -8,6 +8,7 @@ use super::history::{HistoryTarget, fetch_history};
 use super::line::{Line, OutgoingLine, local_day};
 use super::scroll::{Anchor, preserve_scroll, scroll_down_on_follow, set_anchor};
 use crate::app::i18n::{lang, missing, new_messages};
+use crate::app::live_text::LiveText;
 use crate::domain::{
     calendar,
     id::Seq,
@@ -30,7 +31,7 @@ const ANNOUNCE_EVERY_MS: u64 = 3_000;
 pub fn MessageList(conversation: Conversation) -> impl IntoView {
     let scroller = NodeRef::<Div>::new();
     let loading = RwSignal::new(false);
-    // The first render must equal the server's, so it is in UTC. The reader's time zone follows after hydration.
+    // The first render must equal the server's, so it is in UTC. The reader's time zone follows in the browser.
     let localised = RwSignal::new(false);
     Effect::new(move || localised.set(true));
     let items = move || {
@@ -63,10 +64,10 @@ pub fn MessageList(conversation: Conversation) -> impl IntoView {
     let at_beginning =
         move || conversation.timeline.with(|timeline| timeline.oldest_held().is_some_and(|held| held <= timeline.oldest()));
     let (language, latest) = (lang(), t!(latest));
-    let pill = move || match conversation.unseen.get() {
+    let pill = Signal::derive(move || match conversation.unseen.get() {
         0 => latest.to_owned(),
         unseen => new_messages(language, unseen),
-    };
+    });
     view! {
         <div class="list">
             <div class="list__scroller" node_ref=scroller on:scroll=on_scroll tabindex="0" role="log" aria-live="off" aria-label=t!(chat)>
@@ -81,7 +82,7 @@ pub fn MessageList(conversation: Conversation) -> impl IntoView {
                 </ol>
             </div>
             <Show when=move || !conversation.following.get()>
-                <button class="list__pill" type="button" on:click=move |_| conversation.follow()>{pill}</button>
+                <button class="list__pill" type="button" on:click=move |_| conversation.follow()><LiveText text=pill/></button>
             </Show>
             <Announcer conversation/>
         </div>
@@ -138,5 +139,5 @@ fn Announcer(conversation: Conversation) -> impl IntoView {
         }
         newest
     });
-    view! { <p class="visually-hidden" aria-live="polite">{words}</p> }
+    view! { <p class="visually-hidden" aria-live="polite"><LiveText text=words.into()/></p> }
 }

@@ -1,4 +1,4 @@
-//! The chat panel: an island with serialisable props that takes nothing from the router, so any page can embed it.
+//! The chat panel: a component with serialisable props that takes nothing from the router, so any page can embed it.
 
 mod composer;
 mod connection;

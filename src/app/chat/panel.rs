@@ -5,6 +5,7 @@ use super::connection;
 use super::conversation::{ConnectionState, Conversation};
 use super::list::MessageList;
 use crate::app::i18n::online;
+use crate::app::live_text::LiveText;
 use crate::domain::{
     lang::Lang,
     preferences::Preferences,
@@ -16,7 +17,7 @@ use leptos::either::Either;
 use leptos::prelude::*;
 
 /// The chat of a room. Connects its socket if the person has a session; otherwise it shows the snapshot and [`JoinForm`].
-#[island]
+#[component]
 pub fn ChatPanel(lang: Lang, snapshot: Snapshot, you: Option<Person>, returned: Option<ReturnedForm>) -> impl IntoView {
     provide_context(Preferences { lang, ..Preferences::default() });
     let title = snapshot.card.title.clone();
@@ -33,7 +34,7 @@ pub fn ChatPanel(lang: Lang, snapshot: Snapshot, you: Option<Person>, returned: 
                 <h1 class="chat__title">{title}</h1>
                 <p class="chat__facts">
                     <span class="chat__host">{host}</span>
-                    <span class="chat__online">{move || online(lang, conversation.online.get())}</span>
+                    <LiveText class="chat__online" text=Signal::derive(move || online(lang, conversation.online.get()))/>
                 </p>
             </header>
             <MessageList conversation/>
@@ -56,5 +57,6 @@ fn ConnectionStatus(conversation: Conversation) -> impl IntoView {
         ConnectionState::Ended => Some(ended),
         ConnectionState::Connecting | ConnectionState::Connected => None,
     };
-    view! { <div role="status">{move || words().map(|words| view! { <p class="chat__link">{words}</p> })}</div> }
+    let text = Signal::derive(move || words().unwrap_or_default().to_owned());
+    view! { <div role="status"><Show when=move || words().is_some()><p class="chat__link"><LiveText text/></p></Show></div> }
 }
