@@ -12,6 +12,7 @@
 mod account;
 pub mod api;
 pub mod chat;
+mod field;
 pub mod i18n;
 mod live_text;
 mod lobby;
@@ -22,7 +23,8 @@ mod sign_in;
 mod slow_mode;
 mod top_bar;
 
-use crate::domain::preferences::Preferences;
+use crate::domain::preferences::{CookiesNeeded, Preferences};
+use crate::domain::refusal::Refusal;
 use account::AccountPage;
 use leptos::config::LeptosOptions;
 use leptos::prelude::*;
@@ -69,7 +71,9 @@ pub fn shell(options: LeptosOptions, root: String) -> impl IntoView {
 #[component]
 pub fn App() -> impl IntoView {
     provide_meta_context();
+    let cookies_needed = use_context::<CookiesNeeded>().map(|_| Refusal::NoCookies.message(i18n::lang()));
     view! {
+        {cookies_needed.map(|words| view! { <p class="page__alert" role="alert">{words}</p> })}
         <Router>
             <Routes fallback=NotFound>
                 // `Async`: the whole page is rendered before its first byte, so it needs no JavaScript to be complete.

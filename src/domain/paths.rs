@@ -38,6 +38,61 @@ pub const TITLE: &str = "/gateway/mod/title";
 /// Opens a room.
 pub const OPEN_ROOM: &str = "/gateway/rooms";
 
+/// The field of a page's address with the key of a form that waits for the page without a cookie.
+pub const COOKIES_FIELD: &str = "cookies";
+
+/// A form of the sign-in page; the page has one at a time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SignInTab {
+    /// A nickname, and nothing else.
+    Guest,
+    /// Name and password of an account.
+    LogIn,
+    /// A new account.
+    Register,
+}
+
+impl SignInTab {
+    /// Returns the value in the page's address.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Guest => "guest",
+            Self::LogIn => "login",
+            Self::Register => "register",
+        }
+    }
+
+    /// Parses the value in the page's address.
+    pub fn from_code(code: &str) -> Option<Self> {
+        [Self::Guest, Self::LogIn, Self::Register].into_iter().find(|tab| tab.code() == code)
+    }
+}
+
+/// Returns the address of a tab of the sign-in page; afterwards the person comes to the path `next`.
+pub fn sign_in_page(tab: SignInTab, next: Option<&str>) -> String {
+    let mut page = format!("{SIGN_IN_PAGE}?tab={}", tab.code());
+    if let Some(next) = next {
+        page.push_str("&next=");
+        push_encoded(&mut page, next);
+    }
+    page
+}
+
+/// Appends a value of a query, percent-encoded (RFC 3986, 2.1).
+pub fn push_encoded(address: &mut String, value: &str) {
+    const HEX: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in value.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => address.push(char::from(byte)),
+            _ => {
+                address.push('%');
+                address.push(char::from(HEX[usize::from(byte >> 4)]));
+                address.push(char::from(HEX[usize::from(byte & 15)]));
+            }
+        }
+    }
+}
+
 /// Returns the path of a room's page.
 pub fn room_page(room: &RoomId) -> String {
     format!("/rooms/{room}")

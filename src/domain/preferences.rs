@@ -50,6 +50,10 @@ impl Theme {
     }
 }
 
+/// Marks a page whose reader chose preferences that the browser kept no cookie of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct CookiesNeeded;
+
 /// A reader's preferences.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Preferences {

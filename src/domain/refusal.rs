@@ -27,6 +27,9 @@ pub enum Refusal {
     NoSuchClient,
     /// The HTTP API has no such method, or is off.
     NoSuchMethod,
+    /// The browser returned none of the cookies that the site set, and the form results in nothing but a cookie. Only pages
+    /// without JavaScript get it.
+    NoCookies,
     /// Another account has the name.
     NameTaken,
     /// A text is too long.
@@ -104,6 +107,7 @@ impl From<FlatRefusal> for Refusal {
             "no_such_room" => Self::NoSuchRoom,
             "no_such_client" => Self::NoSuchClient,
             "no_such_method" => Self::NoSuchMethod,
+            "no_cookies" => Self::NoCookies,
             "name_taken" => Self::NameTaken,
             "too_long" => Self::TooLong { max: flat.max.unwrap_or_default() },
             "blank" => Self::Blank { field },
@@ -136,7 +140,7 @@ impl Refusal {
     pub fn status(&self) -> u16 {
         match self {
             Self::NotSignedIn => 401,
-            Self::NotYours | Self::NotAllowed | Self::RoomMode { .. } => 403,
+            Self::NotYours | Self::NotAllowed | Self::RoomMode { .. } | Self::NoCookies => 403,
             Self::NoSuchRoom | Self::NoSuchClient | Self::NoSuchMethod => 404,
             Self::NameTaken => 409,
             Self::TooLong { .. } => 413,
@@ -157,6 +161,7 @@ impl Refusal {
             Self::NoSuchRoom => "no_such_room",
             Self::NoSuchClient => "no_such_client",
             Self::NoSuchMethod => "no_such_method",
+            Self::NoCookies => "no_cookies",
             Self::NameTaken => "name_taken",
             Self::TooLong { .. } => "too_long",
             Self::Blank { .. } => "blank",
@@ -185,6 +190,8 @@ impl Refusal {
             (Lang::En, Self::NoSuchClient) => "This connection is gone".into(),
             (Lang::Zh, Self::NoSuchMethod) => "没有这个接口".into(),
             (Lang::En, Self::NoSuchMethod) => "There is no such method".into(),
+            (Lang::Zh, Self::NoCookies) => "浏览器没有保存 Cookie，请允许本站使用 Cookie 后再试".into(),
+            (Lang::En, Self::NoCookies) => "Your browser kept no cookie: allow cookies for this site, then try again".into(),
             (Lang::Zh, Self::NameTaken) => "该用户名已被使用".into(),
             (Lang::En, Self::NameTaken) => "This name is taken".into(),
             (Lang::Zh, Self::TooLong { max }) => format!("不能超过{max}个字符"),
@@ -199,6 +206,18 @@ impl Refusal {
             }
             (Lang::Zh, Self::Malformed { field: of }) if of == "current" => "当前密码不正确".into(),
             (Lang::En, Self::Malformed { field: of }) if of == "current" => "The current password is wrong".into(),
+            (Lang::Zh, Self::Malformed { field: of }) if of == "nickname" => {
+                "这个昵称不能用：它像主播或系统的标记，请换一个".into()
+            }
+            (Lang::En, Self::Malformed { field: of }) if of == "nickname" => {
+                "This nickname is reserved: it looks like a host's or the system's".into()
+            }
+            (Lang::Zh, Self::Malformed { field: of }) if of == "name" => {
+                "用户名需 2–32 个字，只能用文字、数字和 _ - .，不能有空格".into()
+            }
+            (Lang::En, Self::Malformed { field: of }) if of == "name" => {
+                "A username has 2 to 32 letters, digits, _ - . and no spaces".into()
+            }
             (Lang::Zh, Self::Malformed { field: of }) => format!("{}格式不正确", field_name(of, lang)),
             (Lang::En, Self::Malformed { field: of }) => format!("The {} is not valid", field_name(of, lang)),
             (Lang::Zh, Self::TooFast { retry_after_ms }) => format!("太快了，请 {} 秒后再试", whole_seconds(*retry_after_ms)),
@@ -256,6 +275,7 @@ mod tests {
             Refusal::NoSuchRoom,
             Refusal::NoSuchClient,
             Refusal::NoSuchMethod,
+            Refusal::NoCookies,
             Refusal::NameTaken,
             Refusal::TooLong { max: 140 },
             Refusal::Blank { field: field() },

@@ -138,4 +138,7 @@ pub struct ReturnedForm {
     pub refusal: Refusal,
     /// Content of its main text field, so that the person does not type it again.
     pub text: String,
+    /// Content of its second text field: the nickname of a registration.
+    #[serde(default)]
+    pub more: String,
 }

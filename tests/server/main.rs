@@ -15,6 +15,7 @@ mod docs;
 mod edges;
 mod engine;
 mod faults;
+mod forms;
 mod gatewayworker;
 mod host_tools;
 mod limits;

@@ -1,7 +1,7 @@
 //! Every URL of the site, grouped by caller: pages, back ends, operators, sockets.
 
 use super::middleware::error_response::Refused;
-use super::middleware::{context_layer, error_response, form_guard, form_redirect, security_headers};
+use super::middleware::{context_layer, error_response, form_guard, form_redirect, form_target, security_headers};
 use super::rate_limit::RequestKind;
 use super::request_context::RequestContext;
 use super::state::AppState;
@@ -10,7 +10,7 @@ use crate::domain::paths;
 use crate::domain::refusal::Refusal;
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Version, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -18,6 +18,8 @@ use leptos::IntoView;
 use leptos::prelude::use_context;
 use leptos_axum::{LeptosRoutes, ResponseOptions, generate_route_list, render_app_async_with_context};
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::predicate::{Predicate, SizeAbove};
+use tower_http::compression::{CompressionLayer, CompressionLevel};
 use tower_http::cors::CorsLayer;
 
 /// Builds the router with all its layers. `app` and `shell` are the pages' root component and HTML document; they are values,
@@ -44,6 +46,7 @@ where
         .leptos_routes_with_context(&state, generate_route_list(app), context, shell)
         .fallback(not_found)
         .layer(from_fn_with_state(state.clone(), limit_preferences))
+        .layer(from_fn_with_state(state.clone(), form_redirect::settle_cookies))
         .layer(from_fn_with_state(state.clone(), form_guard::check_form));
     let operators = Router::new().route("/readyz", get(health::readyz)).route("/metrics", get(health::metrics));
 
@@ -60,6 +63,7 @@ where
         .layer(from_fn_with_state(state.clone(), context_layer::context_layer))
         .layer(cors(&state))
         .layer(from_fn(without_trailing_slash))
+        .layer(CompressionLayer::new().quality(COMPRESSION).compress_when(SizeAbove::new(COMPRESSED_FROM).and(is_text)))
         .layer(from_fn(serve_asset))
         .merge(programs)
         .route("/healthz", get(health::healthz))
@@ -67,6 +71,17 @@ where
         .layer(from_fn_with_state(state.clone(), security_headers::add_security_headers))
         .layer(from_fn(telemetry::log_request))
         .with_state(state)
+}
+
+/// Level of brotli and gzip: the room page takes half a millisecond.
+const COMPRESSION: CompressionLevel = CompressionLevel::Precise(4);
+/// Bytes from which a page or an answer is compressed.
+const COMPRESSED_FROM: u64 = 1024;
+
+/// Pages and JSON. Files are compressed when they are built.
+fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    kind.starts_with(b"text/html") || kind.starts_with(b"application/json")
 }
 
 /// Serves files before the session is looked up.
@@ -100,7 +115,7 @@ async fn without_trailing_slash(request: Request, next: Next) -> Response {
         return next.run(request).await;
     }
     let to = request.uri().query().map_or_else(|| trimmed.to_owned(), |query| format!("{trimmed}?{query}"));
-    match form_redirect::local_path(&to).and_then(|to| HeaderValue::from_str(to).ok()) {
+    match form_target::local_path(&to).and_then(|to| HeaderValue::from_str(to).ok()) {
         Some(to) => (StatusCode::PERMANENT_REDIRECT, [(header::LOCATION, to)]).into_response(),
         None => next.run(request).await,
     }

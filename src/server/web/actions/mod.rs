@@ -6,6 +6,8 @@ mod room;
 mod session;
 
 use super::middleware::cookies::RETURNED_COOKIE;
+use super::middleware::form_redirect::key_in_query;
+use super::middleware::headers::header_str;
 use super::rate_limit::RequestKind;
 use super::request_context::RequestContext;
 use super::state::AppState;
@@ -15,9 +17,11 @@ use crate::domain::{
     room::Person,
 };
 use crate::server::{accounts::Session, incident::incident};
-use axum::http::{HeaderValue, StatusCode, header, request::Parts};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
+
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// The request under way, with the services that may act for it. Methods check the rate limit of their kind first.
 pub struct Actions {
@@ -43,9 +47,16 @@ impl Actions {
         self.context.session.as_ref().map(|session| session.person.clone())
     }
 
-    /// Removes and returns the form that was refused before this page load.
+    /// Removes and returns the form that waits for this page load: of the cookie's key, else of the address' key.
     pub fn returned_form(&self) -> Option<ReturnedForm> {
-        self.state.returned_forms.take(self.context.cookies.value(&self.parts.headers, RETURNED_COOKIE)?)
+        // A script that renews a part of a page takes nothing from the page that is loaded meanwhile.
+        if header_str(&self.parts.headers, &SEC_FETCH_DEST) == Some("empty") {
+            return None;
+        }
+        let by_cookie = self.context.cookies.value(&self.parts.headers, RETURNED_COOKIE);
+        let by_address = || key_in_query(self.parts.uri.query().unwrap_or_default());
+        let kept = by_cookie.and_then(|key| self.state.returned_forms.take(key));
+        kept.or_else(|| self.state.returned_forms.take(&by_address()?)).map(|kept| kept.form)
     }
 
     /// Gives the page's own response the status of a refusal, and `Retry-After` where it has one.

@@ -138,6 +138,12 @@ impl<'a> Cookies<'a> {
         with_host.chain(without).chain(self.called(old)).map(|(_, value)| *value).take(MAX_VALUES)
     }
 
+    /// Returns whether the request has a cookie of this site at all. Each page sets one, so a form without any comes from a
+    /// browser that keeps none, or from a program.
+    pub(crate) fn is_any(&self) -> bool {
+        !self.own.is_empty()
+    }
+
     /// Returns the first of [`Cookies::values`].
     pub(crate) fn value(&self, name: &str) -> Option<&'a str> {
         self.values(name).next()

@@ -4,18 +4,19 @@
 use super::cookies::CookieNames;
 use super::error_response::Refused;
 use super::form_redirect::redirect_after_post;
+use super::form_target::Fields;
 use super::headers::{header_str, header_text};
 use super::origin;
 use crate::domain::{paths, refusal::Refusal};
 use crate::server::web::request_context::RequestContext;
 use crate::server::web::state::AppState;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
 use percent_encoding::percent_decode;
-use std::collections::HashMap;
 use std::time::Duration;
 
 const FORM_CONTENT_TYPE: &str = "application/x-www-form-urlencoded";
@@ -34,42 +35,87 @@ pub(crate) async fn check_form(State(state): State<AppState>, request: Request, 
     let wants_html = header_text(&headers, &header::ACCEPT).contains("text/html");
     // For text/html Leptos would redirect by itself and drop the input; with JSON the redirect is made here.
     parts.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    let (fields, response) = match read_form(&state, &path, &headers, body).await {
-        Ok(Form { bytes, fields }) => (fields, next.run(Request::from_parts(parts, Body::from(bytes))).await),
-        Err(refusal) => (HashMap::new(), Refused(refusal).into_response()),
+    let Form { bytes, fields, refusal } = read_form(&state, &path, &headers, body, wants_html).await;
+    let response = match refusal {
+        None => next.run(Request::from_parts(parts, Body::from(bytes))).await,
+        Some(refusal) => Refused(refusal).into_response(),
     };
     if wants_html { redirect_after_post(&state, &path, &headers, fields, response, cookies).await } else { response }
 }
 
+#[derive(Default)]
 struct Form {
     bytes: Bytes,
-    fields: HashMap<String, String>,
+    /// Of a refused form those that were read, for the page that shows it again.
+    fields: Fields,
+    refusal: Option<Refusal>,
 }
 
-async fn read_form(state: &AppState, path: &str, headers: &HeaderMap, body: Body) -> Result<Form, Refusal> {
+impl From<Refusal> for Form {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal: Some(refusal), ..Self::default() }
+    }
+}
+
+/// Reads and checks a form. Of a body over the limit the part below it is read for a page that shows the form again
+/// (`keeps_text`), and nothing for a program.
+async fn read_form(state: &AppState, path: &str, headers: &HeaderMap, body: Body, keeps_text: bool) -> Form {
     let web = &state.config.web;
-    origin::check(headers, state)?;
+    if let Err(refusal) = origin::check(headers, state) {
+        return refusal.into();
+    }
     let content_type = header_str(headers, &header::CONTENT_TYPE).unwrap_or_default();
     if !content_type.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(FORM_CONTENT_TYPE) {
-        return Err(Refusal::malformed("content-type"));
+        return Refusal::malformed("content-type").into();
     }
-    let read = tokio::time::timeout(Duration::from_millis(web.read_within_ms), to_bytes(body, web.body_bytes));
-    let bytes = match read.await {
-        Err(_) => return Err(Refusal::malformed("body")),
-        // A body over the limit is reported as a message over its own limit, which the person can understand.
-        Ok(Err(_)) if path == paths::SEND => return Err(Refusal::TooLong { max: state.chat.rules().max_graphemes }),
-        Ok(Err(_)) => return Err(Refusal::TooLong { max: u32::try_from(web.body_bytes).unwrap_or(u32::MAX) }),
-        Ok(Ok(bytes)) => bytes,
+    // A body over the limit is reported as a message over its own limit, which the person can understand.
+    let max =
+        if path == paths::SEND { state.chat.rules().max_graphemes } else { u32::try_from(web.body_bytes).unwrap_or(u32::MAX) };
+    let too_long = || Refusal::TooLong { max };
+    if !keeps_text && body.size_hint().lower() > web.body_bytes as u64 {
+        return too_long().into();
+    }
+    let read = tokio::time::timeout(Duration::from_millis(web.read_within_ms), read_up_to(body, web.body_bytes));
+    let (bytes, is_whole) = match read.await {
+        Err(_) => return Refusal::malformed("body").into(),
+        Ok(Err(_)) => return too_long().into(),
+        Ok(Ok(read)) => read,
     };
+    if !is_whole {
+        return Form { fields: parse(&bytes).0, refusal: Some(too_long()), bytes };
+    }
     // Percent-encoded or not, the fields must be UTF-8.
     if percent_decode(&bytes).decode_utf8().is_err() {
-        return Err(Refusal::malformed("body"));
+        return Refusal::malformed("body").into();
     }
-    let mut fields = HashMap::new();
-    for (name, value) in form_urlencoded::parse(&bytes) {
-        if fields.insert(name.to_string(), value.to_string()).is_some() {
-            return Err(Refusal::malformed(name.chars().take(64).collect::<String>()));
+    let (fields, refusal) = parse(&bytes);
+    Form { bytes, fields, refusal }
+}
+
+/// Reads a body up to `most` bytes. `false`: it has more.
+async fn read_up_to(body: Body, most: usize) -> Result<(Bytes, bool), axum::Error> {
+    let mut stream = body.into_data_stream();
+    let mut read = Vec::new();
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk?;
+        let free = most - read.len();
+        if chunk.len() > free {
+            read.extend_from_slice(&chunk[..free]);
+            return Ok((read.into(), false));
+        }
+        read.extend_from_slice(&chunk);
+    }
+    Ok((read.into(), true))
+}
+
+/// The fields of a form, and the refusal of a repeated one.
+fn parse(bytes: &[u8]) -> (Fields, Option<Refusal>) {
+    let (mut fields, mut refusal) = (Fields::new(), None);
+    for (name, value) in form_urlencoded::parse(bytes) {
+        // The end of a body that was cut off may be a part of a character.
+        if fields.insert(name.to_string(), value.trim_end_matches('\u{fffd}').to_owned()).is_some() {
+            refusal = Some(Refusal::malformed(name.chars().take(64).collect::<String>()));
         }
     }
-    Ok(Form { bytes, fields })
+    (fields, refusal)
 }

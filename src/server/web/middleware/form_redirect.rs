@@ -1,75 +1,130 @@
-//! Post/redirect/get for forms of pages without JavaScript. The input of a refused form is kept for the next page.
+//! Post/redirect/get for forms of pages without JavaScript. The input of a refused form is kept for the next page. A form tells
+//! by its own fields where it stands and where it leads (`form_target`), since browsers may send no `Referer`.
 
 use super::cookies::{CookieNames, RETURNED_COOKIE};
+use super::form_target::{self, Fields, local_path};
 use crate::domain::{
-    paths,
+    paths::{self, COOKIES_FIELD},
     refusal::Refusal,
-    reply::{OpenRoomReply, ReturnedForm},
+    reply::ReturnedForm,
 };
-use crate::server::web::returned_forms::RETURNED_FORM_TTL;
+use crate::server::web::request_context::RequestContext;
+use crate::server::web::returned_forms::{KeptForm, RETURNED_FORM_TTL};
 use crate::server::web::state::AppState;
 use axum::body::{Body, to_bytes};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::Response;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
 use leptos::server_fn::error::SERVER_FN_ERROR_HEADER;
-use percent_encoding::{AsciiSet, percent_encode};
-use std::collections::HashMap;
 
-/// Encodes nothing of ASCII; `percent_encode` encodes all other bytes by itself.
-const NON_ASCII: &AsciiSet = &AsciiSet::EMPTY;
+/// Most bytes of a server function's answer to a form.
+const MAX_ANSWER_BYTES: usize = 64 * 1024;
 
 /// Turns the response to a form into a 303. After success it leads to `next`, the new room or the form's page. After a
 /// refusal it leads to the form's page, and the refusal waits for that page with the person's input. Another error, as for
 /// an unknown path, is returned unchanged.
+///
+/// Without any cookie of this site, which each page sets, the browser may keep none: the key of the waiting form then stands
+/// in the address, and a form whose only result is a cookie leads to its own page first ([`settle_cookies`]).
 pub(crate) async fn redirect_after_post(
     state: &AppState,
     path: &str,
     headers: &HeaderMap,
-    mut fields: HashMap<String, String>,
+    mut fields: Fields,
     response: Response,
     cookies: CookieNames,
 ) -> Response {
-    let form_page = || referring_path(headers).unwrap_or_else(|| "/".to_owned());
     let (mut parts, body) = response.into_parts();
-    let body = to_bytes(body, state.config.web.body_bytes * 4).await.unwrap_or_default();
+    let body = to_bytes(body, MAX_ANSWER_BYTES).await.unwrap_or_default();
+    let has_cookies = cookies.read(headers).is_any();
     let to = if parts.status.is_success() {
-        target_after_success(path, &fields, &body).unwrap_or_else(form_page)
+        let to = form_target::after_success(path, &fields, headers, &body);
+        if has_cookies || !needs_cookies(path) {
+            to
+        } else {
+            let page = form_target::form_page(path, &fields, headers);
+            let form = returned_form(path, Refusal::NoCookies, &mut fields);
+            with_key(&page, &state.returned_forms.insert(KeptForm { form, then: Some(to) }))
+        }
     } else {
         let refusal = parts.extensions.remove::<Refusal>().or_else(|| serde_json::from_slice(&body).ok());
         let Some(refusal) = refusal else { return Response::from_parts(parts, Body::from(body)) };
-        let text = fields.remove(text_field(path)).unwrap_or_default();
-        let key = state.returned_forms.insert(ReturnedForm { form: path.into(), refusal, text });
+        let page = form_target::form_page(path, &fields, headers);
+        let form = returned_form(path, refusal, &mut fields);
+        let key = state.returned_forms.insert(KeptForm { form, then: None });
         let seconds = i64::try_from(RETURNED_FORM_TTL.as_secs()).unwrap_or(i64::MAX);
         if let Ok(cookie) = HeaderValue::from_str(&cookies.set(RETURNED_COOKIE, &key, seconds, true)) {
             parts.headers.append(header::SET_COOKIE, cookie);
         }
-        form_page()
+        if has_cookies { page } else { with_key(&page, &key) }
     };
     redirect(&mut parts.headers, &to);
     parts.status = StatusCode::SEE_OTHER;
     Response::from_parts(parts, Body::empty())
 }
 
-/// `None`: back to the form's page.
-fn target_after_success(path: &str, fields: &HashMap<String, String>, body: &[u8]) -> Option<String> {
-    let next = fields.get("next").and_then(|next| local_path(next)).map(str::to_owned);
-    match path {
-        paths::OPEN_ROOM => serde_json::from_slice::<OpenRoomReply>(body).ok().map(|opened| paths::room_page(&opened.room)),
-        paths::GUEST | paths::REGISTER | paths::LOGIN => Some(next.unwrap_or_else(|| "/".into())),
-        paths::PASSWORD => Some(paths::PASSWORD_CHANGED_PAGE.into()),
-        paths::END_SESSION | paths::END_OTHER_SESSIONS => Some(paths::ACCOUNT_PAGE.into()),
-        _ => next,
+/// Answers a page whose address has the key of a waiting form. A browser that came with cookies is sent on, to the page that
+/// the form leads to or to the address without the key. For another the page is rendered, and shows the form.
+pub(crate) async fn settle_cookies(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    let Some(key) = key_in_address(&request).filter(|_| request.method() == Method::GET) else { return next.run(request).await };
+    let context = request.extensions().get::<RequestContext>();
+    if !context.is_some_and(|context| context.cookies.read(request.headers()).is_any()) {
+        return next.run(request).await;
     }
+    let then = state.returned_forms.peek(&key).and_then(|kept| kept.then);
+    let to = then.unwrap_or_else(|| without_key(&request));
+    match HeaderValue::from_str(&to) {
+        Ok(to) => (StatusCode::SEE_OTHER, [(header::LOCATION, to), (header::CACHE_CONTROL, NO_STORE)]).into_response(),
+        Err(_) => next.run(request).await,
+    }
+}
+
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// The key of a waiting form in the address of a page.
+pub(crate) fn key_in_address(request: &Request) -> Option<String> {
+    key_in_query(request.uri().query().unwrap_or_default())
+}
+
+/// The key of a waiting form in a query.
+pub(crate) fn key_in_query(query: &str) -> Option<String> {
+    form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == COOKIES_FIELD).map(|(_, key)| key.into_owned())
+}
+
+fn with_key(page: &str, key: &str) -> String {
+    let joint = if page.contains('?') { '&' } else { '?' };
+    format!("{page}{joint}{COOKIES_FIELD}={key}")
+}
+
+/// Path and query of a request, without the key of a waiting form.
+fn without_key(request: &Request) -> String {
+    let path = local_path(request.uri().path()).unwrap_or("/");
+    let is_key = |field: &&str| field.strip_prefix(COOKIES_FIELD).is_some_and(|rest| rest.starts_with('='));
+    let query: Vec<_> = request.uri().query().unwrap_or_default().split('&').filter(|field| !is_key(field)).collect();
+    let query = query.join("&");
+    if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+}
+
+/// Whether a cookie is the only result of the form.
+fn needs_cookies(path: &str) -> bool {
+    matches!(path, paths::GUEST | paths::REGISTER | paths::LOGIN | paths::PREFERENCES)
+}
+
+/// The form as its page shows it again: with everything that was typed but passwords.
+fn returned_form(path: &str, refusal: Refusal, fields: &mut Fields) -> ReturnedForm {
+    let more = if path == paths::REGISTER { fields.remove("nickname").unwrap_or_default() } else { String::new() };
+    ReturnedForm { form: path.into(), refusal, text: fields.remove(text_field(path)).unwrap_or_default(), more }
 }
 
 /// The field of a form that holds the person's own text.
 fn text_field(path: &str) -> &'static str {
     match path {
         paths::SEND => "message",
-        paths::OPEN_ROOM | paths::TITLE => "title",
         paths::GUEST => "nickname",
         paths::MODE => "slow_ms",
-        _ => "name",
+        paths::REGISTER | paths::LOGIN => "name",
+        _ => "title",
     }
 }
 
@@ -80,42 +135,4 @@ fn redirect(headers: &mut HeaderMap, to: &str) {
     // The page shows the refusal; a redirect has no body for this header to describe.
     headers.remove(SERVER_FN_ERROR_HEADER);
     headers.insert(header::LOCATION, HeaderValue::from_str(to).unwrap_or(HeaderValue::from_static("/")));
-}
-
-/// Path and query of the page that has the form. Bytes beyond ASCII are percent-encoded, as `Location` needs it.
-fn referring_path(headers: &HeaderMap) -> Option<String> {
-    let referer = headers.get(header::REFERER)?.as_bytes();
-    local_path(&percent_encode(referer, NON_ASCII).to_string()).map(str::to_owned)
-}
-
-/// Returns path and query of a URL, without its host, so that no redirect leads to another site. `None`: not a path.
-pub(crate) fn local_path(url: &str) -> Option<&str> {
-    let path = match url.split_once("://") {
-        Some((_, rest)) => rest.find('/').map(|slash| &rest[slash..])?,
-        None => url,
-    };
-    let local = path.starts_with('/') && !path.starts_with("//") && !path.contains('\\') && !path.chars().any(char::is_control);
-    local.then(|| path.split('#').next().unwrap_or(path))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn redirects_stay_on_this_site() {
-        assert_eq!(local_path("/rooms/1"), Some("/rooms/1"));
-        assert_eq!(local_path("https://anywhere.example/rooms/1?a=b#c"), Some("/rooms/1?a=b"));
-        for bad in [
-            "//evil.example",
-            "https://evil.example",
-            "evil",
-            "/\\evil.example",
-            "javascript:alert(1)",
-            "http://x//evil.example",
-            "/a\nb",
-        ] {
-            assert_eq!(local_path(bad), None, "{bad}");
-        }
-    }
 }

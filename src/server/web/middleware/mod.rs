@@ -6,6 +6,7 @@ pub(super) mod cookies;
 pub(super) mod error_response;
 pub(super) mod form_guard;
 pub(super) mod form_redirect;
+pub(super) mod form_target;
 pub(super) mod headers;
 pub(super) mod origin;
 pub(super) mod security_headers;

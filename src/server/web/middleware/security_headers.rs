@@ -1,5 +1,8 @@
 //! Security headers: some for every response, and a Content-Security-Policy with a nonce for every rendered page.
 
+use super::cookies::{CookieNames, RETURNED_COOKIE, SESSION_COOKIE};
+use super::form_redirect::key_in_query;
+use crate::domain::{paths, preferences::CookiesNeeded};
 use crate::server::web::request_context::RequestContext;
 use crate::server::web::state::AppState;
 use axum::extract::{Request, State};
@@ -28,8 +31,12 @@ pub(crate) fn provide_page_context(state: &AppState) {
     if let Ok(policy) = HeaderValue::from_str(&content_security_policy(state, &nonce)) {
         response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
     }
-    response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     let names = context.cookies;
+    response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static(cache_control(&parts, names)));
+    response.append_header(header::VARY, HeaderValue::from_static("cookie, accept-language"));
+    if is_refused_preference(state, &parts) {
+        provide_context(CookiesNeeded);
+    }
     // Each page load starts the cookie's 30 days again, and moves it to its present name.
     let session = context.session_token.as_ref().map(|token| names.set_session(token));
     let old_session = context.session_token.as_ref().and_then(|_| names.remove_old_session(&parts.headers));
@@ -43,6 +50,26 @@ pub(crate) fn provide_page_context(state: &AppState) {
             response.append_header(header::SET_COOKIE, cookie);
         }
     }
+}
+
+/// The page of a session, or with a person's own input, is not stored. Another page may be shown again from memory when the
+/// reader goes back, and is asked for again otherwise. Nothing on the way may change it: the chat panel takes over the HTML.
+fn cache_control(parts: &Parts, names: CookieNames) -> &'static str {
+    let cookies = names.read(&parts.headers);
+    let has_own = |name| cookies.value(name).is_some();
+    let is_private = has_own(SESSION_COOKIE) || has_own(RETURNED_COOKIE) || key_in_query(query(parts)).is_some();
+    if is_private { "no-store, no-transform" } else { "private, no-cache, no-transform" }
+}
+
+/// Whether the page's address has the key of preferences that the browser did not keep. No form of the page shows them, so the
+/// page says so above all others.
+fn is_refused_preference(state: &AppState, parts: &Parts) -> bool {
+    let Some(key) = key_in_query(query(parts)) else { return false };
+    state.returned_forms.peek(&key).is_some_and(|kept| kept.form.form == paths::PREFERENCES)
+}
+
+fn query(parts: &Parts) -> &str {
+    parts.uri.query().unwrap_or_default()
 }
 
 /// Allows scripts, styles, images and connections of this site only, and frames by `web.frame_ancestors`.
