@@ -17,7 +17,7 @@ test('the bar leads to the page, which changes the password and ends the other s
 
   const change = async (current: string) => {
     await page.getByLabel('当前密码').fill(current);
-    await page.getByLabel('密码（至少 8 位）').fill('another long one');
+    await page.getByLabel('新密码').fill('another long one');
     await page.getByRole('button', { name: '修改密码' }).click();
   };
   await change('not this one');

@@ -59,6 +59,6 @@ test('an invalid nickname is refused at its form', async ({ visitor }) => {
   await page.goto('/rooms/1');
   await page.getByLabel('昵称').fill('[主播]');
   await page.getByRole('button', { name: '进入' }).click();
-  await expect(notice(page)).toHaveText('系统提示: 昵称格式不正确');
+  await expect(notice(page)).toHaveText('系统提示: 这个昵称不能用：它像主播或系统的标记，请换一个');
   await expect(page.getByLabel('昵称')).toHaveValue('[主播]');
 });

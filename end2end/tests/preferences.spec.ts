@@ -4,8 +4,8 @@ import { box, button } from './person';
 
 for (const [locale, lang, words] of [
   ['zh-CN', 'zh-CN', { lobby: '直播间', placeholder: '输入聊天内容...', send: '发送', other: 'English' }],
-  ['en-GB', 'en', { lobby: 'Live rooms', placeholder: 'Type a message...', send: 'Send', other: '中文' }],
-  ['fr-FR', 'en', { lobby: 'Live rooms', placeholder: 'Type a message...', send: 'Send', other: '中文' }],
+  ['en-GB', 'en', { lobby: 'Rooms', placeholder: 'Type a message...', send: 'Send', other: '中文' }],
+  ['fr-FR', 'en', { lobby: 'Rooms', placeholder: 'Type a message...', send: 'Send', other: '中文' }],
 ] as const) {
   test(`a reader from ${locale} gets ${lang}`, async ({ guest }) => {
     const ming = await guest('阿明', { locale });
@@ -28,7 +28,7 @@ test('the language switch stays on the page and is remembered', async ({ guest }
   await expect(page.locator('html')).toHaveAttribute('lang', 'en');
   await expect(button(page)).toHaveText('Send');
   await page.goto('/');
-  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Live rooms');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('Rooms');
   await page.getByRole('button', { name: '中文' }).click();
   await expect(page.locator('html')).toHaveAttribute('lang', 'zh-CN');
   await expect(page.getByRole('heading', { level: 1 })).toHaveText('直播间');

@@ -14,6 +14,7 @@ test('entering as a guest returns to the room the visitor came from', async ({ v
   const { page } = await visitor();
   await page.goto('/rooms/1');
   await page.getByRole('link', { name: '已有账号？登录' }).click();
+  await page.getByRole('link', { name: '游客', exact: true }).click();
   await fillIn(page, 'guest', { nickname: '阿明' });
   await expect(page).toHaveURL(/\/rooms\/1$/);
   await expect(you(page)).toHaveText('阿明');
@@ -23,7 +24,7 @@ test('a guest who registers keeps the uid, the nickname and their messages', asy
   const ming = await guest('阿明');
   await ming.tell('我还是游客');
   await ming.page.goto('/sign-in');
-  await expect(ming.page.getByText('保留您现在的身份，换设备也能用')).toBeVisible();
+  await expect(ming.page.getByText('保留你的昵称和发言，换设备也能用')).toBeVisible();
   await fillIn(ming.page, 'register', { name: 'ming', password: 'a long password' });
   await expect(ming.page).toHaveURL(/\/$/);
   await expect(you(ming.page)).toHaveText('阿明');
@@ -36,7 +37,7 @@ test('a guest who registers keeps the uid, the nickname and their messages', asy
 
 test('an account can register, log out and log in again', async ({ visitor }) => {
   const { page } = await visitor();
-  await page.goto('/sign-in');
+  await page.goto('/sign-in?tab=register');
   await fillIn(page, 'register', { name: 'Anna', password: 'a long password', nickname: '安娜' });
   await expect(you(page)).toHaveText('安娜');
 
@@ -68,7 +69,7 @@ test('a wrong password and an unknown name get the same refusal', async ({ visit
 test('account names are unique regardless of case', async ({ visitor }) => {
   const [first, second] = [await visitor(), await visitor()];
   await first.post('/session/register', { name: 'Ming', password: 'a long password', nickname: '阿明' });
-  await second.page.goto('/sign-in');
+  await second.page.goto('/sign-in?tab=register');
   await fillIn(second.page, 'register', { name: 'mING', password: 'another password' });
   await expect(second.page.locator('.refusal')).toHaveText('该用户名已被使用');
   await expect(form(second.page, 'register').locator('[name="name"]')).toHaveValue('mING');
@@ -92,15 +93,15 @@ test('an account opens a room and hosts it; a guest sees a link to register', as
   const anna = await visitor();
   await anna.signIn('/session/register', { name: 'anna', password: 'a long password', nickname: '安娜' });
   await anna.page.goto('/');
-  await anna.page.getByLabel('房间标题').fill('安娜的 <i>房间</i>');
-  await anna.page.getByRole('button', { name: '开房间' }).click();
+  await anna.page.getByLabel('直播间标题').fill('安娜的 <i>房间</i>');
+  await anna.page.getByRole('button', { name: '创建', exact: true }).click();
   await expect(anna.page).toHaveURL(/\/rooms\/2$/);
   await expect(anna.page.getByRole('heading', { level: 1 })).toHaveText('安娜的 <i>房间</i>');
   await expect(anna.page.locator('.chat__host')).toHaveText('主播 安娜');
 
   const ming = await guest('阿明');
   await ming.page.goto('/');
-  await expect(ming.page.getByRole('link', { name: '注册账号后就可以开自己的房间' })).toBeVisible();
+  await expect(ming.page.getByRole('link', { name: '注册账号后就可以创建自己的直播间' })).toBeVisible();
   await expect(ming.page.locator('.room-card__title')).toHaveText(['安娜的 <i>房间</i>', '直播间 1 · Room 1']);
 });
 
@@ -108,7 +109,7 @@ test('unknown rooms and paths are a 404 with a link to the lobby', async ({ visi
   const { page } = await visitor();
   for (const path of ['/rooms/999', '/rooms/%3Cb%3E', '/nowhere']) {
     expect((await page.goto(path))?.status()).toBe(404);
-    await expect(page.getByRole('heading', { level: 1 })).toHaveText('这里什么都没有');
+    await expect(page.getByRole('heading', { level: 1 })).toHaveText('这个页面不存在');
   }
   await page.getByRole('link', { name: '返回大厅' }).click();
   await expect(page).toHaveURL(/\/$/);

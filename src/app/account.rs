@@ -1,6 +1,7 @@
 //! `/account`: the password of the own account and its sessions. The forms work without JavaScript, and the page loads no wasm.
 
 use crate::app::api::account_page;
+use crate::app::field::{Field, FieldRules, FormError};
 use crate::app::i18n::{lang, session_days};
 use crate::app::top_bar::TopBar;
 use crate::domain::{
@@ -67,17 +68,43 @@ fn Account(page: Page<Vec<OwnSession>>, changed: bool) -> impl IntoView {
 fn PasswordForm(name: String, returned: Option<ReturnedForm>, changed: bool) -> impl IntoView {
     let refusal = returned.filter(|returned| returned.form == paths::PASSWORD).map(|returned| returned.refusal);
     let changed = changed && refusal.is_none();
+    let field = match &refusal {
+        Some(Refusal::Malformed { field } | Refusal::Blank { field }) if field == "current" || field == "password" => {
+            field.clone()
+        }
+        Some(Refusal::TooLong { .. }) => "password".into(),
+        _ => "".into(),
+    };
+    let error = |of: &str| refusal.as_ref().filter(|_| field == of).map(|refusal| refusal.message(lang()));
     view! {
         <section class="card">
             <h2>{t!(change_password)}</h2>
             <form class="column-form" method="post" action=paths::PASSWORD>
+                <FormError error=error("")/>
                 // Password managers read the account's name from it.
-                <input class="field__input" name="username" autocomplete="username" readonly aria-label=t!(name) value=name/>
-                <input class="field__input" name="current" type="password" required autocomplete="current-password" aria-label=t!(current_password) placeholder=t!(current_password)/>
-                <input class="field__input" name="password" type="password" required minlength="8" autocomplete="new-password" aria-label=t!(new_password) placeholder=t!(new_password)/>
+                <Field
+                    rules=FieldRules {
+                        id: "account-name", name: "username", label: t!(name), autocomplete: "username", is_fixed: true,
+                        ..FieldRules::default()
+                    }
+                    value=name error=None
+                />
+                <Field
+                    rules=FieldRules {
+                        id: "account-current", name: "current", kind: "password", label: t!(current_password),
+                        autocomplete: "current-password", ..FieldRules::default()
+                    }
+                    value=String::new() error=error("current")
+                />
+                <Field
+                    rules=FieldRules {
+                        id: "account-password", name: "password", kind: "password", label: t!(new_password),
+                        rule: t!(password_rule), autocomplete: "new-password", min: Some("8"), ..FieldRules::default()
+                    }
+                    value=String::new() error=error("password")
+                />
                 <button class="button">{t!(change_password)}</button>
             </form>
-            {refusal.map(|refusal| view! { <p class="refusal" role="alert">{refusal.message(lang())}</p> })}
             {changed.then(|| view! { <p class="account__done" role="status">{t!(password_changed)}</p> })}
         </section>
     }
