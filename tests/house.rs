@@ -30,7 +30,10 @@ const EDGES: [(&str, &[&str]); 16] = [
     ("server/storage", &["domain", "server/config", "server/names"]),
     ("server/incident", &["domain", "server/storage"]),
     ("server/accounts", &["domain", "server/clock", "server/incident", "server/names", "server/security_log", "server/storage"]),
-    ("server/chat", &["domain", "server/clock", "server/config", "server/gateway", "server/incident", "server/storage"]),
+    (
+        "server/chat",
+        &["domain", "server/clock", "server/config", "server/gateway", "server/incident", "server/names", "server/storage"],
+    ),
     // `t` is the macro of app/i18n.rs.
     ("app", &["app", "domain", "server/web/actions", "t"]),
 ];

@@ -29,7 +29,7 @@ export class Server {
   /** The server's log, attached to the report of a failed test. */
   log = '';
 
-  constructor(private readonly settings: Settings) {}
+  constructor(readonly settings: Settings) {}
 
   get url(): string {
     return `http://127.0.0.1:${this.port}`;

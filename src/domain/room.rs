@@ -35,13 +35,28 @@ pub struct Person {
     pub account: Option<String>,
 }
 
-/// The lobby, as one person sees it.
+/// A page of the lobby, as one person sees it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Lobby {
-    /// The rooms: those with most people first, then the newest.
-    pub rooms: Vec<RoomCard>,
+    /// The rooms of this page: those with most people first, then the newest.
+    pub rooms: Vec<LobbyRoom>,
+    /// The words that titles and hosts are searched for; empty: all rooms.
+    pub query: String,
+    /// The number of this page, from 1.
+    pub page: u32,
+    /// Whether there is a further page.
+    pub has_more: bool,
     /// Whether the page has the form that opens a room.
     pub may_open: MayOpen,
+}
+
+/// A room in the lobby.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LobbyRoom {
+    /// Title, host and number of people.
+    pub card: RoomCard,
+    /// Its host is in the room.
+    pub is_live: bool,
 }
 
 /// Whether a person may open rooms.

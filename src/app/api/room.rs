@@ -46,11 +46,11 @@ pub async fn open_room(title: String) -> Result<OpenRoomReply, Refusal> {
     crate::server::web::actions::Actions::current()?.open_room(&title).await
 }
 
-/// Returns the data of the lobby.
+/// Returns the data of a page of the lobby: of the rooms that match the words `query`, or of all.
 #[server(prefix = "/page", endpoint = "lobby")]
-pub async fn lobby_page() -> Result<Page<Lobby>, Refusal> {
+pub async fn lobby_page(page: String, query: String) -> Result<Page<Lobby>, Refusal> {
     let actions = crate::server::web::actions::Actions::current()?;
-    Ok(Page { content: actions.lobby().await?, you: actions.person(), returned: actions.returned_form() })
+    Ok(Page { content: actions.lobby(&page, &query).await?, you: actions.person(), returned: actions.returned_form() })
 }
 
 /// Returns the data of a room's page. An unknown room is [`Refusal::NoSuchRoom`].

@@ -26,6 +26,7 @@ mod modes;
 mod operator;
 mod presence;
 mod retention;
+mod room_search;
 mod send_limits;
 mod token_bucket;
 
@@ -52,6 +53,7 @@ pub use modes::ModeRequest;
 use moka::sync::Cache;
 use presence::Presence;
 use retention::Retention;
+use room_search::RoomSearch;
 use send_limits::{SendLimits, Sender};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -76,6 +78,7 @@ pub struct Chat {
     commits: Commits,
     presence: Presence,
     rooms: Cache<RoomId, RoomRow>,
+    search: RoomSearch,
     /// Wakes the retention task.
     deleted: Arc<Notify>,
     tasks: TaskTracker,
@@ -127,7 +130,8 @@ impl Chat {
         let (keep_days, waking) = (settings.keep_days, deleted.clone());
         tasks.spawn(Retention::new(store.clone(), clock.clone(), keep_days, waking, closing.clone()).run());
         let rooms = Cache::builder().max_capacity(10_000).time_to_live(ROOM_CACHED_FOR).build();
-        Ok(Self { settings, store, gateway, clock, commits, presence, rooms, deleted, tasks, closing })
+        let search = RoomSearch::new(store.clone());
+        Ok(Self { settings, store, gateway, clock, commits, presence, rooms, search, deleted, tasks, closing })
     }
 
     /// Commits and answers the queued sends, then ends the tasks.

@@ -129,6 +129,11 @@ impl Store {
         on_store!(self.rooms(false, limit).await)
     }
 
+    /// Returns up to `limit` rooms that are not closed and not among `rooms`, newest first, after the first `skip` of them.
+    pub async fn open_rooms_without(&self, rooms: Vec<RoomId>, limit: u32, skip: u32) -> Result<Vec<RoomRow>> {
+        on_store!(self.open_rooms_without(rooms, limit, skip).await)
+    }
+
     /// Returns the first `limit` of those rooms that exist and are not closed, in the given order.
     pub async fn rooms_by_id(&self, rooms: Vec<RoomId>, limit: u32) -> Result<Vec<RoomRow>> {
         on_store!(self.rooms_by_id(rooms, limit).await)

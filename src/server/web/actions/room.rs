@@ -70,11 +70,11 @@ impl Actions {
         self.state.chat.open_room(&self.current_session().await?.person, title).await
     }
 
-    /// Returns the lobby. A refusal is also the page's status.
-    pub async fn lobby(&self) -> Result<Lobby, Refusal> {
+    /// Returns a page of the lobby; the first if `page` is no number. A refusal is also the page's status.
+    pub async fn lobby(&self, page: &str, query: &str) -> Result<Lobby, Refusal> {
         let lobby = async {
             self.check_rate_limit(RequestKind::Request)?;
-            self.state.chat.lobby(self.person().as_ref()).await
+            self.state.chat.lobby(self.person().as_ref(), page.parse().unwrap_or(1), query).await
         };
         self.with_status(lobby.await)
     }
