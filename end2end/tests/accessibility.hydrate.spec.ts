@@ -2,7 +2,7 @@
 import AxeBuilder from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
 import { expect, test } from './fixtures';
-import { line, notice, pill, scroller, numbers } from './person';
+import { line, link, notice, pill, scroller, numbers } from './person';
 
 async function expectNoViolations(page: Page): Promise<void> {
   const { violations, passes } = await new AxeBuilder({ page }).analyze();
@@ -41,6 +41,25 @@ for (const colorScheme of ['light', 'dark'] as const) {
       await page.goto(path);
       await expectNoViolations(page);
     }
+  });
+}
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  test(`P19: the list's states, ${colorScheme}`, async ({ server, host, guest }) => {
+    const [star, ming] = [await host('小星'), await guest('阿明', { colorScheme, viewport: { width: 320, height: 600 } })];
+    const page = await ming.open();
+    await expect(page.locator('.list__empty')).toBeVisible();
+    await expectNoViolations(page);
+    await star.tell('字'.repeat(140));
+    await expect(page.locator('.line__more')).toBeVisible();
+    await page.route('**/gateway/send', () => {});
+    await ming.say('在路上');
+    await expect(page.locator('.line--pending')).toBeVisible();
+    await expectNoViolations(page);
+    await line(page, '字'.repeat(140)).hover();
+    await server.kill();
+    await expect(link(page)).toBeVisible();
+    await expectNoViolations(page);
   });
 }
 

@@ -33,7 +33,7 @@ test('an own message shows as pending before the response, and once afterwards',
   });
   await ming.say('在路上');
   await expect(lines(page)).toHaveCount(1);
-  await expect(lines(page)).toContainText('阿明 : 在路上发送中');
+  await expect(lines(page)).toContainText('阿明 : 在路上 发送中');
   await expect(box(page)).toHaveValue('');
   answer();
   await expect(lines(page).locator('time')).toHaveText(/^\d\d:\d\d$/);

@@ -1,10 +1,14 @@
 // Computed colours and their contrast (WCAG 2.2, 1.4.3).
-import type { Locator } from '@playwright/test';
+import type { Locator, Page } from '@playwright/test';
 
+/** The marks of lines, a contract: bar of the own ones; bar and chip of the host's. */
 export const OWN = 'rgb(243, 123, 29)';
 export const HOST = 'rgb(14, 144, 210)';
-export const OTHERS = 'rgb(51, 51, 51)';
 export const SYSTEM = 'rgb(139, 0, 0)';
+/** The words of the light theme. */
+export const OWN_WORDS = 'rgb(143, 71, 18)';
+export const HOST_WORDS = 'rgb(14, 94, 138)';
+export const OTHERS = 'rgb(38, 40, 44)';
 
 /** Returns the contrast of an element's text with the nearest background painted behind it. */
 export async function contrast(text: Locator): Promise<number> {
@@ -26,3 +30,14 @@ function luminance(colour: string): number {
   });
   return 0.2126 * red! + 0.7152 * green! + 0.0722 * blue!;
 }
+
+/** Returns a colour as the browser computes it: a token's value for the theme in use. */
+export const token = (page: Page, name: string): Promise<string> =>
+  page.evaluate((name) => {
+    const probe = document.createElement('i');
+    probe.style.color = `var(--${name})`;
+    document.body.append(probe);
+    const { color } = getComputedStyle(probe);
+    probe.remove();
+    return color;
+  }, name);

@@ -86,15 +86,19 @@ texts! {
     placeholder: "输入聊天内容...", "Type a message...";
     send: "发送", "Send";
     sending: "发送中", "Sending";
-    badge: "[主播]", "[Host]";
+    sent: "已发送", "Sent";
+    you: "你", "You";
+    more: "展开", "More";
+    less: "收起", "Less";
+    removed: "消息已移除", "Message removed";
     system: "系统提示", "System";
     pick_nickname: "取个昵称，加入聊天", "Pick a nickname to join in";
     have_account: "已有账号？登录", "Have an account? Sign in";
-    no_messages: "还没有人说话，来打个招呼吧", "Nobody has said anything yet. Say hello!";
+    no_messages: "还没有人说话", "Nobody has said anything yet";
     loading: "正在加载更早的消息…", "Loading older messages…";
-    fetch_missing: "点击补上", "tap to fetch";
+    fetch_missing: "加载", "Load";
     latest: "回到最新", "Jump to latest";
-    beginning: "没有更早的消息了", "This is where it began";
+    beginning: "没有更早的消息了", "Start of the chat";
     reconnecting: "连接断开，正在重新连接…", "Connection lost, reconnecting…";
     ended: "连接已结束，请刷新页面", "The connection has ended: please reload";
     crashed: "页面出错了", "Something went wrong on this page";
@@ -134,21 +138,35 @@ pub fn duration(lang: Lang, seconds: u64) -> String {
     }
 }
 
-/// Returns the text of the pill: `2 new messages`.
+/// Returns the text of the pill: `2 new messages`, `99+ new messages`.
 pub fn new_messages(lang: Lang, count: u32) -> String {
     match (lang, count) {
-        (Lang::Zh, count) => format!("{count} 条新消息"),
+        (Lang::Zh, count) => [&capped(count.into()), " 条新消息"].concat(),
         (Lang::En, 1) => "1 new message".into(),
-        (Lang::En, count) => format!("{count} new messages"),
+        (Lang::En, count) => [&capped(count.into()), " new messages"].concat(),
     }
 }
 
-/// Returns the text of a gap: `2 messages are missing`.
+/// Returns the end of a digest: `and 4 more`.
+pub fn and_more(lang: Lang, count: u32) -> String {
+    let count = count.to_string();
+    match lang {
+        Lang::Zh => ["还有 ", &count, " 条"].concat(),
+        Lang::En => ["and ", &count, " more"].concat(),
+    }
+}
+
+/// Returns a number as badges show it: `99+` above 99.
+pub fn capped(count: u64) -> String {
+    if count > 99 { "99+".into() } else { count.to_string() }
+}
+
+/// Returns the text of a gap: `2 messages not loaded`.
 pub fn missing(lang: Lang, count: u64) -> String {
     match (lang, count) {
-        (Lang::Zh, count) => format!("缺少 {count} 条消息"),
-        (Lang::En, 1) => "1 message is missing".into(),
-        (Lang::En, count) => format!("{count} messages are missing"),
+        (Lang::Zh, count) => format!("{count} 条消息未加载"),
+        (Lang::En, 1) => "1 message not loaded".into(),
+        (Lang::En, count) => format!("{count} messages not loaded"),
     }
 }
 

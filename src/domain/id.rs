@@ -105,6 +105,13 @@ identifier!(
     |text| (1..=64).contains(&text.len()) && !text.chars().any(char::is_control)
 );
 
+impl Uid {
+    /// Returns the author of messages whose person was erased. No session has this uid.
+    pub fn nobody() -> Self {
+        Self("-".into())
+    }
+}
+
 identifier!(
     /// A chat room: 1-64 letters, digits, `_` or `-`. Its connections form the gateway group of the same name.
     RoomId,

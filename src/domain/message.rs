@@ -13,7 +13,7 @@
 //! The compiler finds 1, 2 and 5, and 4 except for `InsertRow` and its INSERT. It does not find `Wire` or 6.
 
 use crate::domain::id::{RoomId, Seq, Uid};
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 /// Role of the author in the room when the message was sent. The badge is made from it, never from text.
@@ -22,7 +22,8 @@ use uuid::Uuid;
 pub enum Role {
     /// The host of the room.
     Host,
-    /// Everyone else.
+    /// Everyone else. A page reads a role of a later version as this one.
+    #[serde(other)]
     Viewer,
 }
 
@@ -35,16 +36,22 @@ pub struct Message {
     pub seq: Seq,
     /// A uuid v7, assigned when the message was accepted.
     pub id: Uuid,
-    /// The author's uid.
+    /// The author's uid. A page reads the empty text of an erased person as [`Uid::nobody`].
+    #[serde(deserialize_with = "author")]
     pub user: Uid,
     /// The author's nickname at that time.
     pub nickname: String,
     /// The author's role at that time.
     pub role: Role,
-    /// The cleaned text.
+    /// The cleaned text; empty if the message was removed.
     pub text: String,
     /// When it was accepted: unix milliseconds, by the server's clock.
     pub at: u64,
+}
+
+/// Reads the author of a message; a text that is no uid is nobody's.
+pub fn author<'de, D: Deserializer<'de>>(input: D) -> Result<Uid, D::Error> {
+    Ok(String::deserialize(input)?.try_into().unwrap_or_else(|_| Uid::nobody()))
 }
 
 impl Serialize for Message {

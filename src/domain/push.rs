@@ -3,9 +3,9 @@
 
 use crate::domain::{
     id::{ClientId, RoomId, Seq, Uid},
-    message::{Message, Role},
+    message::{Message, Role, author},
 };
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 /// The WebSocket subprotocol in which every push is a JSON object with a `type`.
@@ -92,6 +92,7 @@ struct FlatPush {
     room: Option<RoomId>,
     seq: Option<Seq>,
     id: Option<Uuid>,
+    #[serde(default, deserialize_with = "author_if_any")]
     user: Option<Uid>,
     nickname: Option<String>,
     role: Option<Role>,
@@ -101,6 +102,10 @@ struct FlatPush {
     to: Option<Seq>,
     count: Option<u32>,
     reconnect_after_ms: Option<u64>,
+}
+
+fn author_if_any<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Uid>, D::Error> {
+    author(input).map(Some)
 }
 
 #[derive(Deserialize)]
@@ -232,6 +237,23 @@ mod tests {
         insta::assert_json_snapshot!(pushes);
         for push in pushes {
             assert_eq!(serde_json::from_str::<Push>(&push.to_json()).unwrap(), push);
+        }
+    }
+
+    #[test]
+    fn t1_a_push_of_a_later_version_is_read_as_far_as_it_is_known() {
+        let line = r#"{"type":"message","room":"1","seq":42,"id":"00000000-0000-0000-0000-000000000000","user":"","nickname":"",
+            "role":"moderator","text":"","message":"","at":1,"badges":["vip3"],"avatar":"/a.png","re":{"seq":4,"nickname":"a"},
+            "mentions":["u1"],"style":"announce","removed":{"why":"author","rev":7}}"#;
+        let Push::Message(message) = serde_json::from_str(line).unwrap() else { panic!("not a message") };
+        assert_eq!((message.role, message.user.as_str(), message.text.as_str()), (Role::Viewer, "-", ""));
+        assert_eq!(serde_json::from_str::<Message>(line).unwrap(), message);
+        for later in [
+            r#"{"type":"changed","room":"1","rev":318,"at":5,"why":"author","removed":[41,[57,63]]}"#,
+            r#"{"type":"room","room":"1","rev":321,"state":{"modes":{},"raid":null,"pinned":null,"poll":null}}"#,
+            r#"{"type":"you","room":"1","held":{"id":"h","outcome":"released","seq":4}}"#,
+        ] {
+            assert_eq!(serde_json::from_str::<Push>(later).unwrap(), Push::Data, "{later}");
         }
     }
 

@@ -26,6 +26,9 @@ pub const TRIM_TO: usize = 200;
 /// Messages at which the window is trimmed to [`TRIM_TO`]. Trimming on every append would move every row of the list.
 pub const TRIM_AT: usize = 250;
 
+/// Milliseconds without a message after which a [`TimelineItem::Time`] precedes the next one.
+pub const SILENCE_MS: u64 = 5 * 60 * 1000;
+
 /// A bounded window of a room's messages. See the [module](self).
 #[derive(Clone, PartialEq, Debug)]
 pub struct Timeline {
@@ -46,6 +49,8 @@ pub struct Timeline {
 pub enum TimelineItem {
     /// A date above the messages of a day: days since 1970-01-01 in the reader's time zone.
     Day(i64),
+    /// The time above the first message after [`SILENCE_MS`] without one on the same day: unix ms.
+    Time(u64),
     /// A message.
     Message(Message),
     /// Messages that exist and are not in the window.
@@ -96,9 +101,9 @@ impl Timeline {
         self.window.back().map(|message| message.seq)
     }
 
-    /// Returns the last message in the window.
-    pub fn newest_message(&self) -> Option<&Message> {
-        self.window.back()
+    /// Returns the messages of the window after `seq`, newest first.
+    pub fn newer_than(&self, seq: Seq) -> impl Iterator<Item = &Message> {
+        self.window.iter().rev().take_while(move |message| seq < message.seq)
     }
 
     /// Returns the number of messages in the window.
@@ -195,10 +200,12 @@ impl Timeline {
         self.detached = true;
     }
 
-    /// Returns the list to show, with a [`TimelineItem::Day`] wherever `day_of` (unix ms to day number) increases.
+    /// Returns the list to show, with a [`TimelineItem::Day`] wherever `day_of` (unix ms to day number) increases, and a
+    /// [`TimelineItem::Time`] after each silence within a day.
     pub fn items(&self, day_of: impl Fn(u64) -> i64) -> Vec<TimelineItem> {
         let mut items = Vec::with_capacity(self.window.len() + 4);
         let mut day = None;
+        let mut last_at = u64::MAX;
         let mut expected = self.oldest_held();
         for message in &self.window {
             if let Some(from) = expected.map(|from| from.max(self.oldest)).filter(|from| *from < message.seq) {
@@ -208,7 +215,10 @@ impl Timeline {
             if day.is_none_or(|day| day < message_day) {
                 items.push(TimelineItem::Day(message_day));
                 day = Some(message_day);
+            } else if message.at.saturating_sub(last_at) >= SILENCE_MS {
+                items.push(TimelineItem::Time(message.at));
             }
+            last_at = message.at;
             expected = Some(message.seq.next());
             items.push(TimelineItem::Message(message.clone()));
         }

@@ -75,6 +75,20 @@ fn each_day_has_one_separator_in_order() {
 }
 
 #[test]
+fn p32_the_time_follows_each_silence_of_five_minutes_within_a_day() {
+    let mut timeline = Timeline::new(epoch("a"), Seq(0), vec![]);
+    let minutes = [0, 4, 9, 13, 60];
+    timeline.apply_pushed(minutes.iter().zip(1..).map(|(minute, seq)| Message { at: minute * 60_000, ..message(seq) }).collect());
+    let marks = |items: Vec<TimelineItem>| -> Vec<TimelineItem> {
+        items.into_iter().filter(|item| !matches!(item, TimelineItem::Message(_))).collect()
+    };
+    let time = |minute: u64| TimelineItem::Time(minute * 60_000);
+    assert_eq!(marks(timeline.items(|_| 0)), [TimelineItem::Day(0), time(9), time(60)]);
+    // A new day says enough.
+    assert_eq!(marks(timeline.items(|at| (at / 3_600_000) as i64)), [TimelineItem::Day(0), time(9), TimelineItem::Day(1)]);
+}
+
+#[test]
 fn a_detached_window_catches_up_page_by_page_or_at_once() {
     let mut timeline = Timeline::new(epoch("a"), Seq(600), messages(401..=600));
     timeline.add_older(messages(351..=400));

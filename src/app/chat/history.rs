@@ -5,6 +5,7 @@ use crate::app::api::{history, with_timeout};
 use crate::domain::{
     id::Seq,
     paging::{MAX_PAGE_MESSAGES, PAGE_MESSAGES},
+    timeline::Timeline,
 };
 use leptos::prelude::*;
 use leptos::task::spawn_local;
@@ -22,8 +23,11 @@ pub enum HistoryTarget {
     Gap { from: Seq, to: Seq },
 }
 
+/// Messages in the window up to which a gap is filled page by page without another tap.
+pub const GAP_FILLS_TO: usize = 500;
+
 /// Fetches history and adds it to the timeline, one request at a time (`loading`). As seqs have no holes, `before` and
-/// `limit` select exactly the missing messages. A refusal becomes the notice.
+/// `limit` select exactly the missing messages; a long gap takes several requests. A refusal becomes the notice.
 pub fn fetch_history(conversation: Conversation, loading: RwSignal<bool>, target: HistoryTarget) {
     let (kept_from, oldest, newest_held, newest) = conversation
         .timeline
@@ -51,7 +55,8 @@ pub fn fetch_history(conversation: Conversation, loading: RwSignal<bool>, target
         }
         match answer {
             Ok(history) => {
-                conversation.timeline.update(|timeline| {
+                let first = history.messages.first().map(|message| message.seq);
+                let rest = conversation.timeline.try_update(|timeline| {
                     timeline.note_oldest(history.oldest);
                     match target {
                         // If the window moved during the request, the page does not fit its edge.
@@ -62,10 +67,21 @@ pub fn fetch_history(conversation: Conversation, loading: RwSignal<bool>, target
                         HistoryTarget::Latest => timeline.reset_to_latest(history.messages),
                         HistoryTarget::Gap { .. } => timeline.fill_gap(history.messages),
                     }
+                    rest_of_gap(timeline, target, first)
                 });
                 conversation.clear_delivered_outgoing();
+                if let Some(Some(rest)) = rest {
+                    fetch_history(conversation, loading, rest);
+                }
             }
             Err(refusal) => conversation.notice.set(Some(refusal)),
         }
     });
+}
+
+/// Returns the part of a gap before `first`, the first fetched message, unless the window is too full for it.
+fn rest_of_gap(timeline: &Timeline, target: HistoryTarget, first: Option<Seq>) -> Option<HistoryTarget> {
+    let HistoryTarget::Gap { from, .. } = target else { return None };
+    let (from, first) = (from.max(timeline.oldest()), first?);
+    (from < first && timeline.len() < GAP_FILLS_TO).then(|| HistoryTarget::Gap { from, to: first.previous() })
 }

@@ -3,31 +3,52 @@
 use super::conversation::Conversation;
 use crate::domain::{
     calendar,
+    id::Uid,
     message::{Message, Role},
 };
 use crate::t;
 use leptos::prelude::*;
 
-/// Renders a message. `localised` chooses the reader's time zone instead of UTC.
+/// Classes of other people's lines, one per hue of names.
+const HUES: [&str; 6] = ["line line--n0", "line line--n1", "line line--n2", "line line--n3", "line line--n4", "line line--n5"];
+/// Bytes of text up to which a line never needs more rows than the list shows of it, on the narrowest page.
+const SHORT_TEXT: usize = 48;
+
+/// Renders a message. `localised` chooses the reader's time zone instead of UTC. The text is empty if it was removed.
 #[component]
 pub fn Line(message: Message, conversation: Conversation, localised: RwSignal<bool>) -> impl IntoView {
     let Message { user, nickname, role, text, at, .. } = message;
     let mine = conversation.is_mine(&user);
-    let host = role == Role::Host && !mine;
-    let class = match (mine, host) {
-        (true, _) => "line line--mine",
-        (_, true) => "line line--host",
-        _ => "line",
+    let host = role == Role::Host;
+    let removed = text.is_empty();
+    let class = match (removed, mine, host) {
+        (true, ..) => "line line--removed",
+        (_, true, _) => "line line--mine",
+        (.., true) => "line line--host",
+        _ => HUES[hue(&user)],
     };
+    let is_long = text.len() > SHORT_TEXT;
+    let text = if removed { t!(removed).to_owned() } else { text };
     let time = move || if localised.get() { local_clock(at) } else { calendar::clock(at) };
     view! {
         <li class=class>
-            {host.then(|| view! { <span class="line__badge">{t!(badge)}</span> })}
-            <span class="line__nickname">{nickname}</span>
-            <span class="line__colon">" : "</span>
-            <span class="line__text">{text}</span>
+            {(!removed).then(|| speaker(nickname, mine, host))}
+            <bdi class="line__text">{text}</bdi>
+            " "
             <time class="line__time" datetime=calendar::iso(at)>{time}</time>
+            {is_long.then(|| view! { <button class="line__more" type="button" aria-expanded="false">{t!(more)}</button> })}
         </li>
+    }
+}
+
+/// Renders badge, nickname and colon. The colours of own and host's lines have their words, for people who hear the list.
+fn speaker(nickname: String, mine: bool, host: bool) -> impl IntoView {
+    view! {
+        {mine.then(|| view! { <span class="line__you">{t!(you)}</span> })}
+        {host.then(|| view! { <span class="line__badge"><i>"["</i>{t!(host)}<i>"]"</i></span> })}
+        <bdi class="line__nickname">{nickname}</bdi>
+        <span class="line__colon">" :"</span>
+        " "
     }
 }
 
@@ -41,14 +62,19 @@ pub fn OutgoingLine(conversation: Conversation) -> impl IntoView {
             let pending = outgoing.seq.is_none();
             view! {
                 <li class="line line--mine" class:line--pending=pending>
-                    <span class="line__nickname">{nickname}</span>
-                    <span class="line__colon">" : "</span>
-                    <span class="line__text">{outgoing.text}</span>
+                    {speaker(nickname, true, false)}
+                    <bdi class="line__text">{outgoing.text}</bdi>
+                    " "
                     {pending.then(|| view! { <span class="line__time">{t!(sending)}</span> })}
                 </li>
             }
         })
     }
+}
+
+/// Returns the index in [`HUES`] of a person: always the same, and different for most people.
+fn hue(user: &Uid) -> usize {
+    user.as_str().bytes().fold(0u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte))) as usize % HUES.len()
 }
 
 /// Returns the day number of a time (unix ms) in the reader's time zone.
@@ -57,7 +83,7 @@ pub fn local_day(at_ms: u64) -> i64 {
 }
 
 /// Returns the time of day in the reader's time zone.
-fn local_clock(at_ms: u64) -> String {
+pub fn local_clock(at_ms: u64) -> String {
     calendar::clock(localised_ms(at_ms))
 }
 

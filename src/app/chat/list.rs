@@ -3,32 +3,35 @@
 //! The scroller is a reversed column: its scroll position is 0 at the bottom and negative above. So the browser shows the
 //! newest line first without JavaScript, and stays there when lines are added or a keyboard opens.
 
-use super::conversation::Conversation;
-use super::history::{HistoryTarget, fetch_history};
-use super::line::{Line, OutgoingLine, local_day};
-use super::scroll::{Anchor, preserve_scroll, scroll_down_on_follow, set_anchor};
+use super::announcer::Announcer;
+use super::conversation::{ConnectionState, Conversation};
+use super::history::{GAP_FILLS_TO, HistoryTarget, fetch_history};
+use super::line::{Line, OutgoingLine, local_clock, local_day};
+use super::long_lines;
+use super::scroll::{Anchor, hold_line, on_resize, preserve_scroll, scroll_down_on_follow, set_anchor};
+use super::tab_title::count_unread_in_title;
 use crate::app::i18n::{lang, missing, new_messages};
-use crate::app::live_text::LiveText;
 use crate::domain::{
     calendar,
-    id::Seq,
     timeline::{Timeline, TimelineItem},
 };
 use crate::t;
-use leptos::either::EitherOf3;
+use leptos::either::EitherOf4;
+use leptos::ev::MouseEvent;
 use leptos::html::Div;
 use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+use web_sys::{Element, HtmlElement};
 
 /// Pixels from the bottom within which the reader follows.
-const AT_BOTTOM: i32 = 40;
+const AT_BOTTOM: i32 = 44;
 /// Pixels from an end within which the next page of history is fetched.
 const NEAR_END: i32 = 300;
-/// Milliseconds between two announcements to a screen reader.
-const ANNOUNCE_EVERY_MS: u64 = 3_000;
 
-/// Renders the list, the pill that jumps to the newest message, and the announcements.
+/// Renders the list and, over it, the state of the connection and the pill that jumps to the newest message. An empty list shows
+/// the room's title.
 #[component]
-pub fn MessageList(conversation: Conversation) -> impl IntoView {
+pub fn MessageList(conversation: Conversation, title: String) -> impl IntoView {
     let scroller = NodeRef::<Div>::new();
     let loading = RwSignal::new(false);
     // The first render must equal the server's, so it is in UTC. The reader's time zone follows in the browser.
@@ -41,51 +44,101 @@ pub fn MessageList(conversation: Conversation) -> impl IntoView {
     let anchor = Anchor::new(None);
     preserve_scroll(conversation, scroller, anchor);
     scroll_down_on_follow(conversation, scroller, loading);
+    count_unread_in_title(conversation);
+    on_resize(conversation, scroller, anchor, move |node| {
+        long_lines::mark(node);
+        fill_gap_in_reach(conversation, loading, node);
+    });
 
     let on_scroll = move |_| {
-        let Some(node) = scroller.get_untracked() else { return };
-        let below = -node.scroll_top();
-        let above = node.scroll_height() - node.client_height() - below;
-        let detached = conversation.timeline.with_untracked(Timeline::is_detached);
-        // A detached window does not end with the newest message, so its bottom does not mean following.
-        if below > AT_BOTTOM {
-            conversation.stop_following();
-        } else if !detached {
-            conversation.follow();
-        }
-        set_anchor(anchor, &node);
-        if below <= NEAR_END && detached {
-            fetch_history(conversation, loading, HistoryTarget::Newer);
-        } else if above <= NEAR_END {
-            fetch_history(conversation, loading, HistoryTarget::Older);
+        if let Some(node) = scroller.get_untracked() {
+            scrolled(conversation, loading, anchor, &node);
         }
     };
+    let (more, less) = (t!(more), t!(less));
+    let on_click = move |event: MouseEvent| {
+        let Some(button) = long_lines::pressed(&event) else { return };
+        if let Some(line) = button.parent_element() {
+            hold_line(anchor, line);
+        }
+        long_lines::toggle(&button, more, less);
+    };
     let is_empty = move || conversation.timeline.with(Timeline::is_empty) && conversation.outgoing.with(Option::is_none);
+    greet_no_longer(scroller, is_empty);
     let at_beginning =
         move || conversation.timeline.with(|timeline| timeline.oldest_held().is_some_and(|held| held <= timeline.oldest()));
-    let (language, latest) = (lang(), t!(latest));
-    let pill = Signal::derive(move || match conversation.unseen.get() {
-        0 => latest.to_owned(),
-        unseen => new_messages(language, unseen),
-    });
     view! {
         <div class="list">
-            <div class="list__scroller" node_ref=scroller on:scroll=on_scroll tabindex="0" role="log" aria-live="off" aria-label=t!(chat)>
+            <ConnectionStatus conversation/>
+            <div class="list__scroller" node_ref=scroller on:scroll=on_scroll on:click=on_click tabindex="0" role="log" aria-live="off" aria-label=t!(chat)>
                 <ol class="list__lines">
                     <Show when=move || loading.get()><li class="list__edge">{t!(loading)}</li></Show>
                     <Show when=at_beginning><li class="list__edge">{t!(beginning)}</li></Show>
-                    <Show when=is_empty><li class="list__edge">{t!(no_messages)}</li></Show>
+                    <Show when=is_empty>
+                        <li class="list__empty"><p class="list__title">{title.clone()}</p><p>{t!(no_messages)}</p></li>
+                    </Show>
                     <For each=items key=item_key let:item>
                         <ItemView item conversation localised loading/>
                     </For>
                     <OutgoingLine conversation/>
                 </ol>
             </div>
-            <Show when=move || !conversation.following.get()>
-                <button class="list__pill" type="button" on:click=move |_| conversation.follow()><LiveText text=pill/></button>
-            </Show>
+            <Show when=move || !conversation.following.get()><Pill conversation scroller/></Show>
             <Announcer conversation/>
         </div>
+    }
+}
+
+/// Follows or stops following, fixes the line that is read, and fetches the history that the reader comes near.
+fn scrolled(conversation: Conversation, loading: RwSignal<bool>, anchor: Anchor, node: &Element) {
+    let below = -node.scroll_top();
+    let above = node.scroll_height() - node.client_height() - below;
+    let detached = conversation.timeline.with_untracked(Timeline::is_detached);
+    // A detached window does not end with the newest message, so its bottom does not mean following.
+    if below > AT_BOTTOM {
+        conversation.stop_following();
+    } else if !detached {
+        conversation.follow();
+    }
+    set_anchor(anchor, node);
+    fill_gap_in_reach(conversation, loading, node);
+    if below <= NEAR_END && detached {
+        fetch_history(conversation, loading, HistoryTarget::Newer);
+    } else if above <= NEAR_END {
+        fetch_history(conversation, loading, HistoryTarget::Older);
+    }
+}
+
+/// Takes `data-empty` from the page around the panel with the first message: the page greets an empty room.
+fn greet_no_longer(scroller: NodeRef<Div>, is_empty: impl Fn() -> bool + 'static) {
+    Effect::new(move || {
+        let room = scroller.get().and_then(|node| node.closest(".room").ok().flatten());
+        if let Some(room) = room.filter(|_| !is_empty()) {
+            let _ = room.remove_attribute("data-empty");
+        }
+    });
+}
+
+/// Renders the button that jumps to the newest message and says how many are new.
+#[component]
+fn Pill(conversation: Conversation, scroller: NodeRef<Div>) -> impl IntoView {
+    let (language, latest) = (lang(), t!(latest));
+    let words = move || match conversation.unseen.get() {
+        0 => latest.to_owned(),
+        unseen => new_messages(language, unseen),
+    };
+    let to_latest = move |_| {
+        conversation.follow();
+        // The pill goes. The focus of a text box stays, for otherwise a phone's keyboard would close.
+        if let Some(node) = scroller.get_untracked().filter(|_| !is_writing()) {
+            let _ = node.focus();
+        }
+    };
+    view! {
+        <button
+            class="list__pill" type="button" prop:textContent=words
+            on:click=to_latest on:mousedown=move |event| event.prevent_default()
+        ></button>
     }
 }
 
@@ -95,49 +148,74 @@ fn item_key(item: &TimelineItem) -> (u8, i64, u64) {
         TimelineItem::Day(day) => (0, *day, 0),
         TimelineItem::Message(message) => (1, message.seq.0 as i64, 0),
         TimelineItem::Gap { from, to } => (2, from.0 as i64, to.0),
+        TimelineItem::Time(at) => (3, *at as i64, 0),
     }
+}
+
+/// Fetches a gap when the reader comes near it, once: a second try is the reader's own.
+fn fill_gap_in_reach(conversation: Conversation, loading: RwSignal<bool>, node: &Element) {
+    let gaps = node.get_elements_by_class_name("list__gap");
+    if gaps.length() == 0 || loading.get_untracked() || conversation.timeline.with_untracked(Timeline::len) >= GAP_FILLS_TO {
+        return;
+    }
+    let (sight, reach) = (node.get_bounding_client_rect(), f64::from(NEAR_END));
+    let in_reach = |gap: &Element| {
+        let place = gap.get_bounding_client_rect();
+        place.bottom() > sight.top() - reach && place.top() < sight.bottom() + reach && !gap.has_attribute("data-tried")
+    };
+    if let Some(gap) = (0..gaps.length()).find_map(|index| gaps.item(index).filter(in_reach)) {
+        let _ = gap.set_attribute("data-tried", "");
+        if let Some(button) = gap.first_element_child().and_then(|button| button.dyn_into::<HtmlElement>().ok()) {
+            button.click();
+        }
+    }
+}
+
+/// Returns true if the focus is in a text box.
+fn is_writing() -> bool {
+    document().active_element().is_some_and(|active| active.matches("textarea, input").unwrap_or_default())
 }
 
 #[component]
 fn ItemView(item: TimelineItem, conversation: Conversation, localised: RwSignal<bool>, loading: RwSignal<bool>) -> impl IntoView {
     match item {
-        TimelineItem::Day(day) => EitherOf3::A(view! { <li class="list__day">{calendar::day_name(day, lang())}</li> }),
-        TimelineItem::Message(message) => EitherOf3::B(view! { <Line message conversation localised/> }),
+        TimelineItem::Day(day) => EitherOf4::A(view! { <li class="list__day">{calendar::day_name(day, lang())}</li> }),
+        TimelineItem::Time(at) => {
+            let time = move || if localised.get() { local_clock(at) } else { calendar::clock(at) };
+            EitherOf4::C(view! { <li class="list__day">{time}</li> })
+        }
+        TimelineItem::Message(message) => EitherOf4::B(view! { <Line message conversation localised/> }),
         TimelineItem::Gap { from, to } => {
-            let words = format!("{} · {}", missing(lang(), to.0 - from.0 + 1), t!(fetch_missing));
-            let fill = move |_| fetch_history(conversation, loading, HistoryTarget::Gap { from, to });
-            EitherOf3::C(
+            let words = [&missing(lang(), to.0 - from.0 + 1), " · ", t!(fetch_missing)].concat();
+            let fill = move |event: MouseEvent| {
+                // The button goes: a person who pressed it stays in the list.
+                if event.is_trusted()
+                    && let Some(list) = event_target::<HtmlElement>(&event).closest(".list__scroller").ok().flatten()
+                {
+                    let _ = list.unchecked_into::<HtmlElement>().focus();
+                }
+                fetch_history(conversation, loading, HistoryTarget::Gap { from, to });
+            };
+            EitherOf4::D(
                 view! { <li class="list__gap"><button type="button" class="quiet-button" on:click=fill>{words}</button></li> },
             )
         }
     }
 }
 
-/// Announces the newest message of another person to screen readers, at most every 3 s.
+/// Renders one line over the list while the connection is lost or ended, and nothing otherwise.
 #[component]
-fn Announcer(conversation: Conversation) -> impl IntoView {
-    let words = RwSignal::new(String::new());
-    let waiting = StoredValue::new(false);
-    Effect::new(move |announced: Option<Option<Seq>>| {
-        let newest = conversation.timeline.with(Timeline::newest_held);
-        if announced.is_some_and(|announced| announced < newest) && !waiting.get_value() {
-            waiting.set_value(true);
-            set_timeout(
-                move || {
-                    // The panel is gone.
-                    if waiting.try_set_value(false).is_some() {
-                        return;
-                    }
-                    let newest =
-                        conversation.timeline.try_with_untracked(|timeline| timeline.newest_message().cloned()).flatten();
-                    if let Some(message) = newest.filter(|message| !conversation.is_mine(&message.user)) {
-                        words.set(format!("{}: {}", message.nickname, message.text));
-                    }
-                },
-                std::time::Duration::from_millis(ANNOUNCE_EVERY_MS),
-            );
-        }
-        newest
-    });
-    view! { <p class="visually-hidden" aria-live="polite"><LiveText text=words.into()/></p> }
+fn ConnectionStatus(conversation: Conversation) -> impl IntoView {
+    let (reconnecting, ended) = (t!(reconnecting), t!(ended));
+    let words = move || match conversation.connection.get() {
+        ConnectionState::Lost => Some(reconnecting),
+        ConnectionState::Ended => Some(ended),
+        ConnectionState::Connecting | ConnectionState::Connected => None,
+    };
+    // The element owns its text, because a translator may have replaced the text node.
+    view! {
+        <div role="status">
+            <Show when=move || words().is_some()><p class="chat__link" prop:textContent=move || words().unwrap_or_default()></p></Show>
+        </div>
+    }
 }

@@ -1,5 +1,6 @@
 //! The chat panel: a component with serialisable props that takes nothing from the router, so any page can embed it.
 
+mod announcer;
 mod composer;
 mod connection;
 mod conversation;
@@ -8,8 +9,10 @@ mod draft_box;
 mod history;
 mod line;
 mod list;
+mod long_lines;
 mod panel;
 mod scroll;
 mod submit;
+mod tab_title;
 
 pub use panel::ChatPanel;

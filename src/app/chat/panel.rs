@@ -1,8 +1,8 @@
-//! The panel's frame: head of the room, list, state of the connection, text box.
+//! The panel's frame: head of the room, list, text box.
 
 use super::composer::{Composer, JoinForm};
 use super::connection;
-use super::conversation::{ConnectionState, Conversation};
+use super::conversation::Conversation;
 use super::list::MessageList;
 use crate::app::i18n::online;
 use crate::app::live_text::LiveText;
@@ -31,14 +31,13 @@ pub fn ChatPanel(lang: Lang, snapshot: Snapshot, you: Option<Person>, returned: 
     view! {
         <section class="chat" aria-label=t!(chat)>
             <header class="chat__head">
-                <h1 class="chat__title">{title}</h1>
+                <h1 class="chat__title">{title.clone()}</h1>
                 <p class="chat__facts">
                     <span class="chat__host">{host}</span>
                     <LiveText class="chat__online" text=Signal::derive(move || online(lang, conversation.online.get()))/>
                 </p>
             </header>
-            <MessageList conversation/>
-            <ConnectionStatus conversation/>
+            <MessageList conversation title/>
             {if signed_in {
                 Either::Left(view! { <Composer conversation returned/> })
             } else {
@@ -46,17 +45,4 @@ pub fn ChatPanel(lang: Lang, snapshot: Snapshot, you: Option<Person>, returned: 
             }}
         </section>
     }
-}
-
-/// Renders one line while the connection is lost or ended, and nothing otherwise.
-#[component]
-fn ConnectionStatus(conversation: Conversation) -> impl IntoView {
-    let (reconnecting, ended) = (t!(reconnecting), t!(ended));
-    let words = move || match conversation.connection.get() {
-        ConnectionState::Lost => Some(reconnecting),
-        ConnectionState::Ended => Some(ended),
-        ConnectionState::Connecting | ConnectionState::Connected => None,
-    };
-    let text = Signal::derive(move || words().unwrap_or_default().to_owned());
-    view! { <div role="status"><Show when=move || words().is_some()><p class="chat__link"><LiveText text/></p></Show></div> }
 }

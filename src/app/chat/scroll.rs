@@ -7,7 +7,8 @@ use leptos::html::Div;
 use leptos::prelude::*;
 use leptos::task::{spawn_local, tick};
 use send_wrapper::SendWrapper;
-use web_sys::Element;
+use wasm_bindgen::{JsCast, closure::Closure};
+use web_sys::{Element, ResizeObserver};
 
 /// The line in the middle of the screen and its vertical position in pixels. `SendWrapper`, because the server creates the
 /// value on one thread and drops it on another; only a browser stores an element in it.
@@ -20,23 +21,25 @@ pub fn set_anchor(anchor: Anchor, node: &Element) {
     let line_at = |y: f64| document().element_from_point(x as f32, y as f32)?.closest("li").ok().flatten();
     // The exact middle can be between two lines.
     let line = [0.0, 8.0, -8.0, 24.0].into_iter().find_map(|off| line_at(middle + off));
-    anchor.set_value(line.map(|line| {
-        let top = line.get_bounding_client_rect().top();
-        SendWrapper::new((line, top))
-    }));
+    match line {
+        Some(line) => hold_line(anchor, line),
+        None => anchor.set_value(None),
+    }
+}
+
+/// Makes a line the anchor.
+pub fn hold_line(anchor: Anchor, line: Element) {
+    let top = line.get_bounding_client_rect().top();
+    anchor.set_value(Some(SendWrapper::new((line, top))));
 }
 
 /// Keeps the anchor at its position on the screen while the list changes above or below it, unless the reader is at the
 /// bottom.
 pub fn preserve_scroll(conversation: Conversation, scroller: NodeRef<Div>, anchor: Anchor) {
     let restore = move || {
-        let Some(node) = scroller.get_untracked().filter(|_| !conversation.following.get_untracked()) else { return };
-        if let Some((line, top)) = anchor.try_get_value().flatten().map(SendWrapper::take).filter(|(line, _)| line.is_connected())
-        {
-            let moved = line.get_bounding_client_rect().top() - top;
-            node.set_scroll_top(node.scroll_top() + moved.round() as i32);
+        if let Some(node) = scroller.get_untracked() {
+            restore_anchor(conversation, anchor, &node);
         }
-        set_anchor(anchor, &node);
     };
     Effect::new(move |_| {
         conversation.timeline.track();
@@ -51,6 +54,48 @@ pub fn preserve_scroll(conversation: Conversation, scroller: NodeRef<Div>, ancho
         request_animation_frame(move || {
             if !conversation.timeline.is_disposed() {
                 restore();
+            }
+        });
+    });
+}
+
+fn restore_anchor(conversation: Conversation, anchor: Anchor, node: &Element) {
+    if conversation.following.get_untracked() {
+        return;
+    }
+    if let Some((line, top)) = anchor.try_get_value().flatten().map(SendWrapper::take).filter(|(line, _)| line.is_connected()) {
+        let moved = line.get_bounding_client_rect().top() - top;
+        node.set_scroll_top(node.scroll_top() + moved.round() as i32);
+    }
+    set_anchor(anchor, node);
+}
+
+/// Keeps the anchor also when the list gets another size or its lines another height: the text box grows, a font arrives, a
+/// phone is turned, a line is opened. Then calls `changed`. The browser reports sizes between layout and paint.
+pub fn on_resize(
+    conversation: Conversation,
+    scroller: NodeRef<Div>,
+    anchor: Anchor,
+    changed: impl Fn(&Element) + Copy + 'static,
+) {
+    Effect::new(move || {
+        let Some(node) = scroller.get() else { return };
+        let list: Element = node.clone().into();
+        let callback = Closure::<dyn FnMut()>::new(move || {
+            if !conversation.timeline.is_disposed() {
+                restore_anchor(conversation, anchor, &list);
+                changed(&list);
+            }
+        });
+        let Ok(observer) = ResizeObserver::new(callback.as_ref().unchecked_ref()) else { return };
+        observer.observe(&node);
+        if let Some(lines) = node.first_element_child() {
+            observer.observe(&lines);
+        }
+        let owned = StoredValue::new_local(Some((observer, callback)));
+        on_cleanup(move || {
+            if let Some((observer, _)) = owned.try_update_value(Option::take).flatten() {
+                observer.disconnect();
             }
         });
     });

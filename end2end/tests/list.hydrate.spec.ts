@@ -1,0 +1,197 @@
+// The list beside its messages: what lies over it moves nothing, gaps fill themselves, focus and title, screen readers, later versions.
+import type { Page } from '@playwright/test';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, NO_LIMITS, test } from './fixtures';
+import { box, line, lines, link, numbers, pill, scroller, texts } from './person';
+
+test.use({ settings: NO_LIMITS });
+
+const scrollAbove = (page: Page, pixels: number) => scroller(page).evaluate((element, pixels) => (element.scrollTop = -pixels), pixels);
+
+test('P10: the reader above the bottom is moved by nothing that the page itself does', async ({ server, guest }) => {
+  const [ming, anna] = [await guest('阿明', { viewport: { width: 360, height: 640 } }), await guest('Anna')];
+  await anna.tell(...numbers(1, 60));
+  const page = await ming.open();
+  await scrollAbove(page, 400);
+  await expect(pill(page)).toBeVisible();
+  const read = line(page, '40');
+  await expect(read).toBeInViewport();
+  const { y } = (await read.boundingBox())!;
+  // A browser scrolls by whole pixels, so a height of 20.5 px leaves a half.
+  const expectStill = async (cause: string) => expect(Math.abs((await read.boundingBox())!.y - y), cause).toBeLessThan(1);
+
+  await box(page).fill(Array.from({ length: 5 }, () => 'grows').join('\n'));
+  await expectStill('the box grows');
+  await box(page).fill('');
+  await expectStill('the box shrinks');
+  await page.setViewportSize({ width: 360, height: 560 });
+  await expectStill('a keyboard opens');
+  await page.setViewportSize({ width: 360, height: 640 });
+  await expectStill('a keyboard closes');
+  await page.addStyleTag({ content: '.line { letter-spacing: 0.02em; padding-block: 5px }' });
+  await expect.poll(async () => (await read.boundingBox())!.height).toBe(30);
+  expect(Math.abs((await read.boundingBox())!.y - y), 'a font arrives').toBeLessThanOrEqual(2);
+  const { y: now } = (await read.boundingBox())!;
+  await server.kill();
+  await expect(link(page)).toBeVisible();
+  expect((await read.boundingBox())!.y, 'the connection is lost').toBe(now);
+  const above = (await scroller(page).boundingBox())!;
+  const over = (await link(page).boundingBox())!;
+  expect(over.y, 'the state lies over the list').toBeGreaterThanOrEqual(above.y);
+  expect(over.y + over.height).toBeLessThan(above.y + 60);
+});
+
+test('P26: a gap fills itself when the reader comes near, page after page', async ({ server, guest }) => {
+  test.slow();
+  const [ming, anna] = [await guest('阿明'), await guest('Anna')];
+  await anna.tell('0');
+  const page = await ming.open();
+  await expect(texts(page)).toHaveText(['0']);
+  let away = true;
+  await page.route('**/gateway/bind', (route) => (away ? route.abort() : route.continue()));
+  await server.kill();
+  await server.start();
+  await anna.tell(...numbers(1, 350));
+  let asked = 0;
+  await page.route('**/gateway/history', (route) => {
+    asked += 1;
+    return route.continue();
+  });
+  away = false;
+  await expect(page.locator('.list__gap')).toHaveText('150 条消息未加载 · 加载', { timeout: 25_000 });
+  expect(asked, 'far from the gap nothing is asked for').toBe(0);
+  await page.locator('.list__gap button').focus();
+  await expect(page.locator('.list__gap')).toHaveCount(0);
+  expect(asked).toBe(2);
+  expect(await texts(page).allTextContents()).toEqual(numbers(0, 350));
+});
+
+test('P33: the pill caps its number, covers no last line, and gives the focus to the list', async ({ guest }) => {
+  test.slow();
+  const [ming, anna] = [await guest('阿明'), await guest('Anna')];
+  await anna.tell(...numbers(1, 60));
+  const page = await ming.open();
+  await scrollAbove(page, 400);
+  await anna.tell(...numbers(61, 165));
+  await expect(pill(page)).toHaveText('99+ 条新消息');
+  expect((await pill(page).boundingBox())!.height).toBe(36);
+  const list = (await scroller(page).boundingBox())!;
+  const { y, height } = (await pill(page).boundingBox())!;
+  expect(list.y + list.height - y - height).toBe(8);
+  await pill(page).focus();
+  await page.keyboard.press('Enter');
+  await expect(pill(page)).toHaveCount(0);
+  await expect(scroller(page)).toBeFocused();
+  await expect(line(page, '165')).toBeInViewport();
+  for (const above of [20, 40, 44, 45, 60]) {
+    await scrollAbove(page, above);
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+    const last = (await line(page, '165').boundingBox())!;
+    const over = await pill(page).boundingBox({ timeout: 300 }).catch(() => null);
+    expect(over && last.y < list.y + list.height && last.y + last.height > over.y && last.y + last.height <= list.y + list.height, `${above}`).toBeFalsy();
+  }
+});
+
+test('P34: the title of the tab counts the unread messages while it is hidden or the reader is above', async ({ guest }) => {
+  const [ming, anna] = [await guest('阿明'), await guest('Anna')];
+  await anna.tell(...numbers(1, 60));
+  const page = await ming.open();
+  const title = await page.title();
+  await scrollAbove(page, 400);
+  await expect(pill(page)).toBeVisible();
+  await anna.tell('61', '62', '63');
+  await expect(page).toHaveTitle(`(3) ${title}`);
+  await pill(page).click();
+  await expect(page).toHaveTitle(title);
+  await page.evaluate(() => {
+    Object.defineProperty(document, 'hidden', { configurable: true, get: () => true });
+    document.dispatchEvent(new Event('visibilitychange', { bubbles: true }));
+  });
+  await anna.tell('64');
+  await expect(page).toHaveTitle(`(1) ${title}`);
+  await page.evaluate(() => {
+    Object.defineProperty(document, 'hidden', { configurable: true, get: () => false });
+    document.dispatchEvent(new Event('visibilitychange', { bubbles: true }));
+  });
+  await expect(page).toHaveTitle(title);
+});
+
+test('P18: a screen reader hears a burst as a digest, the same words twice, and that the own message was sent', async ({ guest }) => {
+  const [ming, anna] = [await guest('Ming', { locale: 'en-US' }), await guest('Anna')];
+  const page = await ming.open();
+  await page.evaluate(() => {
+    const heard: string[] = [];
+    const region = document.querySelector('.list [aria-live=polite]')!;
+    new MutationObserver(() => region.textContent && heard.push(region.textContent)).observe(region, { childList: true, subtree: true, characterData: true });
+    Object.assign(window, { heard });
+  });
+  const heard = () => page.evaluate(() => (window as unknown as { heard: string[] }).heard);
+  await Promise.all(numbers(1, 7).map((text) => anna.tell(text)));
+  await expect.poll(async () => (await heard())[0]).toMatch(/^\nAnna: \d\nAnna: \d\nAnna: \d\nand 4 more$/);
+  await anna.tell('again');
+  await expect.poll(heard).toHaveLength(2);
+  await anna.tell('again');
+  await expect.poll(heard).toEqual([expect.stringContaining('and 4 more'), '\nAnna: again', '\nAnna: again']);
+  await ming.say('mine');
+  await expect.poll(async () => (await heard()).at(-1)).toBe('Sent');
+  await expect(line(page, 'mine').locator('.line__you')).toHaveText('You');
+});
+
+test('P5: a long line opens and closes by its button, which keeps the focus', async ({ guest }) => {
+  const [ming, anna] = [await guest('阿明', { viewport: { width: 320, height: 600 } }), await guest('Anna')];
+  await anna.tell('字'.repeat(140), '短', '不长的一行，可是比四十八个字节要长一些，没有按钮');
+  const page = await ming.open();
+  const more = page.locator('.line__more:visible');
+  await expect(more).toHaveCount(1);
+  await expect(more).toHaveText('展开');
+  await more.focus();
+  await page.keyboard.press('Enter');
+  await expect(more).toHaveText('收起');
+  await expect(more).toHaveAttribute('aria-expanded', 'true');
+  await expect(more).toBeFocused();
+  expect((await lines(page).first().boundingBox())!.height).toBeGreaterThan(126);
+  await page.keyboard.press('Enter');
+  await expect(more).toHaveText('展开');
+  await expect.poll(async () => (await lines(page).first().boundingBox())!.height).toBe(126);
+  // On a wide page nothing is cut.
+  await page.setViewportSize({ width: 1280, height: 600 });
+  await expect(more).toHaveCount(0);
+});
+
+test('an empty room shows its title and that nobody has spoken', async ({ guest }) => {
+  const ming = await guest('阿明');
+  const page = await ming.open();
+  await expect(page.locator('.list__empty')).toContainText('还没有人说话');
+  await expect(page.locator('.list__empty .list__title')).toHaveText(await page.locator('h1').innerText());
+  await page.locator('.room').evaluate((room) => room.setAttribute('data-empty', ''));
+  await ming.say('有人了');
+  await expect(page.locator('.room')).not.toHaveAttribute('data-empty');
+  await expect(page.locator('.list__empty')).toHaveCount(0);
+});
+
+test('T1: the messages of a later version do not stop the page', async ({ guest }) => {
+  const ming = await guest('Ming', { locale: 'en-US' });
+  await ming.tell('before');
+  const page = ming.page;
+  const failures: string[] = [];
+  page.on('pageerror', (error) => failures.push(String(error)));
+  const frames = readFileSync(join(import.meta.dirname, 'tomorrow.jsonl'), 'utf8').split('\n').filter(Boolean);
+  let play = () => {};
+  await page.routeWebSocket('**/ws', (socket) => {
+    const server = socket.connectToServer();
+    server.onMessage((frame) => socket.send(frame));
+    play = () => {
+      for (const frame of frames) socket.send(frame);
+    };
+  });
+  await ming.open();
+  play();
+  await expect(line(page, 'an ordinary line')).toBeVisible();
+  await expect(texts(page)).toHaveText(['before', 'from a moderator', 'from a bot', 'Message removed', 'an ordinary line']);
+  await expect(page.locator('.line__badge')).toHaveCount(0);
+  await expect(line(page, 'Message removed').locator('.line__nickname')).toHaveCount(0);
+  await expect(page.locator('.chat__online')).toHaveText('12 online');
+  expect(failures).toEqual([]);
+  await expect(page.locator('.crash-bar')).toHaveCount(0);
+});
