@@ -91,6 +91,7 @@ texts! {
     more: "展开", "More";
     less: "收起", "Less";
     removed: "消息已移除", "Message removed";
+    reload_for_new: "刷新页面可以看到新消息", "Reload the page to see new messages";
     system: "系统提示", "System";
     pick_nickname: "取个昵称，加入聊天", "Pick a nickname to join in";
     have_account: "已有账号？登录", "Have an account? Sign in";

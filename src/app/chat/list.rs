@@ -81,6 +81,7 @@ pub fn MessageList(conversation: Conversation, title: String) -> impl IntoView {
                         <ItemView item conversation localised loading/>
                     </For>
                     <OutgoingLine conversation/>
+                    <li class="list__reload"><noscript><a href="">{t!(reload_for_new)}</a></noscript></li>
                 </ol>
             </div>
             <Show when=move || !conversation.following.get()><Pill conversation scroller/></Show>
