@@ -12,8 +12,10 @@ use uuid::Uuid;
 /// Reply of `bind`: the socket receives the room's pushes from now on; `messages` fills the time before.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct BindReply {
-    /// The person's uid, under the name that pages written for GatewayWorker read.
-    pub code: Uid,
+    /// The person's uid, under the name that pages written for GatewayWorker read. `None` for a reader, who has no session: an
+    /// empty text on the wire.
+    #[serde(with = "uid_or_empty")]
+    pub code: Option<Uid>,
     /// Always true.
     pub status: bool,
     /// Always `Group Success`, for pages written for GatewayWorker.
@@ -31,6 +33,20 @@ pub struct BindReply {
     /// True if messages that the room keeps are missing between `since` and the first of `messages`, or if `since` was of
     /// another epoch.
     pub gap: bool,
+}
+
+/// A uid on the wire, where an empty text is none.
+mod uid_or_empty {
+    use super::Uid;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(uid: &Option<Uid>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(uid.as_ref().map_or("", Uid::as_str))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Uid>, D::Error> {
+        Ok(Uid::try_from(String::deserialize(deserializer)?).ok())
+    }
 }
 
 /// Reply of `send`: the message is stored.

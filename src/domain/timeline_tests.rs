@@ -30,7 +30,7 @@ fn epoch(name: &str) -> Epoch {
 }
 
 fn bind_reply(name: &str, seq: u64, messages: Vec<Message>, gap: bool) -> BindReply {
-    let code = "u".parse().unwrap();
+    let code = "u".parse().ok();
     BindReply { code, status: true, message: String::new(), epoch: epoch(name), seq: Seq(seq), oldest: Seq(1), messages, gap }
 }
 

@@ -8,7 +8,7 @@ use model::Run;
 use roomcast::domain::id::ClientId;
 use roomcast::server::config::GatewaySettings as Settings;
 use roomcast::server::gateway::{
-    Delivered, Dialect, Frame, Gateway, LimitReached, NewConnection, Publication, RawStream, Selection, Uid,
+    Credentials, Delivered, Dialect, Frame, Gateway, LimitReached, NewConnection, Publication, RawStream, Selection, Uid,
 };
 use serde_json::json;
 use std::net::{IpAddr, Ipv4Addr};
@@ -35,7 +35,7 @@ struct Client {
 async fn connect(gateway: &Gateway, listener: &TcpListener, dialect: Dialect) -> Client {
     let (theirs, ours) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
     let raw = RawStream::Plain(ours.unwrap().0.into_std().unwrap());
-    let permit = gateway.reserve_connection(HERE, None).unwrap();
+    let permit = gateway.reserve_connection(HERE, Credentials::default()).unwrap();
     gateway.connect(raw, NewConnection { dialect, permit, early: Bytes::new(), port: 1, handshake: None }).await;
     let mut stream = BufReader::with_capacity(512, theirs.unwrap());
     let init: serde_json::Value = serde_json::from_str(&frame(&mut stream).await.unwrap()).unwrap();
@@ -86,7 +86,7 @@ async fn two_thousand_clients_receive_exactly_their_pushes() {
         got.retain(|push| !push.contains("\"bye\""));
         assert_eq!(got, expected.pushes);
     }
-    let refused = run.gateway.reserve_connection(HERE, None).err();
+    let refused = run.gateway.reserve_connection(HERE, Credentials::default()).err();
     assert_eq!((run.gateway.connection_count(), refused), (0, Some(LimitReached::Draining)));
 }
 
@@ -156,7 +156,7 @@ async fn bytes_after_the_handshake_are_processed() {
     {
         let (theirs, ours) = tokio::join!(TcpStream::connect(listener.local_addr().unwrap()), listener.accept());
         let raw = RawStream::Plain(ours.unwrap().0.into_std().unwrap());
-        let permit = gateway.reserve_connection(HERE, None).unwrap();
+        let permit = gateway.reserve_connection(HERE, Credentials::default()).unwrap();
         let early = Bytes::copy_from_slice(early);
         gateway.connect(raw, NewConnection { dialect: Dialect::V1, permit, early, port: 1, handshake: None }).await;
         let mut stream = BufReader::new(theirs.unwrap());

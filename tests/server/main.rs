@@ -26,6 +26,7 @@ mod operating;
 mod own_account;
 mod pages;
 mod php;
+mod readers;
 mod reload;
 mod shutdown;
 mod sign_in;

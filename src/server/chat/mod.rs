@@ -42,7 +42,7 @@ use crate::domain::{
 use crate::server::{
     clock::Clock,
     config::{ChatSettings as Settings, LimitsSettings},
-    gateway::{BindOutcome, Gateway, Group, SocketOwner},
+    gateway::{BindOutcome, Credentials, Gateway, Group},
     incident::refusal_of,
     storage::{NewMessage, RoomRow, SeqRange, StorageError, Store},
 };
@@ -67,6 +67,11 @@ use uuid::Uuid;
 const ROOM_CACHED_FOR: Duration = Duration::from_secs(2);
 /// Messages per room that a starting node reads to restore the cooldowns.
 const RECENT_MESSAGES: u32 = 1000;
+
+/// People of a room up to whom a page load counts them anew.
+const MAX_COUNTED_NOW: u32 = 500;
+/// `retry_after_ms` for a socket that a session would take over, and which is at its limit of sockets.
+const SESSION_LIMIT_RETRY_MS: u64 = 5_000;
 
 /// The chat of this node. Cheap to clone; all clones are one chat.
 #[derive(Clone)]
@@ -152,27 +157,31 @@ impl Chat {
     }
 
     /// Binds a socket to its person, joins it to the room's group, and returns the messages after `since`, or the last page
-    /// of messages. The join comes before the read, so that no message is missed. A message that arrives by push and in the
-    /// reply has the same seq in both.
+    /// of messages. Without a person the socket joins as a reader. The join comes before the read, so that no message is missed.
+    /// A message that arrives by push and in the reply has the same seq in both. `by` holds the credentials of the request.
     ///
-    /// Fails with `malformed`, `no_such_room`, `no_such_client`, and `not_yours` if another session opened the socket.
-    pub async fn bind(&self, person: &Person, owner: SocketOwner, request: BindRequest<'_>) -> Result<BindReply, Refusal> {
+    /// Fails with `malformed`, `no_such_room`, `no_such_client`; `not_yours` if the socket is another's; `not_allowed` if it reads
+    /// four other rooms; `too_fast` if the session holds `gateway.max_per_session` sockets.
+    pub async fn bind(&self, person: Option<&Person>, by: Credentials, request: BindRequest<'_>) -> Result<BindReply, Refusal> {
         let client: ClientId = request.client_id.parse()?;
         let room: RoomId = request.room.parse()?;
         let since = request.since.map(|since| position(since, "since")).transpose()?;
         let epoch = request.epoch.map(str::parse::<Epoch>).transpose()?;
         let row = self.room(&room).await?;
         let group = Group::new(room.as_str());
-        match self.gateway.bind(client, owner, (&person.uid).into(), group.clone()).await {
+        match self.gateway.bind(client, by, person.map(|person| (&person.uid).into()), group.clone()).await {
             BindOutcome::Bound => {}
             BindOutcome::NotOwner => return Err(Refusal::NotYours),
             BindOutcome::NotFound => return Err(Refusal::NoSuchClient),
+            BindOutcome::TooManyGroups => return Err(Refusal::NotAllowed),
+            BindOutcome::SessionLimit => return Err(Refusal::TooFast { retry_after_ms: SESSION_LIMIT_RETRY_MS }),
         }
         // The room may have been deleted before the join, and its group dissolved.
         if let Err(refusal) = self.room(&room).await {
             self.gateway.leave_group(client, group).await;
             return Err(refusal);
         }
+        self.presence.count_soon();
 
         let SeqRange { oldest, newest } = self.seq_range(&room).await?;
         let same_history = epoch.is_none_or(|epoch| epoch == row.epoch);
@@ -192,7 +201,16 @@ impl Chat {
         };
         let seq = messages.last().map_or(newest, |last| last.seq.max(newest));
         let message = "Group Success".to_owned();
-        Ok(BindReply { code: person.uid.clone(), status: true, message, epoch: row.epoch, seq, oldest, messages, gap })
+        Ok(BindReply {
+            code: person.map(|person| person.uid.clone()),
+            status: true,
+            message,
+            epoch: row.epoch,
+            seq,
+            oldest,
+            messages,
+            gap,
+        })
     }
 
     /// Sends a message to a room and returns its id and seq once it is durable; it is pushed after that.
@@ -253,9 +271,19 @@ impl Chat {
         let epoch = row.epoch.clone();
         let is_host = person.is_some_and(|person| row.host.as_ref() == Some(&person.uid));
         let host_tools = is_host.then_some(HostTools { slow_ms: row.slow_ms.min(MAX_SLOW_MS), site: String::new() });
-        let closed = row.is_closed;
-        let snapshot = Snapshot { card: self.card(row), rules: self.rules(), epoch, seq, oldest, messages, closed };
+        let (closed, online) = (row.is_closed, self.online_now(&room).await);
+        let card = RoomCard { online, ..self.card(row) };
+        let snapshot = Snapshot { card, rules: self.rules(), epoch, seq, oldest, messages, closed };
         Ok(RoomView { snapshot, host_tools })
+    }
+
+    /// Returns the number of people in a room: counted now where they are few, and else the last count, of at most a second ago.
+    async fn online_now(&self, room: &RoomId) -> u32 {
+        let last = self.presence.count(room);
+        if last > MAX_COUNTED_NOW {
+            return last;
+        }
+        self.gateway.people(vec![Group::new(room.as_str())]).await.first().copied().unwrap_or(last)
     }
 
     fn card(&self, row: RoomRow) -> RoomCard {

@@ -1,22 +1,33 @@
-//! Presence: the number of people in a room, pushed to its pages at most once per second and only when it changed.
+//! Presence: the number of people in a room, pushed to its pages at most once per second and only when it changed. The first
+//! change after a quiet second is pushed at once, so that the page that just opened is counted before its reader looks.
 
 use crate::domain::{id::RoomId, push::Push};
-use crate::server::gateway::{Except, Frame, Gateway, Publication};
-use std::collections::HashMap;
+use crate::server::gateway::{Except, Frame, Gateway, Group, Publication};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::time::MissedTickBehavior;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
-/// Time between two counts.
+/// Shortest time between two counts of a room, and the longest between a change and its count.
 const COUNT_EVERY: Duration = Duration::from_secs(1);
+/// Shortest time between two passes over the changed rooms, however many sockets are bound.
+const PASS_EVERY: Duration = Duration::from_millis(100);
 /// Groups that may be rooms in the list of the busiest: more than the lobby shows, since a back end's group may have the name
 /// of a room and be none.
 const BUSIEST: usize = 1000;
 
 /// The last count of each room. Counting asks every shard, so pages and the lobby read this copy.
 #[derive(Clone, Default)]
-pub(super) struct Presence(Arc<Mutex<Counts>>);
+pub(super) struct Presence(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    counts: Mutex<Counts>,
+    /// Notified when a socket was bound.
+    bound: Notify,
+}
 
 #[derive(Default)]
 struct Counts {
@@ -57,33 +68,57 @@ impl Presence {
         counts.busiest = ranked.into_iter().map(|(_, room)| room).collect();
     }
 
+    /// Asks for a count of the rooms that changed, in [`PASS_EVERY`] at the latest. Does not wait.
+    pub(super) fn count_soon(&self) {
+        self.0.bound.notify_one();
+    }
+
     /// Counts and pushes until `closing` is cancelled.
     pub(super) async fn run(self, gateway: Gateway, closing: CancellationToken) {
-        let mut tick = tokio::time::interval(COUNT_EVERY);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut waiting, mut counted) = (HashSet::new(), HashMap::new());
         loop {
-            tokio::select! {
-                _ = tick.tick() => {}
-                () = closing.cancelled() => return,
-            }
-            let mut changed = false;
-            for (group, count) in gateway.take_changed_groups().await {
-                // A group whose name is no room id belongs to a back end.
-                let Ok(room) = group.as_text().parse() else { continue };
-                if self.update(&room, count) {
-                    changed = true;
-                    let online = Frame::text(Push::Online { room, count }.to_json().as_bytes());
-                    drop(gateway.send_to_group(vec![group], Except::default(), Publication::v1(online)).await);
+            let passed = Instant::now();
+            let next = counted.values().map(|at| *at + COUNT_EVERY).min().filter(|_| !waiting.is_empty());
+            let next = next.unwrap_or(passed + COUNT_EVERY).max(passed + PASS_EVERY);
+            let wake = async {
+                tokio::select! {
+                    () = sleep_until(next) => {}
+                    () = self.0.bound.notified() => sleep_until(passed + PASS_EVERY).await,
                 }
-            }
-            if changed {
-                self.rank();
+            };
+            tokio::select! {
+                () = wake => self.pass(&gateway, &mut waiting, &mut counted).await,
+                () = closing.cancelled() => return,
             }
         }
     }
 
+    /// Counts the changed rooms that were not counted within the last second, and pushes the counts that differ. The others wait.
+    async fn pass(&self, gateway: &Gateway, waiting: &mut HashSet<Group>, counted: &mut HashMap<Group, Instant>) {
+        // A group whose name is no room id belongs to a back end.
+        let is_room = |group: &Group| group.as_text().parse::<RoomId>().is_ok();
+        waiting.extend(gateway.take_changed_groups().await.into_iter().filter(is_room));
+        let now = Instant::now();
+        counted.retain(|_, at| now.duration_since(*at) < COUNT_EVERY);
+        let due: Vec<Group> = waiting.extract_if(|group| !counted.contains_key(group)).collect();
+        let mut changed = false;
+        let counts = gateway.people(due.clone()).await;
+        for (group, count) in due.into_iter().zip(counts) {
+            let Ok(room) = group.as_text().parse() else { continue };
+            counted.insert(group.clone(), now);
+            if self.update(&room, count) {
+                changed = true;
+                let online = Frame::text(Push::Online { room, count }.to_json().as_bytes());
+                drop(gateway.send_to_group(vec![group], Except::default(), Publication::v1(online)).await);
+            }
+        }
+        if changed {
+            self.rank();
+        }
+    }
+
     fn counts(&self) -> MutexGuard<'_, Counts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

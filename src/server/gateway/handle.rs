@@ -6,14 +6,14 @@ use super::connection::NewConnection;
 use super::events::{self, EventReceiver, EventSender};
 use super::idle::IdlePasses;
 use super::limits::{ConnectionLimits, ConnectionPermit, LimitReached};
-use super::outcome::{BindOutcome, GroupChange, Kick, Sent};
+use super::outcome::{GroupChange, Kick, Sent};
 use super::publish::Publish;
 use super::relay::{Relay, Relayed};
 use super::session::{ClientSession, SessionError};
 use super::shard::Shard;
 use super::shard_thread::{OpenConnection, ShardCommand, ShardHandle};
 use super::stream::{RawStream, Socket};
-use super::{Except, Group, LogicalTime, Publication, SocketOwner, Target, Uid};
+use super::{Credentials, Except, Group, LogicalTime, Publication, SocketOwner, Target, Uid};
 use crate::domain::{id::ClientId, push::CloseCode};
 use crate::server::config::GatewaySettings as Settings;
 use std::collections::HashSet;
@@ -94,9 +94,9 @@ impl Gateway {
     }
 
     /// Reserves a connection before its handshake. Fails with the limit that is reached.
-    pub fn reserve_connection(&self, address: IpAddr, owner: Option<SocketOwner>) -> Result<ConnectionPermit, LimitReached> {
+    pub fn reserve_connection(&self, address: IpAddr, opened: Credentials) -> Result<ConnectionPermit, LimitReached> {
         self.close_idle_if_nearly_full();
-        self.0.limits.reserve(address, owner)
+        self.0.limits.reserve(address, opened)
     }
 
     /// Hands a stream to a shard after its handshake. The shard sends `init` and serves it until it closes.
@@ -207,7 +207,7 @@ impl Gateway {
         self.on_all_shards_with(bytes, close).await.into_iter().sum()
     }
 
-    /// Closes every connection that one of `owners` opened and returns their number.
+    /// Closes every connection whose owner is one of `owners` and returns their number.
     pub async fn close_owners(&self, owners: impl IntoIterator<Item = SocketOwner>, code: CloseCode) -> usize {
         let owners: Arc<HashSet<SocketOwner>> = Arc::new(owners.into_iter().collect());
         if owners.is_empty() {
@@ -247,21 +247,6 @@ impl Gateway {
     /// Removes all members from the group and returns their number. Their connections stay open.
     pub async fn ungroup(&self, group: Group) -> usize {
         self.sum_over_shards(move |shard, _| shard.registry.ungroup(&group)).await
-    }
-
-    /// Binds the connection to `uid` and adds it to `group` in one step, if `owner` opened it.
-    pub async fn bind(&self, client: ClientId, owner: SocketOwner, uid: Uid, group: Group) -> BindOutcome {
-        let now = self.logical_now();
-        self.on_client(client, move |shard, slot, _| {
-            let is_owner = shard.get(slot).is_some_and(|connection| connection.permit.owner() == Some(owner));
-            if is_owner {
-                shard.registry.bind_uid(slot, &uid, now);
-                shard.registry.join_group(slot, &group, now);
-            }
-            is_owner
-        })
-        .await
-        .map_or(BindOutcome::NotFound, |is_owner| if is_owner { BindOutcome::Bound } else { BindOutcome::NotOwner })
     }
 
     // Sessions

@@ -5,7 +5,7 @@
 //!
 //! A [`ConnectionPermit`] is reserved before the upgrade is answered and is released when it is dropped.
 
-use super::SocketOwner;
+use super::{Credentials, SocketOwner};
 use crate::server::config::GatewaySettings as Settings;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -49,6 +49,10 @@ impl LimitReached {
             Self::Network => "network",
         }
     }
+
+    fn count(self) {
+        metrics::counter!("roomcast_sockets_refused_total", "limit" => self.label()).increment(1);
+    }
 }
 
 /// The limits of a node and the permits in use.
@@ -78,7 +82,8 @@ pub struct ConnectionPermit {
     limits: Arc<ConnectionLimits>,
     /// The peer's address.
     pub address: IpAddr,
-    owner: Option<Box<SocketOwner>>,
+    /// `None` if nobody is its owner: pages of other sites have neither session nor visitor cookie.
+    credentials: Option<Box<Credentials>>,
     in_handshake: bool,
 }
 
@@ -95,16 +100,13 @@ impl ConnectionLimits {
     }
 
     /// Reserves a connection whose handshake starts. Fails with the limit that is reached.
-    pub(super) fn reserve(
-        self: &Arc<Self>,
-        address: IpAddr,
-        owner: Option<SocketOwner>,
-    ) -> Result<ConnectionPermit, LimitReached> {
-        let reserved = self.try_reserve(address, owner);
+    pub(super) fn reserve(self: &Arc<Self>, address: IpAddr, opened: Credentials) -> Result<ConnectionPermit, LimitReached> {
+        let reserved = self.try_reserve(address, opened.session);
         if let Err(limit) = reserved {
-            metrics::counter!("roomcast_sockets_refused_total", "limit" => limit.label()).increment(1);
+            limit.count();
         }
-        reserved.map(|()| ConnectionPermit { limits: self.clone(), address, owner: owner.map(Box::new), in_handshake: true })
+        let credentials = (!opened.is_nobody()).then(|| Box::new(opened));
+        reserved.map(|()| ConnectionPermit { limits: self.clone(), address, credentials, in_handshake: true })
     }
 
     fn try_reserve(&self, address: IpAddr, owner: Option<SocketOwner>) -> Result<(), LimitReached> {
@@ -170,9 +172,22 @@ impl ConnectionLimits {
 }
 
 impl ConnectionPermit {
-    /// The owner of the socket, if it was opened with a session.
-    pub fn owner(&self) -> Option<SocketOwner> {
-        self.owner.as_deref().copied()
+    /// The session that owns the socket, and the visitor cookie that it was opened with.
+    pub fn credentials(&self) -> Credentials {
+        self.credentials.as_deref().copied().unwrap_or_default()
+    }
+
+    /// Makes a session the owner of a socket that no session owned. Fails if the session is at its limit.
+    pub(super) fn take_over(&mut self, session: SocketOwner) -> Result<(), LimitReached> {
+        let mut usage = self.limits.usage();
+        let held = usage.by_session.get(&session).copied().unwrap_or(0);
+        if held >= self.limits.max_per_session {
+            LimitReached::Session.count();
+            return Err(LimitReached::Session);
+        }
+        usage.by_session.insert(session, held + 1);
+        self.credentials = Some(Box::new(Credentials { session: Some(session), ..self.credentials() }));
+        Ok(())
     }
 
     /// Marks the handshake as complete: it no longer counts against `max_handshakes`.
@@ -188,7 +203,7 @@ impl Drop for ConnectionPermit {
         let mut usage = self.limits.usage();
         usage.connections -= 1;
         usage.handshakes -= usize::from(self.in_handshake);
-        if let Some(owner) = self.owner() {
+        if let Some(owner) = self.credentials().session {
             release(&mut usage.by_session, owner);
         }
         release(&mut usage.by_address, rate_limit_prefix(self.address));
@@ -238,6 +253,7 @@ fn release<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: K) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Visitor;
     use super::*;
 
     #[test]
@@ -246,7 +262,8 @@ mod tests {
             Settings { max_connections: 5, max_handshakes: 2, max_per_session: 2, max_per_address: 3, ..Settings::default() };
         let limits = Arc::new(ConnectionLimits::new(&settings));
         let (here, there) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
-        let owner = Some(SocketOwner([1; 32]));
+        let owner = Credentials { session: Some(SocketOwner([1; 32])), ..Credentials::default() };
+        let nobody = Credentials::default();
         let permit = |address, owner| {
             limits.reserve(address, owner).map(|mut permit| {
                 permit.handshake_done();
@@ -255,33 +272,33 @@ mod tests {
         };
         let (one, two) = (permit(here, owner).unwrap(), permit(here, owner).unwrap());
         assert_eq!(permit(there, owner).err(), Some(LimitReached::Session));
-        let _three = permit(here, None).unwrap();
-        assert_eq!(permit(here, None).err(), Some(LimitReached::Address));
-        let (in_handshake, _other) = (limits.reserve(there, None).unwrap(), limits.reserve(there, None).unwrap());
+        let _three = permit(here, nobody).unwrap();
+        assert_eq!(permit(here, nobody).err(), Some(LimitReached::Address));
+        let (in_handshake, _other) = (limits.reserve(there, nobody).unwrap(), limits.reserve(there, nobody).unwrap());
         assert_eq!(limits.handshakes(), 2);
         drop(one);
         assert_eq!(limits.reserve(here, owner).err(), Some(LimitReached::Handshakes));
         drop(in_handshake);
         let _four = permit(here, owner).unwrap();
-        let _five = permit(there, None).unwrap();
-        assert_eq!(permit(there, None).err(), Some(LimitReached::Node));
+        let _five = permit(there, nobody).unwrap();
+        assert_eq!(permit(there, nobody).err(), Some(LimitReached::Node));
         drop(two);
         limits.close();
-        assert_eq!((permit(there, None).err(), limits.count(), limits.handshakes()), (Some(LimitReached::Draining), 4, 1));
+        assert_eq!((permit(there, nobody).err(), limits.count(), limits.handshakes()), (Some(LimitReached::Draining), 4, 1));
     }
 
     #[test]
     fn f28_a_48_of_ipv6_has_eight_times_the_connections_of_an_address() {
         let settings = Settings { max_per_address: 2, ..Settings::default() };
-        let limits = Arc::new(ConnectionLimits::new(&settings));
+        let (limits, nobody) = (Arc::new(ConnectionLimits::new(&settings)), Credentials::default());
         let of_64 = |n: u16| IpAddr::from([0x2001, 0xdb8, 1, n, 0, 0, 0, 7]);
-        let mut held: Vec<_> = (0..8).flat_map(|n| [n, n]).map(|n| limits.reserve(of_64(n), None).unwrap()).collect();
-        assert_eq!(limits.reserve(of_64(0), None).err(), Some(LimitReached::Address));
-        assert_eq!(limits.reserve(of_64(9), None).err(), Some(LimitReached::Network));
+        let mut held: Vec<_> = (0..8).flat_map(|n| [n, n]).map(|n| limits.reserve(of_64(n), nobody).unwrap()).collect();
+        assert_eq!(limits.reserve(of_64(0), nobody).err(), Some(LimitReached::Address));
+        assert_eq!(limits.reserve(of_64(9), nobody).err(), Some(LimitReached::Network));
         let elsewhere = IpAddr::from([0x2001, 0xdb8, 2, 0, 0, 0, 0, 7]);
-        assert!(limits.reserve(elsewhere, None).is_ok(), "another /48 is not concerned");
+        assert!(limits.reserve(elsewhere, nobody).is_ok(), "another /48 is not concerned");
         held.pop();
-        assert!(limits.reserve(of_64(9), None).is_ok(), "a released permit is free for the network");
+        assert!(limits.reserve(of_64(9), nobody).is_ok(), "a released permit is free for the network");
         drop(held);
         let usage = limits.usage();
         assert!(usage.by_network.is_empty() && usage.by_address.is_empty());
@@ -297,5 +314,20 @@ mod tests {
         check("203.0.113.9", "203.0.113.9", None);
         check("::1", "::1", None);
         check("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::", Some("2001:db8:1::"));
+    }
+
+    #[test]
+    fn p1_a_session_takes_a_socket_over_within_its_limit() {
+        let limits = Arc::new(ConnectionLimits::new(&Settings { max_per_session: 1, ..Settings::default() }));
+        let (here, session, visitor) = (IpAddr::from([10, 0, 0, 1]), SocketOwner([1; 32]), Some(Visitor([2; 32])));
+        let opened = Credentials { visitor, ..Credentials::default() };
+        let (mut first, mut second) = (limits.reserve(here, opened).unwrap(), limits.reserve(here, opened).unwrap());
+        assert_eq!((first.take_over(session), second.take_over(session)), (Ok(()), Err(LimitReached::Session)));
+        assert_eq!(first.credentials(), Credentials { session: Some(session), ..opened });
+        assert_eq!(second.credentials(), opened);
+        drop(first);
+        assert_eq!(second.take_over(session), Ok(()));
+        drop(second);
+        assert!(limits.usage().by_session.is_empty());
     }
 }

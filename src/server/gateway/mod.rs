@@ -30,6 +30,8 @@ mod limits;
 mod mailbox;
 mod metrics;
 mod outcome;
+mod ownership;
+mod people;
 mod publish;
 mod queries;
 mod registry;
@@ -58,6 +60,7 @@ pub use handle::Gateway;
 pub use limits::{ConnectionPermit, LimitReached, NETWORK_FACTOR, network_prefix, rate_limit_prefix};
 pub use metrics::ShardStats;
 pub use outcome::{BindOutcome, GroupChange, Kick, Sent};
+pub use ownership::{Credentials, MAX_READER_GROUPS, SocketOwner, Visitor};
 pub use publish::{Delivered, Except, MAX_REPEATS, Target, is_repetitive};
 pub use queries::{ConnectionStatus, Selection, ShardStatus};
 pub use registry::ConnectionView;
@@ -135,10 +138,6 @@ impl LogicalTime {
         (now.0.wrapping_sub(self.0) as i32).max(0) as u32
     }
 }
-
-/// The owner of a socket: a hash of the credential that it was opened with. Only compared.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct SocketOwner(pub [u8; 32]);
 
 /// The form of a connection's pushes (docs/protocol-pages.md).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -26,8 +26,12 @@ impl From<CloseCode> for Kick {
 pub enum BindOutcome {
     /// The connection is bound and in the group.
     Bound,
-    /// Another session opened the connection.
+    /// The connection belongs to another session or visitor, or to nobody and a back end uses it.
     NotOwner,
+    /// The connection reads [`MAX_READER_GROUPS`](super::MAX_READER_GROUPS) other groups.
+    TooManyGroups,
+    /// The session holds `gateway.max_per_session` connections already.
+    SessionLimit,
     /// No such connection on this node.
     NotFound,
 }

@@ -3,14 +3,15 @@
 
 use super::handle::Gateway;
 use super::metrics::ShardStats;
-use super::registry::{ConnectionView, People, Slot};
+use super::people::People;
+use super::registry::{ConnectionView, Slot};
 use super::shard::Shard;
 use super::stream::Socket;
 use super::{Dialect, Group, LogicalTime, Uid};
 use crate::domain::id::ClientId;
 use indexmap::{IndexMap, IndexSet};
 use serde::{Deserialize, Serialize};
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::hash::Hash;
 use std::net::IpAddr;
 
@@ -176,23 +177,25 @@ impl Gateway {
         self.inspect(client, |member| member.groups().cloned().collect()).await
     }
 
-    /// Returns the groups whose people may have changed since the last call, with their number of people: distinct uids, plus
-    /// connections without a uid.
-    pub async fn take_changed_groups(&self) -> HashMap<Group, u32> {
-        let changed: HashSet<_> =
-            self.on_all_shards(|shard, _| shard.registry.take_changed()).await.into_iter().flatten().collect();
-        if changed.is_empty() {
-            return HashMap::new();
+    /// Returns the groups whose people may have changed since the last call.
+    pub async fn take_changed_groups(&self) -> HashSet<Group> {
+        self.on_all_shards(|shard, _| shard.registry.take_changed()).await.into_iter().flatten().collect()
+    }
+
+    /// Returns the number of people of each group, in the order of `groups`: distinct uids, distinct visitors without a uid, and
+    /// connections of nobody. It looks at every member.
+    pub async fn people(&self, groups: Vec<Group>) -> Vec<u32> {
+        if groups.is_empty() {
+            return Vec::new();
         }
-        let (groups, hasher): (Vec<_>, _) = (changed.into_iter().collect(), self.hasher().clone());
-        let names = groups.clone();
-        let people = self
-            .on_all_shards(move |shard, _| names.iter().map(|group| shard.registry.people(group, &hasher)).collect::<Vec<_>>());
         let mut counts: Vec<People> = groups.iter().map(|_| People::default()).collect();
+        let hasher = self.hasher().clone();
+        let people = self
+            .on_all_shards(move |shard, _| groups.iter().map(|group| shard.registry.people(group, &hasher)).collect::<Vec<_>>());
         for people in people.await {
             counts.iter_mut().zip(people).for_each(|(all, of_shard)| all.merge(of_shard));
         }
-        groups.into_iter().zip(counts).map(|(group, people)| (group, people.count())).collect()
+        counts.iter().map(People::count).collect()
     }
 
     /// Returns the state of each shard.

@@ -1,11 +1,11 @@
 //! The tables of one shard: connections, their uids, groups and sessions. Plain data without streams; changed only on
 //! the shard's thread, by [`super::shard`] and by the closures of [`super::handle`].
 
-use super::{ClientSession, Group, LogicalTime, Uid};
+use super::{ClientSession, Group, LogicalTime, Uid, Visitor};
 use slab::Slab;
 use smallvec::SmallVec;
 use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasher, RandomState};
+use std::num::NonZeroU64;
 
 /// Index of a connection in its shard's tables. It is reused after the connection is removed.
 pub(super) type Slot = usize;
@@ -14,6 +14,8 @@ struct ConnectionEntry {
     /// The connection id of its client_id.
     id: u32,
     opened_at: LogicalTime,
+    /// [`Visitor::number`] of its handshake.
+    visitor: Option<NonZeroU64>,
     uid: Option<Uid>,
     /// When it was bound to its uid.
     bound_at: LogicalTime,
@@ -31,6 +33,8 @@ struct ConnectionEntry {
 struct Joined {
     group: u32,
     index: u32,
+    /// By a `bind` without a session, and by nothing else.
+    as_reader: bool,
 }
 
 struct GroupEntry {
@@ -63,6 +67,17 @@ impl<'a> ConnectionView<'a> {
         self.entry.uid.as_ref()
     }
 
+    /// The number of the visitor that opened it, if it sent a visitor cookie.
+    pub(super) fn visitor(self) -> Option<u64> {
+        self.entry.visitor.map(NonZeroU64::get)
+    }
+
+    /// Whether it has a uid, a session, or a group that it did not join as a reader.
+    pub(super) fn is_given(self) -> bool {
+        let ConnectionEntry { uid, session, joined, .. } = self.entry;
+        uid.is_some() || session.is_some() || joined.iter().any(|joined| !joined.as_reader)
+    }
+
     /// The session that a back end stored.
     pub fn session(self) -> Option<&'a ClientSession> {
         self.entry.session.as_ref()
@@ -93,28 +108,6 @@ pub(super) struct Registry {
     unlinked: usize,
 }
 
-/// The people of a group on one shard. Merge those of all shards to count them.
-#[derive(Default)]
-pub(super) struct People {
-    /// Hashes of uids: a uid with connections on several shards counts once.
-    uids: HashSet<u64>,
-    /// Connections without a uid count as one person each.
-    without_uid: u32,
-}
-
-impl People {
-    /// Adds the people of another shard.
-    pub(super) fn merge(&mut self, other: Self) {
-        self.uids.extend(other.uids);
-        self.without_uid += other.without_uid;
-    }
-
-    /// Returns the number of people.
-    pub(super) fn count(&self) -> u32 {
-        self.uids.len() as u32 + self.without_uid
-    }
-}
-
 impl Registry {
     /// Connections that are not closing.
     pub(super) fn len(&self) -> usize {
@@ -127,10 +120,11 @@ impl Registry {
     }
 
     /// Adds a connection.
-    pub(super) fn insert(&mut self, id: u32, opened_at: LogicalTime) -> Slot {
+    pub(super) fn insert(&mut self, id: u32, visitor: Option<Visitor>, opened_at: LogicalTime) -> Slot {
         let entry = ConnectionEntry {
             id,
             opened_at,
+            visitor: visitor.and_then(|visitor| NonZeroU64::new(visitor.number())),
             uid: None,
             bound_at: opened_at,
             has_joined: false,
@@ -211,9 +205,27 @@ impl Registry {
 
     /// Adds a connection to a group; returns false if it is a member already.
     pub(super) fn join_group(&mut self, slot: Slot, group: &Group, now: LogicalTime) -> bool {
+        self.join(slot, group, false, now)
+    }
+
+    /// Adds a connection to a group as a reader. Returns false, and adds it not, if it is a reader of `max` other groups.
+    pub(super) fn join_as_reader(&mut self, slot: Slot, group: &Group, max: usize, now: LogicalTime) -> bool {
+        let id = self.group_ids.get(group);
+        let joined = self.entries.get(slot).map(|entry| &*entry.joined).unwrap_or_default();
+        let others = joined.iter().filter(|joined| joined.as_reader && Some(&joined.group) != id).count();
+        if others < max {
+            self.join(slot, group, true, now);
+        }
+        others < max
+    }
+
+    fn join(&mut self, slot: Slot, group: &Group, as_reader: bool, now: LogicalTime) -> bool {
         let id = self.group_ids.get(group).copied();
-        let is_in = |entry: &ConnectionEntry| entry.joined.iter().any(|joined| Some(joined.group) == id);
-        let Some(entry) = self.entries.get_mut(slot).filter(|entry| !entry.unlinked && !is_in(entry)) else { return false };
+        let Some(entry) = self.entries.get_mut(slot).filter(|entry| !entry.unlinked) else { return false };
+        if let Some(joined) = entry.joined.iter_mut().find(|joined| Some(joined.group) == id) {
+            joined.as_reader &= as_reader;
+            return false;
+        }
         let id = id.unwrap_or_else(|| {
             let name = group.to_owned_copy();
             let id = self.groups.insert(GroupEntry { name: name.clone(), created_at: now, members: Vec::new() }) as u32;
@@ -222,7 +234,7 @@ impl Registry {
         });
         let GroupEntry { name, members, .. } = &mut self.groups[id as usize];
         entry.joined.reserve_exact(1);
-        entry.joined.push(Joined { group: id, index: members.len() as u32 });
+        entry.joined.push(Joined { group: id, index: members.len() as u32, as_reader });
         entry.has_joined = true;
         members.push(Membership { slot: slot as u32, joined_at: now });
         self.changed.insert(name.clone());
@@ -292,18 +304,6 @@ impl Registry {
         self.groups.iter().map(|(_, group)| (&group.name, group.members.len(), group.created_at))
     }
 
-    /// Returns the people of a group. `hasher` must be the same on every shard.
-    pub(super) fn people(&self, group: &Group, hasher: &RandomState) -> People {
-        let mut people = People::default();
-        for member in self.of_group(group).filter_map(|slot| self.get(slot)) {
-            match member.uid() {
-                Some(uid) => _ = people.uids.insert(hasher.hash_one(uid)),
-                None => people.without_uid += 1,
-            }
-        }
-        people
-    }
-
     /// Returns and clears the set of groups whose people may have changed.
     pub(super) fn take_changed(&mut self) -> HashSet<Group> {
         std::mem::take(&mut self.changed)
@@ -314,7 +314,7 @@ impl Registry {
     }
 
     /// Removes a member from a group's list; the last member moves to its index.
-    fn remove_from_group(&mut self, Joined { group: id, index }: Joined) {
+    fn remove_from_group(&mut self, Joined { group: id, index, .. }: Joined) {
         let Some(group) = self.groups.get_mut(id as usize) else { return };
         group.members.swap_remove(index as usize);
         let moved = group.members.get(index as usize).and_then(|moved| self.entries.get_mut(moved.slot as Slot));

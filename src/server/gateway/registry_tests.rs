@@ -3,6 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::RandomState;
 
 #[derive(Clone, Debug)]
 enum Command {
@@ -12,6 +13,7 @@ enum Command {
     Bind(u32, u8),
     Unbind(u32),
     Join(u32, u8),
+    Read(u32, u8),
     Leave(u32, u8),
     Ungroup(u8),
     Keep(u32, u8),
@@ -26,6 +28,7 @@ fn command() -> impl Strategy<Value = Command> {
         3 => (id.clone(), name.clone()).prop_map(|(c, n)| Command::Bind(c, n)),
         1 => id.clone().prop_map(Command::Unbind),
         4 => (id.clone(), name.clone()).prop_map(|(c, n)| Command::Join(c, n)),
+        3 => (id.clone(), name.clone()).prop_map(|(c, n)| Command::Read(c, n)),
         2 => (id.clone(), name.clone()).prop_map(|(c, n)| Command::Leave(c, n)),
         1 => name.clone().prop_map(Command::Ungroup),
         1 => (id, name).prop_map(|(c, n)| Command::Keep(c, n)),
@@ -38,6 +41,8 @@ struct Known {
     uid: Option<u8>,
     /// Each with the time of joining.
     groups: BTreeMap<u8, LogicalTime>,
+    /// Those of the groups that it joined as a reader only.
+    reads: BTreeSet<u8>,
     session: Option<u8>,
 }
 
@@ -55,6 +60,14 @@ fn session(n: u8) -> ClientSession {
 
 type Model = BTreeMap<u32, Known>;
 
+/// Groups that a connection of the model reads at most.
+const MAX_READS: usize = 2;
+
+/// The visitor of a connection: some have none, and some share one.
+fn visitor(c: u32) -> Option<Visitor> {
+    (!c.is_multiple_of(3)).then(|| Visitor([c as u8 % 3; 32]))
+}
+
 /// Runs a command on both, and compares their results.
 fn apply(command: Command, now: LogicalTime, registry: &mut Registry, model: &mut Model) -> Result<(), TestCaseError> {
     let slot = |registry: &Registry, id: u32| registry.slot_of(id);
@@ -64,7 +77,7 @@ fn apply(command: Command, now: LogicalTime, registry: &mut Registry, model: &mu
                 registry.remove(slot);
             }
             model.insert(c, Known::default());
-            registry.insert(c, now);
+            registry.insert(c, visitor(c), now);
         }
         Command::Remove(c) => {
             let known = model.remove(&c).is_some();
@@ -75,10 +88,15 @@ fn apply(command: Command, now: LogicalTime, registry: &mut Registry, model: &mu
             prop_assert_eq!(slot(registry, c).is_some_and(|slot| registry.unlink(slot)), known);
         }
         Command::Ungroup(n) => {
-            let left = model.values_mut().filter_map(|known| known.groups.remove(&n)).count();
+            let left = model.values_mut().filter_map(|known| (known.reads.remove(&n), known.groups.remove(&n)).1).count();
             prop_assert_eq!(registry.ungroup(&group(n)), left);
         }
-        Command::Bind(c, ..) | Command::Unbind(c) | Command::Join(c, ..) | Command::Leave(c, ..) | Command::Keep(c, ..) => {
+        Command::Bind(c, ..)
+        | Command::Unbind(c)
+        | Command::Join(c, ..)
+        | Command::Read(c, ..)
+        | Command::Leave(c, ..)
+        | Command::Keep(c, ..) => {
             if let (Some(slot), Some(known)) = (slot(registry, c), model.get_mut(&c)) {
                 apply_to_one(command, now, registry, slot, known)?;
             }
@@ -107,8 +125,20 @@ fn apply_to_one(
         Command::Join(_, n) => {
             prop_assert_eq!(registry.join_group(slot, &group(n), now), !known.groups.contains_key(&n));
             known.groups.entry(n).or_insert(now);
+            known.reads.remove(&n);
         }
-        Command::Leave(_, n) => prop_assert_eq!(registry.leave_group(slot, &group(n)), known.groups.remove(&n).is_some()),
+        Command::Read(_, n) => {
+            let is_permitted = known.reads.len() - usize::from(known.reads.contains(&n)) < MAX_READS;
+            prop_assert_eq!(registry.join_as_reader(slot, &group(n), MAX_READS, now), is_permitted);
+            if is_permitted && !known.groups.contains_key(&n) {
+                known.groups.insert(n, now);
+                known.reads.insert(n);
+            }
+        }
+        Command::Leave(_, n) => {
+            prop_assert_eq!(registry.leave_group(slot, &group(n)), known.groups.remove(&n).is_some());
+            known.reads.remove(&n);
+        }
         Command::Keep(_, n) => {
             *registry.session_of(slot).unwrap() = Some(session(n));
             known.session = Some(n);
@@ -132,8 +162,13 @@ fn compare_groups_and_uids(registry: &Registry, model: &Model) -> Result<(), Tes
         let members = with(&|known| known.groups.contains_key(&n));
         groups += usize::from(!members.is_empty());
         let uids: BTreeSet<_> = members.iter().filter_map(|id| model[id].uid).collect();
-        let without = members.iter().filter(|id| model[id].uid.is_none()).count();
-        prop_assert_eq!(registry.people(&group(n), &hasher).count() as usize, uids.len() + without);
+        let visitors = |has_uid: bool| -> BTreeSet<_> {
+            let members = members.iter().filter(|id| model[id].uid.is_some() == has_uid);
+            members.filter_map(|id| visitor(*id)).map(|visitor| visitor.number()).collect()
+        };
+        let readers = visitors(false).difference(&visitors(true)).count();
+        let nobody = members.iter().filter(|id| model[id].uid.is_none() && visitor(**id).is_none()).count();
+        prop_assert_eq!(registry.people(&group(n), &hasher).count() as usize, uids.len() + readers + nobody);
         prop_assert_eq!(registry.of_group(&group(n)).count(), members.len());
         for (slot, since) in registry.of_group_with_joined_at(&group(n)) {
             prop_assert_eq!(model[&registry.get(slot).unwrap().connection_id()].groups[&n], since);
@@ -151,6 +186,8 @@ fn compare_connections(registry: &Registry, model: &Model) -> Result<(), TestCas
     for (id, known) in model {
         let member = registry.get(registry.slot_of(*id).unwrap()).unwrap();
         prop_assert_eq!(member.uid().cloned(), known.uid.map(uid));
+        let is_given = known.uid.is_some() || known.session.is_some() || known.groups.len() > known.reads.len();
+        prop_assert_eq!(member.is_given(), is_given);
         let mut groups: Vec<_> = known.groups.iter().map(|(n, since)| (since.0, group(*n))).collect();
         groups.sort();
         let groups: Vec<_> = groups.into_iter().map(|(_, group)| group).collect();

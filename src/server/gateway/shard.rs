@@ -77,7 +77,7 @@ impl<S: Stream> Shard<S> {
         let NewConnection { dialect, mut permit, early, port, handshake } = new;
         permit.handshake_done();
         let client = self.ids.draw(self.index, |id| self.registry.slot_of(id).is_some());
-        let slot = self.registry.insert(client.connection, opened_at);
+        let slot = self.registry.insert(client.connection, permit.credentials().visitor, opened_at);
         if self.connections.len() <= slot {
             self.connections.resize_with(slot + 1, || None);
         }
@@ -254,10 +254,10 @@ impl<S: Stream> Shard<S> {
         self.reap(slot, now);
     }
 
-    /// Returns the connections that one of `owners` opened.
+    /// Returns the connections whose owner is one of `owners`.
     pub(super) fn of_owners(&self, owners: &HashSet<SocketOwner>) -> Vec<Slot> {
         // Scans all connections once: sessions end rarely, so there is no index.
-        let owner = |slot: &Slot| self.get(*slot).and_then(|connection| connection.permit.owner());
+        let owner = |slot: &Slot| self.get(*slot).and_then(|connection| connection.permit.credentials().session);
         let is_theirs = |slot: &Slot| owner(slot).is_some_and(|owner| owners.contains(&owner));
         self.registry.all().filter(is_theirs).collect()
     }

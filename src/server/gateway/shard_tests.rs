@@ -6,7 +6,7 @@ use super::publish::{Except, Publish, Target};
 use super::shard::Shard;
 use super::stream::Stream;
 use super::write_batch::WriteBatch;
-use super::{Delivered, Dialect, Frame, Group, LogicalTime, NewConnection, Publication};
+use super::{Credentials, Delivered, Dialect, Frame, Group, LogicalTime, NewConnection, Publication};
 use crate::domain::{id::Seq, push::CloseCode};
 use crate::server::config::GatewaySettings as Settings;
 use bytes::Bytes;
@@ -98,7 +98,7 @@ impl Bench {
     fn open(&mut self, dialect: Dialect, capacity: usize) -> (usize, Fake) {
         let fake = Fake(Rc::default());
         fake.0.borrow_mut().capacity = PLENTY;
-        let permit = self.limits.reserve([127, 0, 0, 1].into(), None).unwrap();
+        let permit = self.limits.reserve([127, 0, 0, 1].into(), Credentials::default()).unwrap();
         let new = NewConnection { dialect, permit, early: Bytes::new(), port: 1, handshake: None };
         let slot = self.shard.open(fake.clone(), new, LogicalTime(0), self.now);
         self.shard.registry.join_group(slot, &Group::new("1"), LogicalTime(0));

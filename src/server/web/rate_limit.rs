@@ -12,6 +12,10 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+/// Binds of an address that were refused with 403 or 404, at once and per minute; beyond it they say `too_fast` instead, so that
+/// nobody learns which sockets there are.
+const REFUSED_BINDS: u32 = 20;
+
 /// Selects the limit that a request counts against.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RequestKind {
@@ -66,6 +70,7 @@ struct ByAddress {
     request: AddressLimiter,
     /// Requests without any of our cookies, as of a program, and a browser's first page.
     without_cookie: AddressLimiter,
+    refused_bind: AddressLimiter,
 }
 
 impl RateLimits {
@@ -77,6 +82,7 @@ impl RateLimits {
             socket: AddressLimiter::new(settings.socket_burst, settings.socket_a_minute),
             request: AddressLimiter::new(settings.request_burst, settings.request_a_minute),
             without_cookie: AddressLimiter::new(settings.visitor_burst, settings.visitor_a_minute),
+            refused_bind: AddressLimiter::new(REFUSED_BINDS, REFUSED_BINDS),
         };
         Self {
             by_address: (settings.per_ip == Switch::On).then(by_address),
@@ -110,6 +116,17 @@ impl RateLimits {
         }
     }
 
+    /// Counts a refusal of `bind` against its address, if it is 403 or 404, and returns it; [`Refusal::TooFast`] beyond
+    /// [`REFUSED_BINDS`]. A bind that succeeds is not concerned.
+    pub(crate) fn refused_bind(&self, context: &RequestContext, refusal: Refusal) -> Refusal {
+        match &self.by_address {
+            Some(by_address) if matches!(refusal.status(), 403 | 404) => {
+                by_address.refused_bind.check(context.client_addr).err().unwrap_or(refusal)
+            }
+            _ => refusal,
+        }
+    }
+
     /// The widest limit that refuses a request without a session, after [`check`](Self::check) refused one.
     pub(crate) fn exhausted(&self, context: &RequestContext) -> Exhausted {
         let [_, network, own] = Exhausted::of(context);
@@ -127,8 +144,9 @@ impl RateLimits {
     /// Frees the memory of addresses and sessions whose full burst is available again.
     pub fn remove_idle(&self) {
         if let Some(by_address) = &self.by_address {
-            let ByAddress { sign_in, guest, socket, request, without_cookie } = by_address;
-            [sign_in, guest, socket, request, without_cookie].into_iter().for_each(AddressLimiter::remove_idle);
+            let ByAddress { sign_in, guest, socket, request, without_cookie, refused_bind } = by_address;
+            let all = [sign_in, guest, socket, request, without_cookie, refused_bind];
+            all.into_iter().for_each(AddressLimiter::remove_idle);
         }
         self.by_session.remove_idle();
         self.by_visitor.remove_idle();

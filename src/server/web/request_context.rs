@@ -3,6 +3,7 @@
 
 use crate::domain::{preferences::Preferences, refusal::Refusal};
 use crate::server::accounts::{Session, Token};
+use crate::server::gateway::{Credentials, SocketOwner, Visitor};
 use crate::server::web::middleware::cookies::CookieNames;
 use std::net::IpAddr;
 
@@ -24,7 +25,16 @@ pub struct RequestContext {
     pub session: Option<Session>,
     /// The token of `session`, as the cookie has it.
     pub session_token: Option<Token>,
-    /// SHA-256 of the token in the visitor cookie: a key for limits, told to nobody. A client can invent one, so it never stands
-    /// for a right, and a limit by it needs a limit by address beside it. `None`: no cookie, as before the first page.
+    /// SHA-256 of the token in the visitor cookie: a key for limits and the owner of sockets without a session, told to nobody. A
+    /// client can invent one, so it gives no right but to the sockets that were opened with it, and a limit by it needs a limit by
+    /// address beside it. `None`: no cookie, as before the first page.
     pub visitor: Option<[u8; 32]>,
+}
+
+impl RequestContext {
+    /// The credentials by which a socket is recognised: session and visitor cookie.
+    pub(crate) fn credentials(&self) -> Credentials {
+        let session = self.session.as_ref().map(|session| SocketOwner(session.token_hash));
+        Credentials { session, visitor: self.visitor.map(Visitor), has_bearer: false }
+    }
 }

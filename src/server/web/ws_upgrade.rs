@@ -115,10 +115,9 @@ async fn close_if_ended(state: &AppState, session: Option<Session>) {
     state.gateway.close_owners([SocketOwner(session.token_hash)], code).await;
 }
 
-/// Reserves a place in the gateway for the session and address, before the handshake is answered.
+/// Reserves a place in the gateway for the session, visitor and address, before the handshake is answered.
 fn reserve_connection(state: &AppState, context: &RequestContext) -> Result<ConnectionPermit, Refusal> {
-    let owner = context.session.as_ref().map(|session| SocketOwner(session.token_hash));
-    state.gateway.reserve_connection(context.client_addr, owner).map_err(|limit| match limit {
+    state.gateway.reserve_connection(context.client_addr, context.credentials()).map_err(|limit| match limit {
         LimitReached::Session | LimitReached::Address | LimitReached::Network => {
             Refusal::TooFast { retry_after_ms: CONNECTION_LIMIT_RETRY_MS }
         }

@@ -8,14 +8,14 @@ use crate::domain::{
     room::{Lobby, RoomView},
 };
 use crate::server::chat::{BindRequest, ModeRequest, SendRequest};
-use crate::server::gateway::SocketOwner;
+use crate::server::gateway::Credentials;
 use crate::server::web::middleware::headers::header_text;
 use crate::server::web::rate_limit::RequestKind;
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 
 impl Actions {
-    /// Binds the caller's own socket to its person and `room`. Returns the messages after `since`, or a gap if `epoch` is not
-    /// the room's or too many are missing.
+    /// Binds the caller's own socket to its person and `room`; without a session the socket reads the room. Returns the messages
+    /// after `since`, or a gap if `epoch` is not the room's or too many are missing.
     pub async fn bind(
         &self,
         client_id: &str,
@@ -24,10 +24,13 @@ impl Actions {
         epoch: Option<&str>,
     ) -> Result<BindReply, Refusal> {
         self.check_rate_limit(RequestKind::Request)?;
-        let session = self.current_session().await?;
+        let session = self.current_session_if_any().await?;
+        let by = self.context.credentials();
+        let by = Credentials { has_bearer: has_bearer(&self.parts.headers), ..by };
         let request = BindRequest { client_id, room, since: non_empty(since), epoch: non_empty(epoch) };
-        let owner = SocketOwner(session.token_hash);
-        let reply = self.state.chat.bind(&session.person, owner, request).await?;
+        let bound = self.state.chat.bind(session.map(|session| &session.person), by, request).await;
+        let reply = bound.map_err(|refusal| self.state.rate_limits.refused_bind(&self.context, refusal))?;
+        let Some(session) = session else { return Ok(reply) };
         let (code, refusal) = match self.state.accounts.is_current(session).await {
             Ok(true) => return Ok(reply),
             // The session ended while the socket was bound, after its sockets were closed.
@@ -35,7 +38,7 @@ impl Actions {
             // It may have ended: the client comes again, and is looked up again.
             Err(refusal) => (CloseCode::IDLE, refusal),
         };
-        self.state.gateway.close_owners([owner], code).await;
+        self.state.gateway.close_owners(by.session, code).await;
         Err(refusal)
     }
 
@@ -101,4 +104,10 @@ impl Actions {
         let scheme = if self.context.cookies.is_https { "https" } else { "http" };
         format!("{scheme}://{}", header_text(&self.parts.headers, &header::HOST))
     }
+}
+
+/// Whether a request has a bearer token, valid or not.
+fn has_bearer(headers: &HeaderMap) -> bool {
+    let scheme = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().split(|byte| *byte == b' ').next());
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer"))
 }
