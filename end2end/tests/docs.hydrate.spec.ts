@@ -83,8 +83,12 @@ test('README.md: a room in a frame of another page', async ({ server, site, gues
   await expect(room.locator('.list .line__text')).toHaveText(['hello frame', 'from the frame']);
 });
 
+function completePage(url: string): string {
+  return block('docs/integrate.md', '## A page of your own', 'html').replace('https://chat.example.com', url);
+}
+
 test('docs/integrate.md: the complete page shows and sends', async ({ server, site, visitor, guest }) => {
-  site.page = block('docs/integrate.md', '## A page of your own', 'html').replace('https://chat.example.com', server.url);
+  site.page = completePage(server.url);
   const [{ page }, anna] = [await visitor(), await guest('Anna')];
   await anna.tell('before');
   await page.goto(site.origin);
@@ -100,7 +104,43 @@ test('docs/integrate.md: the complete page shows and sends', async ({ server, si
   await expect(page.getByRole('textbox')).toHaveValue('too fast');
 });
 
-test('docs/integrate.md: a page of the push gateway', async ({ server, site, visitor, call }) => {
+test('B54: docs/integrate.md: the complete page reads without joining, and begins anew with an empty folder', async ({ server, site, visitor, guest }) => {
+  site.page = completePage(server.url);
+  const [{ page, context }, anna] = [await visitor(), await guest('Anna')];
+  await page.goto(site.origin);
+  await anna.tell('first');
+  await expect(page.locator('#lines li')).toHaveText(['Anna : first']);
+  const sessions = async () => (await context.cookies()).filter((cookie) => cookie.name === 'roomcast_session').length;
+  expect(await sessions()).toBe(0);
+  await page.getByRole('textbox').fill('mine');
+  await page.getByRole('button').click();
+  await expect(page.locator('#lines li')).toHaveText(['Anna : first', 'Ming : mine']);
+  expect(await sessions()).toBe(1);
+
+  // The session is unknown from now on, and the numbers of the messages begin again.
+  await server.startAnew();
+  const bea = await guest('Bea');
+  await bea.tell('anew');
+  await expect(page.locator('#lines li')).toHaveText(['Bea : anew'], { timeout: 20_000 });
+  await page.getByRole('textbox').fill('mine again');
+  await page.getByRole('button').click();
+  await expect(page.locator('#lines li')).toHaveText(['Bea : anew', 'Ming : mine again']);
+  await expect(page.getByRole('alert')).toBeEmpty();
+});
+
+test('docs/integrate.md: the complete page fetches what it missed', async ({ server, site, visitor, guest }) => {
+  site.page = completePage(server.url);
+  const [{ page }, anna] = [await visitor(), await guest('Anna')];
+  await anna.tell('first');
+  await page.goto(site.origin);
+  await expect(page.locator('#lines li')).toHaveText(['Anna : first']);
+  await server.stop();
+  await server.start();
+  await (await guest('Bea')).tell('second');
+  await expect(page.locator('#lines li')).toHaveText(['Anna : first', 'Bea : second'], { timeout: 20_000 });
+});
+
+test('B54: docs/integrate.md: a page of the push gateway', async ({ server, site, visitor, call }) => {
   const script = block('docs/integrate.md', '## The push gateway', 'js').replace('wss://chat.example.com', server.url.replace('http', 'ws'));
   site.page = `<!doctype html><title>Shop</title><pre></pre><script>
     const show = (data) => document.querySelector("pre").append(data + "\\n");
@@ -120,9 +160,16 @@ test('docs/integrate.md: a page of the push gateway', async ({ server, site, vis
   await call('sendToGroup', { group: 'news', message: 'Hello' });
   await call('sendToUid', { uid: '7', message: { type: 'joined', uid: 7 } });
   await expect(page.locator('pre')).toHaveText('Hello\n{"type":"joined","uid":7}\n');
+
+  // B54: after a restart, also with an empty folder, the page binds again.
+  const again = page.waitForResponse((response) => response.url().endsWith('/my/bind'), { timeout: 20_000 });
+  await server.startAnew();
+  await again;
+  await call('sendToGroup', { group: 'news', message: 'Hello again' });
+  await expect(page.locator('pre')).toHaveText('Hello\n{"type":"joined","uid":7}\nHello again\n');
 });
 
-test('docs/php.md: the page binds, shows and sends', async ({ server, site, visitor, call }) => {
+test('B54: docs/php.md: the page binds, shows and sends, and binds again', async ({ server, site, visitor, call }) => {
   // In the place of bind.php and send.php, which tests/server/docs/php.rs runs.
   site.answer = async (path, body) => {
     const { client_id, room, text } = Object.fromEntries(new URLSearchParams(body));
@@ -146,4 +193,16 @@ test('docs/php.md: the page binds, shows and sends', async ({ server, site, visi
     await expect(news.getByRole('alert')).toHaveText(text === 'again' ? 'Not so fast.' : '');
   }
   await expect(news.locator('#lines li')).toHaveText(['Ming: hello <b>news</b>']);
+
+  // B54: after a restart, also with an empty folder, the page binds again; a refusal of the site's session is said.
+  const again = news.waitForResponse((response) => response.url().endsWith('/bind.php') && response.ok(), { timeout: 20_000 });
+  await server.startAnew();
+  await again;
+  await call('sendToGroup', { group: 'news', message: { type: 'say', room: 'news', name: 'Anna', text: 'again' } });
+  await expect(news.locator('#lines li')).toHaveText(['Ming: hello <b>news</b>', 'Anna: again']);
+  site.answer = async () => 401;
+  await news.getByRole('button').click();
+  await expect(news.getByRole('alert')).toHaveText('Please sign in.');
+  await server.startAnew();
+  await expect(news.getByRole('alert')).toHaveText('Please sign in.');
 });

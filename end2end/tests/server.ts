@@ -1,7 +1,7 @@
 // The real binary: started on a free port with its own data folder, stopped, killed, started again on the same port with the
 // same data. After the test its process is ended by pid and its folder removed.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -73,6 +73,14 @@ export class Server {
   /** Sends SIGKILL, as after a power cut. */
   async kill(): Promise<void> {
     await this.end('SIGKILL');
+  }
+
+  /** Stops, empties the data folder and starts again on the same port, as a server that was set up anew. */
+  async startAnew(): Promise<void> {
+    await this.stop();
+    rmSync(this.dataDir, { recursive: true, force: true });
+    mkdirSync(this.dataDir);
+    await this.start();
   }
 
   async remove(): Promise<void> {
