@@ -14,9 +14,9 @@ const HUES: [&str; 6] = ["line line--n0", "line line--n1", "line line--n2", "lin
 /// Bytes of text up to which a line never needs more rows than the list shows of it, on the narrowest page.
 const SHORT_TEXT: usize = 48;
 
-/// Renders a message. `localised` chooses the reader's time zone instead of UTC. The text is empty if it was removed.
+/// Renders a message. Its text is empty if it was removed.
 #[component]
-pub fn Line(message: Message, conversation: Conversation, localised: RwSignal<bool>) -> impl IntoView {
+pub fn Line(message: Message, conversation: Conversation) -> impl IntoView {
     let Message { user, nickname, role, text, at, .. } = message;
     let mine = conversation.is_mine(&user);
     let host = role == Role::Host;
@@ -29,13 +29,12 @@ pub fn Line(message: Message, conversation: Conversation, localised: RwSignal<bo
     };
     let is_long = text.len() > SHORT_TEXT;
     let text = if removed { t!(removed).to_owned() } else { text };
-    let time = move || if localised.get() { local_clock(at) } else { calendar::clock(at) };
     view! {
         <li class=class>
             {(!removed).then(|| speaker(nickname, mine, host))}
             <bdi class="line__text">{text}</bdi>
             " "
-            <time class="line__time" datetime=calendar::iso(at)>{time}</time>
+            <time class="line__time" datetime=calendar::iso(at)>{local_clock(at)}</time>
             {is_long.then(|| view! { <button class="line__more" type="button" aria-expanded="false">{t!(more)}</button> })}
         </li>
     }
@@ -77,18 +76,21 @@ fn hue(user: &Uid) -> usize {
     user.as_str().bytes().fold(0u32, |hash, byte| hash.wrapping_mul(31).wrapping_add(u32::from(byte))) as usize % HUES.len()
 }
 
-/// Returns the day number of a time (unix ms) in the reader's time zone.
+/// Returns the day number of a time (unix ms) in the reader's time zone; on the server in UTC, until the page is alive.
 pub fn local_day(at_ms: u64) -> i64 {
     calendar::day_of(localised_ms(at_ms))
 }
 
-/// Returns the time of day in the reader's time zone.
+/// Returns the time of day in the reader's time zone; on the server in UTC.
 pub fn local_clock(at_ms: u64) -> String {
     calendar::clock(localised_ms(at_ms))
 }
 
 /// Shifts a time by the reader's offset from UTC at that time, so that its UTC form shows the reader's wall clock.
 fn localised_ms(at_ms: u64) -> u64 {
+    if is_server() {
+        return at_ms;
+    }
     let offset_minutes = js_sys::Date::new(&(at_ms as f64).into()).get_timezone_offset();
     (at_ms as f64 - offset_minutes * 60_000.0).max(0.0) as u64
 }

@@ -34,13 +34,7 @@ const NEAR_END: i32 = 300;
 pub fn MessageList(conversation: Conversation, title: String) -> impl IntoView {
     let scroller = NodeRef::<Div>::new();
     let loading = RwSignal::new(false);
-    // The first render must equal the server's, so it is in UTC. The reader's time zone follows in the browser.
-    let localised = RwSignal::new(false);
-    Effect::new(move || localised.set(true));
-    let items = move || {
-        let localised = localised.get();
-        conversation.timeline.with(|timeline| timeline.items(|at| if localised { local_day(at) } else { calendar::day_of(at) }))
-    };
+    let items = move || conversation.timeline.with(|timeline| timeline.items(local_day));
     let anchor = Anchor::new(None);
     preserve_scroll(conversation, scroller, anchor);
     scroll_down_on_follow(conversation, scroller, loading);
@@ -78,7 +72,7 @@ pub fn MessageList(conversation: Conversation, title: String) -> impl IntoView {
                         <li class="list__empty"><p class="list__title">{title.clone()}</p><p>{t!(no_messages)}</p></li>
                     </Show>
                     <For each=items key=item_key let:item>
-                        <ItemView item conversation localised loading/>
+                        <ItemView item conversation loading/>
                     </For>
                     <OutgoingLine conversation/>
                     <li class="list__reload"><noscript><a href="">{t!(reload_for_new)}</a></noscript></li>
@@ -178,14 +172,11 @@ fn is_writing() -> bool {
 }
 
 #[component]
-fn ItemView(item: TimelineItem, conversation: Conversation, localised: RwSignal<bool>, loading: RwSignal<bool>) -> impl IntoView {
+fn ItemView(item: TimelineItem, conversation: Conversation, loading: RwSignal<bool>) -> impl IntoView {
     match item {
         TimelineItem::Day(day) => EitherOf4::A(view! { <li class="list__day">{calendar::day_name(day, lang())}</li> }),
-        TimelineItem::Time(at) => {
-            let time = move || if localised.get() { local_clock(at) } else { calendar::clock(at) };
-            EitherOf4::C(view! { <li class="list__day">{time}</li> })
-        }
-        TimelineItem::Message(message) => EitherOf4::B(view! { <Line message conversation localised/> }),
+        TimelineItem::Time(at) => EitherOf4::C(view! { <li class="list__day">{local_clock(at)}</li> }),
+        TimelineItem::Message(message) => EitherOf4::B(view! { <Line message conversation/> }),
         TimelineItem::Gap { from, to } => {
             let words = [&missing(lang(), to.0 - from.0 + 1), " · ", t!(fetch_missing)].concat();
             let fill = move |event: MouseEvent| {

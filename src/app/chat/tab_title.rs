@@ -18,7 +18,8 @@ pub fn count_unread_in_title(conversation: Conversation) {
         let newest = conversation.timeline.with(Timeline::newest);
         let reads = conversation.following.get() && !hidden.get();
         let (title, mut seen) = state.unwrap_or_else(|| (document().title(), newest));
-        if reads {
+        // A lower number is of another numbering.
+        if reads || newest < seen {
             seen = newest;
         }
         let words = match newest.0.saturating_sub(seen.0) {
