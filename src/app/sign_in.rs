@@ -35,7 +35,8 @@ pub fn SignInPage() -> impl IntoView {
     let asked = move || {
         query.with(|query| Asked {
             tab: query.get("tab").and_then(|tab| SignInTab::from_code(&tab)),
-            next: query.get("next").filter(|next| next.starts_with('/')),
+            // The link of this page's own bar leads to this page: it is no place to go to afterwards.
+            next: query.get("next").filter(|next| next.starts_with('/') && !next.starts_with(paths::SIGN_IN_PAGE)),
             owner: query.get("owner"),
         })
     };

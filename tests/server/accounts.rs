@@ -1,6 +1,7 @@
 //! Guests, accounts and sessions.
 
-use crate::support::Server;
+use crate::command_line::{printed, run};
+use crate::support::{Server, eventually};
 use serde_json::json;
 
 #[tokio::test]
@@ -115,6 +116,45 @@ async fn f16_badges_are_refused_and_an_account_is_found_however_its_name_is_type
     }
     let form = [("name", "ming"), ("password", "Password123")];
     assert_eq!(server.visitor().post("/session/register", &form).await.body["field"], "password");
+}
+
+#[tokio::test]
+async fn b25_nobody_else_writes_the_name_of_the_host() {
+    let server = Server::with(&["limits.per_ip=off"]);
+    let owner = server.owner().await;
+    assert_eq!(owner.post("/session/guest", &[("nickname", "Gabe")]).await.status, 200);
+    let guest = server.guest("before").await;
+    for nickname in ["Gabe", "gabe", "G\u{430}be", "Ga\u{200b}be", "Ｇａｂｅ", " GABE\u{3000}", "Ga\u{ad}be"] {
+        eventually("the host's name is known", async || {
+            server.visitor().post("/session/guest", &[("nickname", nickname)]).await.status == 422
+        })
+        .await;
+        assert_eq!(guest.post("/session/guest", &[("nickname", nickname)]).await.body["field"], "nickname", "{nickname:?}");
+    }
+    assert_eq!(guest.post("/session/guest", &[("nickname", "Gabor")]).await.status, 200);
+}
+
+#[tokio::test]
+async fn p12_names_are_as_people_write_them_in_every_place() {
+    let server = Server::with(&["limits.per_ip=off"]);
+    for (stored, typed) in [
+        ("Jose\u{301}", ["José", " JOSÉ ", "ｊｏｓé"]),
+        ("हिन्दी", [" हिन्दी", "हिन्दी\u{3000}", "हि\u{200d}न्दी"]),
+        ("ΟΔΟΣ", ["οδος", "οδοσ", " Οδος"]),
+    ] {
+        let form = [("name", stored), ("password", "correct horse")];
+        assert_eq!(server.visitor().post("/session/register", &form).await.status, 200, "{stored}");
+        for name in typed {
+            let form = [("name", name), ("password", "correct horse")];
+            assert_eq!(server.visitor().post("/session/login", &form).await.status, 200, "{name:?}");
+            assert_eq!(server.visitor().post("/session/register", &form).await.body["code"], "name_taken", "{name:?}");
+            assert!(
+                !run(&server, &["user", "add", name], "correct horse\n").status.success(),
+                "{name:?} is taken on the console"
+            );
+            printed(&run(&server, &["user", "sign-out", name], ""));
+        }
+    }
 }
 
 #[tokio::test]

@@ -56,8 +56,10 @@ async fn one_foreign_byte_in_a_header_does_not_hide_the_rest() {
     let refused = read(send.form(&[("room", "1"), ("message", "x")]).send().await.unwrap()).await;
     assert_eq!(refused.body["message"], "Please sign in first");
     let referer = [server.base.as_bytes(), b"/rooms/1?x=\xe4"].concat();
-    let form = server.visitor().request("POST", "/gateway/send").header("accept", b"text/html, \xff".as_slice());
-    let answer = form.header("referer", referer.as_slice()).form(&[("room", "1"), ("message", "x")]).send().await.unwrap();
+    let reader = server.visitor();
+    reader.get("/").await;
+    let form = reader.request("POST", "/session/preferences").header("accept", b"text/html, \xff".as_slice());
+    let answer = form.header("referer", referer.as_slice()).form(&[("theme", "dark")]).send().await.unwrap();
     assert_eq!((answer.status().as_u16(), answer.headers()["location"].to_str().unwrap()), (303, "/rooms/1?x=%E4"));
 }
 
