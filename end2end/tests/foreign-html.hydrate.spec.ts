@@ -1,6 +1,7 @@
 // The page comes alive, and stays alive, whatever a translator, an extension or a proxy makes of its HTML.
 import { expect, NO_LIMITS, test } from './fixtures';
 import { box, button, line, lines, type Person } from './person';
+import { RewritingProxy } from './proxy';
 import type { Page } from '@playwright/test';
 
 /** A change of the HTML of the server before the wasm starts, in the browser. */
@@ -74,6 +75,14 @@ const CHANGES: Record<string, Change> = {
   },
 };
 
+const PROXIES: Record<string, (html: string) => string> = {
+  'comments taken out': (html) => html.replace(/<!--[\s\S]*?-->|<!>/g, ''),
+  'white space between tags taken out': (html) => html.replace(/>\s+</g, '><'),
+  'all white space shortened to one space': (html) => html.replace(/\s+/g, ' '),
+  'comments and white space taken out': (html) => html.replace(/<!--[\s\S]*?-->|<!>/g, '').replace(/\s+/g, ' ').replace(/> </g, '><'),
+  'a script of its own': (html) => html.replace('</body>', '<script src="/missing.js"></script></body>'),
+};
+
 test.describe(() => {
   test.use({ settings: NO_LIMITS });
 
@@ -83,6 +92,20 @@ test.describe(() => {
       await ben.tell('words of an earlier line');
       const page = await openChanged(anna, change, 'typed early');
       await expectAlive(page, 'typed early', ben);
+    });
+  }
+
+  for (const [name, rewrite] of Object.entries(PROXIES)) {
+    test(`B04: the page comes alive with ${name} by a proxy`, async ({ guest, server }) => {
+      const proxy = new RewritingProxy(new URL(server.url), rewrite);
+      try {
+        const [anna, ben] = [await guest('anna', { baseURL: await proxy.start() }), await guest('ben')];
+        await ben.tell('words of an earlier line');
+        const page = await openChanged(anna, () => {}, 'typed early');
+        await expectAlive(page, 'typed early', ben);
+      } finally {
+        proxy.stop();
+      }
     });
   }
 
