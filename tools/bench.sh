@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the measurements that benches/RESULTS.md records. Nothing is asserted, since machines differ. Takes four minutes, then 40
+# Prints the measurements that benches/RESULTS.md records. Nothing is asserted, since machines differ. Takes 12 minutes, then 40
 # minutes per round of the gateway benchmark. BENCH holds its options: BENCH="--quick" (five minutes),
 # BENCH="--rounds 3 --only idle,room" (the named scenarios).
 set -euo pipefail
