@@ -1,7 +1,9 @@
 // Colours and badge of own, host's and others' messages, as the browser computes them.
-import { expect, test } from './fixtures';
+import { expect, NO_LIMITS, test } from './fixtures';
 import { line, lines } from './person';
 import { contrast, HOST, HOST_WORDS, OTHERS, OWN, OWN_WORDS, token } from './style';
+
+test.use({ settings: NO_LIMITS });
 
 for (const [locale, badge] of [['zh-CN', '[主播]'], ['en-US', '[Host]']] as const) {
   test(`P2: own, host's and others' messages have bar, tint and words of their hue in ${locale}`, async ({ host, guest }) => {

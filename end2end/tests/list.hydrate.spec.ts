@@ -15,8 +15,12 @@ test('P10: the reader above the bottom is moved by nothing that the page itself 
   const page = await ming.open();
   await scrollAbove(page, 400);
   await expect(pill(page)).toBeVisible();
-  const read = line(page, '40');
-  await expect(read).toBeInViewport();
+  // The line in the middle is the one that is read: its neighbours move when lines get another height.
+  const middle = await scroller(page).evaluate((list) => {
+    const { left, top, height } = list.getBoundingClientRect();
+    return document.elementFromPoint(left + 100, top + height / 2)!.closest('li')!.querySelector('.line__text')!.textContent!;
+  });
+  const read = line(page, middle);
   const { y } = (await read.boundingBox())!;
   // A browser scrolls by whole pixels, so a height of 20.5 px leaves a half.
   const expectStill = async (cause: string) => expect(Math.abs((await read.boundingBox())!.y - y), cause).toBeLessThan(1);
@@ -29,7 +33,11 @@ test('P10: the reader above the bottom is moved by nothing that the page itself 
   await expectStill('a keyboard opens');
   await page.setViewportSize({ width: 360, height: 640 });
   await expectStill('a keyboard closes');
-  await page.addStyleTag({ content: '.line { letter-spacing: 0.02em; padding-block: 5px }' });
+  await page.evaluate(() => {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync('.line { letter-spacing: 0.02em; padding-block: 5px }');
+    document.adoptedStyleSheets = [sheet];
+  });
   await expect.poll(async () => (await read.boundingBox())!.height).toBe(30);
   expect(Math.abs((await read.boundingBox())!.y - y), 'a font arrives').toBeLessThanOrEqual(2);
   const { y: now } = (await read.boundingBox())!;
@@ -180,7 +188,10 @@ test('T1: the messages of a later version do not stop the page', async ({ guest 
   let play = () => {};
   await page.routeWebSocket('**/ws', (socket) => {
     const server = socket.connectToServer();
-    server.onMessage((frame) => socket.send(frame));
+    // The number of this server's readers would follow that of the recording.
+    server.onMessage((frame) => {
+      if (!frame.includes('"online"')) socket.send(frame);
+    });
     play = () => {
       for (const frame of frames) socket.send(frame);
     };
@@ -193,5 +204,5 @@ test('T1: the messages of a later version do not stop the page', async ({ guest 
   await expect(line(page, 'Message removed').locator('.line__nickname')).toHaveCount(0);
   await expect(page.locator('.chat__online')).toHaveText('12 online');
   expect(failures).toEqual([]);
-  await expect(page.locator('.crash-bar')).toHaveCount(0);
+  await expect(page.locator('.crash-bar:visible')).toHaveCount(0);
 });
