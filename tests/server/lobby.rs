@@ -124,9 +124,8 @@ async fn p21_rooms_are_found_by_title_and_host_however_they_are_typed() {
         assert_eq!(open(&anna, title).await, 200);
     }
     let search = async |query: &str| {
-        let request =
-            anna.request("GET", "/").query(&[("q", query)]).header("accept", "text/html").header("accept-language", "en");
-        cards(&request.send().await.unwrap().text().await.unwrap())
+        let query = form_urlencoded::Serializer::new(String::new()).append_pair("q", query).finish();
+        cards(&lobby_at(&anna, &format!("/?{query}")).await)
     };
     for (query, rooms) in [
         ("cafe\u{301}", &["2"][..]),

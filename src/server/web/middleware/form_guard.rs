@@ -82,7 +82,7 @@ async fn read_form(state: &AppState, path: &str, headers: &HeaderMap, body: Body
         Ok(Ok(read)) => read,
     };
     if !is_whole {
-        return Form { fields: parse(&bytes).0, refusal: Some(too_long()), bytes };
+        return Form { fields: parse(without_part_of_escape(&bytes)).0, refusal: Some(too_long()), bytes };
     }
     // Percent-encoded or not, the fields must be UTF-8.
     if percent_decode(&bytes).decode_utf8().is_err() {
@@ -108,6 +108,12 @@ async fn read_up_to(body: Body, most: usize) -> Result<(Bytes, bool), axum::Erro
     Ok((read.into(), true))
 }
 
+/// The bytes of a form that was cut off, without the beginning of a `%XX` at their end.
+fn without_part_of_escape(bytes: &[u8]) -> &[u8] {
+    let end = bytes.len().saturating_sub(2);
+    bytes[end..].iter().position(|byte| *byte == b'%').map_or(bytes, |at| &bytes[..end + at])
+}
+
 /// The fields of a form, and the refusal of a repeated one.
 fn parse(bytes: &[u8]) -> (Fields, Option<Refusal>) {
     let (mut fields, mut refusal) = (Fields::new(), None);
@@ -118,4 +124,20 @@ fn parse(bytes: &[u8]) -> (Fields, Option<Refusal>) {
         }
     }
     (fields, refusal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn b12_a_form_that_is_cut_off_ends_with_a_whole_character() {
+        let form = "room=1&message=%E5%AD%97%E5%AD%97";
+        for cut in 0..9 {
+            let (fields, refusal) = parse(without_part_of_escape(&form.as_bytes()[..form.len() - cut]));
+            let expected = if cut == 0 { "字字" } else { "字" };
+            assert_eq!((fields["message"].as_str(), fields["room"].as_str(), refusal), (expected, "1", None), "{cut}");
+        }
+        assert_eq!(without_part_of_escape(b""), b"");
+    }
 }
