@@ -61,7 +61,7 @@ test('the counter shows near the limit', async ({ guest }) => {
   await box(page).fill(FAMILY.repeat(139));
   await expect(left).toHaveText('1');
   await box(page).fill('字'.repeat(143));
-  await expect(left).toHaveText('-3');
+  await expect(left).toHaveText('超出 3 字');
   await expect(left).toHaveCSS('color', SYSTEM);
   await box(page).fill('');
   await expect(left).toHaveCount(0);

@@ -95,10 +95,3 @@ test('more missed messages than one bind returns become a gap, which is fetched 
   await expect(gap).toHaveCount(0);
   expect(await texts(page).allTextContents()).toEqual(numbers(0, 230));
 });
-
-test('signing out elsewhere ends the connection for good', async ({ guest }) => {
-  const ming = await guest('阿明');
-  const page = await ming.open();
-  await ming.post('/session/logout', {});
-  await expect(link(page)).toHaveText('连接已结束，请刷新页面');
-});

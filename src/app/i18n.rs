@@ -92,6 +92,15 @@ texts! {
     less: "收起", "Less";
     removed: "消息已移除", "Message removed";
     reload_for_new: "刷新页面可以看到新消息", "Reload the page to see new messages";
+    unsent: "未发送", "Not sent";
+    retry: "重试", "Try again";
+    delete: "删除", "Delete";
+    held: "等待管理员审核", "Waiting for a moderator";
+    cancel: "取消", "Cancel";
+    signed_out: "您已退出登录", "You have been signed out";
+    expired: "身份已过期，重新取个昵称即可继续", "Your guest name has expired: pick one to go on";
+    no_answer: "网络不通，请再试一次", "No answer from the server: try again";
+    join_again: "重新加入", "Join again";
     system: "系统提示", "System";
     pick_nickname: "取个昵称，加入聊天", "Pick a nickname to join in";
     have_account: "已有账号？登录", "Have an account? Sign in";
@@ -101,6 +110,7 @@ texts! {
     latest: "回到最新", "Jump to latest";
     beginning: "没有更早的消息了", "Start of the chat";
     reconnecting: "连接断开，正在重新连接…", "Connection lost, reconnecting…";
+    polling: "无法实时连接，每隔几秒更新一次", "No live connection: updated every few seconds";
     ended: "连接已结束，请刷新页面", "The connection has ended: please reload";
     crashed: "页面出错了", "Something went wrong on this page";
     reload: "刷新", "Reload";
@@ -136,6 +146,41 @@ pub fn duration(lang: Lang, seconds: u64) -> String {
     match lang {
         Lang::Zh => format!("{} {zh}", seconds / unit),
         Lang::En => format!("{} {en}", seconds / unit),
+    }
+}
+
+/// Returns the name of the send button during the cooldown: `Send, in 3 seconds`.
+pub fn send_in(lang: Lang, seconds: u64) -> String {
+    let seconds = seconds.to_string();
+    match lang {
+        Lang::Zh => ["发送（", &seconds, " 秒后可用）"].concat(),
+        Lang::En => ["Send, in ", &seconds, if seconds == "1" { " second" } else { " seconds" }].concat(),
+    }
+}
+
+/// Returns the words beside a text that is sent by itself: `Sends in 3 s`; with 0 seconds, after the message before it.
+pub fn sends_in(lang: Lang, seconds: u64) -> String {
+    match (lang, seconds) {
+        (Lang::Zh, 0) => "上一条送达后发送".to_owned(),
+        (Lang::En, 0) => "Sends after the one before".to_owned(),
+        (Lang::Zh, seconds) => [&seconds.to_string(), " 秒后发送"].concat(),
+        (Lang::En, seconds) => ["Sends in ", &seconds.to_string(), " s"].concat(),
+    }
+}
+
+/// Returns the notice of a running cooldown: `Too fast: you can send again in 3 s`.
+pub fn too_fast(lang: Lang, seconds: u64) -> String {
+    match lang {
+        Lang::Zh => ["发言太快，", &seconds.to_string(), " 秒后可再发"].concat(),
+        Lang::En => ["Too fast: you can send again in ", &seconds.to_string(), " s"].concat(),
+    }
+}
+
+/// Returns the counter of a text that is `count` characters too long.
+pub fn over_limit(lang: Lang, count: i64) -> String {
+    match lang {
+        Lang::Zh => ["超出 ", &count.to_string(), " 字"].concat(),
+        Lang::En => [&count.to_string(), " over"].concat(),
     }
 }
 

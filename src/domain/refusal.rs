@@ -59,6 +59,13 @@ pub enum Refusal {
         /// Number under which the log has the cause.
         incident: String,
     },
+    /// Made in the page from a code that this version does not know: final, and the person reads the server's sentence.
+    Other {
+        /// The code.
+        code: String,
+        /// The sentence.
+        message: String,
+    },
     /// Made in the page, never sent by the server: no response arrived, so the outcome is unknown. The nonce makes a
     /// repetition safe.
     Unreachable,
@@ -78,18 +85,24 @@ struct FlatRefusal {
     retry_after_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     incident: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    message: Option<String>,
 }
 
 impl From<Refusal> for FlatRefusal {
     fn from(refusal: Refusal) -> Self {
         let code = refusal.code().into();
-        let mut flat = Self { code, max: None, field: None, mode: None, retry_after_ms: None, incident: None };
+        let mut flat = Self { code, max: None, field: None, mode: None, retry_after_ms: None, incident: None, message: None };
         match refusal {
             Refusal::TooLong { max } => flat.max = Some(max),
             Refusal::Blank { field } | Refusal::Malformed { field } => flat.field = Some(field),
             Refusal::RoomMode { mode } => flat.mode = Some(mode),
             Refusal::TooFast { retry_after_ms } => flat.retry_after_ms = Some(retry_after_ms),
             Refusal::Internal { incident } => flat.incident = Some(incident),
+            Refusal::Other { code, message } => {
+                flat.code = code.into();
+                flat.message = Some(message);
+            }
             _ => {}
         }
         flat
@@ -103,7 +116,7 @@ impl From<FlatRefusal> for Refusal {
             "not_signed_in" => Self::NotSignedIn,
             "not_yours" => Self::NotYours,
             "not_allowed" => Self::NotAllowed,
-            "room_mode" => Self::RoomMode { mode: flat.mode.unwrap_or_default() },
+            "room_mode" if flat.mode.as_deref() == Some("closed") => Self::room_closed(),
             "no_such_room" => Self::NoSuchRoom,
             "no_such_client" => Self::NoSuchClient,
             "no_such_method" => Self::NoSuchMethod,
@@ -115,7 +128,9 @@ impl From<FlatRefusal> for Refusal {
             "too_fast" => Self::TooFast { retry_after_ms: flat.retry_after_ms.unwrap_or_default() },
             "busy" => Self::Busy,
             "internal" => Self::Internal { incident: flat.incident.unwrap_or_default() },
-            _ => Self::Unreachable,
+            // It may have been stored: the page repeats it under its nonce, as after a lost response.
+            "uncertain" | "unreachable" => Self::Unreachable,
+            _ => Self::Other { code: flat.code.into_owned(), message: flat.message.unwrap_or_default() },
         }
     }
 }
@@ -140,7 +155,7 @@ impl Refusal {
     pub fn status(&self) -> u16 {
         match self {
             Self::NotSignedIn => 401,
-            Self::NotYours | Self::NotAllowed | Self::RoomMode { .. } | Self::NoCookies => 403,
+            Self::NotYours | Self::NotAllowed | Self::RoomMode { .. } | Self::NoCookies | Self::Other { .. } => 403,
             Self::NoSuchRoom | Self::NoSuchClient | Self::NoSuchMethod => 404,
             Self::NameTaken => 409,
             Self::TooLong { .. } => 413,
@@ -169,6 +184,7 @@ impl Refusal {
             Self::TooFast { .. } => "too_fast",
             Self::Busy => "busy",
             Self::Internal { .. } => "internal",
+            Self::Other { .. } => "other",
             Self::Unreachable => "unreachable",
         }
     }
@@ -228,6 +244,8 @@ impl Refusal {
             (Lang::En, Self::Busy) => "The server is busy: please try again soon".into(),
             (Lang::Zh, Self::Internal { incident }) => format!("服务器出错了（编号 {incident}）"),
             (Lang::En, Self::Internal { incident }) => format!("Something went wrong here (incident {incident})"),
+            (_, Self::Other { code, message }) if message.is_empty() => code.clone(),
+            (_, Self::Other { message, .. }) => message.clone(),
             (Lang::Zh, Self::Unreachable) => "网络不通，消息可能没有发出".into(),
             (Lang::En, Self::Unreachable) => "No answer from the server: it may not have been sent".into(),
         }
@@ -263,6 +281,24 @@ fn field_name(field: &str, lang: Lang) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn t1_an_unknown_code_is_a_final_refusal_with_the_servers_sentence() {
+        for (wire, code, sentence) in [
+            (
+                r#"{"status":false,"code":"muted","message":"禁言至 12:00","until":5,"reason":"spam","case":[1]}"#,
+                "muted",
+                "禁言至 12:00",
+            ),
+            (r#"{"code":"room_mode","mode":"links","message":"No links here"}"#, "room_mode", "No links here"),
+            (r#"{"code":"of_tomorrow"}"#, "of_tomorrow", "of_tomorrow"),
+        ] {
+            let refusal: Refusal = serde_json::from_str(wire).unwrap();
+            assert!(matches!(&refusal, Refusal::Other { code: kept, .. } if kept == code), "{refusal:?}");
+            assert_eq!(refusal.message(Lang::En), sentence);
+        }
+        assert_eq!(serde_json::from_str::<Refusal>(r#"{"code":"uncertain"}"#).unwrap(), Refusal::Unreachable);
+    }
 
     #[test]
     fn every_refusal_has_its_wire_form() {

@@ -5,6 +5,7 @@ use crate::domain::{
     message::Message,
     push::as_pushes,
     refusal::Refusal,
+    room::Person,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -30,6 +31,10 @@ pub struct BindReply {
     /// The messages after `since`; without a usable `since`, the newest messages. Newest last.
     #[serde(serialize_with = "as_pushes")]
     pub messages: Vec<Message>,
+    /// The person of the request's session, so that a page follows a sign-in or another nickname in another tab. Left out for a
+    /// reader.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub you: Option<Person>,
     /// True if messages that the room keeps are missing between `since` and the first of `messages`, or if `since` was of
     /// another epoch.
     pub gap: bool,
@@ -49,17 +54,21 @@ mod uid_or_empty {
     }
 }
 
-/// Reply of `send`: the message is stored.
+/// Reply of `send`: the message is stored, or held for moderators.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SendReply {
     /// Always true.
     pub status: bool,
-    /// Id of the message.
+    /// Id of the message. The page does not read it.
+    #[serde(default)]
     pub id: Uuid,
-    /// Seq of the message in its room.
+    /// Seq of the message in its room. Left out of the reply of a held message; then it is 0 here.
+    #[serde(default)]
     pub seq: Seq,
-    /// Milliseconds until the person's next message in this room may be accepted: the cooldown, or a longer slow mode.
-    pub cooldown_ms: u64,
+    /// Milliseconds until the person's next message in this room may be accepted: the cooldown, or a longer slow mode. If it is
+    /// left out, the page counts the cooldown of the room's rules.
+    #[serde(default)]
+    pub cooldown_ms: Option<u64>,
 }
 
 /// Reply of [`paths::MODE`](super::paths::MODE): the room's modes from now on.
@@ -157,4 +166,17 @@ pub struct ReturnedForm {
     /// Content of its second text field: the nickname of a registration.
     #[serde(default)]
     pub more: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t1_a_reply_to_send_may_lack_seq_and_cooldown_and_have_more_fields() {
+        let held: SendReply = serde_json::from_str(r#"{"status":true,"held":true,"release_at":5}"#).unwrap();
+        assert_eq!(held, SendReply { status: true, id: Uuid::nil(), seq: Seq(0), cooldown_ms: None });
+        let stored: SendReply = serde_json::from_str(r#"{"status":true,"seq":7,"cooldown_ms":3000,"badge":[1]}"#).unwrap();
+        assert_eq!((stored.seq, stored.cooldown_ms), (Seq(7), Some(3000)));
+    }
 }

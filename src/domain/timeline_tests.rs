@@ -31,7 +31,17 @@ fn epoch(name: &str) -> Epoch {
 
 fn bind_reply(name: &str, seq: u64, messages: Vec<Message>, gap: bool) -> BindReply {
     let code = "u".parse().ok();
-    BindReply { code, status: true, message: String::new(), epoch: epoch(name), seq: Seq(seq), oldest: Seq(1), messages, gap }
+    BindReply {
+        code,
+        status: true,
+        message: String::new(),
+        epoch: epoch(name),
+        seq: Seq(seq),
+        oldest: Seq(1),
+        messages,
+        gap,
+        you: None,
+    }
 }
 
 fn held(timeline: &Timeline) -> Vec<u64> {

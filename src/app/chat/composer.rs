@@ -1,93 +1,174 @@
-//! The text box at the bottom of the panel. It is a form that works without JavaScript; with it, the message is sent without
-//! loading the page, and a refused text returns to the box.
+//! The text box at the bottom of the panel, and above it, laid over the list, the refusal of the last attempt. The box is a form
+//! that works without JavaScript; with it, the message is sent without loading the page, and a refused text returns to the box.
+//! A reader sees [`JoinForm`] in its place.
 
 use super::conversation::Conversation;
 use super::cooldown::Cooldown;
 use super::draft_box::use_draft;
-use super::submit::use_submit;
-use crate::app::i18n::lang;
+use super::join::JoinForm;
+use super::submit::{Submit, use_submit};
+use crate::app::i18n::{lang, over_limit, send_in, sends_in, too_fast};
 use crate::app::live_text::LiveText;
-use crate::domain::{id::RoomId, paths, refusal::Refusal, reply::ReturnedForm};
+use crate::domain::{paths, refusal::Refusal, reply::ReturnedForm};
 use crate::t;
-use leptos::ev::{KeyboardEvent, SubmitEvent};
+use leptos::ev::{InputEvent, KeyboardEvent, MouseEvent, SubmitEvent};
 use leptos::prelude::*;
+use wasm_bindgen::JsCast;
 
 /// The counter is shown when this many graphemes or fewer are left.
-const COUNTER_SHOWN_AT: u32 = 20;
+const COUNTER_SHOWN_AT: i64 = 20;
 
-/// Renders the text box, its counter and the send button, for a person who is signed in.
+/// Renders the text box, or the form that joins a reader.
 #[component]
 pub fn Composer(conversation: Conversation, returned: Option<ReturnedForm>) -> impl IntoView {
-    let (text, refusal) =
-        returned.filter(|returned| returned.form == paths::SEND).map(|returned| (returned.text, returned.refusal)).unzip();
-    if let Some(refusal) = refusal {
-        conversation.notice.set(Some(refusal));
-    }
+    let is_reader = move || conversation.you.with(Option::is_none);
+    let text = returned.clone().filter(|returned| returned.form == paths::SEND && !is_reader()).map(|returned| {
+        conversation.notice.set(Some(returned.refusal));
+        returned.text
+    });
     let draft = use_draft(conversation);
-    let cooldown = Cooldown::default();
+    let cooldown = Cooldown::new();
     let submit = use_submit(conversation, draft, cooldown);
+    let returned = StoredValue::new(returned);
+    // The focus stays in a text box: a button that took it would close the keyboard of a phone.
+    let keep_focus = |event: MouseEvent| {
+        let target = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
+        if target.is_some_and(|target| target.closest("button").is_ok_and(|button| button.is_some())) {
+            event.prevent_default();
+        }
+    };
+    Effect::new(move |was: Option<bool>| {
+        let is_reader = is_reader();
+        match was {
+            Some(true) if !is_reader => {
+                // After the row is gone and the box is shown.
+                request_animation_frame(move || {
+                    draft.changed();
+                    draft.focus();
+                });
+            }
+            Some(false) if is_reader => submit.armed.set(false),
+            _ => {}
+        }
+        is_reader
+    });
+    view! {
+        <div class="composer-place" on:mousedown=keep_focus>
+            <Notice conversation cooldown/>
+            <MessageForm conversation submit text/>
+            {move || is_reader().then(|| {
+                let returned = returned.try_update_value(Option::take).flatten();
+                view! { <JoinForm conversation returned/> }
+            })}
+        </div>
+    }
+}
+
+#[component]
+fn MessageForm(conversation: Conversation, submit: Submit, text: Option<String>) -> impl IntoView {
+    let Submit { draft, cooldown, armed, .. } = submit;
+    let lang = lang();
     let on_submit = move |event: SubmitEvent| {
         event.prevent_default();
         submit.run();
     };
+    // True if the last key came as the unknown key of a keyboard on the screen.
+    let is_unknown_key = StoredValue::new(false);
     let on_keydown = move |event: KeyboardEvent| {
         // 229: the key belongs to an input method. Some browsers report this by the key code alone.
+        is_unknown_key.set_value(event.key_code() == 229 && window().navigator().max_touch_points() > 0);
+        if event.key() == "Escape" {
+            armed.set(false);
+        }
         if event.key() == "Enter" && !event.shift_key() && !event.is_composing() && event.key_code() != 229 {
             event.prevent_default();
             submit.run();
         }
     };
+    let on_beforeinput = move |event: InputEvent| {
+        if is_unknown_key.get_value() && !event.is_composing() && event.input_type() == "insertLineBreak" {
+            event.prevent_default();
+            submit.run();
+        }
+    };
+    let on_input = move |_| {
+        draft.changed();
+        if conversation.notice.with_untracked(Option::is_some) {
+            conversation.notice.set(None);
+        }
+        if draft.length.get_untracked() == 0 {
+            armed.set(false);
+        }
+    };
     let max_graphemes = i64::from(conversation.rules().max_graphemes);
     let left = move || max_graphemes - i64::from(draft.length.get());
-    let left_text = Signal::derive(move || left().to_string());
-    let send_label = t!(send);
-    let label = Signal::derive(move || match cooldown.seconds.get() {
-        0 => send_label.to_owned(),
-        seconds => format!("{seconds} S"),
-    });
+    let counter = Signal::derive(move || if left() < 0 { over_limit(lang, -left()) } else { left().to_string() });
+    let placeholder = placeholder(conversation);
+    let send = t!(send);
+    let seconds = move || cooldown.seconds.get();
+    let label = Signal::derive(move || if seconds() == 0 { send.to_owned() } else { [&seconds().to_string(), " S"].concat() });
+    let name = move || if seconds() == 0 { send.to_owned() } else { send_in(lang, seconds()) };
+    let hint = Signal::derive(move || sends_in(lang, seconds()));
     view! {
-        <Notice conversation/>
-        <form class="composer" method="post" action=paths::SEND on:submit=on_submit>
+        <form
+            class="composer" method="post" action=paths::SEND hidden=move || conversation.you.with(Option::is_none)
+            on:submit=on_submit
+        >
             <input type="hidden" name="room" value=conversation.room().to_string()/>
-            <textarea
-                class="composer__text" name="message" rows="1" enterkeyhint="send" autocomplete="off"
-                aria-label=t!(placeholder) placeholder=t!(placeholder)
-                node_ref=draft.textarea on:keydown=on_keydown
-                on:input=move |_| draft.changed()
-            >{text.unwrap_or_default()}</textarea>
-            <Show when=move || left() <= i64::from(COUNTER_SHOWN_AT)>
-                <span class="composer__left" class:composer__left--over=move || left() < 0 aria-live="polite"><LiveText text=left_text/></span>
-            </Show>
-            <button class="button composer__send" class:composer__send--waiting=move || cooldown.seconds.get() != 0><LiveText text=label/></button>
+            <span class="composer__box" class:composer__box--over=move || left() < 0>
+                <textarea
+                    class="composer__text" name="message" rows="1" dir="auto" enterkeyhint="send" autocomplete="off"
+                    aria-label=t!(placeholder) aria-describedby="composer-hint" placeholder=placeholder
+                    node_ref=draft.textarea on:keydown=on_keydown on:beforeinput=on_beforeinput on:input=on_input
+                >{text.unwrap_or_default()}</textarea>
+                <Show when=move || left() <= COUNTER_SHOWN_AT>
+                    <span class="composer__left" class:composer__left--over=move || left() < 0 aria-live="polite"><LiveText text=counter/></span>
+                </Show>
+            </span>
+            <button
+                class="button composer__send" class:composer__send--waiting=move || seconds() != 0 node_ref=cooldown.button
+                aria-disabled=move || (seconds() != 0).then_some("true") aria-label=name
+            >
+                <LiveText text=label/>
+            </button>
+            <span class="composer__hint" id="composer-hint" aria-live="polite">
+                <Show when=move || armed.get()>
+                    <LiveText text=hint/>
+                    <button type="button" class="composer__disarm" on:click=move |_| armed.set(false)>{t!(cancel)}</button>
+                </Show>
+            </span>
         </form>
     }
 }
 
-/// Renders the form that replaces the composer for a visitor who is not signed in: it asks for a nickname and nothing else.
-#[component]
-pub fn JoinForm(room: RoomId, returned: Option<ReturnedForm>) -> impl IntoView {
-    let returned = returned.filter(|returned| matches!(returned.form.as_str(), paths::GUEST | paths::SEND));
-    // The text of a refused message must not appear as a nickname.
-    let nickname = |returned: &ReturnedForm| if returned.form == paths::GUEST { returned.text.clone() } else { String::new() };
-    let (text, refusal) = returned.map(|returned| (nickname(&returned), returned.refusal)).unzip();
-    let here = paths::room_page(&room);
-    view! {
-        {refusal.map(|refusal| view! { <p class="notice" role="alert">{format!("{}: {}", t!(system), refusal.message(lang()))}</p> })}
-        <form class="composer composer--join" method="post" action=paths::GUEST>
-            <input type="hidden" name="next" value=here.clone()/>
-            <input class="field__input" name="nickname" required maxlength="256" autocomplete="nickname" aria-label=t!(nickname) placeholder=t!(pick_nickname) value=text.unwrap_or_default()/>
-            <button class="button">{t!(enter)}</button>
-            <a class="composer__account" href=format!("{}?next={here}", paths::SIGN_IN_PAGE)>{t!(have_account)}</a>
-        </form>
-    }
+/// Returns the words in the empty box. A closed room says so before one types.
+pub fn placeholder(conversation: Conversation) -> String {
+    if conversation.is_closed() { Refusal::room_closed().message(lang()) } else { t!(placeholder).to_owned() }
 }
 
-/// Renders the refusal of the last attempt: `系统提示: 不能超过140个字符`.
+/// Renders the refusal of the last attempt: `系统提示: 不能超过140个字符`. That of a cooldown counts down and leaves at its end.
 #[component]
-fn Notice(conversation: Conversation) -> impl IntoView {
+fn Notice(conversation: Conversation, cooldown: Cooldown) -> impl IntoView {
     let (lang, system) = (lang(), t!(system));
-    let words = move |refusal: &Refusal| format!("{system}: {}", refusal.message(lang));
-    let text = Signal::derive(move || conversation.notice.with(|notice| notice.as_ref().map(words)).unwrap_or_default());
-    let is_shown = move || conversation.notice.with(Option::is_some);
-    view! { <div role="alert"><Show when=is_shown><p class="notice"><LiveText text/></p></Show></div> }
+    let words = Signal::derive(move || {
+        let sentence = match conversation.notice.get()? {
+            Refusal::TooFast { .. } if cooldown.seconds.get() != 0 => too_fast(lang, cooldown.seconds.get()),
+            refusal => refusal.message(lang),
+        };
+        Some([system, ": ", &sentence].concat())
+    });
+    Effect::new(move |was: Option<u64>| {
+        let seconds = cooldown.seconds.get();
+        let is_cooldown = |notice: &Option<Refusal>| matches!(notice, Some(Refusal::TooFast { .. }));
+        if seconds == 0 && was.is_some_and(|was| was != 0) && conversation.notice.with_untracked(is_cooldown) {
+            conversation.notice.set(None);
+        }
+        seconds
+    });
+    let shown = Signal::derive(move || words.get().unwrap_or_default());
+    view! {
+        <div class="composer__card" role="alert">
+            <Show when=move || words.with(Option::is_some)><p class="notice"><LiveText text=shown/></p></Show>
+        </div>
+    }
 }

@@ -1,8 +1,9 @@
 //! The panel's socket: opened by the browser, bound, read, and opened again after a disconnect until the panel is gone. The
 //! page only receives through it; it sends by ordinary requests.
 
-use super::conversation::{ConnectionState, Conversation};
-use crate::app::api::{bind, with_timeout};
+use super::conversation::{ConnectionState, Conversation, SessionEnd};
+use super::person;
+use crate::app::api::{bind, history, with_timeout};
 use crate::domain::{
     backoff::Backoff,
     id::ClientId,
@@ -22,6 +23,12 @@ use std::task::{Poll, Waker};
 
 /// Milliseconds before the page shows that the connection is lost; shorter interruptions are not shown.
 const LOST_NOTICE_DELAY_MS: u32 = 2_000;
+/// Milliseconds until a socket that is not open yet is given up.
+const OPEN_TIMEOUT_MS: u32 = 10_000;
+/// Attempts without a socket after which the page fetches new messages between the attempts.
+const ATTEMPTS_BEFORE_POLLING: u32 = 2;
+/// Milliseconds between two fetches: the first and the last.
+const POLL_MS: [u32; 2] = [5_000, 15_000];
 /// Milliseconds between two flushes in a hidden tab, which gets no animation frames.
 const HIDDEN_FLUSH_MS: u64 = 500;
 
@@ -34,18 +41,28 @@ pub fn start(conversation: Conversation) {
             let lifetime = lifetime.clone();
             move || lifetime.wake()
         };
-        let online = window_event_listener(ev::online, {
-            let wake = wake.clone();
-            move |_| wake()
-        });
-        let visible = on_visible(wake);
-        // The browser reports a lost network at once, the socket only after a timeout.
-        let offline = window_event_listener(ev::offline, {
-            let lifetime = lifetime.clone();
-            move |_| show_lost_after_delay(conversation, &lifetime)
+        // Hints that something changed. Each starts a check of the socket; none of them is believed.
+        let hints = [
+            window_event_listener(ev::online, {
+                let wake = wake.clone();
+                move |_| {
+                    conversation.retry.set(true);
+                    wake();
+                }
+            }),
+            window_event_listener(ev::offline, {
+                let wake = wake.clone();
+                move |_| wake()
+            }),
+            on_visible(wake.clone()),
+        ];
+        Effect::new(move || {
+            if conversation.rebind.get() != 0 {
+                wake();
+            }
         });
         spawn_local(reconnect_loop(conversation, lifetime.clone()));
-        let owned = StoredValue::new_local(Some((lifetime, [online, visible, offline])));
+        let owned = StoredValue::new_local(Some((lifetime, hints)));
         on_cleanup(move || {
             if let Some((lifetime, listeners)) = owned.try_update_value(Option::take).flatten() {
                 lifetime.end();
@@ -114,8 +131,11 @@ enum Disconnect {
 /// Reconnects until the panel is gone or the server ends the connection for good.
 async fn reconnect_loop(conversation: Conversation, lifetime: Lifetime) {
     let mut backoff = Backoff::default();
+    let mut attempts = 0;
+    let mut poll_ms = POLL_MS[0];
     while !lifetime.has_ended() {
-        let disconnect = run_socket(conversation, &lifetime, &mut backoff).await;
+        attempts += 1;
+        let disconnect = run_socket(conversation, &lifetime, &mut backoff, &mut attempts).await;
         if lifetime.has_ended() {
             return;
         }
@@ -123,18 +143,38 @@ async fn reconnect_loop(conversation: Conversation, lifetime: Lifetime) {
             conversation.connection.set(ConnectionState::Ended);
             return;
         };
-        let wait_ms = delay_ms.unwrap_or_else(|| backoff.next_ms(js_sys::Math::random()));
-        show_lost_after_delay(conversation, &lifetime);
+        let mut wait_ms = delay_ms.unwrap_or_else(|| backoff.next_ms(js_sys::Math::random()));
+        if attempts >= ATTEMPTS_BEFORE_POLLING && poll(conversation).await {
+            conversation.connection.set(ConnectionState::Polling);
+            wait_ms = poll_ms;
+            poll_ms = (poll_ms + 1_000).min(POLL_MS[1]);
+        } else {
+            poll_ms = POLL_MS[0];
+            show_lost_after_delay(conversation, &lifetime);
+        }
         select(TimeoutFuture::new(wait_ms), lifetime.woken()).await;
     }
 }
 
-/// Runs one connection from its opening to its end.
-async fn run_socket(conversation: Conversation, lifetime: &Lifetime, backoff: &mut Backoff) -> Disconnect {
+/// Fetches the newest messages, where no socket comes through. Returns false if no answer came.
+async fn poll(conversation: Conversation) -> bool {
+    let room = conversation.room().to_string();
+    // The highest position that a database takes.
+    let Ok(reply) = with_timeout(history(room, i64::MAX.to_string(), None)).await else { return false };
+    conversation.flush();
+    conversation.apply_poll(reply.messages);
+    conversation.retry.set(true);
+    true
+}
+
+/// Runs one connection from its opening to its end. Sets `attempts` to 0 when its first push arrives.
+async fn run_socket(conversation: Conversation, lifetime: &Lifetime, backoff: &mut Backoff, attempts: &mut u32) -> Disconnect {
     let Ok(socket) = WebSocket::open_with_protocol(&socket_url(), SUBPROTOCOL) else { return Disconnect::Retry(None) };
     let mut socket = socket.fuse();
     let mut client: Option<ClientId> = None;
     let mut retry_ms = None;
+    let is_open = Rc::new(Cell::new(false));
+    give_up_opening(lifetime.clone(), is_open.clone());
     loop {
         match select(socket.next(), lifetime.woken()).await {
             Either::Left((Some(Ok(Message::Text(text))), _)) => {
@@ -142,6 +182,8 @@ async fn run_socket(conversation: Conversation, lifetime: &Lifetime, backoff: &m
                 match push {
                     Push::Init { client_id } => {
                         client = Some(client_id);
+                        is_open.set(true);
+                        *attempts = 0;
                         if let Err(disconnect) = rebind(conversation, client_id).await {
                             return disconnect;
                         }
@@ -156,40 +198,74 @@ async fn run_socket(conversation: Conversation, lifetime: &Lifetime, backoff: &m
                 }
             }
             Either::Left((Some(Ok(Message::Bytes(_))), _)) => {}
-            Either::Left((Some(Err(WebSocketError::ConnectionClose(close))), _)) => {
-                return if CloseCode(close.code).allows_reconnect() { Disconnect::Retry(retry_ms) } else { Disconnect::Final };
+            Either::Left((end, _)) => {
+                is_open.set(true);
+                return disconnected(conversation, end, retry_ms);
             }
-            Either::Left(_) => return Disconnect::Retry(retry_ms),
             Either::Right(_) => {
                 if lifetime.has_ended() {
                     return Disconnect::Final;
                 }
-                // The network or the tab is back. Bind again: it fails if the socket died without an event while the device
+                // A hint, or another person. Bind again: it fails if the socket died without an event while the device
                 // slept, and it returns the missed messages.
                 let Some(client) = client else { return Disconnect::Retry(Some(0)) };
-                if rebind(conversation, client).await.is_err() {
-                    return Disconnect::Retry(Some(0));
+                if let Err(disconnect) = rebind(conversation, client).await {
+                    return match disconnect {
+                        Disconnect::Retry(None) => Disconnect::Retry(Some(0)),
+                        disconnect => disconnect,
+                    };
                 }
             }
         }
     }
 }
 
-/// Binds the socket and adds the messages since the newest known one to the timeline.
+/// Wakes the page's look at its socket if that is not open after [`OPEN_TIMEOUT_MS`]: something on the way may swallow the
+/// handshake.
+fn give_up_opening(lifetime: Lifetime, is_open: Rc<Cell<bool>>) {
+    spawn_local(TimeoutFuture::new(OPEN_TIMEOUT_MS).map(move |()| {
+        if !is_open.get() {
+            lifetime.wake();
+        }
+    }));
+}
+
+/// Decides after the last event of a socket whether the page reconnects; `retry_ms` is the delay that the server asked for.
+fn disconnected(conversation: Conversation, end: Option<Result<Message, WebSocketError>>, retry_ms: Option<u32>) -> Disconnect {
+    let Some(Err(WebSocketError::ConnectionClose(close))) = end else { return Disconnect::Retry(retry_ms) };
+    match CloseCode(close.code) {
+        // The page goes on as that of a reader.
+        CloseCode::SIGNED_OUT => {
+            person::left(conversation, SessionEnd::SignedOut);
+            Disconnect::Retry(None)
+        }
+        code if code.allows_reconnect() => Disconnect::Retry(retry_ms),
+        _ => Disconnect::Final,
+    }
+}
+
+/// Binds the socket to the page's person and adds the messages since the newest known one to the timeline.
 async fn rebind(conversation: Conversation, client: ClientId) -> Result<(), Disconnect> {
     let (since, epoch) = conversation.timeline.with_untracked(|timeline| (timeline.newest(), timeline.epoch().to_string()));
+    let asked_as = conversation.uid();
     let room = conversation.room().to_string();
     match with_timeout(bind(client.to_string(), room, Some(since.to_string()), Some(epoch))).await {
-        Ok(bound) => {
+        Ok(mut bound) => {
+            person::confirm(conversation, asked_as, bound.you.take());
             conversation.flush();
             conversation.apply_bind(since, bound);
-            // The response may have arrived just before the network was lost.
-            if window().navigator().on_line() {
-                conversation.connection.set(ConnectionState::Connected);
+            conversation.connection.set(ConnectionState::Connected);
+            conversation.retry.set(true);
+            if conversation.notice.with_untracked(|notice| *notice == Some(Refusal::Unreachable)) {
+                conversation.notice.set(None);
             }
             Ok(())
         }
-        Err(Refusal::NotSignedIn | Refusal::NoSuchRoom) => Err(Disconnect::Final),
+        Err(Refusal::NoSuchRoom) => Err(Disconnect::Final),
+        Err(Refusal::NotSignedIn) => {
+            person::confirm(conversation, asked_as, None);
+            Err(Disconnect::Retry(None))
+        }
         Err(Refusal::TooFast { retry_after_ms }) => {
             Err(Disconnect::Retry(Some(u32::try_from(retry_after_ms).unwrap_or(u32::MAX))))
         }
@@ -199,7 +275,7 @@ async fn rebind(conversation: Conversation, client: ClientId) -> Result<(), Disc
 
 /// Shows the connection as lost, unless it is back within [`LOST_NOTICE_DELAY_MS`].
 fn show_lost_after_delay(conversation: Conversation, lifetime: &Lifetime) {
-    if matches!(conversation.connection.get_untracked(), ConnectionState::Lost | ConnectionState::Ended) {
+    if conversation.connection.get_untracked() == ConnectionState::Lost {
         return;
     }
     conversation.connection.set(ConnectionState::Connecting);

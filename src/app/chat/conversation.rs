@@ -22,18 +22,68 @@ pub enum ConnectionState {
     Connected,
     /// Lost; the page is reconnecting and shows that.
     Lost,
+    /// No socket comes through, and requests do: the page fetches new messages now and then, and shows that.
+    Polling,
     /// Closed by the server with a code that forbids reconnecting.
     Ended,
 }
 
-/// The person's own message between the send button and the list.
+/// One of the person's own messages between the send button and the list.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Outgoing {
     /// The cleaned text.
     pub text: String,
-    /// Its seq once it is accepted. The message is removed from here when the timeline holds that seq.
-    pub seq: Option<Seq>,
+    /// Key of this attempt: repetitions under it are stored once.
+    pub nonce: String,
+    /// How far it is.
+    pub state: OutgoingState,
 }
+
+/// State of an outgoing message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OutgoingState {
+    /// A request with it is on its way.
+    Sending,
+    /// No request got through. It is sent again when the network is back.
+    Unsent,
+    /// Accepted, and shown to moderators first.
+    Held,
+    /// Stored under this seq. It leaves when the timeline holds that seq.
+    Accepted(Seq),
+}
+
+impl Outgoing {
+    /// Returns true until the server accepted the message.
+    pub fn is_open(&self) -> bool {
+        matches!(self.state, OutgoingState::Sending | OutgoingState::Unsent)
+    }
+
+    /// Returns the class that the line has beside `line--mine`.
+    pub fn state_class(&self) -> &'static str {
+        match self.state {
+            OutgoingState::Sending => " line--pending",
+            OutgoingState::Unsent => " line--unsent",
+            OutgoingState::Held => " line--held",
+            OutgoingState::Accepted(_) => "",
+        }
+    }
+}
+
+/// Why the page has no person any more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SessionEnd {
+    /// The page was opened without a session.
+    None,
+    /// The session ended elsewhere.
+    SignedOut,
+    /// The server does not know the guest any more.
+    Expired,
+    /// The browser took no cookie, so joining had no effect.
+    NoCookies,
+}
+
+/// Most accepted messages that wait for the list.
+const MAX_OUTGOING: usize = 50;
 
 /// State of one panel. Cheap to copy; all copies are one state.
 #[derive(Clone, Copy)]
@@ -44,8 +94,22 @@ pub struct Conversation {
     pub online: RwSignal<u32>,
     /// State of the socket.
     pub connection: RwSignal<ConnectionState>,
-    /// The message that is being sent.
-    pub outgoing: RwSignal<Option<Outgoing>>,
+    /// The person; `None` for a reader.
+    pub you: RwSignal<Option<Person>>,
+    /// Why there is no person.
+    pub session_end: RwSignal<SessionEnd>,
+    /// True once the server confirmed the session of `you`.
+    pub session_proven: StoredValue<bool>,
+    /// The nickname that the page's last person had.
+    pub last_nickname: StoredValue<String>,
+    /// Grows when the socket should be bound again, for another person.
+    pub rebind: RwSignal<u32>,
+    /// True if an unsent message should be sent now.
+    pub retry: RwSignal<bool>,
+    /// Nonce of the unsent message that the person deleted last.
+    pub deleted: StoredValue<String>,
+    /// The own messages that the list does not hold yet, oldest first; at most one of them is open.
+    pub outgoing: RwSignal<Vec<Outgoing>>,
     /// The refusal of the last attempt.
     pub notice: RwSignal<Option<Refusal>>,
     /// True while the reader is at the bottom, so that the list shows new messages.
@@ -60,25 +124,32 @@ pub struct Conversation {
 /// Values that do not change during the life of the panel.
 struct RoomContext {
     room: RoomId,
-    you: Option<Person>,
     rules: Rules,
+    is_closed: bool,
 }
 
 impl Conversation {
     /// Creates the state from the data of the page.
     pub fn new(snapshot: Snapshot, you: Option<Person>) -> Self {
-        let Snapshot { card, rules, epoch, seq, oldest, messages, .. } = snapshot;
+        let Snapshot { card, rules, closed, epoch, seq, oldest, messages, .. } = snapshot;
         let mut timeline = Timeline::new(epoch, seq, messages);
         timeline.note_oldest(oldest);
         Self {
             timeline: RwSignal::new(timeline),
             online: RwSignal::new(card.online),
             connection: RwSignal::new(ConnectionState::Connecting),
-            outgoing: RwSignal::new(None),
+            session_proven: StoredValue::new(you.is_some()),
+            last_nickname: StoredValue::new(String::new()),
+            rebind: RwSignal::new(0),
+            deleted: StoredValue::new(String::new()),
+            retry: RwSignal::new(false),
+            you: RwSignal::new(you),
+            session_end: RwSignal::new(SessionEnd::None),
+            outgoing: RwSignal::new(Vec::new()),
             notice: RwSignal::new(None),
             following: RwSignal::new(true),
             unseen: RwSignal::new(0),
-            context: StoredValue::new(RoomContext { room: card.room, you, rules }),
+            context: StoredValue::new(RoomContext { room: card.room, rules, is_closed: closed }),
             pending: StoredValue::new(Vec::new()),
         }
     }
@@ -93,14 +164,24 @@ impl Conversation {
         self.context.with_value(|context| context.rules)
     }
 
+    /// Returns true if the room took no messages when the page was loaded.
+    pub fn is_closed(self) -> bool {
+        self.context.with_value(|context| context.is_closed)
+    }
+
     /// Returns the person's nickname; empty without a session.
     pub fn nickname(self) -> String {
-        self.context.with_value(|context| context.you.as_ref().map(|you| you.nickname.clone())).unwrap_or_default()
+        self.you.with_untracked(|you| you.as_ref().map(|you| you.nickname.clone())).unwrap_or_default()
+    }
+
+    /// Returns the person's uid.
+    pub fn uid(self) -> Option<Uid> {
+        self.you.with_untracked(|you| you.as_ref().map(|you| you.uid.clone()))
     }
 
     /// Returns true if `user` is the person.
     pub fn is_mine(self, user: &Uid) -> bool {
-        self.context.with_value(|context| context.you.as_ref().is_some_and(|you| you.uid == *user))
+        self.you.with_untracked(|you| you.as_ref().is_some_and(|you| you.uid == *user))
     }
 
     /// Applies a push. Returns true if a message waits for the next flush.
@@ -171,23 +252,57 @@ impl Conversation {
         self.clear_delivered_outgoing();
     }
 
+    /// Applies the newest messages of the history. What lies between them and the known ones becomes a gap.
+    pub fn apply_poll(self, messages: Vec<Message>) {
+        let newest = self.timeline.with_untracked(Timeline::newest);
+        self.pending.set_value(messages.into_iter().filter(|message| message.seq > newest).collect());
+        self.flush();
+    }
+
     /// Assigns the seq to the outgoing message if its push arrives before the response to `send`.
     fn match_outgoing(self, messages: &[Message]) {
-        let Some(text) = self.outgoing.with_untracked(|outgoing| {
-            outgoing.as_ref().filter(|outgoing| outgoing.seq.is_none()).map(|outgoing| outgoing.text.clone())
-        }) else {
-            return;
-        };
-        if let Some(message) = messages.iter().find(|message| message.text == text && self.is_mine(&message.user)) {
-            self.outgoing.set(Some(Outgoing { text, seq: Some(message.seq) }));
+        let found = self.outgoing.with_untracked(|outgoing| {
+            let open = outgoing.iter().find(|outgoing| outgoing.is_open())?;
+            let message = messages.iter().find(|message| message.text == open.text && self.is_mine(&message.user))?;
+            Some((open.nonce.clone(), message.seq))
+        });
+        if let Some((nonce, seq)) = found {
+            self.set_outgoing(&nonce, OutgoingState::Accepted(seq));
         }
     }
 
-    /// Removes the outgoing message once the timeline holds it.
+    /// Adds an outgoing message. The oldest accepted one leaves if there are too many.
+    pub fn add_outgoing(self, message: Outgoing) {
+        self.outgoing.update(|outgoing| {
+            if outgoing.len() == MAX_OUTGOING {
+                outgoing.remove(0);
+            }
+            outgoing.push(message);
+        });
+    }
+
+    /// Changes the state of the outgoing message of a nonce, if it is there and open.
+    pub fn set_outgoing(self, nonce: &str, state: OutgoingState) {
+        self.outgoing.update(|outgoing| {
+            if let Some(message) = outgoing.iter_mut().find(|message| message.nonce == nonce && message.is_open()) {
+                message.state = state;
+            }
+        });
+    }
+
+    /// Removes the outgoing message of a nonce.
+    pub fn remove_outgoing(self, nonce: &str) {
+        self.outgoing.update(|outgoing| outgoing.retain(|message| message.nonce != nonce));
+    }
+
+    /// Removes the outgoing messages that the timeline holds.
     pub fn clear_delivered_outgoing(self) {
-        let seq = self.outgoing.with_untracked(|outgoing| outgoing.as_ref().and_then(|outgoing| outgoing.seq));
-        if seq.is_some_and(|seq| self.timeline.with_untracked(|timeline| timeline.contains(seq))) {
-            self.outgoing.set(None);
+        let is_delivered = |outgoing: &Outgoing| match outgoing.state {
+            OutgoingState::Accepted(seq) => self.timeline.with_untracked(|timeline| timeline.contains(seq)),
+            _ => false,
+        };
+        if self.outgoing.with_untracked(|outgoing| outgoing.iter().any(is_delivered)) {
+            self.outgoing.update(|outgoing| outgoing.retain(|message| !is_delivered(message)));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::domain::refusal::whole_seconds;
 use gloo_timers::future::TimeoutFuture;
+use leptos::html::Button;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
@@ -9,25 +10,34 @@ use leptos::task::spawn_local;
 const TICK_MS: u32 = 100;
 
 /// Counts down the wait that the server demands. Cheap to copy; all copies are one countdown.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub struct Cooldown {
     /// Seconds left, rounded up; 0 when it is over.
     pub seconds: RwSignal<u64>,
+    /// The send button. Its custom property `--wait` is the length of the countdown, for the bar that runs out.
+    pub button: NodeRef<Button>,
+    /// The end, in milliseconds since the page was loaded.
+    until: StoredValue<f64>,
 }
 
 impl Cooldown {
-    /// Returns true until the countdown is over.
-    pub fn is_running(self) -> bool {
-        self.seconds.get_untracked() != 0
+    /// Creates a countdown that is over.
+    pub fn new() -> Self {
+        Self { seconds: RwSignal::new(0), button: NodeRef::new(), until: StoredValue::new(0.0) }
     }
 
-    /// Starts a countdown of `ms` milliseconds. It stops early if the panel is gone.
+    /// Starts a countdown of `ms` milliseconds. It stops early if the panel is gone. It is measured by the clock that counts
+    /// since the page was loaded, because the time of day can be set back.
     pub fn start(self, ms: u64) {
-        let until = js_sys::Date::now() + ms as f64;
+        self.until.set_value(now() + ms as f64);
+        if let Some(button) = self.button.get_untracked() {
+            let _ = web_sys::HtmlElement::style(&button).set_property("--wait", &[&ms.to_string(), "ms"].concat());
+        }
         self.seconds.set(whole_seconds(ms));
         spawn_local(async move {
             loop {
-                let left = (until - js_sys::Date::now()).max(0.0);
+                let Some(until) = self.until.try_get_value() else { return };
+                let left = (until - now()).max(0.0);
                 if self.seconds.try_set(whole_seconds(left.ceil() as u64)).is_some() || left == 0.0 {
                     return;
                 }
@@ -35,4 +45,9 @@ impl Cooldown {
             }
         });
     }
+}
+
+/// Returns milliseconds since the page was loaded.
+fn now() -> f64 {
+    window().performance().map(|performance| performance.now()).unwrap_or_default()
 }

@@ -1,6 +1,7 @@
 //! A line of the list: a message, or the person's own message while it is sent.
 
-use super::conversation::Conversation;
+use super::conversation::{Conversation, Outgoing};
+use super::unsent::OutgoingState;
 use crate::domain::{
     calendar,
     id::Uid,
@@ -51,23 +52,27 @@ fn speaker(nickname: String, mine: bool, host: bool) -> impl IntoView {
     }
 }
 
-/// Renders the person's own message while it is sent, until the list holds it.
+/// Renders the person's own messages while they are sent, until the list holds them.
 #[component]
-pub fn OutgoingLine(conversation: Conversation) -> impl IntoView {
-    let nickname = conversation.nickname();
-    move || {
-        let nickname = nickname.clone();
-        conversation.outgoing.get().map(|outgoing| {
-            let pending = outgoing.seq.is_none();
-            view! {
-                <li class="line line--mine" class:line--pending=pending>
-                    {speaker(nickname, true, false)}
-                    <bdi class="line__text">{outgoing.text}</bdi>
-                    " "
-                    {pending.then(|| view! { <span class="line__time">{t!(sending)}</span> })}
-                </li>
-            }
-        })
+pub fn OutgoingLines(conversation: Conversation) -> impl IntoView {
+    let lines = move || conversation.outgoing.get();
+    view! {
+        <For each=lines key=|outgoing| (outgoing.nonce.clone(), outgoing.state_class()) let:outgoing>
+            <OutgoingLine conversation outgoing/>
+        </For>
+    }
+}
+
+#[component]
+fn OutgoingLine(conversation: Conversation, outgoing: Outgoing) -> impl IntoView {
+    let class = ["line line--mine", outgoing.state_class()].concat();
+    view! {
+        <li class=class>
+            {speaker(conversation.nickname(), true, false)}
+            <bdi class="line__text">{outgoing.text.clone()}</bdi>
+            " "
+            <OutgoingState conversation outgoing/>
+        </li>
     }
 }
 

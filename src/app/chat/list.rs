@@ -6,7 +6,7 @@
 use super::announcer::Announcer;
 use super::conversation::{ConnectionState, Conversation};
 use super::history::{GAP_FILLS_TO, HistoryTarget, fetch_history};
-use super::line::{Line, OutgoingLine, local_clock, local_day};
+use super::line::{Line, OutgoingLines, local_clock, local_day};
 use super::long_lines;
 use super::scroll::{Anchor, hold_line, on_resize, preserve_scroll, scroll_down_on_follow, set_anchor};
 use super::tab_title::count_unread_in_title;
@@ -57,7 +57,7 @@ pub fn MessageList(conversation: Conversation, title: String) -> impl IntoView {
         }
         long_lines::toggle(&button, more, less);
     };
-    let is_empty = move || conversation.timeline.with(Timeline::is_empty) && conversation.outgoing.with(Option::is_none);
+    let is_empty = move || conversation.timeline.with(Timeline::is_empty) && conversation.outgoing.with(Vec::is_empty);
     greet_no_longer(scroller, is_empty);
     let at_beginning =
         move || conversation.timeline.with(|timeline| timeline.oldest_held().is_some_and(|held| held <= timeline.oldest()));
@@ -74,7 +74,7 @@ pub fn MessageList(conversation: Conversation, title: String) -> impl IntoView {
                     <For each=items key=item_key let:item>
                         <ItemView item conversation loading/>
                     </For>
-                    <OutgoingLine conversation/>
+                    <OutgoingLines conversation/>
                     <li class="list__reload"><noscript><a href="">{t!(reload_for_new)}</a></noscript></li>
                 </ol>
             </div>
@@ -198,9 +198,10 @@ fn ItemView(item: TimelineItem, conversation: Conversation, loading: RwSignal<bo
 /// Renders one line over the list while the connection is lost or ended, and nothing otherwise.
 #[component]
 fn ConnectionStatus(conversation: Conversation) -> impl IntoView {
-    let (reconnecting, ended) = (t!(reconnecting), t!(ended));
+    let (reconnecting, polling, ended) = (t!(reconnecting), t!(polling), t!(ended));
     let words = move || match conversation.connection.get() {
         ConnectionState::Lost => Some(reconnecting),
+        ConnectionState::Polling => Some(polling),
         ConnectionState::Ended => Some(ended),
         ConnectionState::Connecting | ConnectionState::Connected => None,
     };

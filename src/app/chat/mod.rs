@@ -7,12 +7,15 @@ mod conversation;
 mod cooldown;
 mod draft_box;
 mod history;
+mod join;
 mod line;
 mod list;
 mod long_lines;
 mod panel;
+mod person;
 mod scroll;
 mod submit;
 mod tab_title;
+mod unsent;
 
 pub use panel::ChatPanel;

@@ -1,6 +1,6 @@
 //! The panel's frame: head of the room, list, text box.
 
-use super::composer::{Composer, JoinForm};
+use super::composer::Composer;
 use super::connection;
 use super::conversation::Conversation;
 use super::list::MessageList;
@@ -13,20 +13,16 @@ use crate::domain::{
     room::{Person, Snapshot},
 };
 use crate::t;
-use leptos::either::Either;
 use leptos::prelude::*;
 
-/// The chat of a room. Connects its socket if the person has a session; otherwise it shows the snapshot and [`JoinForm`].
+/// The chat of a room. Connects its socket, with or without a session.
 #[component]
 pub fn ChatPanel(lang: Lang, snapshot: Snapshot, you: Option<Person>, returned: Option<ReturnedForm>) -> impl IntoView {
     provide_context(Preferences { lang, ..Preferences::default() });
     let title = snapshot.card.title.clone();
     let host = snapshot.card.host.clone();
-    let signed_in = you.is_some();
     let conversation = Conversation::new(snapshot, you);
-    if signed_in {
-        connection::start(conversation);
-    }
+    connection::start(conversation);
     let host = host.map_or(t!(no_host).into(), |host| format!("{} {host}", t!(host)));
     view! {
         <section class="chat" aria-label=t!(chat)>
@@ -38,11 +34,7 @@ pub fn ChatPanel(lang: Lang, snapshot: Snapshot, you: Option<Person>, returned: 
                 </p>
             </header>
             <MessageList conversation title/>
-            {if signed_in {
-                Either::Left(view! { <Composer conversation returned/> })
-            } else {
-                Either::Right(view! { <JoinForm room=conversation.room() returned/> })
-            }}
+            <Composer conversation returned/>
         </section>
     }
 }

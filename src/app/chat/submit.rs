@@ -1,71 +1,91 @@
-//! Sending a message: check, show it as outgoing, send it with retries, and give the text back if it is refused.
+//! Sending a message: check, show it as outgoing, send it until the server answers, and give the text back if it is refused.
 
-use super::conversation::{Conversation, Outgoing};
+use super::conversation::{Conversation, Outgoing, OutgoingState, SessionEnd};
 use super::cooldown::Cooldown;
-use super::draft_box::DraftBox;
+use super::draft_box::{DraftBox, load, store};
+use super::person;
 use crate::app::api::{send, with_timeout};
 use crate::domain::{
+    backoff::Backoff,
     draft::{Draft, Rules},
-    id::RoomId,
     refusal::Refusal,
     reply::SendReply,
+    text::is_blank,
 };
 use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
-/// Milliseconds before each repetition of a request without a response; after the last one the send has failed.
+/// Milliseconds before each repetition of a request without a response; after the last one the message shows as unsent.
 const RETRY_DELAYS_MS: [u32; 3] = [500, 1_500, 3_000];
-
-/// A text whose outcome is unknown, because no response came, and its nonce.
-type Unconfirmed = Option<(String, String)>;
+/// Milliseconds between two looks whether an unsent message should be sent at once.
+const LOOK_MS: u32 = 100;
 
 /// Sends the text of the box. Cheap to copy.
 #[derive(Clone, Copy)]
 pub struct Submit {
     conversation: Conversation,
-    draft: DraftBox,
-    cooldown: Cooldown,
+    /// The text box.
+    pub draft: DraftBox,
+    /// The countdown.
+    pub cooldown: Cooldown,
     rules: Rules,
-    /// If the same text is sent again, it gets the same nonce, so that it is stored once.
-    unconfirmed: StoredValue<Unconfirmed>,
+    /// True if the text is sent by itself as soon as that is possible.
+    pub armed: RwSignal<bool>,
+    /// True until the server answered. The push of a message may arrive before the answer, which has the cooldown.
+    is_sending: RwSignal<bool>,
+    /// The text that the server may have stored although it refused it, and its nonce. The same text gets it again.
+    unconfirmed: StoredValue<Option<(String, String)>>,
 }
 
-/// Creates the action of the send button.
+/// Creates the action of the send button. A message that this tab could not send before it was reloaded is sent again, under
+/// the nonce that it had.
 pub fn use_submit(conversation: Conversation, draft: DraftBox, cooldown: Cooldown) -> Submit {
-    Submit { conversation, draft, cooldown, rules: conversation.rules(), unconfirmed: StoredValue::new(None) }
+    let (armed, unconfirmed) = (RwSignal::new(false), StoredValue::new(None));
+    let is_sending = RwSignal::new(false);
+    let submit = Submit { conversation, draft, cooldown, rules: conversation.rules(), armed, is_sending, unconfirmed };
+    Effect::new(move || {
+        if let Some((nonce, text)) = load(conversation, "unsent").as_deref().and_then(|stored| stored.split_once('\n')) {
+            submit.send(text.to_owned(), nonce.to_owned());
+        }
+    });
+    Effect::new(move || {
+        let is_blocked = cooldown.seconds.get() != 0 || is_sending.get();
+        if armed.get() && !is_blocked {
+            untrack(|| submit.run());
+        }
+    });
+    submit
 }
 
 impl Submit {
-    /// Sends the text of the box. Does nothing while a message is outgoing or the cooldown runs; a text that breaks the
-    /// rules stays in the box, with a notice.
+    /// Sends the text of the box. While a message is outgoing or the cooldown runs, the text waits in the box and is sent by
+    /// itself afterwards. A text that breaks the rules stays in the box, with a notice.
     pub fn run(self) {
         let Self { conversation, draft: draft_box, .. } = self;
-        if self.is_blocked() {
+        if conversation.uid().is_none() {
             return;
         }
-        let raw = draft_box.text();
-        let draft = Draft::new(&raw);
+        let draft = Draft::new(&draft_box.text());
+        let is_blocked = self.cooldown.seconds.get_untracked() != 0 || self.is_sending.get_untracked();
+        self.armed.set(false);
+        if is_blocked && is_blank(draft.as_str()) {
+            // The second tap of a double tap.
+            return;
+        }
         if let Err(refusal) = draft.check(&self.rules) {
             conversation.notice.set(Some(refusal));
             return;
         }
+        if is_blocked {
+            self.armed.set(true);
+            return;
+        }
         conversation.notice.set(None);
         conversation.follow();
-        conversation.outgoing.set(Some(Outgoing { text: draft.as_str().to_owned(), seq: None }));
         draft_box.set_text("");
         let nonce = self.nonce_for(draft.as_str());
-        spawn_local(async move {
-            match send_with_retry(conversation.room(), draft.as_str(), &nonce).await {
-                Ok(reply) => self.accepted(draft, reply),
-                Err(refusal) => self.refused(refusal, &raw, draft, nonce),
-            }
-        });
-    }
-
-    fn is_blocked(self) -> bool {
-        let is_outgoing = |outgoing: &Option<Outgoing>| outgoing.as_ref().is_some_and(|outgoing| outgoing.seq.is_none());
-        self.conversation.outgoing.with_untracked(is_outgoing) || self.cooldown.is_running()
+        self.send(draft.into_text(), nonce);
     }
 
     fn nonce_for(self, text: &str) -> String {
@@ -73,39 +93,82 @@ impl Submit {
         unconfirmed.filter(|(unconfirmed, _)| unconfirmed == text).map_or_else(new_nonce, |(_, nonce)| nonce)
     }
 
-    fn accepted(self, draft: Draft, reply: SendReply) {
-        self.conversation.outgoing.set(Some(Outgoing { text: draft.into_text(), seq: Some(reply.seq) }));
-        self.conversation.clear_delivered_outgoing();
-        self.cooldown.start(reply.cooldown_ms);
+    /// Shows the message as outgoing, and sends it until an answer comes. Until then it is stored in the tab.
+    fn send(self, text: String, nonce: String) {
+        store(self.conversation, "unsent", &[&nonce, "\n", &text].concat());
+        let (shown, key) = (text.clone(), nonce.clone());
+        self.conversation.add_outgoing(Outgoing { text: shown, nonce: key, state: OutgoingState::Sending });
+        self.is_sending.set(true);
+        spawn_local(async move {
+            let answer = self.send_until_answered(&text, &nonce).await;
+            if self.is_sending.is_disposed() {
+                return;
+            }
+            store(self.conversation, "unsent", "");
+            match answer {
+                Some(Ok(reply)) => self.accepted(&nonce, reply),
+                Some(Err(refusal)) => self.refused(refusal, text, nonce),
+                None => {}
+            }
+            self.is_sending.set(false);
+        });
+    }
+
+    /// Repeats the request while no response comes; the nonce makes that safe. `None`: the person deleted the message, or
+    /// the panel is gone.
+    async fn send_until_answered(self, text: &str, nonce: &str) -> Option<Result<SendReply, Refusal>> {
+        let conversation = self.conversation;
+        let mut delays_ms = RETRY_DELAYS_MS.into_iter();
+        let mut backoff = Backoff::default();
+        loop {
+            let room = conversation.room().to_string();
+            let answer = with_timeout(send(room, text.to_owned(), Some(nonce.to_owned()))).await;
+            if answer != Err(Refusal::Unreachable) {
+                return Some(answer);
+            }
+            if let Some(delay_ms) = delays_ms.next() {
+                TimeoutFuture::new(delay_ms).await;
+                continue;
+            }
+            conversation.outgoing.try_with_untracked(Vec::len)?;
+            conversation.set_outgoing(nonce, OutgoingState::Unsent);
+            let mut wait_ms = backoff.next_ms(js_sys::Math::random());
+            conversation.retry.set(false);
+            let is_deleted = || conversation.deleted.try_with_value(|deleted| deleted == nonce);
+            while wait_ms > LOOK_MS && !conversation.retry.try_get_untracked()? && !is_deleted()? {
+                wait_ms -= LOOK_MS;
+                TimeoutFuture::new(LOOK_MS).await;
+            }
+            if is_deleted()? {
+                return None;
+            }
+        }
+    }
+
+    fn accepted(self, nonce: &str, reply: SendReply) {
+        let conversation = self.conversation;
+        let state = if reply.seq.0 == 0 { OutgoingState::Held } else { OutgoingState::Accepted(reply.seq) };
+        conversation.set_outgoing(nonce, state);
+        conversation.clear_delivered_outgoing();
+        conversation.session_proven.set_value(true);
+        conversation.notice.set(None);
+        self.cooldown.start(reply.cooldown_ms.unwrap_or(self.rules.cooldown_ms));
     }
 
     /// Shows the refusal and returns the text to the box, before anything typed since.
-    fn refused(self, refusal: Refusal, raw: &str, draft: Draft, nonce: String) {
-        self.conversation.outgoing.set(None);
-        if refusal == Refusal::Unreachable {
-            self.unconfirmed.set_value(Some((draft.into_text(), nonce)));
-        }
-        if let Refusal::TooFast { retry_after_ms } = refusal {
-            self.cooldown.start(retry_after_ms);
-        }
-        self.conversation.notice.set(Some(refusal));
+    fn refused(self, refusal: Refusal, text: String, nonce: String) {
+        let conversation = self.conversation;
+        conversation.remove_outgoing(&nonce);
+        self.armed.set(false);
         let since = self.draft.text();
-        self.draft.set_text(&if since.is_empty() { raw.to_owned() } else { format!("{raw}\n{since}") });
-    }
-}
-
-/// Sends a message; repeats the request while no response comes. The nonce makes repetitions safe: the server stores the
-/// message once.
-async fn send_with_retry(room: RoomId, text: &str, nonce: &str) -> Result<SendReply, Refusal> {
-    let mut delays_ms = RETRY_DELAYS_MS.into_iter();
-    loop {
-        match with_timeout(send(room.to_string(), text.to_owned(), Some(nonce.to_owned()))).await {
-            Err(Refusal::Unreachable) => match delays_ms.next() {
-                Some(delay_ms) => TimeoutFuture::new(delay_ms).await,
-                None => return Err(Refusal::Unreachable),
-            },
-            answer => return answer,
+        self.draft.set_text(&if since.is_empty() { text.clone() } else { [&text, "\n", &since].concat() });
+        match refusal {
+            Refusal::NotSignedIn => return person::left(conversation, SessionEnd::Expired),
+            Refusal::Internal { .. } => self.unconfirmed.set_value(Some((text, nonce))),
+            Refusal::TooFast { retry_after_ms } => self.cooldown.start(retry_after_ms),
+            _ => {}
         }
+        conversation.notice.set(Some(refusal));
     }
 }
 

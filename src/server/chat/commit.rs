@@ -86,7 +86,7 @@ impl Commits {
         // commit task must not wait for a flood of refused sends.
         let (Some(nonce), Refusal::TooFast { .. }) = (nonce, &refusal) else { return Err(refusal) };
         let before = self.store.sent_before(&user, &nonce, &room).await.map_err(|error| refusal_of(&error, "send"))?;
-        before.map(|(id, seq)| SendReply { status: true, id, seq, cooldown_ms }).ok_or(refusal)
+        before.map(|(id, seq)| SendReply { status: true, id, seq, cooldown_ms: Some(cooldown_ms) }).ok_or(refusal)
     }
 }
 
@@ -192,7 +192,7 @@ impl Committer {
                     }
                 }
             };
-            let reply = result.map(|(id, seq)| SendReply { status: true, id, seq, cooldown_ms });
+            let reply = result.map(|(id, seq)| SendReply { status: true, id, seq, cooldown_ms: Some(cooldown_ms) });
             // The sender may have disconnected: the message is stored all the same.
             let _ = answer.send(reply.map_err(|refusal| Rejected { refusal, cooldown_ms }));
         }

@@ -203,6 +203,7 @@ impl Chat {
         let message = "Group Success".to_owned();
         Ok(BindReply {
             code: person.map(|person| person.uid.clone()),
+            you: person.cloned(),
             status: true,
             message,
             epoch: row.epoch,

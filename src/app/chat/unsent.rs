@@ -1,0 +1,33 @@
+//! The words after an outgoing message: on its way, with the moderators, or not sent, with a button to try again and one to
+//! delete it.
+
+use super::conversation::{Conversation, Outgoing, OutgoingState as State};
+use super::draft_box::store;
+use crate::t;
+use leptos::prelude::*;
+
+/// Renders the words.
+#[component]
+pub fn OutgoingState(conversation: Conversation, outgoing: Outgoing) -> impl IntoView {
+    let words = match outgoing.state {
+        State::Sending => t!(sending),
+        State::Unsent => t!(unsent),
+        State::Held => t!(held),
+        State::Accepted(_) => return ().into_any(),
+    };
+    let buttons = (outgoing.state == State::Unsent).then(|| {
+        let delete = move |_| {
+            conversation.remove_outgoing(&outgoing.nonce);
+            conversation.deleted.set_value(outgoing.nonce.clone());
+            store(conversation, "unsent", "");
+        };
+        let keep_focus = |event: web_sys::MouseEvent| event.prevent_default();
+        view! {
+            <span class="line__actions" on:mousedown=keep_focus>
+                " · "<button type="button" class="line__action" on:click=move |_| conversation.retry.set(true)>{t!(retry)}</button>
+                " · "<button type="button" class="line__action" on:click=delete>{t!(delete)}</button>
+            </span>
+        }
+    });
+    view! { <span class="line__state">{words}{buttons}</span> }.into_any()
+}
