@@ -62,6 +62,7 @@ writeFileSync(join(pkg, `${name}.css`), code);
 
 // 4. Static files, and a gzip and a brotli copy of every file.
 cpSync(settings["assets-dir"], staging, { recursive: true });
+for (const path of files(staging)) if (path.endsWith(".js") && !path.startsWith(pkg)) run("node", "tools/minify.mjs", path);
 for (const path of files(staging)) {
   const plain = readFileSync(path);
   writeFileSync(`${path}.gz`, gzipSync(plain, { level: 9 }));

@@ -16,7 +16,7 @@ test('a visitor joins by nickname, sends, and sees the message after the redirec
   await page.getByLabel('昵称').fill('阿明');
   await page.getByRole('button', { name: '进入' }).click();
   await expect(page).toHaveURL(/\/rooms\/1$/);
-  await expect(page.locator('.top-bar__you')).toHaveText('阿明');
+  await expect(page.locator('.menu__you')).toHaveText('阿明');
 
   await box(page).fill('没有脚本也能聊\n第二行');
   await button(page).click();

@@ -61,6 +61,13 @@ export const link = (page: Page): Locator => page.locator('.chat__link');
 export const pill = (page: Page): Locator => page.locator('.list__pill');
 export const scroller = (page: Page): Locator => page.locator('.list__scroller');
 
+export const menu = (page: Page): Locator => page.locator('.menu').first();
+
+/** Opens the menu behind the three dots, unless it is open. */
+export async function openMenu(page: Page): Promise<void> {
+  if ((await menu(page).getAttribute('open')) === null) await menu(page).locator('summary').first().click();
+}
+
 /** The line with exactly this text. */
 export const line = (page: Page, text: string): Locator =>
   lines(page).filter({ has: page.locator('.line__text').getByText(text, { exact: true }) });

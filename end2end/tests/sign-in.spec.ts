@@ -1,6 +1,7 @@
 // Guest, account and owner; refusals of the forms; opening a room.
 import type { Page } from '@playwright/test';
 import { expect, test } from './fixtures';
+import { openMenu } from './person';
 
 const you = (page: Page) => page.locator('.top-bar__you');
 const form = (page: Page, action: string) => page.locator(`form[action="/session/${action}"]`);
@@ -17,7 +18,7 @@ test('entering as a guest returns to the room the visitor came from', async ({ v
   await page.getByRole('link', { name: '游客', exact: true }).click();
   await fillIn(page, 'guest', { nickname: '阿明' });
   await expect(page).toHaveURL(/\/rooms\/1$/);
-  await expect(you(page)).toHaveText('阿明');
+  await expect(page.locator('.menu__you')).toHaveText('阿明');
 });
 
 test('a guest who registers keeps the uid, the nickname and their messages', async ({ guest }) => {
@@ -41,9 +42,10 @@ test('an account can register, log out and log in again', async ({ visitor }) =>
   await fillIn(page, 'register', { name: 'Anna', password: 'a long password', nickname: '安娜' });
   await expect(you(page)).toHaveText('安娜');
 
-  await page.getByRole('button', { name: '退出' }).click();
+  await openMenu(page);
+  await page.getByRole('button', { name: '退出登录' }).click();
   await expect(you(page)).toHaveCount(0);
-  await expect(page.getByRole('link', { name: '登录', exact: true })).toBeVisible();
+  await expect(page.locator('.top-bar__nav > a')).toHaveText('登录');
   await page.goto('/rooms/1');
   await expect(page.getByLabel('昵称')).toBeVisible();
 

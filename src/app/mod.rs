@@ -13,20 +13,23 @@ mod account;
 pub mod api;
 pub mod chat;
 mod field;
+mod host_menu;
 pub mod i18n;
 mod live_text;
 mod lobby;
+mod menu;
 pub mod mounted_panel;
 mod not_found;
 mod room;
+mod room_menu;
 mod sign_in;
-mod slow_mode;
 mod top_bar;
 
-use crate::domain::preferences::{CookiesNeeded, Preferences};
+use crate::domain::preferences::{CookiesNeeded, Preferences, Theme};
 use crate::domain::refusal::Refusal;
 use account::AccountPage;
 use leptos::config::LeptosOptions;
+use leptos::nonce::use_nonce;
 use leptos::prelude::*;
 use leptos_meta::{MetaTags, provide_meta_context};
 use leptos_router::components::{Route, Router, Routes};
@@ -54,8 +57,10 @@ pub fn shell(options: LeptosOptions, root: String) -> impl IntoView {
                 <meta charset="utf-8"/>
                 <meta name="viewport" content="width=device-width, initial-scale=1, interactive-widget=resizes-content"/>
                 <meta name="color-scheme" content="light dark"/>
+                <ThemeColors theme=preferences.theme/>
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
                 <link rel="stylesheet" href=style/>
+                <script src=format!("{root}/page.js") nonce=use_nonce() defer></script>
                 <AutoReload options/>
                 <MetaTags/>
             </head>
@@ -65,6 +70,21 @@ pub fn shell(options: LeptosOptions, root: String) -> impl IntoView {
         </html>
     }
     .into_any()
+}
+
+/// The colour of the browser's own bars, `--surface` of style/tokens.css. `public/page.js` changes both when the theme changes.
+#[component]
+fn ThemeColors(theme: Theme) -> impl IntoView {
+    const LIGHT: &str = "#ffffff";
+    const DARK: &str = "#18191c";
+    let (light, dark) = match theme {
+        Theme::System => (LIGHT, DARK),
+        Theme::Light => (LIGHT, LIGHT),
+        Theme::Dark => (DARK, DARK),
+    };
+    let meta =
+        |colour: &'static str, media: &'static str| view! { <meta name="theme-color" content=colour/> }.attr("media", media);
+    (meta(light, "(prefers-color-scheme: light)"), meta(dark, "(prefers-color-scheme: dark)")).into_any()
 }
 
 /// Renders the page of the path.

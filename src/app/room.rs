@@ -1,10 +1,12 @@
 //! `/rooms/{id}`: a room with its chat.
 
 use crate::app::api::room_page;
+use crate::app::host_menu::NewRoomCard;
 use crate::app::i18n::lang;
+use crate::app::menu::person_kind;
 use crate::app::mounted_panel::MountedPanel;
 use crate::app::not_found::NotFound;
-use crate::app::slow_mode::SlowModeForm;
+use crate::app::room_menu::RoomBar;
 use crate::app::top_bar::TopBar;
 use crate::domain::{
     paths,
@@ -13,19 +15,22 @@ use crate::domain::{
 };
 use leptos::prelude::*;
 use leptos_meta::Title;
-use leptos_router::hooks::use_params_map;
+use leptos_router::hooks::{use_params_map, use_query_map};
 
-/// Renders the page of the room in the path; for an unknown room, [`NotFound`].
+/// Renders the page of the room in the path; for an unknown room, [`NotFound`]. With `?embed` it is made for a frame: it has no
+/// link to the lobby.
 #[component]
 pub fn RoomPage() -> impl IntoView {
     let params = use_params_map();
     let room = move || params.with(|params| params.get("room")).unwrap_or_default();
     let page = Resource::new_blocking(room, room_page);
+    let query = use_query_map();
+    let embed = move || query.with(|query| query.get("embed").is_some());
     view! {
         <Suspense>
             {move || Suspend::new(async move {
                 match page.await {
-                    Ok(page) => view! { <Room page/> }.into_any(),
+                    Ok(page) => view! { <Room page embed=embed()/> }.into_any(),
                     Err(Refusal::NoSuchRoom) => view! { <NotFound/> }.into_any(),
                     Err(refusal) => view! {
                         <TopBar you=None/>
@@ -40,16 +45,20 @@ pub fn RoomPage() -> impl IntoView {
 }
 
 #[component]
-fn Room(page: Page<RoomView>) -> impl IntoView {
+fn Room(page: Page<RoomView>, embed: bool) -> impl IntoView {
     let Page { content: RoomView { snapshot, host_tools }, you, returned } = page;
-    let room = snapshot.card.room.clone();
-    let refusal = returned.as_ref().filter(|returned| returned.form == paths::MODE).map(|returned| returned.refusal.clone());
+    let (card, closed, is_empty) = (snapshot.card.clone(), snapshot.closed, snapshot.messages.is_empty());
+    let person = person_kind(you.as_ref());
+    let here = paths::room_page(&card.room) + if embed { "?embed" } else { "" };
+    let new_room = host_tools.clone().filter(|_| is_empty).map(|tools| {
+        view! { <NewRoomCard room=card.room.clone() site=tools.site/> }
+    });
     view! {
-        <Title text=format!("{} · Roomcast", snapshot.card.title)/>
-        <div class="room">
-            <TopBar you=you.clone()/>
-            {host_tools.map(|tools| view! { <SlowModeForm room slow_ms=tools.slow_ms refusal/> })}
+        <Title text=format!("{} · Roomcast", card.title)/>
+        <div class="room" data-person=person data-empty=is_empty.then_some("") data-embed=embed.then_some("")>
             <main class="room__main">
+                <RoomBar card closed you=you.clone() host_tools returned=returned.clone() here/>
+                {new_room}
                 <MountedPanel snapshot you returned/>
             </main>
         </div>

@@ -1,76 +1,52 @@
-//! The bar above every page: link to the lobby, language, theme, and the person's nickname.
+//! The bar above every page but a room's: link to the lobby, the person's nickname, the menu.
 
-use crate::app::i18n::{lang, texts, theme_name};
-use crate::domain::paths;
-use crate::domain::preferences::Preferences;
-use crate::domain::room::Person;
+use crate::app::menu::{Menu, PersonPart, PreferencesPart, Rename, person_kind};
+use crate::domain::{
+    paths::{self, SignInTab, sign_in_page},
+    room::Person,
+};
 use crate::t;
 use leptos::prelude::*;
+use leptos_router::hooks::use_location;
 
-/// Renders the bar.
+/// Renders the bar. Without `you` it shows the person of the request, so that an error page does not look like a lost session.
 #[component]
 pub fn TopBar(you: Option<Person>) -> impl IntoView {
+    let you = you.or_else(use_context::<Person>);
+    let person = person_kind(you.as_ref());
+    let location = use_location();
+    let here = location.pathname.get_untracked() + &query(&location.search.get_untracked());
     view! {
-        <header class="top-bar">
+        <header class="top-bar" data-person=person>
             <a class="top-bar__brand" href="/">"Roomcast"</a>
-            <nav class="top-bar__nav">
-                <LanguageSwitch/>
-                <ThemeSwitch preferences=use_context().unwrap_or_default()/>
-                <SignInState you/>
+            <nav class="top-bar__nav" aria-label=t!(menu)>
+                <You you=you.clone() here=here.clone()/>
+                <Menu open=false>
+                    <PersonPart you here=here.clone() rename=Rename::Elsewhere/>
+                    <PreferencesPart here times=false/>
+                </Menu>
             </nav>
         </header>
     }
     .into_any()
 }
 
+/// Returns the query with its question mark.
+fn query(search: &str) -> String {
+    if search.is_empty() { String::new() } else { format!("?{}", search.trim_start_matches('?')) }
+}
+
+/// Renders the nickname, which leads an account to its page; or the link to sign in.
 #[component]
-fn SignInState(you: Option<Person>) -> impl IntoView {
+fn You(you: Option<Person>, here: String) -> impl IntoView {
     match you {
+        None => view! { <a class="quiet-button" href=sign_in_page(SignInTab::LogIn, Some(&here))>{t!(sign_in)}</a> }.into_any(),
+        Some(person) if person.account.is_none() => {
+            view! { <span class="top-bar__you"><bdi>{person.nickname}</bdi></span> }.into_any()
+        }
         Some(person) => view! {
-            <Nickname person/>
-            <form method="post" action=paths::LOGOUT>
-                <button class="quiet-button">{t!(sign_out)}</button>
-            </form>
+            <a class="top-bar__you" href=paths::ACCOUNT_PAGE title=t!(account)><bdi>{person.nickname}</bdi></a>
         }
         .into_any(),
-        None => view! { <a class="quiet-button" href=paths::SIGN_IN_PAGE>{t!(sign_in)}</a> }.into_any(),
     }
-}
-
-/// Renders the nickname; with an account it leads to the account's page.
-#[component]
-fn Nickname(person: Person) -> impl IntoView {
-    if person.account.is_none() {
-        return view! { <span class="top-bar__you">{person.nickname}</span> }.into_any();
-    }
-    view! { <a class="top-bar__you" href=paths::ACCOUNT_PAGE title=t!(account)>{person.nickname}</a> }.into_any()
-}
-
-/// Renders a form without JavaScript, because another language needs the page again.
-#[component]
-fn LanguageSwitch() -> impl IntoView {
-    let other = lang().other();
-    view! {
-        <form method="post" action=paths::PREFERENCES>
-            <input type="hidden" name="lang" value=other.code()/>
-            <button class="quiet-button" lang=other.tag()>{t!(switch_language)}</button>
-        </form>
-    }
-    .into_any()
-}
-
-/// Renders a form that works without JavaScript.
-#[component]
-fn ThemeSwitch(preferences: Preferences) -> impl IntoView {
-    let Preferences { lang, theme, .. } = preferences;
-    let label = format!("{}: {}", texts::theme(lang), theme_name(lang, theme));
-    view! {
-        <form method="post" action=paths::PREFERENCES>
-            <input type="hidden" name="theme" value=theme.next().code()/>
-            <button class="quiet-button theme-switch" data-theme=theme.code() aria-label=label.clone() title=label>
-                <span class="theme-switch__icon" aria-hidden="true"></span>
-            </button>
-        </form>
-    }
-    .into_any()
 }

@@ -39,15 +39,6 @@ impl Theme {
     pub fn from_code(code: &str) -> Option<Self> {
         [Self::System, Self::Light, Self::Dark].into_iter().find(|theme| theme.code() == code)
     }
-
-    /// Returns the theme that the switch chooses next: system, light, dark, system.
-    pub fn next(self) -> Self {
-        match self {
-            Self::System => Self::Light,
-            Self::Light => Self::Dark,
-            Self::Dark => Self::System,
-        }
-    }
 }
 
 /// Marks a page whose reader chose preferences that the browser kept no cookie of.

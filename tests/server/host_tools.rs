@@ -85,7 +85,7 @@ async fn p5_only_the_host_of_a_room_has_its_tools() {
     }
     for (person, has) in [(&guest, false), (&other, false), (&host, true)] {
         let html = page(person, "/rooms/1").await;
-        for action in ["/gateway/mod/mode"] {
+        for action in ["/gateway/mod/mode", "/gateway/mod/title"] {
             assert_eq!(html.contains(action), has, "{action}");
         }
     }

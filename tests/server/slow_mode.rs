@@ -100,7 +100,7 @@ async fn f1_the_hosts_form_works_without_javascript() {
     };
     post("60000").await;
     let slow = in_english().await;
-    assert!(slow.contains("Slow mode: 1 min") && slow.contains("value=\"60000\" selected"), "{slow}");
+    assert!(slow.contains("value=\"60000\" selected"), "{slow}");
     post("99999999").await;
     assert!(in_english().await.contains("The slow_ms is not valid"));
 }

@@ -18,20 +18,16 @@ use leptos::prelude::*;
 /// The chat of a room. Connects its socket, with or without a session.
 #[component]
 pub fn ChatPanel(lang: Lang, snapshot: Snapshot, you: Option<Person>, returned: Option<ReturnedForm>) -> impl IntoView {
-    provide_context(Preferences { lang, ..Preferences::default() });
+    provide_context(Preferences { lang, ..use_context().unwrap_or_default() });
     let title = snapshot.card.title.clone();
-    let host = snapshot.card.host.clone();
+    let full_title = title.clone();
     let conversation = Conversation::new(snapshot, you);
     connection::start(conversation);
-    let host = host.map_or(t!(no_host).into(), |host| format!("{} {host}", t!(host)));
     view! {
         <section class="chat" aria-label=t!(chat)>
             <header class="chat__head">
-                <h1 class="chat__title">{title.clone()}</h1>
-                <p class="chat__facts">
-                    <span class="chat__host">{host}</span>
-                    <LiveText class="chat__online" text=Signal::derive(move || online(lang, conversation.online.get()))/>
-                </p>
+                <h1 class="chat__title" title=full_title><bdi>{title.clone()}</bdi></h1>
+                <LiveText class="chat__online" text=Signal::derive(move || online(lang, conversation.online.get()))/>
             </header>
             <MessageList conversation title/>
             <Composer conversation returned/>

@@ -18,7 +18,7 @@ const HSTS: &str = "max-age=31536000";
 /// A browser that is made to show JSON as a page loads nothing for it.
 const JSON_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
-/// Provides state and preferences to a render or a server function. A page also gets its Content-Security-Policy, is not
+/// Provides state, preferences and the signed-in person to a render or a server function. A page also gets its Content-Security-Policy, is not
 /// cached, renews the session cookie or removes a dead one, moves preferences to their present names, and sets a visitor cookie if
 /// there is none.
 pub(crate) fn provide_page_context(state: &AppState) {
@@ -26,6 +26,9 @@ pub(crate) fn provide_page_context(state: &AppState) {
     let (Some(parts), Some(response)) = (use_context::<Parts>(), use_context::<ResponseOptions>()) else { return };
     let Some(context) = parts.extensions.get::<RequestContext>() else { return };
     provide_context(context.preferences);
+    if let Some(session) = &context.session {
+        provide_context(session.person.clone());
+    }
     // A server function has no nonce: it returns data, not a page.
     let Some(nonce) = use_nonce() else { return };
     if let Ok(policy) = HeaderValue::from_str(&content_security_policy(state, &nonce)) {
