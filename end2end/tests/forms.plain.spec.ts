@@ -13,7 +13,7 @@ test('the HTML contains the history', async ({ guest, visitor }) => {
 test('a visitor joins by nickname, sends, and sees the message after the redirect', async ({ visitor }) => {
   const { page } = await visitor();
   await page.goto('/rooms/1');
-  await page.getByLabel('昵称').fill('阿明');
+  await page.locator('.chat').getByLabel('昵称').fill('阿明');
   await page.getByRole('button', { name: '进入' }).click();
   await expect(page).toHaveURL(/\/rooms\/1$/);
   await expect(page.locator('.menu__you')).toHaveText('阿明');
@@ -57,8 +57,8 @@ test('a refused text returns to the box, with the reason', async ({ guest }) => 
 test('an invalid nickname is refused at its form', async ({ visitor }) => {
   const { page } = await visitor();
   await page.goto('/rooms/1');
-  await page.getByLabel('昵称').fill('[主播]');
+  await page.locator('.chat').getByLabel('昵称').fill('[主播]');
   await page.getByRole('button', { name: '进入' }).click();
   await expect(notice(page)).toHaveText('系统提示: 这个昵称不能用：它像主播或系统的标记，请换一个');
-  await expect(page.getByLabel('昵称')).toHaveValue('[主播]');
+  await expect(page.locator('.chat').getByLabel('昵称')).toHaveValue('[主播]');
 });

@@ -44,15 +44,10 @@ test('P1: a reader sees live lines, joins in place, and keeps socket and list', 
 
 test('P7: joining tells the rest of the page', async ({ visitor }) => {
   const page = await readAs(await visitor());
-  await page.evaluate(() => {
-    const [words, field] = [document.createElement('b'), document.createElement('input')];
-    for (const element of [words, field]) element.setAttribute('data-own-nickname', '');
-    document.body.append(words, field);
-  });
   await nickname(page).fill('阿明');
   await nickname(page).press('Enter');
-  await expect(page.locator('b[data-own-nickname]')).toHaveText('阿明');
-  await expect(page.locator('input[data-own-nickname]')).toHaveValue('阿明');
+  await expect(page.locator('.menu__you [data-own-nickname]')).toHaveText('阿明');
+  await expect(page.locator('input#menu-nickname')).toHaveValue('阿明');
 });
 
 test('P7: signing out elsewhere brings the row back, keeps the draft, and the page stays live', async ({ guest }) => {

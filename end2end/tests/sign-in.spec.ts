@@ -47,7 +47,7 @@ test('an account can register, log out and log in again', async ({ visitor }) =>
   await expect(you(page)).toHaveCount(0);
   await expect(page.locator('.top-bar__nav > a')).toHaveText('登录');
   await page.goto('/rooms/1');
-  await expect(page.getByLabel('昵称')).toBeVisible();
+  await expect(page.locator('.chat').getByLabel('昵称')).toBeVisible();
 
   await page.goto('/sign-in');
   await fillIn(page, 'login', { name: 'ANNA', password: 'a long password' });
