@@ -4,6 +4,7 @@
 
 use super::admission::{Admission, Reserved};
 use super::send_limits::Sender;
+use super::tails::Tails;
 use crate::domain::{id::Seq, push::Push, refusal::Refusal, reply::SendReply};
 use crate::server::{
     clock::Clock,
@@ -62,10 +63,11 @@ impl Commits {
         gateway: Gateway,
         clock: Clock,
         admission: Admission,
+        tails: Tails,
     ) -> Self {
         let (queue, queued_sends) = mpsc::channel(MAX_QUEUED_SENDS);
         let (pushes, queued_pushes) = mpsc::channel(MAX_QUEUED_PUSHES);
-        let committer = Committer { store: store.clone(), clock, admission, pushes };
+        let committer = Committer { store: store.clone(), clock, admission, pushes, tails };
         tasks.spawn(committer.run(queued_sends, closing));
         tasks.spawn(push(queued_pushes, gateway));
         Self { queue, store }
@@ -95,6 +97,7 @@ struct Committer {
     clock: Clock,
     admission: Admission,
     pushes: mpsc::Sender<Vec<RoomPush>>,
+    tails: Tails,
 }
 
 impl Committer {
@@ -178,6 +181,7 @@ impl Committer {
             let cooldown_ms = reserved.cooldown_ms;
             let result = match appended {
                 Appended::Stored(message) => {
+                    self.tails.push(&message);
                     let accepted = (message.id, message.seq);
                     let group = Group::new(message.room.as_str());
                     pushes.push(RoomPush { group, seq: message.seq, push: Push::Message(message) });

@@ -28,12 +28,13 @@ mod presence;
 mod retention;
 mod room_search;
 mod send_limits;
+mod tails;
 mod token_bucket;
 
 use crate::domain::{
     draft::{Draft, Rules},
     id::{ClientId, Epoch, Nonce, RoomId, Seq},
-    message::Role,
+    message::{Message, Role},
     paging::{CATCH_UP_MESSAGES, MAX_PAGE_MESSAGES, PAGE_MESSAGES},
     refusal::Refusal,
     reply::{BindReply, HistoryReply, SendReply},
@@ -58,6 +59,7 @@ use send_limits::{SendLimits, Sender};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tails::{Tails, Window};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -83,6 +85,7 @@ pub struct Chat {
     commits: Commits,
     presence: Presence,
     rooms: Cache<RoomId, RoomRow>,
+    tails: Tails,
     search: RoomSearch,
     /// Wakes the retention task.
     deleted: Arc<Notify>,
@@ -128,7 +131,9 @@ impl Chat {
         let recent = store.recent_speakers(clock.now_ms(), settings.cooldown_ms, RECENT_MESSAGES).await?;
         let limits = SendLimits::new(limits, settings.first_message_ms);
         let admission = Admission::new(settings.cooldown_ms, Cooldowns::new(recent), limits);
-        let commits = Commits::start(&tasks, closing.clone(), store.clone(), gateway.clone(), clock.clone(), admission);
+        let tails = Tails::default();
+        let commits =
+            Commits::start(&tasks, closing.clone(), store.clone(), gateway.clone(), clock.clone(), admission, tails.clone());
         let presence = Presence::default();
         tasks.spawn(presence.clone().run(gateway.clone(), closing.clone()));
         let deleted = Arc::new(Notify::new());
@@ -136,7 +141,7 @@ impl Chat {
         tasks.spawn(Retention::new(store.clone(), clock.clone(), keep_days, waking, closing.clone()).run());
         let rooms = Cache::builder().max_capacity(10_000).time_to_live(ROOM_CACHED_FOR).build();
         let search = RoomSearch::new(store.clone());
-        Ok(Self { settings, store, gateway, clock, commits, presence, rooms, search, deleted, tasks, closing })
+        Ok(Self { settings, store, gateway, clock, commits, presence, rooms, tails, search, deleted, tasks, closing })
     }
 
     /// Commits and answers the queued sends, then ends the tasks.
@@ -183,13 +188,14 @@ impl Chat {
         }
         self.presence.count_soon();
 
-        let SeqRange { oldest, newest } = self.seq_range(&room).await?;
+        let range = self.seq_range(&room).await?;
+        let SeqRange { oldest, newest } = range;
         let same_history = epoch.is_none_or(|epoch| epoch == row.epoch);
         let since = since.filter(|since| same_history && *since <= newest);
         let had_since = request.since.is_some();
         let messages = match since {
-            Some(since) => self.messages(&room, since, None, CATCH_UP_MESSAGES).await?,
-            None => self.messages(&room, Seq::default(), None, PAGE_MESSAGES).await?,
+            Some(since) => self.messages(&row, range, since, None, CATCH_UP_MESSAGES).await?,
+            None => self.messages(&row, range, Seq::default(), None, PAGE_MESSAGES).await?,
         };
         let gap = match (since, messages.first()) {
             // Below `oldest` nothing is missing. The retention may have raised it since it was read, so a gap is checked again.
@@ -253,11 +259,11 @@ impl Chat {
         let room: RoomId = room.parse()?;
         let before = position(before, "before")?;
         let limit = limit.map(|limit| limit.parse::<u32>().map_err(|_| Refusal::malformed("limit"))).transpose()?;
-        self.room(&room).await?;
+        let row = self.room(&room).await?;
         metrics::counter!("roomcast_history_reads_total").increment(1);
-        let messages =
-            self.messages(&room, Seq::default(), Some(before), limit.unwrap_or(PAGE_MESSAGES).min(MAX_PAGE_MESSAGES)).await?;
-        Ok(HistoryReply { messages, oldest: self.seq_range(&room).await?.oldest })
+        let (range, limit) = (self.seq_range(&room).await?, limit.unwrap_or(PAGE_MESSAGES).min(MAX_PAGE_MESSAGES));
+        let messages = self.messages(&row, range, Seq::default(), Some(before), limit).await?;
+        Ok(HistoryReply { messages, oldest: range.oldest })
     }
 
     /// Returns a room and its last page of messages, for the first HTML of its page. The room's host also gets the values of its forms; the
@@ -266,8 +272,9 @@ impl Chat {
         // The id comes from a path: one that is not well formed is a page that does not exist.
         let room: RoomId = room.parse().map_err(|_| Refusal::NoSuchRoom)?;
         let row = self.room(&room).await?;
-        let SeqRange { oldest, newest } = self.seq_range(&room).await?;
-        let messages = self.messages(&room, Seq::default(), None, PAGE_MESSAGES).await?;
+        let range = self.seq_range(&room).await?;
+        let SeqRange { oldest, newest } = range;
+        let messages = self.messages(&row, range, Seq::default(), None, PAGE_MESSAGES).await?;
         let seq = messages.last().map_or(newest, |last| last.seq.max(newest));
         let epoch = row.epoch.clone();
         let is_host = person.is_some_and(|person| row.host.as_ref() == Some(&person.uid));
@@ -307,12 +314,14 @@ impl Chat {
 
     async fn messages(
         &self,
-        room: &RoomId,
+        row: &RoomRow,
+        range: SeqRange,
         after: Seq,
         before: Option<Seq>,
         limit: u32,
-    ) -> Result<Vec<crate::domain::message::Message>, Refusal> {
-        self.store.messages_between(room, after, before, limit).await.map_err(|error| refusal_of(&error, "messages"))
+    ) -> Result<Vec<Message>, Refusal> {
+        let messages = self.tails.messages(&self.store, (&row.room, &row.epoch), range, Window { after, before, limit });
+        messages.await.map_err(|error| refusal_of(&error, "messages"))
     }
 }
 

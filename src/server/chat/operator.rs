@@ -29,6 +29,7 @@ impl Chat {
     pub async fn delete_room(&self, room: &RoomId) -> Result<usize, Refusal> {
         let deleted = self.store.delete_room(room, self.clock.now_ms()).await;
         self.acted(room, deleted.map_err(|error| refusal_of(&error, "room delete"))?, "room deleted")?;
+        self.tails.forget(room);
         self.deleted.notify_one();
         let group = Group::new(room.as_str());
         let members = Selection::Groups(vec![group.clone()]);
