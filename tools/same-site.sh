@@ -10,7 +10,7 @@ trap 'rm -rf "$theirs"' EXIT
 
 LEPTOS_SITE_ROOT=$theirs cargo leptos build --release --frontend-only --js-minify=false
 # cargo-leptos would minify with swc; use the same terser for both.
-node tools/minify.mjs "$theirs/pkg/roomcast.js"
+for script in "$theirs/pkg/roomcast.js" "$theirs"/*.js; do node tools/minify.mjs "$script"; done
 # Only cargo-leptos writes declarations for editors; browsers never load them.
 list() { (cd "$1" && find . -type f ! -name '*.br' ! -name '*.gz' ! -name '*.d.ts' | sort); }
 if ! diff <(list $ours) <(list "$theirs"); then

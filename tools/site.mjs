@@ -60,7 +60,7 @@ const { bundle } = createRequire(join(bin, "../lightningcss/package.json"))("lig
 const { code } = bundle({ filename: settings["style-file"], minify: true, targets: targets(settings.browserquery) });
 writeFileSync(join(pkg, `${name}.css`), code);
 
-// 4. Static files, and a gzip and a brotli copy of every file.
+// 4. Static files (scripts minified), and a gzip and a brotli copy of every file.
 cpSync(settings["assets-dir"], staging, { recursive: true });
 for (const path of files(staging)) if (path.endsWith(".js") && !path.startsWith(pkg)) run("node", "tools/minify.mjs", path);
 for (const path of files(staging)) {
