@@ -101,6 +101,21 @@
     });
   }
 
+  // Copied messages keep the line breaks of their texts, which the list shows as blanks.
+
+  document.addEventListener('copy', (event) => {
+    const selection = getSelection();
+    if (!event.clipboardData || !selection?.rangeCount || selection.isCollapsed) return;
+    const range = selection.getRangeAt(0);
+    const within = range.commonAncestorContainer;
+    if (!(within.closest ? within : within.parentElement)?.closest('.list__lines')) return;
+    const copied = range.cloneContents();
+    for (const other of copied.querySelectorAll('.line__time, .line__you, .line__more, .list__reload')) other.remove();
+    const rows = [...copied.querySelectorAll('li')].map((row) => row.textContent.trim());
+    event.clipboardData.setData('text/plain', rows.length ? rows.filter(Boolean).join('\n') : copied.textContent);
+    event.preventDefault();
+  });
+
   // Times of messages, always shown or only under the pointer.
 
   const timesSwitch = document.querySelector('[data-times]');

@@ -178,6 +178,20 @@ test('an empty room shows its title and that nobody has spoken', async ({ guest 
   await expect(page.locator('.list__empty')).toHaveCount(0);
 });
 
+test('B07: copied messages keep the line breaks that the list shows as blanks', async ({ guest }) => {
+  const [ming, anna] = [await guest('阿明'), await guest('Anna')];
+  await anna.tell('first\nsecond', 'third');
+  const page = await ming.open();
+  await expect(texts(page)).toHaveCount(2);
+  const copied = await page.evaluate(() => {
+    getSelection()!.selectAllChildren(document.querySelector('.list__lines')!);
+    const event = new ClipboardEvent('copy', { clipboardData: new DataTransfer(), bubbles: true, cancelable: true });
+    document.dispatchEvent(event);
+    return event.clipboardData!.getData('text/plain');
+  });
+  expect(copied).toMatch(/\nAnna : first\nsecond\nAnna : third$/);
+});
+
 test('T1: the messages of a later version do not stop the page', async ({ guest }) => {
   const ming = await guest('Ming', { locale: 'en-US' });
   await ming.tell('before');
