@@ -65,7 +65,7 @@ const MAX_READS: usize = 2;
 
 /// The visitor of a connection: some have none, and some share one.
 fn visitor(c: u32) -> Option<Visitor> {
-    (!c.is_multiple_of(3)).then(|| Visitor([c as u8 % 3; 32]))
+    (!c.is_multiple_of(3)).then_some(Visitor([c as u8 % 3; 32]))
 }
 
 /// Runs a command on both, and compares their results.
