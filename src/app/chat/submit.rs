@@ -161,8 +161,8 @@ impl Submit {
         conversation.remove_outgoing(&nonce);
         self.armed.set(false);
         let since = self.draft.text();
-        let back = [&text, "\n", &since];
-        self.draft.set_text(if since.is_empty() { &text } else { &back.concat() });
+        let back = if since.is_empty() { text.clone() } else { [&text, "\n", &since].concat() };
+        self.draft.set_text(&back);
         match refusal {
             Refusal::NotSignedIn => return person::left(conversation, SessionEnd::Expired),
             Refusal::Internal { .. } => self.unconfirmed.set_value(Some((text, nonce))),
