@@ -140,7 +140,8 @@
     document.addEventListener(
       'click',
       (event) => {
-        const link = event.target.closest?.('a[href]');
+        const link = event.target.closest?.('a[href]:not([href=""])');
+        // An empty address loads this page again.
         if (link) link.target = '_blank';
       },
       true,

@@ -108,6 +108,21 @@ test('B13: a printed room has every line that the page holds, dark on white, and
   await expect(page.locator('.chat__title')).toBeVisible();
 });
 
+test('B14: in a contrast theme every visible button of the panel has an edge', async ({ guest }) => {
+  const ming = await guest('阿明', { forcedColors: 'active', viewport: { width: 320, height: 600 } });
+  await ming.tell('字'.repeat(140));
+  const page = await ming.open();
+  await expect(page.locator('.line__more')).toBeVisible();
+  await page.route('**/gateway/send', () => {});
+  await ming.say('第一句');
+  await ming.say('第二句');
+  await expect(page.locator('.composer__disarm')).toBeVisible();
+  const bare = await page.locator('.chat button:visible').evaluateAll((buttons) =>
+    buttons.filter((button) => Number.parseFloat(getComputedStyle(button).borderTopWidth) < 1).map((button) => button.className),
+  );
+  expect(bare).toEqual([]);
+});
+
 test('B14: in a contrast theme buttons have edges and icons are visible', async ({ guest, visitor }) => {
   const ming = await guest('阿明', { forcedColors: 'active' });
   const page = await ming.open();

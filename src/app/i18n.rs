@@ -67,7 +67,7 @@ texts! {
     reopen_room: "重新开放", "Open it again";
     share_link: "直播间链接", "Link to this room";
     embed_code: "嵌入代码", "Code for a frame";
-    embed_hint: "嵌入的网站须由站长允许（web.frame_ancestors）", "The site around the frame needs the operator's consent (web.frame_ancestors)";
+    embed_hint: "如果框架里是空白，请联系站长", "If the frame stays empty, ask the operator of this site";
     copy: "复制", "Copy";
     copied: "已复制", "Copied";
     new_room: "房间已就绪，把链接发给观众吧", "Your room is ready: share the link";
