@@ -142,3 +142,15 @@ async fn f13_only_pages_set_the_visitor_cookie_and_only_where_it_is_missing() {
     let answer = server.visitor().post("/gateway/history", &[("room", "1"), ("before", "9")]).await;
     assert!(set_cookies(&answer.headers).is_empty());
 }
+
+#[tokio::test]
+async fn p4_a_page_that_a_script_loads_changes_no_session() {
+    let server = Server::start();
+    let token = token(&server, "阿明").await;
+    for cookie in [format!("roomcast_session={token}"), "roomcast_session=bogus; lang=en".to_owned()] {
+        let page = server.visitor().request("GET", "/").header("accept", "text/html").header("cookie", &cookie);
+        let page = page.header("sec-fetch-dest", "empty").send().await.unwrap();
+        let set = set_cookies(page.headers());
+        assert!(set.len() == 1 && set[0].starts_with("roomcast_visitor="), "{set:?}");
+    }
+}

@@ -130,3 +130,45 @@ async fn b09_without_cookies_a_form_says_that_they_are_needed() {
     let evil = read(late.request("GET", "//evil.example/?cookies=1").header("accept", "text/html").send().await.unwrap()).await;
     assert!(evil.headers.get("location").is_none_or(|to| !to.to_str().unwrap().starts_with("//")), "{:?}", evil.headers);
 }
+
+#[tokio::test]
+async fn p4_only_a_form_of_a_page_is_kept_and_no_long_path() {
+    let server = Server::start();
+    let long = format!("/{}", "x".repeat(30_000));
+    let text = |path: &str| server.visitor().request("POST", path).header("accept", "text/html").body("x");
+    for path in [long.as_str(), "/nowhere"] {
+        let answer = read(text(path).send().await.unwrap()).await;
+        assert!(answer.status.is_client_error() && answer.headers.get("set-cookie").is_none(), "{path}: {:?}", answer.headers);
+    }
+    let visitor = server.visitor();
+    let to = target(&post(&visitor, "/session/guest", &[("nickname", "Ming"), ("next", &long)]).await);
+    assert!(to.starts_with("/sign-in?tab=guest&cookies=") && to.len() < 100, "{to}");
+    assert_eq!(target(&read(visitor.request("GET", &to).send().await.unwrap()).await), "/");
+}
+
+#[tokio::test]
+async fn p4_an_address_with_a_key_leads_to_one_without() {
+    let server = Server::start();
+    let person = reader(&server).await;
+    for query in ["cookies", "cookies=", "cookies=x", "%63ookies=x", "cookies&cookies=y", "a=b&cookies"] {
+        let mut path = format!("/?{query}");
+        for _ in 0..3 {
+            let answer = read(person.request("GET", &path).header("accept", "text/html").send().await.unwrap()).await;
+            if answer.status == 200 {
+                break;
+            }
+            path = target(&answer);
+        }
+        assert!(!path.contains("ookies"), "{query} leads to {path}");
+    }
+}
+
+#[tokio::test]
+async fn p4_a_page_with_a_field_for_a_password_is_not_stored() {
+    let server = Server::start();
+    for path in ["/sign-in", "/sign-in?tab=register", "/account"] {
+        let page = server.visitor().request("GET", path).header("accept", "text/html").send().await.unwrap();
+        let stored = page.headers()["cache-control"].to_str().unwrap();
+        assert!(stored.contains("no-store"), "{path}: {stored}");
+    }
+}

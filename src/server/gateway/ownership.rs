@@ -48,7 +48,7 @@ impl Credentials {
         let is_permitted = match (opened.session, opened.visitor) {
             (Some(owner), _) => self.session == Some(owner),
             (None, Some(owner)) => self.visitor == Some(owner),
-            (None, None) => self.is_nobody() && !is_given,
+            (None, None) => self.is_nobody() && !opened.has_bearer && !is_given,
         };
         match self.session {
             _ if !is_permitted => Claim::Refused,

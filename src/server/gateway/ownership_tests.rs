@@ -27,6 +27,8 @@ fn p1_bind_takes_a_socket_of_its_own_owner() {
     let sockets = [
         // Opened with nothing: by a request with nothing.
         (of(None, None), [Own, Refused, Refused, Refused, Refused, Refused, Refused]),
+        // Opened with a bearer token: by nobody.
+        (bearer, [Refused; 7]),
         // Of a visitor: by the same visitor, and a session of the same visitor takes it over.
         (of(None, Some(V)), [Refused, Refused, Own, Refused, Refused, TakeOver(A), TakeOver(B)]),
         // Of a session, with or without a visitor cookie: by this session.
@@ -37,7 +39,7 @@ fn p1_bind_takes_a_socket_of_its_own_owner() {
     for (socket, expected) in sockets {
         for (request, expected) in requests.into_iter().zip(expected) {
             assert_eq!(request.claim(&socket, false), expected, "{request:?} binds {socket:?}");
-            // What a back end gave a socket matters for a socket of nobody only.
+            // A gift of a back end matters for a socket of nobody only.
             let given = if socket.is_nobody() { Refused } else { expected };
             assert_eq!(request.claim(&socket, true), given, "{request:?} binds {socket:?}, which was given something");
         }

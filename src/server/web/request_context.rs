@@ -14,6 +14,8 @@ pub struct RequestContext {
     pub client_addr: IpAddr,
     /// A proxy outside `web.trusted_proxies` forwarded the request: `client_addr` is the proxy's, not the client's.
     pub behind_untrusted_proxy: bool,
+    /// The request has a bearer token, of whatever kind.
+    pub has_bearer: bool,
     /// How cookies are named: by HTTPS or not.
     pub cookies: CookieNames,
     /// Language and theme, from cookies or `Accept-Language`.
@@ -32,8 +34,11 @@ pub struct RequestContext {
 }
 
 impl RequestContext {
-    /// The credentials by which a socket is recognised: session and visitor cookie.
+    /// The credentials by which a socket is recognised: session and visitor cookie. A bearer token takes the place of both.
     pub(crate) fn credentials(&self) -> Credentials {
+        if self.has_bearer {
+            return Credentials { has_bearer: true, ..Credentials::default() };
+        }
         let session = self.session.as_ref().map(|session| SocketOwner(session.token_hash));
         Credentials { session, visitor: self.visitor.map(Visitor), has_bearer: false }
     }

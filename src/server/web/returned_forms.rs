@@ -29,7 +29,9 @@ pub struct ReturnedForms(Cache<String, KeptForm>);
 impl Default for ReturnedForms {
     fn default() -> Self {
         let weight = |_: &String, kept: &KeptForm| {
-            let bytes = kept.form.text.len() + kept.form.more.len() + BYTES_EACH;
+            let form = &kept.form;
+            let then = kept.then.as_ref().map_or(0, String::len);
+            let bytes = form.form.len() + form.text.len() + form.more.len() + then + BYTES_EACH;
             u32::try_from(bytes).unwrap_or(u32::MAX)
         };
         Self(Cache::builder().weigher(weight).max_capacity(MAX_BYTES).time_to_live(RETURNED_FORM_TTL).build())

@@ -70,6 +70,7 @@ mod tests {
         RequestContext {
             client_addr: address.into(),
             behind_untrusted_proxy: false,
+            has_bearer: false,
             cookies: CookieNames { is_https: false, reads_old: false },
             preferences: Default::default(),
             session: None,

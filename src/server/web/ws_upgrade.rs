@@ -1,7 +1,9 @@
 //! `GET /ws`: the WebSocket handshake (RFC 6455, section 4.2). It is done by hand because the raw stream moves to a shard of
 //! the gateway afterwards.
 
-use super::middleware::{cookies::is_own_cookie, error_response::Refused, headers::header_str, origin};
+use super::middleware::{
+    cookies::is_own_cookie, error_response::Refused, headers::header_str, headers::is_bearer_subprotocol, origin,
+};
 use super::rate_limit::RequestKind;
 use super::request_context::RequestContext;
 use super::state::AppState;
@@ -22,8 +24,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use tungstenite::handshake::derive_accept_key;
 
-/// Prefix of a subprotocol that is a secret of this site.
-const BEARER_PREFIX: &str = "roomcast.bearer.";
 /// `retry_after_ms` for a session or address that is at its limit of sockets.
 const CONNECTION_LIMIT_RETRY_MS: u64 = 5_000;
 
@@ -146,7 +146,7 @@ fn handshake_for_workers(request: &Request) -> Handshake {
     let headers = request.headers().iter().filter_map(|(name, value)| {
         let value = match *name {
             header::COOKIE => without(value.as_bytes(), b';', is_own_pair)?.into(),
-            header::SEC_WEBSOCKET_PROTOCOL => without(value.as_bytes(), b',', is_bearer)?.into(),
+            header::SEC_WEBSOCKET_PROTOCOL => without(value.as_bytes(), b',', is_bearer_subprotocol)?.into(),
             _ => value.as_bytes().into(),
         };
         Some((name.as_str(), value))
@@ -166,11 +166,6 @@ fn without(line: &[u8], separator: u8, is_secret: fn(&[u8]) -> bool) -> Option<V
 
 fn is_own_pair(cookie: &[u8]) -> bool {
     is_own_cookie(cookie.split(|byte| *byte == b'=').next().unwrap_or_default().trim_ascii())
-}
-
-fn is_bearer(subprotocol: &[u8]) -> bool {
-    let start = subprotocol.trim_ascii().get(..BEARER_PREFIX.len());
-    start.is_some_and(|start| start.eq_ignore_ascii_case(BEARER_PREFIX.as_bytes()))
 }
 
 /// Returns `Sec-WebSocket-Key`, if the headers are a valid WebSocket handshake of version 13.

@@ -7,7 +7,7 @@ mod session;
 
 use super::middleware::cookies::RETURNED_COOKIE;
 use super::middleware::form_redirect::key_in_query;
-use super::middleware::headers::header_str;
+use super::middleware::headers::is_loaded_by_script;
 use super::rate_limit::RequestKind;
 use super::request_context::RequestContext;
 use super::state::AppState;
@@ -17,11 +17,9 @@ use crate::domain::{
     room::Person,
 };
 use crate::server::{accounts::Session, incident::incident};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
+use axum::http::{HeaderValue, StatusCode, header, request::Parts};
 use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
-
-const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// The request under way, with the services that may act for it. Methods check the rate limit of their kind first.
 pub struct Actions {
@@ -50,7 +48,7 @@ impl Actions {
     /// Removes and returns the form that waits for this page load: of the cookie's key, else of the address' key.
     pub fn returned_form(&self) -> Option<ReturnedForm> {
         // A script that renews a part of a page takes nothing from the page that is loaded meanwhile.
-        if header_str(&self.parts.headers, &SEC_FETCH_DEST) == Some("empty") {
+        if is_loaded_by_script(&self.parts.headers) {
             return None;
         }
         let by_cookie = self.context.cookies.value(&self.parts.headers, RETURNED_COOKIE);

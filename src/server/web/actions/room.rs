@@ -8,10 +8,9 @@ use crate::domain::{
     room::{Lobby, RoomView},
 };
 use crate::server::chat::{BindRequest, ModeRequest, SendRequest};
-use crate::server::gateway::Credentials;
 use crate::server::web::middleware::headers::header_text;
 use crate::server::web::rate_limit::RequestKind;
-use axum::http::{HeaderMap, header};
+use axum::http::header;
 
 impl Actions {
     /// Binds the caller's own socket to its person and `room`; without a session the socket reads the room. Returns the messages
@@ -26,7 +25,7 @@ impl Actions {
         self.check_rate_limit(RequestKind::Request)?;
         let session = self.current_session_if_any().await?;
         let by = self.context.credentials();
-        let by = Credentials { has_bearer: has_bearer(&self.parts.headers), ..by };
+        let session = session.filter(|_| !by.has_bearer);
         let request = BindRequest { client_id, room, since: non_empty(since), epoch: non_empty(epoch) };
         let bound = self.state.chat.bind(session.map(|session| &session.person), by, request).await;
         let reply = bound.map_err(|refusal| self.state.rate_limits.refused_bind(&self.context, refusal))?;
@@ -104,10 +103,4 @@ impl Actions {
         let scheme = if self.context.cookies.is_https { "https" } else { "http" };
         format!("{scheme}://{}", header_text(&self.parts.headers, &header::HOST))
     }
-}
-
-/// Whether a request has a bearer token, valid or not.
-fn has_bearer(headers: &HeaderMap) -> bool {
-    let scheme = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().split(|byte| *byte == b' ').next());
-    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer"))
 }

@@ -2,7 +2,7 @@
 
 use super::client_addr::{Client, FORWARDED_FOR};
 use super::cookies::{CookieNames, SESSION_COOKIE, VISITOR_COOKIE};
-use super::headers::header_text;
+use super::headers::{has_bearer, header_text};
 use crate::domain::{
     lang::Lang,
     preferences::{LANG_COOKIE, Preferences, THEME_COOKIE, Theme},
@@ -49,6 +49,7 @@ pub(crate) async fn context_layer(
     let mut context = RequestContext {
         client_addr,
         behind_untrusted_proxy,
+        has_bearer: has_bearer(headers),
         cookies: names,
         preferences,
         refusal: None,

@@ -49,7 +49,9 @@ pub(crate) async fn redirect_after_post(
         }
     } else {
         let refusal = parts.extensions.remove::<Refusal>().or_else(|| serde_json::from_slice(&body).ok());
-        let Some(refusal) = refusal else { return Response::from_parts(parts, Body::from(body)) };
+        let Some(refusal) = refusal.filter(|_| form_target::is_form(path)) else {
+            return Response::from_parts(parts, Body::from(body));
+        };
         let page = form_target::form_page(path, &fields, headers);
         let form = returned_form(path, refusal, &mut fields);
         let key = state.returned_forms.insert(KeptForm { form, then: None });
@@ -100,7 +102,7 @@ fn with_key(page: &str, key: &str) -> String {
 /// Path and query of a request, without the key of a waiting form.
 fn without_key(request: &Request) -> String {
     let path = local_path(request.uri().path()).unwrap_or("/");
-    let is_key = |field: &&str| field.strip_prefix(COOKIES_FIELD).is_some_and(|rest| rest.starts_with('='));
+    let is_key = |field: &&str| key_in_query(field).is_some();
     let query: Vec<_> = request.uri().query().unwrap_or_default().split('&').filter(|field| !is_key(field)).collect();
     let query = query.join("&");
     if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }

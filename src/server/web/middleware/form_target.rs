@@ -13,8 +13,29 @@ use std::collections::HashMap;
 /// The fields of a form; a name occurs once.
 pub(crate) type Fields = HashMap<String, String>;
 
+/// Bytes of a path to which a form leads, at most; a longer one counts as absent.
+const MAX_PATH: usize = 2048;
 /// Encodes what `Location` cannot hold; `percent_encode` encodes all bytes beyond ASCII by itself.
 const NOT_IN_LOCATION: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>');
+
+/// Whether a page has a form that posts to the path.
+pub(crate) fn is_form(path: &str) -> bool {
+    matches!(
+        path,
+        paths::GUEST
+            | paths::REGISTER
+            | paths::LOGIN
+            | paths::LOGOUT
+            | paths::PASSWORD
+            | paths::END_SESSION
+            | paths::END_OTHER_SESSIONS
+            | paths::PREFERENCES
+            | paths::SEND
+            | paths::MODE
+            | paths::TITLE
+            | paths::OPEN_ROOM
+    )
+}
 
 /// The page that shows the form again after a refusal.
 pub(crate) fn form_page(path: &str, fields: &Fields, headers: &HeaderMap) -> String {
@@ -62,7 +83,8 @@ fn referring_path(headers: &HeaderMap) -> Option<String> {
 }
 
 fn as_location(url: &[u8]) -> Option<String> {
-    local_path(&percent_encode(url, NOT_IN_LOCATION).to_string()).map(str::to_owned)
+    let url = percent_encode(url, NOT_IN_LOCATION).to_string();
+    local_path(&url).filter(|path| path.len() <= MAX_PATH).map(str::to_owned)
 }
 
 /// Returns path and query of a URL, without its host, so that no redirect leads to another site. `None`: not a path.
@@ -118,5 +140,8 @@ mod tests {
         assert_eq!(then(paths::OPEN_ROOM, &[]), "/rooms/7");
         assert_eq!(then(paths::LOGOUT, &[("next", "/rooms/1")]), "/rooms/1");
         assert_eq!(then(paths::LOGOUT, &[]), "/");
+        let (longest, too_long) = (format!("/{}", "x".repeat(MAX_PATH - 1)), format!("/{}", "x".repeat(MAX_PATH)));
+        assert_eq!(then(paths::GUEST, &[("next", &longest)]), longest);
+        assert_eq!(then(paths::GUEST, &[("next", &too_long)]), "/");
     }
 }

@@ -2,6 +2,7 @@
 
 use super::cookies::{CookieNames, RETURNED_COOKIE, SESSION_COOKIE};
 use super::form_redirect::key_in_query;
+use super::headers::is_loaded_by_script;
 use crate::domain::{paths, preferences::CookiesNeeded};
 use crate::server::web::request_context::RequestContext;
 use crate::server::web::state::AppState;
@@ -20,7 +21,7 @@ const JSON_POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
 
 /// Provides state, preferences and the signed-in person to a render or a server function. A page also gets its Content-Security-Policy, is not
 /// cached, renews the session cookie or removes a dead one, moves preferences to their present names, and sets a visitor cookie if
-/// there is none.
+/// there is none. A page that a script loads changes no cookie but the last: its answer may come after that of a sign-in.
 pub(crate) fn provide_page_context(state: &AppState) {
     provide_context(state.clone());
     let (Some(parts), Some(response)) = (use_context::<Parts>(), use_context::<ResponseOptions>()) else { return };
@@ -34,33 +35,47 @@ pub(crate) fn provide_page_context(state: &AppState) {
     if let Ok(policy) = HeaderValue::from_str(&content_security_policy(state, &nonce)) {
         response.insert_header(header::CONTENT_SECURITY_POLICY, policy);
     }
-    let names = context.cookies;
-    response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static(cache_control(&parts, names)));
+    response.insert_header(header::CACHE_CONTROL, HeaderValue::from_static(cache_control(&parts, context.cookies)));
     response.append_header(header::VARY, HeaderValue::from_static("cookie, accept-language"));
     if is_refused_preference(state, &parts) {
         provide_context(CookiesNeeded);
     }
-    // Each page load starts the cookie's 30 days again, and moves it to its present name.
-    let session = context.session_token.as_ref().map(|token| names.set_session(token));
-    let old_session = context.session_token.as_ref().and_then(|_| names.remove_old_session(&parts.headers));
-    let visitor = context.visitor.is_none().then(|| names.set_new_visitor());
-    // A look-up that was refused says nothing about the session.
-    let is_dead = context.session.is_none() && context.refusal.is_none();
-    let dead_session = if is_dead { names.remove_dead_session(&parts.headers) } else { vec![] };
-    let preferences = names.move_preferences(&parts.headers);
-    for cookie in [session, old_session, visitor].into_iter().flatten().chain(dead_session).chain(preferences) {
+    for cookie in cookies_of_page(context, &parts) {
         if let Ok(cookie) = HeaderValue::from_str(&cookie) {
             response.append_header(header::SET_COOKIE, cookie);
         }
     }
 }
 
-/// The page of a session, or with a person's own input, is not stored. Another page may be shown again from memory when the
+fn cookies_of_page(context: &RequestContext, parts: &Parts) -> Vec<String> {
+    let names = context.cookies;
+    let mut cookies = Vec::new();
+    if context.visitor.is_none() {
+        cookies.push(names.set_new_visitor());
+    }
+    if is_loaded_by_script(&parts.headers) {
+        return cookies;
+    }
+    // Each page load starts the cookie's 30 days again, and moves it to its present name.
+    if let Some(token) = &context.session_token {
+        cookies.push(names.set_session(token));
+        cookies.extend(names.remove_old_session(&parts.headers));
+    }
+    // A look-up that was refused says nothing about the session.
+    if context.session.is_none() && context.refusal.is_none() {
+        cookies.extend(names.remove_dead_session(&parts.headers));
+    }
+    cookies.extend(names.move_preferences(&parts.headers));
+    cookies
+}
+
+/// The page of a session, with a person's own input, or with a field for a password, is not stored. Another page may be shown again from memory when the
 /// reader goes back, and is asked for again otherwise. Nothing on the way may change it: the chat panel takes over the HTML.
 fn cache_control(parts: &Parts, names: CookieNames) -> &'static str {
     let cookies = names.read(&parts.headers);
     let has_own = |name| cookies.value(name).is_some();
-    let is_private = has_own(SESSION_COOKIE) || has_own(RETURNED_COOKIE) || key_in_query(query(parts)).is_some();
+    let has_password = matches!(parts.uri.path().trim_end_matches('/'), paths::SIGN_IN_PAGE | paths::ACCOUNT_PAGE);
+    let is_private = has_password || has_own(SESSION_COOKIE) || has_own(RETURNED_COOKIE) || key_in_query(query(parts)).is_some();
     if is_private { "no-store, no-transform" } else { "private, no-cache, no-transform" }
 }
 
