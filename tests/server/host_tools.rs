@@ -1,6 +1,6 @@
-//! What the host of a room sets on its page: title, closed or open.
+//! The settings of a room that its host makes on its page: title, closed or open.
 
-use crate::support::{Answer, Person, Server};
+use crate::support::{Answer, Person, Server, binary};
 use serde_json::json;
 
 async fn set_closed(person: &Person, room: &str, closed: &str) -> Answer {
@@ -90,4 +90,32 @@ async fn p5_only_the_host_of_a_room_has_its_tools() {
         }
     }
     assert!(server.errors().is_empty());
+}
+
+fn by_operator(server: &Server, act: &str) {
+    let data = server.data.path().join("data");
+    let command = binary().current_dir(server.data.path()).arg("--data-dir").arg(data).args(["room", act, "1"]).output().unwrap();
+    assert!(command.status.success(), "{command:?}");
+}
+
+#[tokio::test]
+async fn p4_a_host_does_not_open_a_room_that_the_operator_closed() {
+    let server = Server::with(&["chat.cooldown_ms=0"]);
+    let (host, guest) = (server.owner().await, server.guest("阿明").await);
+    let status = async |closed: &str| set_closed(&host, "1", closed).await.status.as_u16();
+    // The host's own is the host's to open, also after the operator's was undone.
+    assert_eq!((status("true").await, status("false").await), (200, 200));
+    assert_eq!(status("true").await, 200);
+    for closed_before in [true, false] {
+        by_operator(&server, "close");
+        assert_eq!((status("true").await, status("false").await), (200, 403), "closed by the host before: {closed_before}");
+        let both = host.post("/gateway/mod/mode", &[("room", "1"), ("slow_ms", "5000"), ("closed", "false")]).await;
+        assert_eq!((both.status.as_u16(), &both.body["code"]), (403, &json!("not_allowed")));
+        let slow = host.post("/gateway/mod/mode", &[("room", "1"), ("slow_ms", "0")]).await;
+        assert_eq!(slow.body["state"]["modes"], json!({"slow_ms": 0, "closed": true}), "nothing of the refused request was set");
+        assert_eq!(guest.send("x").await.status, 403);
+        by_operator(&server, "open");
+        assert_eq!(guest.send("x").await.status, 200);
+        assert_eq!((status("true").await, status("false").await), (200, 200));
+    }
 }

@@ -165,3 +165,18 @@ async fn p21_a_room_is_live_while_its_host_is_in_it() {
     eventually("it is over", async || !lobby(&guest).await.contains(LIVE)).await;
     drop((viewer, elsewhere));
 }
+
+#[tokio::test]
+async fn p4_the_lobby_has_a_hundred_pages() {
+    let server = Server::start();
+    let path = server.data.path().join("data/roomcast.db");
+    let mut database = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
+    let many = "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 5100)
+        INSERT INTO rooms (room, title, epoch, created_at) SELECT i, 'spam ' || i, 'e', 9000000000000 + i FROM n";
+    sqlx::query(many).execute(&mut database).await.unwrap();
+    let visitor = server.visitor();
+    let last = lobby_at(&visitor, "/?page=100").await;
+    assert_eq!((cards(&last).len(), cards(&last)[0].as_str()), (50, "150"));
+    assert!(!last.contains("rel=\"next\""));
+    assert_eq!(cards(&lobby_at(&visitor, "/?page=10000").await), cards(&last), "no page is further away");
+}

@@ -1,4 +1,4 @@
-//! What the host of a room sets: its title, and its modes.
+//! The settings of a room by its host: its title, and its modes.
 
 use super::Chat;
 use crate::domain::{
@@ -9,7 +9,7 @@ use crate::domain::{
     room::{MAX_SLOW_MS, Person},
 };
 use crate::server::incident::refusal_of;
-use crate::server::storage::RoomRow;
+use crate::server::storage::SetModes;
 
 /// The modes of a request, not yet parsed. `None`: the mode stays as it is.
 #[derive(Clone, Copy, Default)]
@@ -23,8 +23,8 @@ pub struct ModeRequest<'a> {
 impl Chat {
     /// Sets modes of a room, and returns all of them. They hold for each send that begins after the answer.
     ///
-    /// Fails with `not_allowed` unless `person` is the room's host, with `malformed` for a value that is none of the mode's or if
-    /// no mode is given, and with `no_such_room`.
+    /// Fails with `not_allowed` unless `person` is the room's host, and to open a room that the operator closed; with
+    /// `malformed` for a value that is none of the mode's or if no mode is given, and with `no_such_room`.
     pub async fn set_modes(&self, person: &Person, room: &str, request: ModeRequest<'_>) -> Result<ModeReply, Refusal> {
         let room: RoomId = room.parse()?;
         let slow_ms = request.slow_ms.map(parse_slow_ms).transpose()?;
@@ -32,19 +32,13 @@ impl Chat {
         if slow_ms.is_none() && closed.is_none() {
             return Err(Refusal::malformed("slow_ms"));
         }
-        let row = self.hosted_room(person, &room).await?;
-        if let Some(slow_ms) = slow_ms {
-            let set = self.store.set_room_slow_mode(&room, slow_ms).await;
-            self.acted(&room, set.map_err(|error| refusal_of(&error, "mode"))?, "slow mode set")?;
-        }
-        match closed {
-            Some(true) => self.close_room(&room).await?,
-            Some(false) => self.reopen_room(&room).await?,
-            None => {}
-        }
-        let modes = RoomModes { slow_ms: slow_ms.unwrap_or(row.slow_ms), closed: closed.unwrap_or(row.is_closed) };
-        tracing::info!(%room, slow_ms = modes.slow_ms, closed = modes.closed, "modes set by the host");
-        Ok(ModeReply { status: true, state: RoomState { modes } })
+        self.check_host(person, &room).await?;
+        let set = SetModes { slow_ms, closed };
+        let set = self.store.set_hosted_room_modes(&room, &person.uid, set, self.clock.now_ms()).await;
+        self.forget_room(&room);
+        let (slow_ms, closed) = set.map_err(|error| refusal_of(&error, "mode"))?.ok_or(Refusal::NotAllowed)?;
+        tracing::info!(%room, host = %person.uid, slow_ms, closed, "modes set by the host");
+        Ok(ModeReply { status: true, state: RoomState { modes: RoomModes { slow_ms, closed } } })
     }
 
     /// Sets the title of a room, cleaned like that of a new one, and returns it.
@@ -53,17 +47,20 @@ impl Chat {
     pub async fn set_title(&self, person: &Person, room: &str, title: &str) -> Result<TitleReply, Refusal> {
         let room: RoomId = room.parse()?;
         let title = name::title(title)?;
-        self.hosted_room(person, &room).await?;
-        let set = self.store.set_room_title(&room, &title).await;
-        self.acted(&room, set.map_err(|error| refusal_of(&error, "title"))?, "title set by the host")?;
+        self.check_host(person, &room).await?;
+        let set = self.store.set_hosted_room_title(&room, &person.uid, &title).await;
+        self.forget_room(&room);
+        if !set.map_err(|error| refusal_of(&error, "title"))? {
+            return Err(Refusal::NotAllowed);
+        }
+        tracing::info!(%room, host = %person.uid, title, "title set by the host");
         Ok(TitleReply { status: true, title })
     }
 
-    /// The room, if `person` hosts it. It is not read from the cache: a person that the operator has just replaced is no longer
-    /// the host.
-    async fn hosted_room(&self, person: &Person, room: &RoomId) -> Result<RoomRow, Refusal> {
+    /// Tells a room of another host from one that does not exist. The change itself is made for this host only.
+    async fn check_host(&self, person: &Person, room: &RoomId) -> Result<(), Refusal> {
         let row = self.store.room(room).await.map_err(|error| refusal_of(&error, "room"))?.ok_or(Refusal::NoSuchRoom)?;
-        if row.host.as_ref() == Some(&person.uid) { Ok(row) } else { Err(Refusal::NotAllowed) }
+        if row.host.as_ref() == Some(&person.uid) { Ok(()) } else { Err(Refusal::NotAllowed) }
     }
 }
 

@@ -11,13 +11,13 @@ use futures_util::future::join_all;
 const CLOSED_AT_ONCE: usize = 256;
 
 impl Chat {
-    /// Closes a room: it takes no messages, and stays readable. Fails with `no_such_room`.
+    /// Closes a room: it takes no messages, stays readable, and is not opened by its host. Fails with `no_such_room`.
     pub async fn close_room(&self, room: &RoomId) -> Result<(), Refusal> {
         let closed = self.store.close_room(room, self.clock.now_ms()).await;
         self.acted(room, closed.map_err(|error| refusal_of(&error, "room close"))?, "room closed")
     }
 
-    /// Opens a closed room. Fails with `no_such_room`.
+    /// Opens a closed room, of its host or the operator. Fails with `no_such_room`.
     pub async fn reopen_room(&self, room: &RoomId) -> Result<(), Refusal> {
         let opened = self.store.reopen_room(room).await;
         self.acted(room, opened.map_err(|error| refusal_of(&error, "room open"))?, "room opened again")
@@ -42,8 +42,14 @@ impl Chat {
         Ok(members.len())
     }
 
-    pub(super) fn acted(&self, room: &RoomId, found: bool, act: &'static str) -> Result<(), Refusal> {
+    /// Drops this node's copies of a room that changed.
+    pub(super) fn forget_room(&self, room: &RoomId) {
         self.rooms.invalidate(room);
+        self.search.forget();
+    }
+
+    fn acted(&self, room: &RoomId, found: bool, act: &'static str) -> Result<(), Refusal> {
+        self.forget_room(room);
         if !found {
             return Err(Refusal::NoSuchRoom);
         }

@@ -7,6 +7,7 @@ use moka::sync::Cache;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OnceCell;
 
 /// Newest rooms that are searched beside those with people.
 const NEWEST: u32 = 5_000;
@@ -14,7 +15,7 @@ const NEWEST: u32 = 5_000;
 const BUSIEST: u32 = 1_000;
 /// Characters of a query; the rest is not read.
 const MAX_QUERY: usize = 60;
-/// Cache lifetime of the list that is searched: a new title is found after this time at the latest.
+/// Cache lifetime of the list that is searched: a change by a command is found after this time at the latest.
 const CACHED_FOR: Duration = Duration::from_secs(5);
 
 /// A room, and the text that is searched.
@@ -27,7 +28,7 @@ struct Entry {
 #[derive(Clone)]
 pub(super) struct RoomSearch {
     store: Store,
-    cached: Cache<(), Arc<Vec<Entry>>>,
+    cached: Cache<(), Arc<OnceCell<Arc<Vec<Entry>>>>>,
 }
 
 impl RoomSearch {
@@ -54,17 +55,20 @@ impl RoomSearch {
         Ok(entries.iter().filter(matches).skip(skip).take(limit).map(|entry| entry.row.clone()).collect())
     }
 
-    /// Forgets the list, because a room was added or renamed.
+    /// Forgets the list, because a room was added or changed. A read under way is not kept either.
     pub(super) fn forget(&self) {
         self.cached.invalidate(&());
     }
 
+    /// Returns the list. Callers that come while it is read wait for the one read; after an error the next caller reads again.
     async fn entries(&self, busiest: Vec<RoomId>) -> Result<Arc<Vec<Entry>>> {
-        if let Some(entries) = self.cached.get(&()) {
-            return Ok(entries);
-        }
+        let list = self.cached.get_with((), Arc::default);
+        list.get_or_try_init(|| self.read(busiest)).await.cloned()
+    }
+
+    async fn read(&self, busiest: Vec<RoomId>) -> Result<Arc<Vec<Entry>>> {
         let busiest = self.store.rooms_by_id(busiest, BUSIEST).await?;
-        let newest = self.store.open_rooms(NEWEST).await?;
+        let newest = self.store.open_rooms_without(Vec::new(), NEWEST, 0).await?;
         let mut seen = HashSet::new();
         let rows = busiest.into_iter().chain(newest).filter(|row| seen.insert(row.room.clone()));
         let entry = |row: RoomRow| {
@@ -72,8 +76,6 @@ impl RoomSearch {
             let text = format!("{}\n{}", names::account_key(&row.title), names::account_key(host));
             Entry { row, text }
         };
-        let entries = Arc::new(rows.map(entry).collect::<Vec<_>>());
-        self.cached.insert((), entries.clone());
-        Ok(entries)
+        Ok(Arc::new(rows.map(entry).collect()))
     }
 }

@@ -26,6 +26,6 @@ pub use error::{OpenError, Result, StorageError};
 pub use notice::OpenNotice;
 pub use rows::{
     ApiKeyRow, Appended, NewMessage, NewPassword, NewPerson, NewSessionRow, PersonRow, RoomRow, RoomSettings, SeqRange,
-    SessionRow,
+    SessionRow, SetModes,
 };
 pub use store::Store;

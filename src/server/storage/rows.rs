@@ -70,8 +70,17 @@ pub struct RoomRow {
     pub epoch: Epoch,
     /// Slow mode: milliseconds between two messages of one person; 0 is off.
     pub slow_ms: u64,
-    /// Whether the operator closed it: it takes no messages.
+    /// Whether it is closed, by the operator or its host: it takes no messages.
     pub is_closed: bool,
+}
+
+/// The modes of a room that its host sets. `None`: the mode stays as it is.
+#[derive(Clone, Copy, Debug)]
+pub struct SetModes {
+    /// Slow mode in milliseconds; 0 is off.
+    pub slow_ms: Option<u64>,
+    /// Whether the room takes no messages.
+    pub closed: Option<bool>,
 }
 
 /// The settings of a room that decide about a send.

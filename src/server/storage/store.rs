@@ -4,7 +4,7 @@ use super::error::corrupt;
 use super::sqlite::SqliteStore;
 use super::{
     ApiKeyRow, Appended, NewMessage, NewPassword, NewPerson, NewSessionRow, OpenError, OpenNotice, PersonRow, Result, RoomRow,
-    RoomSettings, SeqRange, SessionRow,
+    RoomSettings, SeqRange, SessionRow, SetModes,
 };
 use crate::domain::id::{Nonce, RoomId, Seq, Uid};
 use crate::domain::message::Message;
@@ -121,12 +121,7 @@ impl Store {
 
     /// Returns the newest `limit` rooms, newest first.
     pub async fn rooms(&self, limit: u32) -> Result<Vec<RoomRow>> {
-        on_store!(self.rooms(true, limit).await)
-    }
-
-    /// The same without the rooms that are closed.
-    pub async fn open_rooms(&self, limit: u32) -> Result<Vec<RoomRow>> {
-        on_store!(self.rooms(false, limit).await)
+        on_store!(self.rooms(limit).await)
     }
 
     /// Returns up to `limit` rooms that are not closed and not among `rooms`, newest first, after the first `skip` of them.
@@ -174,12 +169,24 @@ impl Store {
         on_store!(self.set_room_slow_mode(room, slow_ms).await)
     }
 
+    /// Sets the title of a room of this host. Returns false if the host has no such room.
+    pub async fn set_hosted_room_title(&self, room: &RoomId, host: &Uid, title: &str) -> Result<bool> {
+        on_store!(self.set_hosted_room_title(room, host, title).await)
+    }
+
+    /// Sets modes of a room of this host, and returns slow mode in milliseconds and closed state. Returns `None`, and
+    /// changes nothing, if the host has no such room, or if it is to be opened and the operator closed it.
+    pub async fn set_hosted_room_modes(&self, room: &RoomId, host: &Uid, set: SetModes, now: u64) -> Result<Option<(u64, bool)>> {
+        on_store!(self.set_hosted_room_modes(room, host, set, now).await)
+    }
+
     /// Sets the room's host. Returns false if there is no such room.
     pub async fn set_room_host(&self, room: &RoomId, host: &Uid) -> Result<bool> {
         on_store!(self.set_room_host(room, host).await)
     }
 
-    /// Closes the room: from now on it takes no messages. Returns false if there is no such room.
+    /// Closes the room for the operator: from now on it takes no messages, and its host does not open it.
+    /// Returns false if there is no such room.
     pub async fn close_room(&self, room: &RoomId, now: u64) -> Result<bool> {
         on_store!(self.close_room(room, now).await)
     }

@@ -2,7 +2,7 @@
 
 use super::{SqliteStore, corrupt, finish, from_sql, to_sql};
 use crate::domain::id::{RoomId, Uid};
-use crate::server::storage::{Result, RoomRow, RoomSettings};
+use crate::server::storage::{Result, RoomRow, RoomSettings, SetModes};
 use sqlx::{Connection, SqliteConnection};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
@@ -47,8 +47,8 @@ impl SqliteStore {
         .transpose()
     }
 
-    pub(crate) async fn rooms(&self, with_closed: bool, limit: u32) -> Result<Vec<RoomRow>> {
-        sqlx::query_file_as!(RawRoom, "src/server/storage/sqlite/newest_rooms.sql", with_closed, limit)
+    pub(crate) async fn rooms(&self, limit: u32) -> Result<Vec<RoomRow>> {
+        sqlx::query_file_as!(RawRoom, "src/server/storage/sqlite/newest_rooms.sql", limit)
             .fetch_all(&self.readers)
             .await?
             .into_iter()
@@ -56,7 +56,7 @@ impl SqliteStore {
             .collect()
     }
 
-    /// Skips `skip` rows of the index, and joins none of them.
+    /// Of the rooms that it skips it reads their entries in the index of open rooms, and no rows.
     pub(crate) async fn open_rooms_without(&self, rooms: Vec<RoomId>, limit: u32, skip: u32) -> Result<Vec<RoomRow>> {
         let rooms = serde_json::to_string(&rooms).map_err(corrupt)?;
         sqlx::query_file_as!(RawRoom, "src/server/storage/sqlite/newest_rooms_without.sql", rooms, limit, skip)
@@ -128,14 +128,18 @@ impl SqliteStore {
 
     pub(crate) async fn close_room(&self, room: &RoomId, now: u64) -> Result<bool> {
         let (room, now) = (room.as_str(), to_sql(now));
-        let closed =
-            sqlx::query!("UPDATE rooms SET closed_at = coalesce(closed_at, ?) WHERE room = ? AND deleted_at IS NULL", now, room);
+        let closed = sqlx::query!(
+            "UPDATE rooms SET closed_at = coalesce(closed_at, ?), closed_by_operator = 1 WHERE room = ? AND deleted_at IS NULL",
+            now,
+            room
+        );
         Ok(closed.execute(&self.writer).await?.rows_affected() == 1)
     }
 
     pub(crate) async fn reopen_room(&self, room: &RoomId) -> Result<bool> {
         let room = room.as_str();
-        let opened = sqlx::query!("UPDATE rooms SET closed_at = NULL WHERE room = ? AND deleted_at IS NULL", room);
+        let opened =
+            sqlx::query!("UPDATE rooms SET closed_at = NULL, closed_by_operator = 0 WHERE room = ? AND deleted_at IS NULL", room);
         Ok(opened.execute(&self.writer).await?.rows_affected() == 1)
     }
 
@@ -161,6 +165,40 @@ impl SqliteStore {
             .execute(&self.writer)
             .await?;
         Ok(set.rows_affected() == 1)
+    }
+
+    pub(crate) async fn set_hosted_room_title(&self, room: &RoomId, host: &Uid, title: &str) -> Result<bool> {
+        let (room, host) = (room.as_str(), host.as_str());
+        let set =
+            sqlx::query!("UPDATE rooms SET title = ? WHERE room = ? AND host = ? AND deleted_at IS NULL", title, room, host);
+        Ok(set.execute(&self.writer).await?.rows_affected() == 1)
+    }
+
+    pub(crate) async fn set_hosted_room_modes(
+        &self,
+        room: &RoomId,
+        host: &Uid,
+        set: SetModes,
+        now: u64,
+    ) -> Result<Option<(u64, bool)>> {
+        let SetModes { slow_ms, closed } = set;
+        let (room, host, slow_ms, now) = (room.as_str(), host.as_str(), slow_ms.map(to_sql), to_sql(now));
+        let set = sqlx::query!(
+            r#"UPDATE rooms SET slow_ms = coalesce(?1, slow_ms),
+                closed_by_operator = closed_by_operator AND closed_at IS NOT NULL,
+                closed_at = CASE ?2 WHEN TRUE THEN coalesce(closed_at, ?3) WHEN FALSE THEN NULL ELSE closed_at END
+            WHERE room = ?4 AND host = ?5 AND deleted_at IS NULL
+                AND (?2 IS NOT FALSE OR closed_at IS NULL OR NOT closed_by_operator)
+            RETURNING slow_ms AS "slow_ms!: i64", closed_at AS "closed_at?: i64""#,
+            slow_ms,
+            closed,
+            now,
+            room,
+            host
+        )
+        .fetch_optional(&self.writer)
+        .await?;
+        set.map(|set| Ok((from_sql(set.slow_ms)?, set.closed_at.is_some()))).transpose()
     }
 
     pub(crate) async fn set_room_host(&self, room: &RoomId, host: &Uid) -> Result<bool> {
@@ -220,9 +258,12 @@ mod tests {
     use crate::server::storage::sqlite::SqliteStore;
     use sqlx::Row;
 
-    /// The steps of SQLite's plan for a query of two parameters at most.
+    /// The steps of SQLite's plan for a query, which does not depend on its parameters.
     async fn plan(store: &SqliteStore, query: &str) -> Vec<String> {
-        let explained = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"))).bind("[]").bind(200);
+        let mut explained = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}")));
+        for _ in query.matches('?') {
+            explained = explained.bind("[]");
+        }
         let rows = explained.fetch_all(&store.readers).await.unwrap();
         rows.iter().map(|row| row.get("detail")).collect()
     }
@@ -239,8 +280,9 @@ mod tests {
         assert!(busiest.iter().any(|step| step.starts_with("SEARCH rooms USING PRIMARY KEY")), "{busiest:?}");
         assert!(!busiest.iter().any(|step| step.contains("TEMP B-TREE")), "more rooms than the limit are read: {busiest:?}");
         let rest = plan(&store, include_str!("newest_rooms_without.sql")).await;
-        assert!(rest.iter().any(|step| step.contains("USING INDEX rooms_created_at")), "{rest:?}");
+        assert!(rest.iter().any(|step| step.contains("USING COVERING INDEX rooms_open")), "rows are read to skip them: {rest:?}");
     }
+
     #[tokio::test]
     async fn f10_rooms_by_id_keep_the_order_of_the_ids() {
         let folder = tempfile::TempDir::new().unwrap();
