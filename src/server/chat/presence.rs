@@ -32,7 +32,7 @@ struct Shared {
 #[derive(Default)]
 struct Counts {
     by_room: HashMap<RoomId, u32>,
-    /// The 1,000 with most people, most first; renewed after the counts of one second.
+    /// The 1,000 with most people, most first; renewed at most once per second.
     busiest: Vec<RoomId>,
 }
 
@@ -58,14 +58,15 @@ impl Presence {
     /// Renews the list of the busiest rooms.
     fn rank(&self) {
         let mut counts = self.counts();
-        let mut ranked: Vec<_> = counts.by_room.iter().map(|(room, count)| (*count, room.clone())).collect();
-        let order = |a: &(u32, RoomId), b: &(u32, RoomId)| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1));
+        let Counts { by_room, busiest } = &mut *counts;
+        let mut ranked: Vec<_> = by_room.iter().map(|(room, count)| (*count, room)).collect();
+        let order = |a: &(u32, &RoomId), b: &(u32, &RoomId)| b.0.cmp(&a.0).then_with(|| a.1.cmp(b.1));
         if ranked.len() > BUSIEST {
             ranked.select_nth_unstable_by(BUSIEST, order);
             ranked.truncate(BUSIEST);
         }
         ranked.sort_unstable_by(order);
-        counts.busiest = ranked.into_iter().map(|(_, room)| room).collect();
+        *busiest = ranked.into_iter().map(|(_, room)| room.clone()).collect();
     }
 
     /// Asks for a count of the rooms that changed, in [`PASS_EVERY`] at the latest. Does not wait.
@@ -73,10 +74,15 @@ impl Presence {
         self.0.bound.notify_one();
     }
 
-    /// Counts and pushes until `closing` is cancelled.
+    /// Counts, ranks and pushes until `closing` is cancelled.
     pub(super) async fn run(self, gateway: Gateway, closing: CancellationToken) {
         let (mut waiting, mut counted) = (HashSet::new(), HashMap::new());
+        let (mut is_ranked, mut ranked_at) = (true, None::<Instant>);
         loop {
+            if !is_ranked && ranked_at.is_none_or(|at| at.elapsed() >= COUNT_EVERY) {
+                self.rank();
+                (is_ranked, ranked_at) = (true, Some(Instant::now()));
+            }
             let passed = Instant::now();
             let next = counted.values().map(|at| *at + COUNT_EVERY).min().filter(|_| !waiting.is_empty());
             let next = next.unwrap_or(passed + COUNT_EVERY).max(passed + PASS_EVERY);
@@ -87,14 +93,15 @@ impl Presence {
                 }
             };
             tokio::select! {
-                () = wake => self.pass(&gateway, &mut waiting, &mut counted).await,
+                () = wake => is_ranked &= !self.pass(&gateway, &mut waiting, &mut counted).await,
                 () = closing.cancelled() => return,
             }
         }
     }
 
     /// Counts the changed rooms that were not counted within the last second, and pushes the counts that differ. The others wait.
-    async fn pass(&self, gateway: &Gateway, waiting: &mut HashSet<Group>, counted: &mut HashMap<Group, Instant>) {
+    /// Returns whether any differs.
+    async fn pass(&self, gateway: &Gateway, waiting: &mut HashSet<Group>, counted: &mut HashMap<Group, Instant>) -> bool {
         // A group whose name is no room id belongs to a back end.
         let is_room = |group: &Group| group.as_text().parse::<RoomId>().is_ok();
         waiting.extend(gateway.take_changed_groups().await.into_iter().filter(is_room));
@@ -112,9 +119,7 @@ impl Presence {
                 drop(gateway.send_to_group(vec![group], Except::default(), Publication::v1(online)).await);
             }
         }
-        if changed {
-            self.rank();
-        }
+        changed
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {

@@ -6,7 +6,7 @@ use crate::domain::{
     message::Message,
 };
 use crate::server::storage::{Result, SeqRange, Store};
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Messages of a tail, at most: the most that a `bind` returns.
@@ -15,6 +15,8 @@ const MAX_MESSAGES: u32 = 200;
 const MAX_BYTES: usize = 128 * 1024;
 /// Rooms with a tail, at most; the one that was read longest ago makes way. Together 32 MiB at most.
 const MAX_ROOMS: usize = 256;
+/// Rooms that were read once from the store, at most; beyond it all are forgotten.
+const MAX_MISSED: usize = 1024;
 
 /// A window of a room: the last `limit` messages above `after` and below `before`.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +33,10 @@ pub(super) struct Tails(Arc<Mutex<Table>>);
 #[derive(Default)]
 struct Table {
     rooms: HashMap<RoomId, Tail>,
+    /// Rooms without a tail that were read from the store once. A second read makes the tail.
+    missed: HashSet<RoomId>,
+    /// Number of rooms that were forgotten: a read that began before the last of them is not kept.
+    forgotten: u64,
     /// Number of reads until now.
     reads: u64,
 }
@@ -75,15 +81,32 @@ impl Tails {
         }
         metrics::counter!("roomcast_windows_read_total", "from" => "store").increment(1);
         let Window { after, before, limit } = window;
-        if before.is_some() {
+        let Some(begun) = before.is_none().then(|| self.begin(room)).flatten() else {
             return store.messages_between(room, after, before, limit).await;
-        }
+        };
         let mut messages = store.messages_between(room, Seq::default(), None, MAX_MESSAGES.max(limit)).await?;
-        self.keep(room, epoch, &messages);
+        self.keep(room, epoch, &messages, begun);
         messages.retain(|message| message.seq > after);
         let too_many = messages.len().saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX));
         messages.drain(..too_many);
         Ok(messages)
+    }
+
+    /// Begins a read for a tail, and returns [`Table::forgotten`]. `None`: it is the first read of the room, which gets no tail, or
+    /// the room has one.
+    fn begin(&self, room: &RoomId) -> Option<u64> {
+        let mut table = self.table();
+        if table.rooms.contains_key(room) {
+            return None;
+        }
+        if table.missed.contains(room) {
+            return Some(table.forgotten);
+        }
+        if table.missed.len() >= MAX_MISSED {
+            table.missed.clear();
+        }
+        table.missed.insert(room.clone());
+        None
     }
 
     /// Returns the messages of a window, if the tail of the room has them all.
@@ -93,15 +116,19 @@ impl Tails {
         let reads = table.reads;
         let tail = table.rooms.get_mut(room)?;
         tail.read_at = reads;
-        // What the retention removed must not stay in memory.
+        // Messages that the retention removed must not stay in memory.
         while tail.messages.front().is_some_and(|first| first.seq < range.oldest) {
             tail.pop();
         }
-        if tail.epoch != *epoch || tail.newest().is_none_or(|newest| newest < range.newest) {
+        if tail.epoch != *epoch {
             table.rooms.remove(room);
             return None;
         }
         let first = tail.messages.front()?.seq;
+        // The push of a message that was just stored may be under way: the tail stays.
+        if tail.newest() < Some(range.newest) {
+            return None;
+        }
         // Not beyond what the store said: what was stored since comes by push.
         let end = window.before.map_or(u64::MAX, |before| before.0).min(range.newest.next().0);
         let start = window.after.next().max(range.oldest).0.max(end.saturating_sub(window.limit.into()));
@@ -114,26 +141,41 @@ impl Tails {
         })
     }
 
-    /// Keeps the newest messages of a room, as they were read from the store.
-    fn keep(&self, room: &RoomId, epoch: &Epoch, messages: &[Message]) {
-        let mut table = self.table();
-        let read_at = table.reads;
-        let mut tail = Tail { epoch: epoch.clone(), messages: VecDeque::new(), bytes: 0, read_at };
-        messages.iter().for_each(|message| tail.push(message.clone()));
-        let is_newer = |kept: &Tail| kept.epoch == *epoch && kept.newest() >= tail.newest();
-        if tail.messages.is_empty() || table.rooms.get(room).is_some_and(is_newer) {
+    /// Keeps the newest messages of a room, as they were read from the store in a read that [began](Self::begin).
+    fn keep(&self, room: &RoomId, epoch: &Epoch, messages: &[Message], begun: u64) {
+        let Some(newest) = messages.last().map(|message| message.seq) else { return };
+        let is_needed = |table: &Table| {
+            let is_newer = |kept: &Tail| kept.epoch == *epoch && kept.newest() >= Some(newest);
+            table.forgotten == begun && !table.rooms.get(room).is_some_and(is_newer)
+        };
+        if !is_needed(&self.table()) {
             return;
         }
+        // The copies are made without the lock.
+        let mut tail = Tail { epoch: epoch.clone(), messages: VecDeque::new(), bytes: 0, read_at: 0 };
+        messages.iter().for_each(|message| tail.push(message.clone()));
+        let mut table = self.table();
+        if !is_needed(&table) {
+            return;
+        }
+        tail.read_at = table.reads;
+        let mut evicted = None;
         if table.rooms.len() >= MAX_ROOMS && !table.rooms.contains_key(room) {
             let oldest = table.rooms.iter().min_by_key(|(_, tail)| tail.read_at).map(|(room, _)| room.clone());
-            oldest.and_then(|oldest| table.rooms.remove(&oldest));
+            evicted = oldest.and_then(|oldest| table.rooms.remove(&oldest));
         }
-        table.rooms.insert(room.clone(), tail);
+        let replaced = table.rooms.insert(room.clone(), tail);
+        table.missed.remove(room);
+        drop(table);
+        drop((evicted, replaced));
     }
 
     /// Drops the tail of a room, because the room is deleted.
     pub(super) fn forget(&self, room: &RoomId) {
-        self.table().rooms.remove(room);
+        let mut table = self.table();
+        table.forgotten += 1;
+        table.rooms.remove(room);
+        table.missed.remove(room);
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {

@@ -135,13 +135,47 @@ async fn p1_rooms_with_a_tail_are_bounded_and_another_epoch_has_none() {
     append(&store, None, &room, 1..=3, "x").await;
     let range = store.seq_range(&room).await.unwrap();
     let window = Window { after: Seq(0), before: None, limit: 50 };
+    tails.messages(&store, (&room, &epoch), range, window).await.unwrap();
+    assert_eq!(tails.read(&room, &epoch, range, window), None, "the first read makes no tail");
     let messages = tails.messages(&store, (&room, &epoch), range, window).await.unwrap();
     assert_eq!(tails.read(&room, &epoch, range, window), Some(messages.clone()));
     for n in 0..MAX_ROOMS * 2 {
-        tails.keep(&format!("r{n}").parse().unwrap(), &epoch, &messages);
+        tails.keep(&format!("r{n}").parse().unwrap(), &epoch, &messages, 0);
     }
     assert_eq!(tails.table().rooms.len(), MAX_ROOMS);
-    tails.keep(&room, &epoch, &messages);
+    tails.keep(&room, &epoch, &messages, 0);
     let other: Epoch = "another".parse().unwrap();
     assert_eq!(tails.read(&room, &other, range, window), None);
+}
+
+#[tokio::test]
+async fn p4_a_read_that_began_before_the_room_was_deleted_is_not_kept() {
+    let (_folder, store, room, epoch) = open().await;
+    let tails = Tails::default();
+    append(&store, None, &room, 1..=3, "x").await;
+    let messages = store.messages_between(&room, Seq(0), None, MAX_MESSAGES).await.unwrap();
+    assert_eq!(tails.begin(&room), None);
+    let begun = tails.begin(&room).unwrap();
+    tails.forget(&room);
+    tails.keep(&room, &epoch, &messages, begun);
+    assert!(tails.table().rooms.is_empty());
+}
+
+#[tokio::test]
+async fn p4_a_message_whose_push_is_under_way_costs_no_tail() {
+    let (_folder, store, room, epoch) = open().await;
+    let tails = Tails::default();
+    append(&store, None, &room, 1..=3, "x").await;
+    let window = Window { after: Seq(0), before: None, limit: 50 };
+    for _ in 0..2 {
+        let range = store.seq_range(&room).await.unwrap();
+        tails.messages(&store, (&room, &epoch), range, window).await.unwrap();
+    }
+    append(&store, None, &room, 4..=4, "x").await;
+    let range = store.seq_range(&room).await.unwrap();
+    assert_eq!(tails.read(&room, &epoch, range, window), None);
+    assert_eq!(tails.begin(&room), None, "and no read of a whole one");
+    let messages = store.messages_between(&room, Seq(0), None, 50).await.unwrap();
+    tails.push(&messages[3]);
+    assert_eq!(tails.read(&room, &epoch, range, window), Some(messages));
 }
