@@ -17,7 +17,7 @@ use leptos::prelude::*;
 use leptos_meta::{Meta, Title};
 use leptos_router::hooks::use_query_map;
 
-/// What the address of the page says.
+/// The choices in the address of the page.
 #[derive(Clone)]
 struct Asked {
     tab: Option<SignInTab>,

@@ -154,3 +154,14 @@ async fn p4_a_page_that_a_script_loads_changes_no_session() {
         assert!(set.len() == 1 && set[0].starts_with("roomcast_visitor="), "{set:?}");
     }
 }
+
+#[tokio::test]
+async fn p4_a_bearer_token_takes_the_place_of_the_session() {
+    let server = Server::start();
+    let person = server.guest("阿明").await;
+    let socket = person.open(None).await;
+    let fields = [("client_id", socket.client_id.as_str()), ("room", "1")];
+    let bind = || person.request("POST", "/gateway/bind").form(&fields);
+    assert_eq!(bind().header("authorization", "Bearer rcs_unknown").send().await.unwrap().status(), 403);
+    assert_eq!(bind().send().await.unwrap().status(), 200);
+}

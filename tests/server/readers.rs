@@ -81,11 +81,6 @@ async fn p1_bind_takes_a_socket_of_its_own_owner() {
         request.form(&[("client_id", socket.client_id.as_str()), ("room", "1")]).send()
     };
     assert_eq!(bind("Bearer rcs_unknown").await.unwrap().status(), 403, "a bearer is somebody");
-    let own = with(&server, &[&a]);
-    let socket_of_session = own.open(None).await;
-    let request = own.request("POST", "/gateway/bind").header("authorization", "Bearer rcs_unknown");
-    let fields = [("client_id", socket_of_session.client_id.as_str()), ("room", "1")];
-    assert_eq!(request.form(&fields).send().await.unwrap().status(), 403, "a bearer wins over the session");
     assert_eq!(bind("Basic bWluZzp4").await.unwrap().status(), 200, "the password of a proxy is nobody's");
 }
 

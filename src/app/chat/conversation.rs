@@ -252,7 +252,7 @@ impl Conversation {
         self.clear_delivered_outgoing();
     }
 
-    /// Applies the newest messages of the history. What lies between them and the known ones becomes a gap.
+    /// Applies the newest messages of the history. Seqs between them and the known ones become a gap.
     pub fn apply_poll(self, messages: Vec<Message>) {
         let newest = self.timeline.with_untracked(Timeline::newest);
         self.pending.set_value(messages.into_iter().filter(|message| message.seq > newest).collect());

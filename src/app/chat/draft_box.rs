@@ -1,5 +1,5 @@
-//! The text in the composer: its length, and its copy in the tab's session storage, from which a reload restores it. What is
-//! stored belongs to one person: for another one it is deleted.
+//! The text in the composer: its length, and its copy in the tab's session storage, from which a reload restores it. The
+//! copy belongs to one person: for another one it is deleted.
 
 use super::conversation::Conversation;
 use crate::domain::draft::Draft;

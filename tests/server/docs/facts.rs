@@ -157,3 +157,34 @@ fn docs_name_targets_of_the_makefile() {
         }
     }
 }
+
+#[test]
+fn p4_docs_name_every_key_that_is_stored_in_the_browser() {
+    let privacy = read("docs/privacy.md");
+    let mut keys = BTreeSet::new();
+    for folder in ["src", "public"] {
+        let files = walkdir(&root().join(folder));
+        for text in files.iter().filter_map(|path| std::fs::read_to_string(path).ok()) {
+            for call in ["setItem(", "store(conversation, ", "store(self.conversation, "] {
+                for rest in text.split(call).skip(1) {
+                    let quote =
+                        rest.chars().next().filter(|quote| "'\"".contains(*quote)).unwrap_or_else(|| panic!("{call}{rest}"));
+                    keys.insert(rest[1..].split(quote).next().unwrap().to_owned());
+                }
+            }
+        }
+    }
+    assert!(keys.len() >= 5, "{keys:?}");
+    for key in keys {
+        assert!(
+            privacy.contains(&format!("`{key}`")) || privacy.contains(&format!("`{key}:ROOM`")),
+            "privacy.md has no row for {key}"
+        );
+    }
+}
+
+/// All files below a folder.
+fn walkdir(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { walkdir(&path) } else { vec![path] }).collect()
+}
