@@ -57,7 +57,8 @@ async fn p1_bind_takes_a_socket_of_its_own_owner() {
     let refused = (403, "not_yours");
     // Per request: the status, and whether `code` is a uid, "" or a refusal.
     let (reader, person) = ((200, ""), (200, "uid"));
-    let sockets: [(&[&str], [(u16, &str); 7]); 5] = [
+    type Row<'a> = (&'a [&'a str], [(u16, &'a str); 7]);
+    let sockets: [Row; 5] = [
         (&[], [reader, refused, refused, refused, refused, refused, reader]),
         (&[&v], [refused, reader, refused, refused, person, person, refused]),
         (&[&a], [refused, refused, refused, person, person, refused, refused]),
