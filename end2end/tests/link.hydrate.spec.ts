@@ -1,5 +1,5 @@
 // The socket's state as the page says it: facts before hints, close codes, and no socket at all.
-import { expect, test } from './fixtures';
+import { expect, NO_LIMITS, test } from './fixtures';
 import { box, button, link, texts } from './person';
 
 test('B10: a bound socket is up although the browser always says offline', async ({ server, guest }) => {
@@ -70,4 +70,22 @@ test('without a working socket the page fetches new messages, says so, and keeps
   await anna.tell('听得见');
   await expect(texts(page)).toHaveText(['第一句', '第二句', '听得见'], { timeout: 20_000 });
   await expect(box(page)).toHaveValue('');
+});
+
+test.describe('without limits', () => {
+  test.use({ settings: NO_LIMITS });
+
+  test('P4: a page that fetches starts over when the database began anew', async ({ server, visitor, guest }) => {
+    test.slow();
+    const [reader, anna] = [await visitor(), await guest('Anna')];
+    await anna.tell('旧一', '旧二');
+    await reader.page.routeWebSocket(/\/ws$/, (socket) => void socket.close({ code: 1011 }));
+    const page = await reader.open();
+    await expect(link(page)).toHaveText('无法实时连接，每隔几秒更新一次', { timeout: 15_000 });
+    await expect(texts(page)).toHaveText(['旧一', '旧二']);
+    await server.startAnew();
+    const bea = await guest('Bea');
+    await bea.tell('新');
+    await expect(texts(page)).toHaveText(['新'], { timeout: 30_000 });
+  });
 });

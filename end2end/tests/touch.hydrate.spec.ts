@@ -46,6 +46,19 @@ test('P9: Enter during the cooldown arms the message, which is sent by itself', 
   await expect(button(page)).not.toHaveAttribute('aria-disabled');
 });
 
+test('P9: the button that disarms gives the focus back to the box', async ({ guest }) => {
+  const ming = await guest('阿明');
+  const page = await ming.open();
+  await ming.say('第一句');
+  await expect(button(page)).toHaveText(/^\d S$/);
+  // The place of the hint is there before its words: only then they are announced.
+  await expect(hint(page)).toHaveCSS('display', 'flex');
+  await ming.say('第二句');
+  await page.getByRole('button', { name: '取消' }).press('Enter');
+  await expect(box(page)).toBeFocused();
+  await expect(hint(page)).toBeHidden();
+});
+
 test('P9: Escape disarms', async ({ guest }) => {
   const ming = await guest('阿明');
   const page = await ming.open();
@@ -59,6 +72,27 @@ test('P9: Escape disarms', async ({ guest }) => {
   await expect(box(page)).toHaveValue('第二句');
   await expect(texts(page)).toHaveText(['第一句']);
 });
+
+for (const how of ['a key', 'an input method']) {
+  test(`P9: an armed text that is edited by ${how} does not leave by itself`, async ({ guest }) => {
+    const ming = await guest('阿明');
+    const page = await ming.open();
+    await ming.say('第一句');
+    await expect(button(page)).toHaveText(/^\d S$/);
+    await ming.say('第二');
+    await expect(hint(page)).toContainText('秒后发送');
+    if (how === 'a key') {
+      await box(page).press('x');
+    } else {
+      const browser = await page.context().newCDPSession(page);
+      await browser.send('Input.imeSetComposition', { text: 'ju', selectionStart: 2, selectionEnd: 2 });
+    }
+    await expect(hint(page)).toBeHidden();
+    await expect(button(page)).toHaveText('发送', { timeout: 5_000 });
+    await expect(box(page)).toHaveValue(how === 'a key' ? '第二x' : '第二ju');
+    await expect(texts(page)).toHaveText(['第一句']);
+  });
+}
 
 test('P9: a double tap sends once and says nothing', async ({ guest }) => {
   const ming = await guest('阿明');
@@ -121,7 +155,13 @@ test('P8: notices leave: on input, after success, at the end of the countdown', 
   await expect(texts(second)).toHaveText(['可以', '再一句']);
   await ming.say('太快', second);
   await expect(notice(second)).toHaveText(/^系统提示: 发言太快，[123] 秒后可再发$/);
+  // For people who hear the page the number does not run.
+  await expect(notice(second)).toHaveAttribute('aria-hidden', 'true');
+  const heard = second.locator('.composer__card .visually-hidden');
+  const once = await heard.textContent();
+  expect(once).toMatch(/^系统提示: 发言太快，[123] 秒后可再发$/);
   await expect(notice(second)).toHaveText('系统提示: 发言太快，1 秒后可再发');
+  await expect(heard).toHaveText(once ?? '');
   await expect(notice(second)).toHaveCount(0);
   await expect(button(second)).toHaveText('发送');
   await expect(box(second)).toHaveValue('太快');

@@ -70,12 +70,57 @@ test('P4: an unsent message stays, can be sent again, and can be deleted', async
   attempts.isCut = true;
   await ming.say('不要了');
   await expect(state(page)).toHaveText('未发送 · 重试 · 删除', { timeout: 15_000 });
-  await page.getByRole('button', { name: '删除' }).click();
+  await page.getByRole('button', { name: '删除' }).press('Enter');
+  await expect(box(page)).toBeFocused();
   await expect(texts(page)).toHaveText(['没发出去']);
   attempts.isCut = false;
   await page.reload();
   await ming.say('后来的');
   await expect(texts(anna.page)).toHaveText(['没发出去', '后来的']);
+});
+
+test('P4: an unsent message of one person is not sent by the next', async ({ guest }) => {
+  const ming = await guest('阿明');
+  const page = await ming.open();
+  await cut(page);
+  await ming.say('阿明没发出去的');
+  await expect(state(page)).toContainText('未发送', { timeout: 15_000 });
+  // Another tab of the browser signs out and in again as another person.
+  await ming.post('/session/logout', {});
+  await ming.enterAsGuest('另一个人');
+  await expect(page.locator('.menu__you [data-own-nickname]')).toHaveText('另一个人', { timeout: 15_000 });
+  await expect(texts(page)).toHaveCount(0);
+  await expect(box(page)).toHaveValue('');
+  await page.unroute('**/gateway/send');
+  await ming.say('另一个人说的');
+  await expect(button(page)).toHaveText(/^\d S$/);
+  await expect(texts(page)).toHaveText(['另一个人说的']);
+  await page.reload();
+  await expect(texts(page)).toHaveText(['另一个人说的']);
+});
+
+test('P4: a retry that is pressed again and again keeps the message, and hides while a request runs', async ({ guest }) => {
+  const ming = await guest('阿明');
+  const page = await ming.open();
+  const attempts = await cut(page);
+  await ming.say('再试一次');
+  const retry = page.getByRole('button', { name: '重试' });
+  await expect(retry).toBeVisible({ timeout: 15_000 });
+  let answer = () => {};
+  const held = new Promise<void>((done) => (answer = done));
+  await page.unroute('**/gateway/send');
+  await page.route('**/gateway/send', async (route) => {
+    await held;
+    await route.continue();
+  });
+  await retry.press('Enter');
+  await expect(box(page)).toBeFocused();
+  await expect(state(page)).toHaveText('发送中');
+  await expect(retry).toHaveCount(0);
+  answer();
+  await expect(button(page)).toHaveText(/^\d S$/);
+  await expect(texts(page)).toHaveText(['再试一次']);
+  expect(attempts.count).toBeGreaterThan(3);
 });
 
 test('P25: a message waits for the network and for the one before it', async ({ guest }) => {
@@ -163,6 +208,17 @@ test.describe('answers of tomorrow', () => {
     await expect(lines(page)).toContainText('先给管理员看等待管理员审核');
     await expect(button(page)).toHaveText(/^\d S$/);
     await expect(box(page)).toHaveValue('');
+  });
+
+  test('T1: a held message leaves when it is released', async ({ guest }) => {
+    const ming = await guest('阿明');
+    const page = await ming.open();
+    await page.route('**/gateway/send', (route) => route.fulfill({ json: { status: true, held: true } }));
+    await ming.say('先看看');
+    await expect(lines(page)).toContainText('等待管理员审核');
+    await ming.tell('先看看');
+    await expect(state(page)).toHaveCount(0);
+    await expect(texts(page)).toHaveText(['先看看']);
   });
 
   test('T1: an uncertain outcome is repeated under its nonce', async ({ guest }) => {

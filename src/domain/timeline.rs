@@ -17,7 +17,7 @@
 use crate::domain::{
     id::{Epoch, Seq},
     message::Message,
-    reply::BindReply,
+    reply::{BindReply, HistoryReply},
 };
 use std::collections::VecDeque;
 
@@ -127,16 +127,24 @@ impl Timeline {
     }
 
     /// Adds the reply of a `bind` that was sent with `since`. Starts over if the reply is of another epoch, or if its newest
-    /// seq is before `since` (the database is an older copy): then the window holds messages of another history.
-    pub fn apply_bind(&mut self, since: Seq, bound: BindReply) {
+    /// seq is before `since` (the database is an older copy): then the window holds messages of another history. Returns true
+    /// if it started over.
+    pub fn apply_bind(&mut self, since: Seq, bound: BindReply) -> bool {
         if bound.epoch != self.epoch || bound.seq < since {
             *self = Self::new(bound.epoch, bound.seq, bound.messages);
             self.note_oldest(bound.oldest);
-            return;
+            return true;
         }
         self.note_oldest(bound.oldest);
         self.newest = self.newest.max(bound.seq);
         self.apply_pushed(bound.messages);
+        false
+    }
+
+    /// Starts over with the newest messages of the history, which names no epoch: the next `bind` brings it.
+    pub fn start_over(&mut self, latest: HistoryReply) {
+        *self = Self::new(self.epoch.clone(), Seq(0), latest.messages);
+        self.note_oldest(latest.oldest);
     }
 
     /// Adds messages from the socket. A detached window only notes that they exist.

@@ -3,7 +3,7 @@
 use crate::domain::{
     id::{Epoch, Seq},
     message::{Message, Role},
-    reply::BindReply,
+    reply::{BindReply, HistoryReply},
     timeline::{TRIM_AT, Timeline, TimelineItem},
 };
 use proptest::prelude::*;
@@ -68,9 +68,12 @@ fn missing_seqs_are_gaps_until_they_are_filled() {
 #[test]
 fn another_epoch_or_a_shorter_history_replaces_the_window() {
     let mut timeline = Timeline::new(epoch("a"), Seq(9), messages(1..=9));
-    timeline.apply_bind(Seq(9), bind_reply("b", 2, messages(1..=2), true));
+    assert!(timeline.apply_bind(Seq(9), bind_reply("b", 2, messages(1..=2), true)));
     assert_eq!((held(&timeline), timeline.newest()), (vec![1, 2], Seq(2)));
-    timeline.apply_bind(Seq(2), bind_reply("b", 1, messages(1..=1), true));
+    assert!(timeline.apply_bind(Seq(2), bind_reply("b", 1, messages(1..=1), true)));
+    assert_eq!((held(&timeline), timeline.newest()), (vec![1], Seq(1)));
+    assert!(!timeline.apply_bind(Seq(1), bind_reply("b", 2, messages(2..=2), false)));
+    timeline.start_over(HistoryReply { messages: messages(1..=1), oldest: Seq(1) });
     assert_eq!((held(&timeline), timeline.newest()), (vec![1], Seq(1)));
 }
 

@@ -4,12 +4,16 @@
 
 use super::conversation::Conversation;
 use super::cooldown::Cooldown;
-use super::draft_box::use_draft;
+use super::draft_box::{TEXT, focus, focus_after_key, use_draft};
 use super::join::JoinForm;
 use super::submit::{Submit, use_submit};
 use crate::app::i18n::{lang, over_limit, send_in, sends_in, too_fast};
 use crate::app::live_text::LiveText;
-use crate::domain::{paths, refusal::Refusal, reply::ReturnedForm};
+use crate::domain::{
+    paths,
+    refusal::{Refusal, whole_seconds},
+    reply::ReturnedForm,
+};
 use crate::t;
 use leptos::ev::{InputEvent, KeyboardEvent, MouseEvent, SubmitEvent};
 use leptos::prelude::*;
@@ -39,16 +43,12 @@ pub fn Composer(conversation: Conversation, returned: Option<ReturnedForm>) -> i
     };
     Effect::new(move |was: Option<bool>| {
         let is_reader = is_reader();
-        match was {
-            Some(true) if !is_reader => {
-                // After the row is gone and the box is shown.
-                request_animation_frame(move || {
-                    draft.changed();
-                    draft.focus();
-                });
-            }
-            Some(false) if is_reader => submit.armed.set(false),
-            _ => {}
+        if was == Some(true) && !is_reader {
+            // After the row is gone and the box is shown.
+            request_animation_frame(move || {
+                draft.changed();
+                focus(TEXT);
+            });
         }
         is_reader
     });
@@ -93,11 +93,10 @@ fn MessageForm(conversation: Conversation, submit: Submit, text: Option<String>)
     };
     let on_input = move |_| {
         draft.changed();
+        // A text that is edited, or composed by an input method, must not leave half-way.
+        armed.set(false);
         if conversation.notice.with_untracked(Option::is_some) {
             conversation.notice.set(None);
-        }
-        if draft.length.get_untracked() == 0 {
-            armed.set(false);
         }
     };
     let max_graphemes = i64::from(conversation.rules().max_graphemes);
@@ -109,6 +108,10 @@ fn MessageForm(conversation: Conversation, submit: Submit, text: Option<String>)
     let label = Signal::derive(move || if seconds() == 0 { send.to_owned() } else { [&seconds().to_string(), " S"].concat() });
     let name = move || if seconds() == 0 { send.to_owned() } else { send_in(lang, seconds()) };
     let hint = Signal::derive(move || sends_in(lang, seconds()));
+    let disarm = move |event: MouseEvent| {
+        armed.set(false);
+        focus_after_key(&event);
+    };
     view! {
         <form
             class="composer" method="post" action=paths::SEND hidden=move || conversation.you.with(Option::is_none)
@@ -118,11 +121,11 @@ fn MessageForm(conversation: Conversation, submit: Submit, text: Option<String>)
             <span class="composer__box" class:composer__box--over=move || left() < 0>
                 <textarea
                     class="composer__text" name="message" rows="1" dir="auto" enterkeyhint="send" autocomplete="off"
-                    aria-label=t!(placeholder) aria-describedby="composer-hint" placeholder=placeholder
+                    aria-label=t!(placeholder) aria-describedby="composer-hint composer-left" placeholder=placeholder
                     node_ref=draft.textarea on:keydown=on_keydown on:beforeinput=on_beforeinput on:input=on_input
                 >{text.unwrap_or_default()}</textarea>
                 <Show when=move || left() <= COUNTER_SHOWN_AT>
-                    <span class="composer__left" class:composer__left--over=move || left() < 0 aria-live="polite"><LiveText text=counter/></span>
+                    <span class="composer__left" class:composer__left--over=move || left() < 0 id="composer-left"><LiveText text=counter/></span>
                 </Show>
             </span>
             <button
@@ -133,8 +136,10 @@ fn MessageForm(conversation: Conversation, submit: Submit, text: Option<String>)
             </button>
             <span class="composer__hint" id="composer-hint" aria-live="polite">
                 <Show when=move || armed.get()>
-                    <LiveText text=hint/>
-                    <button type="button" class="composer__disarm" on:click=move |_| armed.set(false)>{t!(cancel)}</button>
+                    // Announced once: the running number is for the eye.
+                    <span class="visually-hidden">{sends_in(lang, cooldown.seconds.get_untracked())}</span>
+                    <span aria-hidden="true"><LiveText text=hint/></span>
+                    <button type="button" class="composer__disarm" on:click=disarm>{t!(cancel)}</button>
                 </Show>
             </span>
         </form>
@@ -146,7 +151,8 @@ pub fn placeholder(conversation: Conversation) -> String {
     if conversation.is_closed() { Refusal::room_closed().message(lang()) } else { t!(placeholder).to_owned() }
 }
 
-/// Renders the refusal of the last attempt: `系统提示: 不能超过140个字符`. That of a cooldown counts down and leaves at its end.
+/// Renders the refusal of the last attempt: `系统提示: 不能超过140个字符`. That of a cooldown counts down and leaves at its end; it is
+/// announced once, with the seconds of its beginning.
 #[component]
 fn Notice(conversation: Conversation, cooldown: Cooldown) -> impl IntoView {
     let (lang, system) = (lang(), t!(system));
@@ -166,9 +172,17 @@ fn Notice(conversation: Conversation, cooldown: Cooldown) -> impl IntoView {
         seconds
     });
     let shown = Signal::derive(move || words.get().unwrap_or_default());
+    let first = Signal::derive(move || match conversation.notice.get() {
+        Some(Refusal::TooFast { retry_after_ms }) => [system, ": ", &too_fast(lang, whole_seconds(retry_after_ms))].concat(),
+        _ => String::new(),
+    });
+    let is_running = move || first.with(|first| !first.is_empty()).then_some("true");
     view! {
         <div class="composer__card" role="alert">
-            <Show when=move || words.with(Option::is_some)><p class="notice"><LiveText text=shown/></p></Show>
+            <Show when=move || words.with(Option::is_some)>
+                <p class="notice" aria-hidden=is_running><LiveText text=shown/></p>
+                <LiveText class="visually-hidden" text=first/>
+            </Show>
         </div>
     }
 }

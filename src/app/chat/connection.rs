@@ -9,6 +9,7 @@ use crate::domain::{
     id::ClientId,
     push::{CloseCode, Push, SUBPROTOCOL},
     refusal::Refusal,
+    room::Person,
 };
 use futures_util::future::{Either, select};
 use futures_util::{FutureExt, StreamExt};
@@ -45,10 +46,7 @@ pub fn start(conversation: Conversation) {
         let hints = [
             window_event_listener(ev::online, {
                 let wake = wake.clone();
-                move |_| {
-                    conversation.retry.set(true);
-                    wake();
-                }
+                move |_| wake()
             }),
             window_event_listener(ev::offline, {
                 let wake = wake.clone();
@@ -161,8 +159,7 @@ async fn poll(conversation: Conversation) -> bool {
     let room = conversation.room().to_string();
     // The highest position that a database takes.
     let Ok(reply) = with_timeout(history(room, i64::MAX.to_string(), None)).await else { return false };
-    conversation.flush();
-    conversation.apply_poll(reply.messages);
+    conversation.apply_poll(reply);
     conversation.retry.set(true);
     true
 }
@@ -208,7 +205,11 @@ async fn run_socket(conversation: Conversation, lifetime: &Lifetime, backoff: &m
                 }
                 // A hint, or another person. Bind again: it fails if the socket died without an event while the device
                 // slept, and it returns the missed messages.
-                let Some(client) = client else { return Disconnect::Retry(Some(0)) };
+                let Some(client) = client else {
+                    // The timer of this attempt must not wake the next one.
+                    is_open.set(true);
+                    return Disconnect::Retry(Some(0));
+                };
                 if let Err(disconnect) = rebind(conversation, client).await {
                     return match disconnect {
                         Disconnect::Retry(None) => Disconnect::Retry(Some(0)),
@@ -251,7 +252,10 @@ async fn rebind(conversation: Conversation, client: ClientId) -> Result<(), Disc
     let room = conversation.room().to_string();
     match with_timeout(bind(client.to_string(), room, Some(since.to_string()), Some(epoch))).await {
         Ok(mut bound) => {
-            person::confirm(conversation, asked_as, bound.you.take());
+            // A node of an older version names the person by `code` alone.
+            let is_named = |you: &Person| bound.code.as_ref() == Some(&you.uid);
+            let you = bound.you.take().or_else(|| conversation.you.get_untracked().filter(is_named));
+            person::confirm(conversation, asked_as, you);
             conversation.flush();
             conversation.apply_bind(since, bound);
             conversation.connection.set(ConnectionState::Connected);

@@ -7,7 +7,7 @@ use crate::domain::{
     message::Message,
     push::Push,
     refusal::Refusal,
-    reply::BindReply,
+    reply::{BindReply, HistoryReply},
     room::{Person, Snapshot},
     timeline::{TRIM_AT, Timeline},
 };
@@ -53,9 +53,9 @@ pub enum OutgoingState {
 }
 
 impl Outgoing {
-    /// Returns true until the server accepted the message.
-    pub fn is_open(&self) -> bool {
-        matches!(self.state, OutgoingState::Sending | OutgoingState::Unsent)
+    /// Returns true if the message is stored, so that the list gets it.
+    fn is_accepted(&self) -> bool {
+        matches!(self.state, OutgoingState::Accepted(_))
     }
 
     /// Returns the class that the line has beside `line--mine`.
@@ -245,26 +245,44 @@ impl Conversation {
         let before = self.timeline.with_untracked(Timeline::newest);
         let newest = bound.seq;
         self.match_outgoing(&bound.messages);
-        self.timeline.update(|timeline| timeline.apply_bind(since, bound));
+        if self.timeline.try_update(|timeline| timeline.apply_bind(since, bound)) == Some(true) {
+            self.drop_accepted();
+        }
         if !self.following.get_untracked() {
             self.unseen.update(|unseen| *unseen += newest.0.saturating_sub(before.0) as u32);
         }
         self.clear_delivered_outgoing();
     }
 
-    /// Applies the newest messages of the history. Seqs between them and the known ones become a gap.
-    pub fn apply_poll(self, messages: Vec<Message>) {
-        let newest = self.timeline.with_untracked(Timeline::newest);
-        self.pending.set_value(messages.into_iter().filter(|message| message.seq > newest).collect());
-        self.flush();
+    /// Applies the newest messages of the history. Seqs between them and the known ones become a gap. Starts over if the
+    /// room's newest seq fell: its database began anew.
+    pub fn apply_poll(self, reply: HistoryReply) {
+        while self.flush() {}
+        let known = self.timeline.with_untracked(Timeline::newest);
+        // A room that keeps no message has `oldest` one above its newest seq; 0 is that of an older server.
+        let newest =
+            reply.messages.last().map(|message| message.seq).or((reply.oldest != Seq(0)).then(|| reply.oldest.previous()));
+        if newest.is_some_and(|newest| newest < known) {
+            self.timeline.update(|timeline| timeline.start_over(reply));
+            return self.drop_accepted();
+        }
+        self.timeline.update(|timeline| timeline.note_oldest(reply.oldest));
+        self.pending.set_value(reply.messages.into_iter().filter(|message| message.seq > known).collect());
+        while self.flush() {}
     }
 
-    /// Assigns the seq to the outgoing message if its push arrives before the response to `send`.
+    /// Removes the accepted messages: their seqs are of another epoch.
+    fn drop_accepted(self) {
+        self.outgoing.update(|outgoing| outgoing.retain(|outgoing| !outgoing.is_accepted()));
+    }
+
+    /// Assigns the seq to the outgoing message if its push arrives before the response to `send`, or after moderators held it.
     fn match_outgoing(self, messages: &[Message]) {
         let found = self.outgoing.with_untracked(|outgoing| {
-            let open = outgoing.iter().find(|outgoing| outgoing.is_open())?;
-            let message = messages.iter().find(|message| message.text == open.text && self.is_mine(&message.user))?;
-            Some((open.nonce.clone(), message.seq))
+            outgoing.iter().filter(|outgoing| !outgoing.is_accepted()).find_map(|waiting| {
+                let message = messages.iter().find(|message| message.text == waiting.text && self.is_mine(&message.user))?;
+                Some((waiting.nonce.clone(), message.seq))
+            })
         });
         if let Some((nonce, seq)) = found {
             self.set_outgoing(&nonce, OutgoingState::Accepted(seq));
@@ -281,10 +299,10 @@ impl Conversation {
         });
     }
 
-    /// Changes the state of the outgoing message of a nonce, if it is there and open.
+    /// Changes the state of the outgoing message of a nonce, if it is there and not accepted.
     pub fn set_outgoing(self, nonce: &str, state: OutgoingState) {
         self.outgoing.update(|outgoing| {
-            if let Some(message) = outgoing.iter_mut().find(|message| message.nonce == nonce && message.is_open()) {
+            if let Some(message) = outgoing.iter_mut().find(|message| message.nonce == nonce && !message.is_accepted()) {
                 message.state = state;
             }
         });

@@ -6,8 +6,8 @@ use leptos::html::Button;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
-/// Milliseconds between two readings of the clock.
-const TICK_MS: u32 = 100;
+/// Milliseconds of a second.
+const SECOND_MS: u32 = 1_000;
 
 /// Counts down the wait that the server demands. Cheap to copy; all copies are one countdown.
 #[derive(Clone, Copy)]
@@ -37,11 +37,16 @@ impl Cooldown {
         spawn_local(async move {
             loop {
                 let Some(until) = self.until.try_get_value() else { return };
-                let left = (until - now()).max(0.0);
-                if self.seconds.try_set(whole_seconds(left.ceil() as u64)).is_some() || left == 0.0 {
+                let left = (until - now()).max(0.0).ceil() as u32;
+                let seconds = whole_seconds(u64::from(left));
+                if self.seconds.try_get_untracked().is_some_and(|shown| shown != seconds) {
+                    self.seconds.set(seconds);
+                }
+                if left == 0 {
                     return;
                 }
-                TimeoutFuture::new(TICK_MS).await;
+                // To the next whole second.
+                TimeoutFuture::new((left - 1) % SECOND_MS + 1).await;
             }
         });
     }

@@ -3,8 +3,15 @@
 
 use super::conversation::Conversation;
 use crate::domain::draft::Draft;
+use leptos::ev::MouseEvent;
 use leptos::html::Textarea;
 use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+
+/// Selector of the text box.
+pub const TEXT: &str = ".composer__text";
+/// Selector of the field for a reader's nickname.
+pub const NICKNAME: &str = ".composer__nickname";
 
 /// The text box and its length. Cheap to copy; all copies are one box.
 #[derive(Clone, Copy)]
@@ -25,6 +32,7 @@ pub fn use_draft(conversation: Conversation) -> DraftBox {
         let stored = load(conversation, "draft");
         match stored.filter(|_| draft.text().is_empty()) {
             Some(stored) => draft.set_text(&stored),
+            // This also deletes the draft of another person.
             None => draft.changed(),
         }
     });
@@ -50,13 +58,6 @@ impl DraftBox {
         self.save(&self.text());
     }
 
-    /// Puts the caret into the box.
-    pub fn focus(self) {
-        if let Some(node) = self.textarea.get_untracked() {
-            let _ = node.focus();
-        }
-    }
-
     fn save(self, text: &str) {
         self.length.set(Draft::new(text).graphemes() as u32);
         store(self.conversation, "draft", text);
@@ -66,21 +67,33 @@ impl DraftBox {
 /// Stores a text of the person for this tab and room; an empty one is deleted. An error of the storage (full, forbidden) is
 /// ignored: the text then lives until the page is closed.
 pub fn store(conversation: Conversation, name: &str, text: &str) {
-    let (Some(storage), Some(uid)) = (storage(), conversation.uid()) else { return };
+    let Some(storage) = storage() else { return };
     let key = key(conversation, name);
-    let _ = if text.is_empty() { storage.remove_item(&key) } else { storage.set_item(&key, &[uid.as_str(), text].join("\n")) };
+    let _ = match conversation.uid() {
+        _ if text.is_empty() => storage.remove_item(&key),
+        Some(uid) => storage.set_item(&key, &[uid.as_str(), text].join("\n")),
+        None => Ok(()),
+    };
 }
 
-/// Returns a stored text of the person. That of another person is deleted.
+/// Returns a stored text of the person, and nothing of another one.
 pub fn load(conversation: Conversation, name: &str) -> Option<String> {
-    let (storage, key) = (storage()?, key(conversation, name));
-    let stored = storage.get_item(&key).ok()??;
-    match (stored.split_once('\n'), conversation.uid()) {
-        (Some((uid, text)), Some(own)) if uid == own.as_str() => Some(text.to_owned()),
-        _ => {
-            let _ = storage.remove_item(&key);
-            None
-        }
+    let stored = storage()?.get_item(&key(conversation, name)).ok()??;
+    let (uid, text) = stored.split_once('\n')?;
+    (conversation.uid()?.as_str() == uid).then(|| text.to_owned())
+}
+
+/// Puts the caret into the panel's field of a class: [`TEXT`] or [`NICKNAME`].
+pub fn focus(class: &str) {
+    if let Ok(Some(field)) = document().query_selector(class) {
+        let _ = field.unchecked_into::<web_sys::HtmlElement>().focus();
+    }
+}
+
+/// Puts the caret into the text box after a key pressed a button that goes. A pointer leaves the focus as it is.
+pub fn focus_after_key(event: &MouseEvent) {
+    if event.detail() == 0 {
+        focus(TEXT);
     }
 }
 

@@ -27,7 +27,8 @@ pub enum HistoryTarget {
 pub const GAP_FILLS_TO: usize = 500;
 
 /// Fetches history and adds it to the timeline, one request at a time (`loading`). As seqs have no holes, `before` and
-/// `limit` select exactly the missing messages; a long gap takes several requests. A refusal becomes the notice.
+/// `limit` select exactly the missing messages; a long gap takes several requests. A refusal changes
+/// nothing.
 pub fn fetch_history(conversation: Conversation, loading: RwSignal<bool>, target: HistoryTarget) {
     let (kept_from, oldest, newest_held, newest) = conversation
         .timeline
@@ -74,7 +75,8 @@ pub fn fetch_history(conversation: Conversation, loading: RwSignal<bool>, target
                     fetch_history(conversation, loading, rest);
                 }
             }
-            Err(refusal) => conversation.notice.set(Some(refusal)),
+            // The button or the next scroll asks again. The notice is for what the person sends.
+            Err(_) => {}
         }
     });
 }

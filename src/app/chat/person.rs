@@ -1,9 +1,10 @@
 //! The person of a page that is open: joining in place, and the end of the session. The page keeps its socket and its list.
 
 use super::conversation::{Conversation, SessionEnd};
+use super::draft_box::{NICKNAME, TEXT, focus};
 use crate::domain::{id::Uid, room::Person};
 use leptos::prelude::*;
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::JsValue;
 
 /// Makes the page that of a person, whose session the server has still to confirm. The socket is bound again for them.
 pub fn joined(conversation: Conversation, person: Person) {
@@ -25,15 +26,11 @@ pub fn left(conversation: Conversation, why: SessionEnd) {
     });
     show(None);
     conversation.last_nickname.set_value(person.nickname);
-    let was_typing = document().active_element().is_some_and(|element| element.class_list().contains("composer__text"));
+    let was_typing = document().active_element().is_some_and(|element| element.matches(TEXT).unwrap_or_default());
     conversation.you.set(None);
     if was_typing {
         // After the row has taken the place of the box.
-        request_animation_frame(|| {
-            if let Some(field) = document().query_selector(".composer__nickname").ok().flatten() {
-                let _ = field.unchecked_into::<web_sys::HtmlElement>().focus();
-            }
-        });
+        request_animation_frame(|| focus(NICKNAME));
     }
 }
 

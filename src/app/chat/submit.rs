@@ -1,6 +1,6 @@
 //! Sending a message: check, show it as outgoing, send it until the server answers, and give the text back if it is refused.
 
-use super::conversation::{Conversation, Outgoing, OutgoingState, SessionEnd};
+use super::conversation::{ConnectionState, Conversation, Outgoing, OutgoingState, SessionEnd};
 use super::cooldown::Cooldown;
 use super::draft_box::{DraftBox, load, store};
 use super::person;
@@ -8,6 +8,7 @@ use crate::app::api::{send, with_timeout};
 use crate::domain::{
     backoff::Backoff,
     draft::{Draft, Rules},
+    id::Uid,
     refusal::Refusal,
     reply::SendReply,
     text::is_blank,
@@ -38,16 +39,25 @@ pub struct Submit {
     unconfirmed: StoredValue<Option<(String, String)>>,
 }
 
-/// Creates the action of the send button. A message that this tab could not send before it was reloaded is sent again, under
-/// the nonce that it had.
+/// Creates the action of the send button. A message that this tab could not send before it was reloaded, or before its person
+/// left, is sent again when that person is here, under the nonce that it had.
 pub fn use_submit(conversation: Conversation, draft: DraftBox, cooldown: Cooldown) -> Submit {
     let (armed, unconfirmed) = (RwSignal::new(false), StoredValue::new(None));
     let is_sending = RwSignal::new(false);
     let submit = Submit { conversation, draft, cooldown, rules: conversation.rules(), armed, is_sending, unconfirmed };
-    Effect::new(move || {
-        if let Some((nonce, text)) = load(conversation, "unsent").as_deref().and_then(|stored| stored.split_once('\n')) {
-            submit.send(text.to_owned(), nonce.to_owned());
+    Effect::new(move |was: Option<Option<Uid>>| {
+        let uid = conversation.you.with(|you| you.as_ref().map(|you| you.uid.clone()));
+        if was.as_ref() == Some(&uid) {
+            return uid;
         }
+        armed.set(false);
+        match load(conversation, "unsent").as_deref().and_then(|stored| stored.split_once('\n')) {
+            Some((nonce, text)) if !is_sending.get_untracked() => submit.send(text.to_owned(), nonce.to_owned()),
+            // Another person's, from before the page was loaded.
+            None if was.is_none() => store(conversation, "unsent", ""),
+            _ => {}
+        }
+        uid
     });
     Effect::new(move || {
         let is_blocked = cooldown.seconds.get() != 0 || is_sending.get();
@@ -95,52 +105,68 @@ impl Submit {
 
     /// Shows the message as outgoing, and sends it until an answer comes. Until then it is stored in the tab.
     fn send(self, text: String, nonce: String) {
+        let Some(author) = self.conversation.uid() else { return };
         store(self.conversation, "unsent", &[&nonce, "\n", &text].concat());
         let (shown, key) = (text.clone(), nonce.clone());
         self.conversation.add_outgoing(Outgoing { text: shown, nonce: key, state: OutgoingState::Sending });
         self.is_sending.set(true);
         spawn_local(async move {
-            let answer = self.send_until_answered(&text, &nonce).await;
+            let answer = self.send_until_answered(&author, &text, &nonce).await;
             if self.is_sending.is_disposed() {
                 return;
             }
-            store(self.conversation, "unsent", "");
+            let is_deleted = self.conversation.deleted.with_value(|deleted| *deleted == nonce);
+            let is_theirs = self.conversation.uid().is_none_or(|uid| uid == author);
+            if is_deleted || matches!(answer, Some(Ok(_))) || (is_theirs && answer.is_some()) {
+                store(self.conversation, "unsent", "");
+            }
             match answer {
-                Some(Ok(reply)) => self.accepted(&nonce, reply),
-                Some(Err(refusal)) => self.refused(refusal, text, nonce),
-                None => {}
+                Some(answer) if is_theirs && !is_deleted => match answer {
+                    Ok(reply) => self.accepted(&nonce, reply),
+                    Err(refusal) => self.refused(refusal, text, nonce),
+                },
+                // Neither the box nor the countdown of another person is touched.
+                _ => self.conversation.remove_outgoing(&nonce),
             }
             self.is_sending.set(false);
         });
     }
 
-    /// Repeats the request while no response comes; the nonce makes that safe. `None`: the person deleted the message, or
-    /// the panel is gone.
-    async fn send_until_answered(self, text: &str, nonce: &str) -> Option<Result<SendReply, Refusal>> {
+    /// Repeats the request while no response comes; the nonce makes that safe. The page may get another person meanwhile: the
+    /// message of `author` waits while there is none. `None`: there is another one, or the person deleted the message, or the
+    /// panel is gone.
+    async fn send_until_answered(self, author: &Uid, text: &str, nonce: &str) -> Option<Result<SendReply, Refusal>> {
         let conversation = self.conversation;
+        let is_author = || conversation.you.try_with_untracked(|you| you.as_ref().map(|you| you.uid == *author));
+        let is_over = || Some(is_author()? == Some(false) || conversation.deleted.try_with_value(|deleted| deleted == nonce)?);
         let mut delays_ms = RETRY_DELAYS_MS.into_iter();
         let mut backoff = Backoff::default();
         loop {
-            let room = conversation.room().to_string();
-            let answer = with_timeout(send(room, text.to_owned(), Some(nonce.to_owned()))).await;
-            if answer != Err(Refusal::Unreachable) {
-                return Some(answer);
+            if is_over()? {
+                return None;
             }
-            if let Some(delay_ms) = delays_ms.next() {
-                TimeoutFuture::new(delay_ms).await;
-                continue;
+            conversation.retry.set(false);
+            if is_author()? == Some(true) {
+                conversation.set_outgoing(nonce, OutgoingState::Sending);
+                let room = conversation.room().to_string();
+                let answer = with_timeout(send(room, text.to_owned(), Some(nonce.to_owned()))).await;
+                if answer != Err(Refusal::Unreachable) {
+                    return Some(answer);
+                }
+                if let Some(delay_ms) = delays_ms.next() {
+                    TimeoutFuture::new(delay_ms).await;
+                    continue;
+                }
             }
-            conversation.outgoing.try_with_untracked(Vec::len)?;
+            is_author()?;
             conversation.set_outgoing(nonce, OutgoingState::Unsent);
             let mut wait_ms = backoff.next_ms(js_sys::Math::random());
-            conversation.retry.set(false);
-            let is_deleted = || conversation.deleted.try_with_value(|deleted| deleted == nonce);
-            while wait_ms > LOOK_MS && !conversation.retry.try_get_untracked()? && !is_deleted()? {
-                wait_ms -= LOOK_MS;
+            // Without a connection the page does not know whose its session is: a sign-in elsewhere may have changed it.
+            let is_down =
+                || matches!(conversation.connection.get_untracked(), ConnectionState::Connecting | ConnectionState::Lost);
+            while !conversation.retry.try_get_untracked()? && !is_over()? && (wait_ms > LOOK_MS || is_down()) {
+                wait_ms = wait_ms.saturating_sub(LOOK_MS);
                 TimeoutFuture::new(LOOK_MS).await;
-            }
-            if is_deleted()? {
-                return None;
             }
         }
     }

@@ -2,8 +2,9 @@
 //! delete it.
 
 use super::conversation::{Conversation, Outgoing, OutgoingState as State};
-use super::draft_box::store;
+use super::draft_box::{focus_after_key, store};
 use crate::t;
+use leptos::ev::MouseEvent;
 use leptos::prelude::*;
 
 /// Renders the words.
@@ -16,15 +17,20 @@ pub fn OutgoingState(conversation: Conversation, outgoing: Outgoing) -> impl Int
         State::Accepted(_) => return ().into_any(),
     };
     let buttons = (outgoing.state == State::Unsent).then(|| {
-        let delete = move |_| {
+        let delete = move |event: MouseEvent| {
+            focus_after_key(&event);
             conversation.remove_outgoing(&outgoing.nonce);
             conversation.deleted.set_value(outgoing.nonce.clone());
             store(conversation, "unsent", "");
         };
-        let keep_focus = |event: web_sys::MouseEvent| event.prevent_default();
+        let retry = move |event: MouseEvent| {
+            focus_after_key(&event);
+            conversation.retry.set(true);
+        };
+        let keep_focus = |event: MouseEvent| event.prevent_default();
         view! {
             <span class="line__actions" on:mousedown=keep_focus>
-                " · "<button type="button" class="line__action" on:click=move |_| conversation.retry.set(true)>{t!(retry)}</button>
+                " · "<button type="button" class="line__action" on:click=retry>{t!(retry)}</button>
                 " · "<button type="button" class="line__action" on:click=delete>{t!(delete)}</button>
             </span>
         }
