@@ -148,7 +148,7 @@ proptest! {
             match event {
                 Event::Pushed(seq) => timeline.apply_pushed(vec![message(seq)]),
                 Event::Skipped(to) => timeline.note_skipped(Seq(to)),
-                Event::BoundSince(since) => timeline.apply_bind(Seq(since), bind_reply("a", total, messages(since + 1..=total), false)),
+                Event::BoundSince(since) => { timeline.apply_bind(Seq(since), bind_reply("a", total, messages(since + 1..=total), false)); }
                 Event::History { before, limit } => timeline.fill_gap(messages(before.saturating_sub(limit).max(1)..=before - 1)),
             }
             let held = held(&timeline);
