@@ -7,10 +7,12 @@
 //! After a second crash within a minute it does not start again in this tab until the person asks for it. It has no comments
 //! and no white space that matters, because it is sent with every room and a proxy may shorten it.
 
+use crate::app::api;
 use crate::app::chat::ChatPanel;
 use crate::app::i18n::lang;
 use crate::domain::{
     lang::Lang,
+    reading::{FromJson, Json},
     reply::ReturnedForm,
     room::{Person, Snapshot},
 };
@@ -18,7 +20,7 @@ use crate::t;
 use leptos::nonce::use_nonce;
 use leptos::prelude::*;
 use leptos_meta::Link;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use web_sys::HtmlElement;
 
 const SCRIPT: &str = include_str!("mounted_panel.js");
@@ -32,12 +34,23 @@ pub struct WasmUrls {
     pub wasm: String,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize)]
 struct Props {
     lang: Lang,
     snapshot: Snapshot,
     you: Option<Person>,
     returned: Option<ReturnedForm>,
+}
+
+impl FromJson for Props {
+    fn from_json(json: &impl Json) -> Option<Self> {
+        Some(Self {
+            lang: Lang::from_code(&json.field("lang")?.text()?)?,
+            snapshot: Snapshot::from_json(&json.field("snapshot")?)?,
+            you: json.field("you").and_then(|you| Person::from_json(&you)),
+            returned: json.field("returned").and_then(|returned| ReturnedForm::from_json(&returned)),
+        })
+    }
 }
 
 /// Renders the panel, its script and the texts of a crash. Only the server calls it.
@@ -72,7 +85,7 @@ pub fn MountedPanel(
 /// Builds the panel in an empty element from the props in its attribute. Returns false if they cannot be read.
 pub fn mount(panel: HtmlElement) -> bool {
     let json = panel.get_attribute("data-panel").unwrap_or_default();
-    let Ok(Props { lang, snapshot, you, returned }) = serde_json::from_str(&json) else { return false };
+    let Some(Props { lang, snapshot, you, returned }) = api::parse(&json) else { return false };
     leptos::mount::mount_to(panel, move || view! { <ChatPanel lang snapshot you returned/> }).forget();
     true
 }

@@ -3,7 +3,7 @@
 //! A new field of [`Message`] touches these places, for the reasons in CONTRIBUTING.md:
 //!
 //! 1. `domain/message.rs`: [`Message`], and `Wire` in its `Serialize`;
-//! 2. `domain/push.rs`: `FlatPush` and `FlatPush::into_push`, which parse it in the page, and the snapshot test;
+//! 2. `domain/reading.rs`, which reads it in the page, and the snapshot test in `domain/push.rs`;
 //! 3. `domain/snapshots/`: the accepted wire form of every push;
 //! 4. `server/storage/`: a migration; `NewMessage`, `InsertRow`, `RawMessage` and their queries; then `make queries`;
 //! 5. `server/chat/`: `Chat::try_send`, which fills `NewMessage`;
@@ -50,7 +50,7 @@ pub struct Message {
 }
 
 /// Reads the author of a message; a text that is no uid is nobody's.
-pub fn author<'de, D: Deserializer<'de>>(input: D) -> Result<Uid, D::Error> {
+fn author<'de, D: Deserializer<'de>>(input: D) -> Result<Uid, D::Error> {
     Ok(String::deserialize(input)?.try_into().unwrap_or_else(|_| Uid::nobody()))
 }
 

@@ -12,6 +12,7 @@ pub mod paging;
 pub mod paths;
 pub mod preferences;
 pub mod push;
+pub mod reading;
 pub mod refusal;
 pub mod reply;
 pub mod room;

@@ -2,11 +2,10 @@
 //! `domain/message.rs` lists the places besides tests that a new field of a message touches.
 
 use crate::domain::{
-    id::{ClientId, RoomId, Seq, Uid},
-    message::{Message, Role, author},
+    id::{ClientId, RoomId, Seq},
+    message::Message,
 };
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use uuid::Uuid;
+use serde::{Serialize, Serializer};
 
 /// The WebSocket subprotocol in which every push is a JSON object with a `type`.
 pub const SUBPROTOCOL: &str = "roomcast.v1";
@@ -31,18 +30,16 @@ pub const OWN_TYPES: [&str; 15] = [
     "you",
 ];
 
-/// A push in the dialect [`SUBPROTOCOL`].
+/// A push in the dialect [`SUBPROTOCOL`]. Pages read it with [`reading`](crate::domain::reading).
 ///
 /// ```
 /// use roomcast::domain::push::Push;
 ///
-/// let push: Push = serde_json::from_str(r#"{"type":"bye","reconnect_after_ms":1730}"#)?;
-/// assert_eq!(push, Push::Bye { reconnect_after_ms: 1730 });
+/// let push = Push::Bye { reconnect_after_ms: 1730 };
 /// assert_eq!(push.to_json(), r#"{"type":"bye","reconnect_after_ms":1730}"#);
-/// # Ok::<(), serde_json::Error>(())
 /// ```
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case", try_from = "FlatPush")]
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
 pub enum Push {
     /// The first push of every connection. The page posts the id to `bind`.
     Init {
@@ -81,74 +78,6 @@ impl Push {
     pub fn to_json(&self) -> String {
         // Serialization fails only for maps whose keys are not strings; a push has none.
         serde_json::to_string(self).unwrap_or_default()
-    }
-}
-
-/// A push as a page parses it, with the fields of all types. The wasm is a third smaller without serde's code for tagged enums.
-#[derive(Deserialize)]
-struct FlatPush {
-    r#type: PushType,
-    client_id: Option<ClientId>,
-    room: Option<RoomId>,
-    seq: Option<Seq>,
-    id: Option<Uuid>,
-    #[serde(default, deserialize_with = "author_if_any")]
-    user: Option<Uid>,
-    nickname: Option<String>,
-    role: Option<Role>,
-    text: Option<String>,
-    at: Option<u64>,
-    from: Option<Seq>,
-    to: Option<Seq>,
-    count: Option<u32>,
-    reconnect_after_ms: Option<u64>,
-}
-
-fn author_if_any<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Uid>, D::Error> {
-    author(input).map(Some)
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum PushType {
-    Init,
-    Message,
-    Gap,
-    Online,
-    Bye,
-    /// Any other type.
-    #[serde(other)]
-    Data,
-}
-
-impl TryFrom<FlatPush> for Push {
-    type Error = &'static str;
-
-    fn try_from(push: FlatPush) -> Result<Self, &'static str> {
-        push.into_push().ok_or("a push lacks a field of its type")
-    }
-}
-
-impl FlatPush {
-    /// Returns `None` if a field of the type is missing.
-    fn into_push(self) -> Option<Push> {
-        Some(match self.r#type {
-            PushType::Init => Push::Init { client_id: self.client_id? },
-            PushType::Message => Push::Message(Message {
-                room: self.room?,
-                seq: self.seq?,
-                id: self.id?,
-                user: self.user?,
-                nickname: self.nickname?,
-                role: self.role?,
-                text: self.text?,
-                at: self.at?,
-            }),
-            PushType::Gap => Push::Gap { room: self.room?, from: self.from?, to: self.to? },
-            PushType::Online => Push::Online { room: self.room?, count: self.count? },
-            PushType::Bye => Push::Bye { reconnect_after_ms: self.reconnect_after_ms? },
-            PushType::Data => Push::Data,
-        })
     }
 }
 
@@ -211,7 +140,12 @@ impl CloseCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::message::Role;
+    use crate::domain::{message::Role, reading::FromJson};
+    use serde_json::Value;
+
+    fn read(json: &str) -> Option<Push> {
+        Push::from_json(&serde_json::from_str::<Value>(json).unwrap())
+    }
 
     #[test]
     fn every_push_has_its_wire_form() {
@@ -236,7 +170,7 @@ mod tests {
         ];
         insta::assert_json_snapshot!(pushes);
         for push in pushes {
-            assert_eq!(serde_json::from_str::<Push>(&push.to_json()).unwrap(), push);
+            assert_eq!(read(&push.to_json()), Some(push));
         }
     }
 
@@ -245,7 +179,7 @@ mod tests {
         let line = r#"{"type":"message","room":"1","seq":42,"id":"00000000-0000-0000-0000-000000000000","user":"","nickname":"",
             "role":"moderator","text":"","message":"","at":1,"badges":["vip3"],"avatar":"/a.png","re":{"seq":4,"nickname":"a"},
             "mentions":["u1"],"style":"announce","removed":{"why":"author","rev":7}}"#;
-        let Push::Message(message) = serde_json::from_str(line).unwrap() else { panic!("not a message") };
+        let Some(Push::Message(message)) = read(line) else { panic!("not a message") };
         assert_eq!((message.role, message.user.as_str(), message.text.as_str()), (Role::Viewer, "-", ""));
         assert_eq!(serde_json::from_str::<Message>(line).unwrap(), message);
         for later in [
@@ -253,7 +187,7 @@ mod tests {
             r#"{"type":"room","room":"1","rev":321,"state":{"modes":{},"raid":null,"pinned":null,"poll":null}}"#,
             r#"{"type":"you","room":"1","held":{"id":"h","outcome":"released","seq":4}}"#,
         ] {
-            assert_eq!(serde_json::from_str::<Push>(later).unwrap(), Push::Data, "{later}");
+            assert_eq!(read(later), Some(Push::Data), "{later}");
         }
     }
 

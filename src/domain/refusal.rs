@@ -73,20 +73,20 @@ pub enum Refusal {
 
 /// A refusal on the wire, with the fields of all codes. Serde's code for tagged enums would make the wasm larger.
 #[derive(Serialize, Deserialize)]
-struct FlatRefusal {
-    code: Cow<'static, str>,
+pub(super) struct FlatRefusal {
+    pub(super) code: Cow<'static, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    max: Option<u32>,
+    pub(super) max: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<Cow<'static, str>>,
+    pub(super) field: Option<Cow<'static, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    mode: Option<Cow<'static, str>>,
+    pub(super) mode: Option<Cow<'static, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after_ms: Option<u64>,
+    pub(super) retry_after_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    incident: Option<String>,
+    pub(super) incident: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    message: Option<String>,
+    pub(super) message: Option<String>,
 }
 
 impl From<Refusal> for FlatRefusal {

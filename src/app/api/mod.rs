@@ -1,15 +1,22 @@
 //! Every request that a page makes, by area. On the server each body calls one method of
-//! [`Actions`](crate::server::web::actions::Actions); in the browser the function is a `fetch`. Paths and field names are a
+//! [`Actions`](crate::server::web::actions::Actions); in the browser the panel's four are a `fetch`. Paths and field names are a
 //! contract (docs/protocol-pages.md): pages of other sites post them by hand.
 
+mod fetch;
 mod room;
 mod session;
 
-pub use room::{bind, history, lobby_page, open_room, room_page, send};
-pub use session::{
-    account_page, change_password, end_other_sessions, end_session, enter_as_guest, log_in, log_out, register, set_preferences,
-    sign_in_page,
-};
+pub use fetch::{bind, enter_as_guest, history, parse, send};
+pub use room::{lobby_page, room_page};
+pub use session::{account_page, sign_in_page};
+
+/// The server functions that pages call by posting a form, or through the functions above of the same name.
+pub mod forms {
+    pub use super::room::{bind, history, open_room, send};
+    pub use super::session::{
+        change_password, end_other_sessions, end_session, enter_as_guest, log_in, log_out, register, set_preferences,
+    };
+}
 
 use crate::domain::refusal::Refusal;
 use futures_util::future::{Either, select};
@@ -46,9 +53,26 @@ pub async fn with_timeout<T>(request: impl Future<Output = Result<T, Refusal>>) 
 
 #[cfg(test)]
 mod tests {
-    use super::{room, session};
+    use super::{fetch, room, session};
     use crate::domain::paths;
     use leptos::server_fn::ServerFn;
+    use serde::Serialize;
+
+    #[test]
+    fn p4_the_panels_requests_have_the_fields_of_the_server_functions() {
+        fn check(form: impl Serialize, names: &[&str]) {
+            let mut fields: Vec<_> = serde_json::to_value(form).unwrap().as_object().unwrap().keys().cloned().collect();
+            let mut names = names.to_vec();
+            fields.sort();
+            names.sort_unstable();
+            assert_eq!(fields, names);
+        }
+        let (text, none) = (String::new, None);
+        check(room::Bind { client_id: text(), room: text(), since: none.clone(), epoch: none.clone() }, &fetch::BIND_FIELDS);
+        check(room::SendRequest { room: text(), message: text(), nonce: none.clone() }, &fetch::SEND_FIELDS);
+        check(room::HistoryRequest { room: text(), before: text(), limit: none }, &fetch::HISTORY_FIELDS);
+        check(session::EnterAsGuest { nickname: text() }, &fetch::GUEST_FIELDS);
+    }
 
     /// `#[server]` takes literals only, so the paths stand twice; this holds them together.
     #[test]

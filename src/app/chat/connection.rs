@@ -3,7 +3,7 @@
 
 use super::conversation::{ConnectionState, Conversation, SessionEnd};
 use super::person;
-use crate::app::api::{bind, history, with_timeout};
+use crate::app::api::{bind, history, parse, with_timeout};
 use crate::domain::{
     backoff::Backoff,
     id::ClientId,
@@ -175,7 +175,7 @@ async fn run_socket(conversation: Conversation, lifetime: &Lifetime, backoff: &m
     loop {
         match select(socket.next(), lifetime.woken()).await {
             Either::Left((Some(Ok(Message::Text(text))), _)) => {
-                let Ok(push) = serde_json::from_str::<Push>(&text) else { continue };
+                let Some(push) = parse(&text) else { continue };
                 match push {
                     Push::Init { client_id } => {
                         client = Some(client_id);
