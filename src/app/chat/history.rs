@@ -54,29 +54,26 @@ pub fn fetch_history(conversation: Conversation, loading: RwSignal<bool>, target
         if loading.try_set(false).is_some() {
             return;
         }
-        match answer {
-            Ok(history) => {
-                let first = history.messages.first().map(|message| message.seq);
-                let rest = conversation.timeline.try_update(|timeline| {
-                    timeline.note_oldest(history.oldest);
-                    match target {
-                        // If the window moved during the request, the page does not fit its edge.
-                        HistoryTarget::Older if timeline.oldest_held() != oldest => {}
-                        HistoryTarget::Newer if timeline.newest_held() != newest_held => {}
-                        HistoryTarget::Older => timeline.add_older(history.messages),
-                        HistoryTarget::Newer => timeline.add_newer(history.messages),
-                        HistoryTarget::Latest => timeline.reset_to_latest(history.messages),
-                        HistoryTarget::Gap { .. } => timeline.fill_gap(history.messages),
-                    }
-                    rest_of_gap(timeline, target, first)
-                });
-                conversation.clear_delivered_outgoing();
-                if let Some(Some(rest)) = rest {
-                    fetch_history(conversation, loading, rest);
+        // After a refusal the button or the next scroll asks again. The notice is for what the person sends.
+        if let Ok(history) = answer {
+            let first = history.messages.first().map(|message| message.seq);
+            let rest = conversation.timeline.try_update(|timeline| {
+                timeline.note_oldest(history.oldest);
+                match target {
+                    // If the window moved during the request, the page does not fit its edge.
+                    HistoryTarget::Older if timeline.oldest_held() != oldest => {}
+                    HistoryTarget::Newer if timeline.newest_held() != newest_held => {}
+                    HistoryTarget::Older => timeline.add_older(history.messages),
+                    HistoryTarget::Newer => timeline.add_newer(history.messages),
+                    HistoryTarget::Latest => timeline.reset_to_latest(history.messages),
+                    HistoryTarget::Gap { .. } => timeline.fill_gap(history.messages),
                 }
+                rest_of_gap(timeline, target, first)
+            });
+            conversation.clear_delivered_outgoing();
+            if let Some(Some(rest)) = rest {
+                fetch_history(conversation, loading, rest);
             }
-            // The button or the next scroll asks again. The notice is for what the person sends.
-            Err(_) => {}
         }
     });
 }
