@@ -2,7 +2,7 @@
 import AxeBuilder from '@axe-core/playwright';
 import type { Page } from '@playwright/test';
 import { expect, test } from './fixtures';
-import { line, link, notice, pill, scroller, numbers } from './person';
+import { box, line, link, notice, openMenu, pill, scroller, numbers } from './person';
 
 async function expectNoViolations(page: Page): Promise<void> {
   const { violations, passes } = await new AxeBuilder({ page }).analyze();
@@ -62,6 +62,46 @@ for (const colorScheme of ['light', 'dark'] as const) {
     await expectNoViolations(page);
   });
 }
+
+for (const colorScheme of ['light', 'dark'] as const) {
+  test(`P19: menus, a reader's row, an unsent line and a waiting text, ${colorScheme}`, async ({ host, guest, visitor }) => {
+    const star = await host('小星', { colorScheme });
+    let page = await star.open();
+    await expect(page.locator('.new-room')).toBeVisible();
+    await expectNoViolations(page);
+    await openMenu(page);
+    await expectNoViolations(page);
+    page = (await visitor({ colorScheme })).page;
+    await page.goto('/rooms/1');
+    await page.locator('.composer__nickname').focus();
+    await expect(page.locator('.composer__account')).toBeVisible();
+    await expectNoViolations(page);
+    const ming = await guest('阿明', { colorScheme });
+    page = await ming.open();
+    await openMenu(page);
+    await expectNoViolations(page);
+    await page.keyboard.press('Escape');
+    await ming.say('第一句');
+    await expect(line(page, '第一句')).not.toHaveClass(/pending/);
+    await ming.say('第二句');
+    await expect(page.locator('.composer__disarm')).toBeVisible();
+    await expectNoViolations(page);
+    await page.route('**/gateway/send', (route) => route.abort());
+    await expect(page.locator('.line--unsent')).toBeVisible({ timeout: 20_000 });
+    await expect(box(page)).toHaveValue('');
+    await expectNoViolations(page);
+  });
+}
+
+test('P19: for people who asked for less motion nothing runs', async ({ guest }) => {
+  const ming = await guest('阿明', { reducedMotion: 'reduce' });
+  const page = await ming.open();
+  await ming.say('第一句');
+  const waiting = page.locator('.composer__send--waiting');
+  await expect(waiting).toBeVisible();
+  expect(await waiting.evaluate((element) => getComputedStyle(element, '::after').display)).toBe('none');
+  expect(await page.evaluate(() => document.getAnimations().length)).toBe(0);
+});
 
 test('the keyboard alone reaches the box and the button, and sends', async ({ guest }) => {
   const ming = await guest('阿明');

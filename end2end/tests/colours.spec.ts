@@ -6,7 +6,7 @@ import { contrast, HOST, HOST_WORDS, OTHERS, OWN, OWN_WORDS, token } from './sty
 test.use({ settings: NO_LIMITS });
 
 for (const [locale, badge] of [['zh-CN', '[主播]'], ['en-US', '[Host]']] as const) {
-  test(`P2: own, host's and others' messages have bar, tint and words of their hue in ${locale}`, async ({ host, guest }) => {
+  test(`P2, P29: own, host's and others' messages have bar, tint and words of their hue in ${locale}`, async ({ host, guest }) => {
     const [star, ming, anna] = [await host('小星'), await guest('阿明', { locale }), await guest('Anna', { locale })];
     await star.tell('开播了');
     await ming.tell('[主播] 是我');
@@ -23,7 +23,7 @@ for (const [locale, badge] of [['zh-CN', '[主播]'], ['en-US', '[Host]']] as co
     await expect(line(page, 'hello')).toHaveCSS('border-inline-start-width', '0px');
     await expect(page.locator('.line__badge')).toHaveCount(1);
 
-    // P29: the host sees the badge on the own line as viewers do. It cannot be typed.
+    // The host sees the badge on the own line as viewers do. It cannot be typed.
     const hosts = await star.open();
     await expect(line(hosts, '开播了').locator('.line__text')).toHaveCSS('color', OWN_WORDS);
     await expect(line(hosts, '开播了')).toHaveCSS('border-inline-start', `3px solid ${OWN}`);

@@ -68,7 +68,7 @@ test('a text that the server did not store returns to the box', async ({ guest }
     route.fulfill({ status: 503, json: { status: false, code: 'busy', message: '服务器繁忙，请稍后再试' } }),
   );
   await ming.say('存不下');
-  await expect(page.locator('.notice')).toHaveText('系统提示: 服务器繁忙，请稍后再试');
+  await expect(page.locator('.notice')).toHaveText('服务器繁忙，请稍后再试');
   await expect(box(page)).toHaveValue('存不下');
   await expect(lines(page)).toHaveCount(0);
 });

@@ -59,7 +59,7 @@ test('with two tabs of one person, the second is refused, counts down and keeps 
   await ming.say('从第一页', first);
   await expect(texts(second)).toHaveText(['从第一页']);
   await ming.say('从第二页', second);
-  await expect(notice(second)).toHaveText(/^系统提示: 发言太快，[123] 秒后可再发$/);
+  await expect(notice(second)).toHaveText(/^发言太快，[123] 秒后可再发$/);
   await expect(box(second)).toHaveValue('从第二页');
   await expect(texts(second)).toHaveText(['从第一页']);
 

@@ -103,3 +103,14 @@ test('B03: a page whose wasm cannot be had or run says so, and its form posts', 
   await loaded;
   await expect(line(page, 'by the form alone')).toBeVisible();
 });
+
+test('B03: a panel that cannot be built counts as a crash, whatever the error', async ({ guest }) => {
+  const { page } = await guest('anna');
+  await page.route('**/pkg/*.js', (route) =>
+    route.fulfill({ contentType: 'text/javascript', body: 'export default async () => {}; export const mount = () => { throw new TypeError(); };' }),
+  );
+  await page.goto('/rooms/1');
+  await expect(bars(page)).toHaveText('页面出错了 刷新');
+  await page.reload();
+  await expect(bars(page)).toHaveText(/^本页暂时不会自动更新/);
+});

@@ -149,11 +149,9 @@ test.describe(() => {
   });
 });
 
-test('B02: everything that changes in place is true on a page that the browser translates', async ({ guest }) => {
-  const [anna, ben] = [await guest('anna'), await guest('ben')];
-  const page = await anna.open();
-  await page.evaluate(() => {
-    // As a browser's translator: each text node becomes two elements with a text of their own, and so does each later one.
+/** Does as a browser's translator: each text node becomes two elements with a text of their own, and so does each later one. */
+const translate = (page: Page) =>
+  page.evaluate(() => {
     const translate = (root: Node) => {
       const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
       const texts: Text[] = [];
@@ -171,6 +169,11 @@ test('B02: everything that changes in place is true on a page that the browser t
       for (const change of changes) translate(change.target);
     }).observe(document.body, { childList: true, characterData: true, subtree: true });
   });
+
+test('B02: everything that changes in place is true on a page that the browser translates', async ({ guest }) => {
+  const [anna, ben] = [await guest('anna'), await guest('ben')];
+  const page = await anna.open();
+  await translate(page);
   await expect(page.locator('.chat__online font font')).toHaveText(/1/);
   await ben.open();
   await expect(page.locator('.chat__online')).toHaveText(/2/);
@@ -186,4 +189,21 @@ test('B02: everything that changes in place is true on a page that the browser t
   await ben.tell('a translated line');
   await expect(line(page, 'a translated line')).toBeVisible();
   await expect(lines(page)).toHaveCount(2);
+});
+
+test('B02: the reason in the row of a reader is true on a page that the browser translates', async ({ visitor }) => {
+  const { page } = await visitor();
+  const bound = page.waitForResponse((response) => response.url().endsWith('/gateway/bind'));
+  await page.goto('/rooms/1');
+  await bound;
+  await translate(page);
+  let message = '第一个理由';
+  await page.route('**/session/guest', (route) => route.fulfill({ status: 403, json: { status: false, code: 'of_tomorrow', message } }));
+  const nickname = page.locator('.composer__nickname');
+  await nickname.fill('阿明');
+  await nickname.press('Enter');
+  await expect(page.locator('.notice font font')).toHaveText('第一个理由');
+  message = '第二个理由';
+  await nickname.press('Enter');
+  await expect(page.locator('.notice')).toHaveText('第二个理由');
 });

@@ -49,9 +49,20 @@ test('a refused text returns to the box, with the reason', async ({ guest }) => 
   await expect(notice(page)).toHaveCount(0);
 
   await post('太快的 <b>第二句</b> & "引号"');
-  await expect(notice(page)).toHaveText(/^系统提示: 太快了，请 [123] 秒后再试$/);
+  await expect(notice(page)).toHaveText(/^发言太快，[123] 秒后可再发$/);
   await expect(box(page)).toHaveValue('太快的 <b>第二句</b> & "引号"');
   await expect(texts(page)).toHaveText(['第一句']);
+});
+
+test('P7: a text that was sent after the end of the session is shown, with the reason', async ({ guest }) => {
+  const ming = await guest('阿明');
+  const page = await ming.open();
+  await box(page).fill('写了很久的话');
+  await ming.context.clearCookies({ name: 'roomcast_session' });
+  await button(page).click();
+  await expect(notice(page)).toHaveText('身份已过期，重新取个昵称即可继续');
+  await expect(page.locator('.composer__unsent')).toHaveText('写了很久的话');
+  await expect(page.locator('.composer__nickname')).toHaveValue('');
 });
 
 test('an invalid nickname is refused at its form', async ({ visitor }) => {
@@ -59,6 +70,6 @@ test('an invalid nickname is refused at its form', async ({ visitor }) => {
   await page.goto('/rooms/1');
   await page.locator('.chat').getByLabel('昵称').fill('[主播]');
   await page.getByRole('button', { name: '进入' }).click();
-  await expect(notice(page)).toHaveText('系统提示: 这个昵称不能用：它像主播或系统的标记，请换一个');
+  await expect(notice(page)).toHaveText('这个昵称不能用：它像主播或系统的标记，请换一个');
   await expect(page.locator('.chat').getByLabel('昵称')).toHaveValue('[主播]');
 });

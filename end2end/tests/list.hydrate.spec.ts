@@ -72,6 +72,7 @@ test('P26: a gap fills itself when the reader comes near, page after page', asyn
   await page.locator('.list__gap button').focus();
   await expect(page.locator('.list__gap')).toHaveCount(0);
   expect(asked).toBe(2);
+  await expect(scroller(page), 'the button that went had the focus').toBeFocused();
   expect(await texts(page).allTextContents()).toEqual(numbers(0, 350));
 });
 
@@ -124,6 +125,38 @@ test('P34: the title of the tab counts the unread messages while it is hidden or
   });
   await expect(page).toHaveTitle(title);
 });
+
+test('P34: the title of a tab that was opened in the background counts', async ({ guest }) => {
+  const [ming, anna] = [await guest('阿明'), await guest('Anna')];
+  await ming.page.addInitScript(() => Object.defineProperty(document, 'hidden', { configurable: true, get: () => true }));
+  const page = await ming.open();
+  const title = await page.title();
+  await anna.tell('1');
+  await expect(page).toHaveTitle(`(1) ${title}`);
+});
+
+test('P4: lines follow the person when the session ends in place', async ({ guest }) => {
+  const ming = await guest('阿明');
+  await ming.tell('自己说的');
+  const page = await ming.open();
+  await expect(line(page, '自己说的')).toHaveClass(/line--mine/);
+  await ming.post('/session/logout', {});
+  await expect(page.locator('.composer__nickname')).toBeVisible();
+  await expect(line(page, '自己说的')).not.toHaveClass(/line--mine/);
+});
+
+for (const viewport of [{ width: 360, height: 600 }, { width: 1280, height: 600 }]) {
+  test(`P32: eighteen one-row lines fit into 600 px, ${viewport.width} px wide`, async ({ guest }) => {
+    const [ming, anna] = [await guest('阿明', { viewport }), await guest('Anna')];
+    await anna.tell(...numbers(1, 30));
+    const page = await ming.open();
+    await expect(texts(page)).toHaveCount(30);
+    const view = (await scroller(page).boundingBox())!;
+    const boxes = await lines(page).evaluateAll((all) => all.map((row) => row.getBoundingClientRect()).map(({ top, bottom }) => [top, bottom] as const));
+    const whole = boxes.filter(([top, bottom]) => top >= view.y && bottom <= view.y + view.height);
+    expect(whole.length).toBeGreaterThanOrEqual(18);
+  });
+}
 
 test('P18: a screen reader hears a burst as a digest, the same words twice, and that the own message was sent', async ({ guest }) => {
   const [ming, anna] = [await guest('Ming', { locale: 'en-US' }), await guest('Anna')];

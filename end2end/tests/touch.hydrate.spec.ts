@@ -154,13 +154,13 @@ test('P8: notices leave: on input, after success, at the end of the countdown', 
   await ming.say('再一句');
   await expect(texts(second)).toHaveText(['可以', '再一句']);
   await ming.say('太快', second);
-  await expect(notice(second)).toHaveText(/^系统提示: 发言太快，[123] 秒后可再发$/);
+  await expect(notice(second)).toHaveText(/^发言太快，[123] 秒后可再发$/);
   // For people who hear the page the number does not run.
   await expect(notice(second)).toHaveAttribute('aria-hidden', 'true');
   const heard = second.locator('.composer__card .visually-hidden');
   const once = await heard.textContent();
-  expect(once).toMatch(/^系统提示: 发言太快，[123] 秒后可再发$/);
-  await expect(notice(second)).toHaveText('系统提示: 发言太快，1 秒后可再发');
+  expect(once).toMatch(/^发言太快，[123] 秒后可再发$/);
+  await expect(notice(second)).toHaveText('发言太快，1 秒后可再发');
   await expect(heard).toHaveText(once ?? '');
   await expect(notice(second)).toHaveCount(0);
   await expect(button(second)).toHaveText('发送');

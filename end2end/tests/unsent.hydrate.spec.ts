@@ -193,7 +193,7 @@ test.describe('answers of tomorrow', () => {
         return route.fulfill({ status, json });
       });
       await ming.say('说说看');
-      await expect(notice(page)).toHaveText(`系统提示: ${words}`);
+      await expect(notice(page)).toHaveText(words);
       await expect(box(page)).toHaveValue('说说看');
       await expect(lines(page)).toHaveCount(0);
       expect(requests).toBe(1);

@@ -49,9 +49,12 @@
     bars[1].hidden = false;
     return;
   }
-  const start = async () => {
+  const load = async () => {
     const module = await import(script);
     await module.default({ module_or_path: wasm });
+    return module;
+  };
+  const start = async (module) => {
     if (isComposing) {
       await new Promise((ended) => {
         addEventListener("compositionend", ended);
@@ -69,8 +72,11 @@
     replacePanel(next);
     isLive = true;
   };
-  start().catch((error) => {
-    if (error instanceof TypeError || error instanceof DOMException) bars[0].hidden = false;
-    else crashed();
-  });
+  load().then(
+    (module) => start(module).catch(crashed),
+    (error) => {
+      if (error instanceof TypeError || error instanceof DOMException) bars[0].hidden = false;
+      else crashed();
+    },
+  );
 }

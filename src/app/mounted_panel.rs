@@ -40,6 +40,7 @@ struct Props {
     snapshot: Snapshot,
     you: Option<Person>,
     returned: Option<ReturnedForm>,
+    here: String,
 }
 
 impl FromJson for Props {
@@ -49,6 +50,7 @@ impl FromJson for Props {
             snapshot: Snapshot::from_json(&json.field("snapshot")?)?,
             you: json.field("you").and_then(|you| Person::from_json(&you)),
             returned: json.field("returned").and_then(|returned| ReturnedForm::from_json(&returned)),
+            here: json.field("here")?.text()?,
         })
     }
 }
@@ -62,18 +64,20 @@ pub fn MountedPanel(
     you: Option<Person>,
     /// The form that was refused before this load.
     returned: Option<ReturnedForm>,
+    /// The page's own address, to which the forms of the panel lead back.
+    here: String,
 ) -> impl IntoView {
     let lang = lang();
-    let props = Props { lang, snapshot, you, returned };
+    let props = Props { lang, snapshot, you, returned, here };
     let json = serde_json::to_string(&props).unwrap_or_default();
-    let Props { snapshot, you, returned, .. } = props;
+    let Props { snapshot, you, returned, here, .. } = props;
     let WasmUrls { js, wasm } = use_context().unwrap_or(WasmUrls { js: String::new(), wasm: String::new() });
     let start = format!("({})({js:?},{wasm:?})", SCRIPT.trim_end());
     view! {
         <Link rel="modulepreload" href=js/>
         <Link rel="preload" href=wasm as_="fetch" type_="application/wasm" crossorigin="anonymous"/>
         <div data-panel=json>
-            <ChatPanel lang snapshot you returned/>
+            <ChatPanel lang snapshot you returned here/>
         </div>
         <p class="crash-bar" role="alert" hidden>{t!(crashed)}" "<a href="">{t!(reload)}</a></p>
         <p class="crash-bar" role="alert" hidden>{t!(not_live)}" "<a href="">{t!(live_again)}</a></p>
@@ -85,7 +89,7 @@ pub fn MountedPanel(
 /// Builds the panel in an empty element from the props in its attribute. Returns false if they cannot be read.
 pub fn mount(panel: HtmlElement) -> bool {
     let json = panel.get_attribute("data-panel").unwrap_or_default();
-    let Some(Props { lang, snapshot, you, returned }) = api::parse(&json) else { return false };
-    leptos::mount::mount_to(panel, move || view! { <ChatPanel lang snapshot you returned/> }).forget();
+    let Some(Props { lang, snapshot, you, returned, here }) = api::parse(&json) else { return false };
+    leptos::mount::mount_to(panel, move || view! { <ChatPanel lang snapshot you returned here/> }).forget();
     true
 }

@@ -57,9 +57,9 @@ fn Room(page: Page<RoomView>, embed: bool) -> impl IntoView {
         <Title text=format!("{} · Roomcast", card.title)/>
         <div class="room" data-person=person data-empty=is_empty.then_some("") data-embed=embed.then_some("")>
             <main class="room__main">
-                <RoomBar card closed you=you.clone() host_tools returned=returned.clone() here/>
+                <RoomBar card closed you=you.clone() host_tools returned=returned.clone() here=here.clone()/>
                 {new_room}
-                <MountedPanel snapshot you returned/>
+                <MountedPanel snapshot you returned here/>
             </main>
         </div>
     }

@@ -6,14 +6,11 @@ use super::conversation::Conversation;
 use super::cooldown::Cooldown;
 use super::draft_box::{TEXT, focus, focus_after_key, use_draft};
 use super::join::JoinForm;
+use super::notice::Notice;
 use super::submit::{Submit, use_submit};
-use crate::app::i18n::{lang, over_limit, send_in, sends_in, too_fast};
+use crate::app::i18n::{lang, over_limit, send_in, sends_in};
 use crate::app::live_text::LiveText;
-use crate::domain::{
-    paths,
-    refusal::{Refusal, whole_seconds},
-    reply::ReturnedForm,
-};
+use crate::domain::{id::Uid, paths, refusal::Refusal, reply::ReturnedForm};
 use crate::t;
 use leptos::ev::{InputEvent, KeyboardEvent, MouseEvent, SubmitEvent};
 use leptos::prelude::*;
@@ -26,8 +23,11 @@ const COUNTER_SHOWN_AT: i64 = 20;
 #[component]
 pub fn Composer(conversation: Conversation, returned: Option<ReturnedForm>) -> impl IntoView {
     let is_reader = move || conversation.you.with(Option::is_none);
-    let text = returned.clone().filter(|returned| returned.form == paths::SEND && !is_reader()).map(|returned| {
-        conversation.notice.set(Some(returned.refusal));
+    // The box of a reader is hidden, and keeps the text of a session that ended.
+    let text = returned.clone().filter(|returned| returned.form == paths::SEND).map(|returned| {
+        if !is_reader() {
+            conversation.notice.set(Some(returned.refusal));
+        }
         returned.text
     });
     let draft = use_draft(conversation);
@@ -41,16 +41,25 @@ pub fn Composer(conversation: Conversation, returned: Option<ReturnedForm>) -> i
             event.prevent_default();
         }
     };
-    Effect::new(move |was: Option<bool>| {
-        let is_reader = is_reader();
-        if was == Some(true) && !is_reader {
-            // After the row is gone and the box is shown.
-            request_animation_frame(move || {
-                draft.changed();
-                focus(TEXT);
-            });
+    Effect::new(move |was: Option<Option<Uid>>| {
+        let uid = conversation.you.with(|you| you.as_ref().map(|you| you.uid.clone()));
+        match (was.as_ref(), &uid) {
+            (Some(None), Some(_)) => {
+                // After the row is gone and the box is shown.
+                request_animation_frame(move || {
+                    draft.changed();
+                    focus(TEXT);
+                });
+            }
+            (Some(Some(_)), None) => submit.armed.set(false),
+            // Another person's sign-in in another tab: the text is not theirs.
+            (Some(Some(before)), Some(now)) if before != now => {
+                submit.armed.set(false);
+                draft.set_text("");
+            }
+            _ => {}
         }
-        is_reader
+        uid
     });
     view! {
         <div class="composer-place" on:mousedown=keep_focus>
@@ -118,6 +127,7 @@ fn MessageForm(conversation: Conversation, submit: Submit, text: Option<String>)
             on:submit=on_submit
         >
             <input type="hidden" name="room" value=conversation.room().to_string()/>
+            <input type="hidden" name="next" value=conversation.here()/>
             <span class="composer__box" class:composer__box--over=move || left() < 0>
                 <textarea
                     class="composer__text" name="message" rows="1" dir="auto" enterkeyhint="send" autocomplete="off"
@@ -149,40 +159,4 @@ fn MessageForm(conversation: Conversation, submit: Submit, text: Option<String>)
 /// Returns the words in the empty box. A closed room says so before one types.
 pub fn placeholder(conversation: Conversation) -> String {
     if conversation.is_closed() { Refusal::room_closed().message(lang()) } else { t!(placeholder).to_owned() }
-}
-
-/// Renders the refusal of the last attempt: `系统提示: 不能超过140个字符`. That of a cooldown counts down and leaves at its end; it is
-/// announced once, with the seconds of its beginning.
-#[component]
-fn Notice(conversation: Conversation, cooldown: Cooldown) -> impl IntoView {
-    let (lang, system) = (lang(), t!(system));
-    let words = Signal::derive(move || {
-        let sentence = match conversation.notice.get()? {
-            Refusal::TooFast { .. } if cooldown.seconds.get() != 0 => too_fast(lang, cooldown.seconds.get()),
-            refusal => refusal.message(lang),
-        };
-        Some([system, ": ", &sentence].concat())
-    });
-    Effect::new(move |was: Option<u64>| {
-        let seconds = cooldown.seconds.get();
-        let is_cooldown = |notice: &Option<Refusal>| matches!(notice, Some(Refusal::TooFast { .. }));
-        if seconds == 0 && was.is_some_and(|was| was != 0) && conversation.notice.with_untracked(is_cooldown) {
-            conversation.notice.set(None);
-        }
-        seconds
-    });
-    let shown = Signal::derive(move || words.get().unwrap_or_default());
-    let first = Signal::derive(move || match conversation.notice.get() {
-        Some(Refusal::TooFast { retry_after_ms }) => [system, ": ", &too_fast(lang, whole_seconds(retry_after_ms))].concat(),
-        _ => String::new(),
-    });
-    let is_running = move || first.with(|first| !first.is_empty()).then_some("true");
-    view! {
-        <div class="composer__card" role="alert">
-            <Show when=move || words.with(Option::is_some)>
-                <p class="notice" aria-hidden=is_running><LiveText text=shown/></p>
-                <LiveText class="visually-hidden" text=first/>
-            </Show>
-        </div>
-    }
 }

@@ -124,13 +124,14 @@ pub struct Conversation {
 /// Values that do not change during the life of the panel.
 struct RoomContext {
     room: RoomId,
+    here: String,
     rules: Rules,
     is_closed: bool,
 }
 
 impl Conversation {
-    /// Creates the state from the data of the page.
-    pub fn new(snapshot: Snapshot, you: Option<Person>) -> Self {
+    /// Creates the state from the data of the page, whose address is `here`.
+    pub fn new(snapshot: Snapshot, you: Option<Person>, here: String) -> Self {
         let Snapshot { card, rules, closed, epoch, seq, oldest, messages, .. } = snapshot;
         let mut timeline = Timeline::new(epoch, seq, messages);
         timeline.note_oldest(oldest);
@@ -149,7 +150,7 @@ impl Conversation {
             notice: RwSignal::new(None),
             following: RwSignal::new(true),
             unseen: RwSignal::new(0),
-            context: StoredValue::new(RoomContext { room: card.room, rules, is_closed: closed }),
+            context: StoredValue::new(RoomContext { room: card.room, here, rules, is_closed: closed }),
             pending: StoredValue::new(Vec::new()),
         }
     }
@@ -157,6 +158,11 @@ impl Conversation {
     /// Returns the room's id.
     pub fn room(self) -> RoomId {
         self.context.with_value(|context| context.room.clone())
+    }
+
+    /// Returns the address of the page around the panel, as a path of this site.
+    pub fn here(self) -> String {
+        self.context.with_value(|context| context.here.clone())
     }
 
     /// Returns the room's limits on messages.

@@ -3,6 +3,7 @@
 
 use super::composer::placeholder;
 use super::conversation::{Conversation, SessionEnd};
+use super::notice::NoticeCard;
 use super::person;
 use crate::app::api::{enter_as_guest, with_timeout};
 use crate::app::i18n::lang;
@@ -16,24 +17,25 @@ use leptos::task::spawn_local;
 /// Renders the row. `returned` is the form that was refused before this load.
 #[component]
 pub fn JoinForm(conversation: Conversation, returned: Option<ReturnedForm>) -> impl IntoView {
-    // The text of a refused message must not appear as a nickname.
-    let (text, refused) = returned
-        .filter(|returned| matches!(returned.form.as_str(), paths::GUEST | paths::SEND))
-        .map(|returned| (if returned.form == paths::GUEST { returned.text } else { String::new() }, returned.refusal))
-        .unzip();
+    // The text of a refused message must not appear as a nickname. It is shown, since without JavaScript nothing puts it back.
+    let returned = returned.filter(|returned| matches!(returned.form.as_str(), paths::GUEST | paths::SEND));
+    let (is_message, text, refused) = match returned {
+        Some(returned) => (returned.form == paths::SEND, returned.text, Some(returned.refusal)),
+        None => (false, conversation.last_nickname.get_value(), None),
+    };
+    let (text, unsent) = if is_message { (String::new(), text) } else { (text, String::new()) };
     let refusal = RwSignal::new(refused);
     let end = conversation.session_end.get_untracked();
-    let (lang, system) = (lang(), t!(system));
-    let no_answer = t!(no_answer);
-    let (signed_out, expired) = (t!(signed_out), t!(expired));
-    let words = move || match (refusal.get(), end) {
-        (Some(Refusal::Unreachable), _) => Some([system, ": ", no_answer].concat()),
-        (Some(refusal), _) => Some([system, ": ", &refusal.message(lang)].concat()),
+    let lang = lang();
+    let (no_answer, signed_out, expired) = (t!(no_answer), t!(signed_out), t!(expired));
+    let words = Signal::derive(move || match (refusal.get(), end) {
+        (Some(Refusal::NotSignedIn), _) | (None, SessionEnd::Expired) => Some(expired.to_owned()),
+        (Some(Refusal::Unreachable), _) => Some(no_answer.to_owned()),
+        (Some(refusal), _) => Some(refusal.message(lang)),
         (None, SessionEnd::None) => None,
         (None, SessionEnd::SignedOut) => Some(signed_out.to_owned()),
-        (None, SessionEnd::Expired) => Some(expired.to_owned()),
         (None, SessionEnd::NoCookies) => Some(Refusal::NoCookies.message(lang)),
-    };
+    });
     let nickname = NodeRef::<Input>::new();
     let is_joining = StoredValue::new(false);
     let on_submit = move |event: SubmitEvent| {
@@ -59,11 +61,14 @@ pub fn JoinForm(conversation: Conversation, returned: Option<ReturnedForm>) -> i
             refusal.set(None);
         }
     };
-    let here = paths::room_page(&conversation.room());
-    let account = [paths::SIGN_IN_PAGE, "?next=", &here].concat();
-    let text = text.unwrap_or_else(|| conversation.last_nickname.get_value());
+    let here = conversation.here();
+    // The address of a room needs no encoding within another one.
+    let sign_in = [paths::SIGN_IN_PAGE, "?tab=login&next=", &here].concat();
+    let register = [paths::SIGN_IN_PAGE, "?tab=register&next=", &here].concat();
+    let target = here.ends_with("?embed").then_some("_blank");
     view! {
-        <div class="composer__card" role="alert" id="join-notice">{move || words().map(|words| view! { <p class="notice">{words}</p> })}</div>
+        <NoticeCard id="join-notice" words/>
+        {(!unsent.is_empty()).then(|| view! { <p class="composer__unsent"><bdi>{unsent}</bdi></p> })}
         <form class="composer composer--join" method="post" action=paths::GUEST on:submit=on_submit>
             <input type="hidden" name="next" value=here/>
             <span class="composer__box">
@@ -77,8 +82,8 @@ pub fn JoinForm(conversation: Conversation, returned: Option<ReturnedForm>) -> i
             </span>
             <button class="button composer__join">{if end == SessionEnd::None { t!(enter) } else { t!(join_again) }}</button>
             <p class="composer__account">
-                <a href=account.clone()>{t!(have_account)}</a>
-                <a href=[&account, "#register"].concat()>{t!(register)}</a>
+                <a href=sign_in target=target>{t!(have_account)}</a>
+                <a href=register target=target>{t!(register)}</a>
             </p>
         </form>
     }

@@ -34,7 +34,10 @@ const NEAR_END: i32 = 300;
 pub fn MessageList(conversation: Conversation, title: String) -> impl IntoView {
     let scroller = NodeRef::<Div>::new();
     let loading = RwSignal::new(false);
-    let items = move || conversation.timeline.with(|timeline| timeline.items(local_day));
+    let items = move || {
+        conversation.you.track();
+        conversation.timeline.with(|timeline| timeline.items(local_day))
+    };
     let anchor = Anchor::new(None);
     preserve_scroll(conversation, scroller, anchor);
     scroll_down_on_follow(conversation, scroller, loading);
@@ -59,6 +62,7 @@ pub fn MessageList(conversation: Conversation, title: String) -> impl IntoView {
     };
     let is_empty = move || conversation.timeline.with(Timeline::is_empty) && conversation.outgoing.with(Vec::is_empty);
     greet_no_longer(scroller, is_empty);
+    mark_own_lines(conversation, scroller);
     let at_beginning =
         move || conversation.timeline.with(|timeline| timeline.oldest_held().is_some_and(|held| held <= timeline.oldest()));
     view! {
@@ -71,7 +75,7 @@ pub fn MessageList(conversation: Conversation, title: String) -> impl IntoView {
                     <Show when=is_empty>
                         <li class="list__empty"><p class="list__title">{title.clone()}</p><p>{t!(no_messages)}</p></li>
                     </Show>
-                    <For each=items key=item_key let:item>
+                    <For each=items key=move |item| item_key(item, conversation) let:item>
                         <ItemView item conversation loading/>
                     </For>
                     <OutgoingLines conversation/>
@@ -114,6 +118,18 @@ fn greet_no_longer(scroller: NodeRef<Div>, is_empty: impl Fn() -> bool + 'static
     });
 }
 
+/// Marks long lines again after another person's lines became the own ones: rows that are rendered anew may have their old height.
+fn mark_own_lines(conversation: Conversation, scroller: NodeRef<Div>) {
+    Effect::new(move || {
+        conversation.you.track();
+        request_animation_frame(move || {
+            if let Some(node) = scroller.try_get_untracked().flatten() {
+                long_lines::mark(&node);
+            }
+        });
+    });
+}
+
 /// Renders the button that jumps to the newest message and says how many are new.
 #[component]
 fn Pill(conversation: Conversation, scroller: NodeRef<Div>) -> impl IntoView {
@@ -138,10 +154,10 @@ fn Pill(conversation: Conversation, scroller: NodeRef<Div>) -> impl IntoView {
 }
 
 /// The key holds everything that can change an item, because `<For>` does not render an item again under the same key.
-fn item_key(item: &TimelineItem) -> (u8, i64, u64) {
+fn item_key(item: &TimelineItem, conversation: Conversation) -> (u8, i64, u64) {
     match item {
         TimelineItem::Day(day) => (0, *day, 0),
-        TimelineItem::Message(message) => (1, message.seq.0 as i64, 0),
+        TimelineItem::Message(message) => (1, message.seq.0 as i64, u64::from(conversation.is_mine(&message.user))),
         TimelineItem::Gap { from, to } => (2, from.0 as i64, to.0),
         TimelineItem::Time(at) => (3, *at as i64, 0),
     }
@@ -180,9 +196,10 @@ fn ItemView(item: TimelineItem, conversation: Conversation, loading: RwSignal<bo
         TimelineItem::Gap { from, to } => {
             let words = [&missing(lang(), to.0 - from.0 + 1), " · ", t!(fetch_missing)].concat();
             let fill = move |event: MouseEvent| {
-                // The button goes: a person who pressed it stays in the list.
-                if event.is_trusted()
-                    && let Some(list) = event_target::<HtmlElement>(&event).closest(".list__scroller").ok().flatten()
+                // The button goes: a person who pressed it, or has the focus on it, stays in the list.
+                let button = event_target::<Element>(&event);
+                if (event.is_trusted() || button.matches(":focus").unwrap_or_default())
+                    && let Some(list) = button.closest(".list__scroller").ok().flatten()
                 {
                     let _ = list.unchecked_into::<HtmlElement>().focus();
                 }

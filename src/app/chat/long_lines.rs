@@ -2,12 +2,17 @@
 
 use leptos::ev::MouseEvent;
 use leptos::prelude::event_target;
+use wasm_bindgen::JsCast;
 use web_sys::Element;
 
-/// Marks the lines of the list whose text is cut, so that their buttons show.
+/// Marks the lines of the list whose text is cut, so that their buttons show. A line is measured once per width of the list, since
+/// messages may come by the hundred per second.
 pub fn mark(list: &Element) {
-    let buttons = list.get_elements_by_class_name("line__more");
+    let width = list.client_width().to_string();
+    let Ok(buttons) = list.query_selector_all(&[".line__more:not([data-width='", &width, "'])"].concat()) else { return };
     for button in (0..buttons.length()).filter_map(|index| buttons.item(index)) {
+        let button: Element = button.unchecked_into();
+        let _ = button.set_attribute("data-width", &width);
         let Some(line) = button.parent_element() else { continue };
         let Some(text) = line.query_selector(".line__text").ok().flatten() else { continue };
         let is_cut = text.get_bounding_client_rect().bottom() > line.get_bounding_client_rect().bottom() + 1.0;
@@ -24,6 +29,8 @@ pub fn pressed(event: &MouseEvent) -> Option<Element> {
 pub fn toggle(button: &Element, more: &str, less: &str) {
     let opens = !is_open(button);
     let _ = button.set_attribute("aria-expanded", if opens { "true" } else { "false" });
+    // The list gets another height, and the line is measured again.
+    let _ = button.remove_attribute("data-width");
     button.set_text_content(Some(if opens { less } else { more }));
 }
 

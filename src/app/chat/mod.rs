@@ -11,6 +11,7 @@ mod join;
 mod line;
 mod list;
 mod long_lines;
+mod notice;
 mod panel;
 mod person;
 mod scroll;

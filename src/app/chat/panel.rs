@@ -15,13 +15,19 @@ use crate::domain::{
 use crate::t;
 use leptos::prelude::*;
 
-/// The chat of a room. Connects its socket, with or without a session.
+/// The chat of a room. Connects its socket, with or without a session. `here` is the address of the page around it.
 #[component]
-pub fn ChatPanel(lang: Lang, snapshot: Snapshot, you: Option<Person>, returned: Option<ReturnedForm>) -> impl IntoView {
+pub fn ChatPanel(
+    lang: Lang,
+    snapshot: Snapshot,
+    you: Option<Person>,
+    returned: Option<ReturnedForm>,
+    here: String,
+) -> impl IntoView {
     provide_context(Preferences { lang, ..use_context().unwrap_or_default() });
     let title = snapshot.card.title.clone();
     let full_title = title.clone();
-    let conversation = Conversation::new(snapshot, you);
+    let conversation = Conversation::new(snapshot, you, here);
     connection::start(conversation);
     view! {
         <section class="chat" aria-label=t!(chat)>

@@ -8,7 +8,8 @@ use leptos::prelude::*;
 
 /// Counts the messages that arrive while the tab is hidden or the reader is above the bottom.
 pub fn count_unread_in_title(conversation: Conversation) {
-    let hidden = RwSignal::new(false);
+    // A tab may be opened in the background.
+    let hidden = RwSignal::new(!is_server() && document().hidden());
     // In an effect, because effects do not run on the server.
     Effect::new(move || {
         let listener = window_event_listener(ev::visibilitychange, move |_| hidden.set(document().hidden()));

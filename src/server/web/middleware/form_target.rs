@@ -46,7 +46,7 @@ pub(crate) fn form_page(path: &str, fields: &Fields, headers: &HeaderMap) -> Str
         paths::GUEST => next(),
         paths::REGISTER => Some(paths::sign_in_page(SignInTab::Register, next().as_deref())),
         paths::LOGIN => Some(paths::sign_in_page(SignInTab::LogIn, next().as_deref())),
-        _ => room(fields).or_else(next),
+        _ => next().or_else(|| room(fields)),
     };
     let fallback = || if path == paths::GUEST { paths::sign_in_page(SignInTab::Guest, None) } else { "/".into() };
     field_path(fields, "back").or_else(of_path).or_else(|| referring_path(headers)).unwrap_or_else(fallback)
@@ -128,6 +128,9 @@ mod tests {
         let tab = "/sign-in?tab=register&next=%2Frooms%2F1";
         assert_eq!(page(paths::SEND, &[("room", "1")]), "/rooms/1");
         assert_eq!(page(paths::MODE, &[("room", "1"), ("next", "/rooms/1")]), "/rooms/1");
+        assert_eq!(page(paths::SEND, &[("room", "1"), ("next", "/rooms/1?embed")]), "/rooms/1?embed");
+        assert_eq!(then(paths::SEND, &[("room", "1"), ("next", "/rooms/1?embed")]), "/rooms/1?embed");
+        assert_eq!(page(paths::SEND, &[("room", "1"), ("next", "//evil.example")]), "/rooms/1");
         assert_eq!(page(paths::SEND, &[("room", "//evil.example")]), "/");
         assert_eq!(page(paths::GUEST, &[("next", "/rooms/1")]), "/rooms/1");
         assert_eq!(page(paths::GUEST, &[("next", "/rooms/1"), ("back", tab)]), tab);
