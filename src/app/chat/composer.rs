@@ -104,9 +104,7 @@ fn MessageForm(conversation: Conversation, submit: Submit, text: Option<String>)
         draft.changed();
         // A text that is edited, or composed by an input method, must not leave half-way.
         armed.set(false);
-        if conversation.notice.with_untracked(Option::is_some) {
-            conversation.notice.set(None);
-        }
+        clear_notice(conversation);
     };
     let max_graphemes = i64::from(conversation.rules().max_graphemes);
     let left = move || max_graphemes - i64::from(draft.length.get());
@@ -153,6 +151,13 @@ fn MessageForm(conversation: Conversation, submit: Submit, text: Option<String>)
                 </Show>
             </span>
         </form>
+    }
+}
+
+/// Takes the notice away, if there is one: a set signal would render it again.
+fn clear_notice(conversation: Conversation) {
+    if conversation.notice.with_untracked(Option::is_some) {
+        conversation.notice.set(None);
     }
 }
 
