@@ -82,6 +82,7 @@ test('P7: a guest whom the server does not know any more keeps the text and join
   await expect(texts(page)).toHaveCount(0);
   await page.getByRole('button', { name: '重新加入' }).click();
   await expect(box(page)).toHaveValue('还想说');
+  await expect(box(page)).toBeFocused();
   await box(page).press('Enter');
   await expect(texts(page)).toHaveText(['还想说']);
 });

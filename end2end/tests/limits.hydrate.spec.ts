@@ -77,7 +77,7 @@ test('Shift+Enter inserts a new line, Enter sends', async ({ guest }) => {
   await expect(lines(page)).toHaveCount(0);
   await box(page).press('Enter');
   await expect(texts(page)).toHaveCount(1);
-  expect(await texts(page).innerText()).toBe('上\n下');
+  expect(await texts(page).textContent()).toBe('上\n下');
 });
 
 test('Enter while an input method composes belongs to the input method', async ({ guest }) => {

@@ -1,4 +1,6 @@
 // The parts of the menu that need public/page.js: keys, other tabs, copy buttons, times of messages, frames.
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { expect, test } from './fixtures';
 import { lines, menu, openMenu } from './person';
 
@@ -32,7 +34,7 @@ test('P27: the other tabs follow the theme, also a page that was hidden when it 
   for (const page of [first, second]) await expect(page.locator('html')).toHaveAttribute('data-theme', 'dark');
   await expect(second.locator('meta[name="theme-color"]').first()).toHaveAttribute('content', '#18191c');
   expect(requests.filter((url) => url.includes('/session/')), 'the script needs no request').toEqual([]);
-  await ming.context.addCookies([{ name: 'roomcast_theme', value: 'light', url: first.url() }]);
+  await ming.context.addCookies([{ name: 'roomcast_theme', value: 'light', url: new URL('/', first.url()).href }]);
   await second.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
   await expect(second.locator('html')).toHaveAttribute('data-theme', 'light');
 });
@@ -71,17 +73,18 @@ test('P32: the times of messages are shown on request, and stay shown', async ({
 });
 
 test('P28: in a frame there is no way to the lobby, and links open beside the frame', async ({ guest, server }) => {
+  let src = '';
+  const site = createServer((_, response) => response.setHeader('content-type', 'text/html').end(`<iframe width="320" height="600" src="${src}"></iframe>`));
+  await new Promise<void>((done) => site.listen(0, '127.0.0.1', done));
+  const origin = `http://127.0.0.1:${(site.address() as AddressInfo).port}`;
+  await server.stop();
+  server.settings.ROOMCAST_WEB_FRAME_ANCESTORS = origin;
+  await server.start();
   const ming = await guest('阿明');
   const { page } = ming;
   for (const query of ['', '?embed']) {
-    await page.goto('/sign-in');
-    await page.evaluate((src) => {
-      const frame = document.createElement('iframe');
-      frame.src = src;
-      frame.width = '320';
-      frame.height = '600';
-      document.body.replaceChildren(frame);
-    }, `${server.url}/rooms/1${query}`);
+    src = `${server.url}/rooms/1${query}`;
+    await page.goto(origin);
     const frame = page.frameLocator('iframe');
     await expect(frame.locator('.chat__title')).toBeVisible();
     await expect(frame.locator('.room__back')).toBeHidden();
@@ -94,4 +97,5 @@ test('P28: in a frame there is no way to the lobby, and links open beside the fr
     await beside.close();
     await expect(frame.locator('.chat__title')).toBeVisible();
   }
+  site.close();
 });

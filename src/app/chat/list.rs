@@ -157,7 +157,10 @@ fn Pill(conversation: Conversation, scroller: NodeRef<Div>) -> impl IntoView {
 fn item_key(item: &TimelineItem, conversation: Conversation) -> (u8, i64, u64) {
     match item {
         TimelineItem::Day(day) => (0, *day, 0),
-        TimelineItem::Message(message) => (1, message.seq.0 as i64, u64::from(conversation.is_mine(&message.user))),
+        // A message of another epoch has the same seq and another time.
+        TimelineItem::Message(message) => {
+            (1, message.seq.0 as i64, message.at << 1 | u64::from(conversation.is_mine(&message.user)))
+        }
         TimelineItem::Gap { from, to } => (2, from.0 as i64, to.0),
         TimelineItem::Time(at) => (3, *at as i64, 0),
     }
