@@ -14,6 +14,7 @@ async function fillIn(page: Page, action: string, fields: Record<string, string>
 test('entering as a guest returns to the room the visitor came from', async ({ visitor }) => {
   const { page } = await visitor();
   await page.goto('/rooms/1');
+  await page.locator('.composer__nickname').focus();
   await page.getByRole('link', { name: '已有账号？登录' }).click();
   await page.getByRole('link', { name: '游客', exact: true }).click();
   await fillIn(page, 'guest', { nickname: '阿明' });
