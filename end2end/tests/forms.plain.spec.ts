@@ -22,7 +22,7 @@ test('a visitor joins by nickname, sends, and sees the message after the redirec
   await button(page).click();
   await expect(page).toHaveURL(/\/rooms\/1$/);
   await expect(texts(page)).toHaveCount(1);
-  expect(await texts(page).innerText()).toBe('没有脚本也能聊\n第二行');
+  expect(await texts(page).textContent()).toBe('没有脚本也能聊\n第二行');
   await expect(box(page)).toHaveValue('');
 });
 

@@ -51,7 +51,9 @@ test('B07: copied lines read as they are pushed, and no time is glued to the tex
     return getSelection()!.toString();
   });
   const rows = copied.split('\n').map((row) => row.trim()).filter(Boolean);
-  expect(rows.slice(-3)).toEqual(['[主播]Star : hello', 'Bob : code 48', 'Bob : https://example.com/a']);
+  // Without scripts a link that reloads the page follows.
+  const first = rows.indexOf('[主播]Star : hello');
+  expect(rows.slice(first, first + 3)).toEqual(['[主播]Star : hello', 'Bob : code 48', 'Bob : https://example.com/a']);
   // Other programs read the markup: the time has a blank before it.
   expect(await line(page, 'code 48').textContent()).toMatch(/code 48 \d\d:\d\d$/);
 });

@@ -205,7 +205,7 @@ test.describe('answers of tomorrow', () => {
     const page = await ming.open();
     await page.route('**/gateway/send', (route) => route.fulfill({ json: { status: true, held: true, release_at: 5 } }));
     await ming.say('先给管理员看');
-    await expect(lines(page)).toContainText('先给管理员看等待管理员审核');
+    await expect(lines(page)).toContainText('先给管理员看 等待管理员审核');
     await expect(button(page)).toHaveText(/^\d S$/);
     await expect(box(page)).toHaveValue('');
   });

@@ -97,6 +97,13 @@ pub fn focus_after_key(event: &MouseEvent) {
     }
 }
 
+/// Puts the caret into the text box if the focus is on a button of an unsent message, which goes while a request runs.
+pub fn take_focus_of_actions() {
+    if document().active_element().is_some_and(|active| active.matches(".line__action").unwrap_or_default()) {
+        focus(TEXT);
+    }
+}
+
 fn key(conversation: Conversation, name: &str) -> String {
     [name, conversation.room().as_str()].join(":")
 }

@@ -2,7 +2,7 @@
 
 use super::conversation::{ConnectionState, Conversation, Outgoing, OutgoingState, SessionEnd};
 use super::cooldown::Cooldown;
-use super::draft_box::{DraftBox, load, store};
+use super::draft_box::{DraftBox, load, store, take_focus_of_actions};
 use super::person;
 use crate::app::api::{send, with_timeout};
 use crate::domain::{
@@ -147,6 +147,7 @@ impl Submit {
             }
             conversation.retry.set(false);
             if is_author()? == Some(true) {
+                take_focus_of_actions();
                 conversation.set_outgoing(nonce, OutgoingState::Sending);
                 let room = conversation.room().to_string();
                 let answer = with_timeout(send(room, text.to_owned(), Some(nonce.to_owned()))).await;
