@@ -25,7 +25,7 @@ pub fn LobbyPage() -> impl IntoView {
     let query = use_query_map();
     let field = |name: &str| query.with(|query| query.get(name)).unwrap_or_default();
     let asked = (field("page"), field("q"));
-    let page = Resource::new_blocking(move || asked.clone(), |(page, query)| lobby_page(page, query));
+    let page = Resource::new_blocking(move || asked.clone(), |(page, query)| lobby_page(Some(page), Some(query)));
     view! {
         <Title text=format!("{} · Roomcast", t!(lobby))/>
         <Meta name="description" content=t!(description)/>

@@ -54,7 +54,7 @@ async fn b51_forms_lead_back_without_a_referer() {
         assert_eq!(target(&post(&person, path, form).await), to, "{path} {form:?}");
     }
     post(&person, "/gateway/send", &[("room", "1"), ("message", "hello again")]).await;
-    assert!(page(&person, "/rooms/1").await.contains("Please sign in first"), "the refusal is said where the form stands");
+    assert!(page(&person, "/rooms/1").await.contains("Your guest name has expired"), "the refusal is said where the form stands");
     for evil in ["//evil.example/", "https://evil.example", "/\\evil.example"] {
         let answer = post(&person, "/session/preferences", &[("theme", "dark"), ("next", evil)]).await;
         assert_eq!(target(&answer), "/", "{evil}");

@@ -134,7 +134,7 @@ async fn f1_the_form_of_a_page_without_javascript_has_the_same_limits() {
     };
     assert_eq!((form("first").await, form("second").await), (303.try_into().unwrap(), 303.try_into().unwrap()));
     let page = person.request("GET", "/rooms/1").header("accept-language", "en").send().await.unwrap().text().await.unwrap();
-    assert!(page.contains("first") && page.contains("Too fast: try again in"), "{page}");
+    assert!(page.contains("first") && page.contains("Too fast: you can send again in"), "{page}");
     let history = person.post("/gateway/history", &[("room", "1"), ("before", "99")]).await.body;
     assert_eq!(history["messages"].as_array().unwrap().len(), 1);
 }

@@ -48,7 +48,8 @@ pub async fn open_room(title: String) -> Result<OpenRoomReply, Refusal> {
 
 /// Returns the data of a page of the lobby: of the rooms that match the words `query`, or of all.
 #[server(prefix = "/page", endpoint = "lobby")]
-pub async fn lobby_page(page: String, query: String) -> Result<Page<Lobby>, Refusal> {
+pub async fn lobby_page(page: Option<String>, query: Option<String>) -> Result<Page<Lobby>, Refusal> {
+    let (page, query) = (page.unwrap_or_default(), query.unwrap_or_default());
     let actions = crate::server::web::actions::Actions::current()?;
     Ok(Page { content: actions.lobby(&page, &query).await?, you: actions.person(), returned: actions.returned_form() })
 }
