@@ -12,7 +12,7 @@ say "Rust tests and house rules (first time about 5 minutes to build)"
 tools/setup.sh test >/dev/null
 cargo test --no-default-features --features ssr
 
-say "end-to-end tests in Chromium (about 3 minutes)"
+say "end-to-end tests in Chromium (about 20 minutes)"
 npm test --prefix end2end
 
 # Compare with the site of cargo-leptos only if it is installed: building it takes 8 minutes.
