@@ -57,6 +57,23 @@ test('P23: going back from a room shows the lobby from memory', async ({ server,
   }
 });
 
+test('P21: a room is live while its host is in it', async ({ host, guest, visitor }) => {
+  const { page } = await visitor();
+  await page.goto('/');
+  await (await guest('阿明')).open();
+  await expect.poll(async () => {
+    await page.reload();
+    return page.locator('.room-card__online').innerText();
+  }).toBe('1 人在线');
+  await expect(page.locator('.room-card__live')).toHaveCount(0);
+  await (await host('小星')).open();
+  await expect.poll(async () => {
+    await page.reload();
+    return page.locator('.room-card__live').count();
+  }).toBe(1);
+  await expect(page.locator('.room-card__live')).toHaveText('直播中');
+});
+
 test.describe('in a frame of another site', () => {
   // Another site than 127.0.0.1, so that the browser sends no cookie.
   let site: Server;
