@@ -99,6 +99,22 @@ test('P4: an unsent message of one person is not sent by the next', async ({ gue
   await expect(texts(page)).toHaveText(['另一个人说的']);
 });
 
+test('P4: a text is not sent as another person that the page has not heard of', async ({ guest }) => {
+  const [ming, other] = [await guest('阿明'), await guest('另一个人')];
+  const page = await ming.open();
+  const reader = await other.open();
+  // The browser gets another session, and nothing tells the page.
+  await ming.context.clearCookies();
+  await ming.context.addCookies(await other.context.cookies());
+  await ming.say('阿明写的');
+  await expect(page.locator('.menu__you [data-own-nickname]')).toHaveText('另一个人', { timeout: 15_000 });
+  await expect(texts(page)).toHaveCount(0);
+  await expect(box(page)).toHaveValue('');
+  await ming.say('另一个人写的');
+  await expect(texts(reader)).toHaveText(['另一个人写的']);
+  await expect(texts(page)).toHaveText(['另一个人写的']);
+});
+
 test('P4: a retry that is pressed again and again keeps the message, and hides while a request runs', async ({ guest }) => {
   const ming = await guest('阿明');
   const page = await ming.open();

@@ -194,8 +194,8 @@ impl Refusal {
         match (lang, self) {
             (Lang::Zh, Self::NotSignedIn) => "请先登录".into(),
             (Lang::En, Self::NotSignedIn) => "Please sign in first".into(),
-            (Lang::Zh, Self::NotYours) => "该连接不属于当前会话".into(),
-            (Lang::En, Self::NotYours) => "This connection belongs to another session".into(),
+            (Lang::Zh, Self::NotYours) => "此页面属于另一个会话，请刷新".into(),
+            (Lang::En, Self::NotYours) => "This page belongs to another session: load it again".into(),
             (Lang::Zh, Self::NotAllowed) => "没有权限".into(),
             (Lang::En, Self::NotAllowed) => "You are not allowed to do this".into(),
             (Lang::Zh, Self::RoomMode { .. }) => "该房间已关闭，不能发言".into(),

@@ -172,3 +172,21 @@ async fn p4_a_page_with_a_field_for_a_password_is_not_stored() {
         assert!(stored.contains("no-store"), "{path}: {stored}");
     }
 }
+
+#[tokio::test]
+async fn p4_a_text_is_not_sent_as_another_person_than_the_page_shows() {
+    let server = Server::with(&["chat.cooldown_ms=0"]);
+    let (ming, anna) = (server.guest("Ming").await, server.guest("Anna").await);
+    let form = [("room", "1"), ("message", "written by Anna"), ("user", anna.uid.as_str())];
+    let answer = ming.post("/gateway/send", &form).await;
+    assert_eq!((answer.status.as_u16(), answer.body["code"].as_str()), (403, Some("not_yours")));
+    assert_eq!(target(&post(&ming, "/gateway/send", &form).await), "/rooms/1");
+    let shown = page(&ming, "/rooms/1").await;
+    assert!(shown.contains("This page belongs to another session") && shown.contains("written by Anna</textarea>"), "{shown}");
+    assert!(shown.contains(&format!("name=\"user\" value=\"{}\"", ming.uid)), "the form names its person");
+    let stored = anna.post("/gateway/history", &[("room", "1"), ("before", "99")]).await;
+    assert_eq!(stored.body["messages"], serde_json::json!([]));
+    for user in [anna.uid.as_str(), ""] {
+        assert_eq!(anna.post("/gateway/send", &[("room", "1"), ("message", "mine"), ("user", user)]).await.status, 200);
+    }
+}

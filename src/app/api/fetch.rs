@@ -14,7 +14,7 @@ use web_sys::{RequestInit, Response, UrlSearchParams};
 
 /// Names of the fields of each form, those of its server function; a test holds both together.
 pub(super) const BIND_FIELDS: [&str; 4] = ["client_id", "room", "since", "epoch"];
-pub(super) const SEND_FIELDS: [&str; 3] = ["room", "message", "nonce"];
+pub(super) const SEND_FIELDS: [&str; 4] = ["room", "message", "nonce", "user"];
 pub(super) const HISTORY_FIELDS: [&str; 3] = ["room", "before", "limit"];
 pub(super) const GUEST_FIELDS: [&str; 1] = ["nickname"];
 
@@ -24,8 +24,8 @@ pub async fn bind(client_id: String, room: String, since: Option<String>, epoch:
 }
 
 /// Sends a message; see [`forms::send`](super::forms::send).
-pub async fn send(room: String, message: String, nonce: Option<String>) -> Result<SendReply, Refusal> {
-    read(post(paths::SEND, &SEND_FIELDS, &[Some(room), Some(message), nonce]).await)
+pub async fn send(room: String, message: String, nonce: Option<String>, user: Option<String>) -> Result<SendReply, Refusal> {
+    read(post(paths::SEND, &SEND_FIELDS, &[Some(room), Some(message), nonce, user]).await)
 }
 
 /// Fetches a page of messages; see [`forms::history`](super::forms::history).

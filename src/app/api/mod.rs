@@ -69,7 +69,7 @@ mod tests {
         }
         let (text, none) = (String::new, None);
         check(room::Bind { client_id: text(), room: text(), since: none.clone(), epoch: none.clone() }, &fetch::BIND_FIELDS);
-        check(room::SendRequest { room: text(), message: text(), nonce: none.clone() }, &fetch::SEND_FIELDS);
+        check(room::SendRequest { room: text(), message: text(), nonce: none.clone(), user: none.clone() }, &fetch::SEND_FIELDS);
         check(room::HistoryRequest { room: text(), before: text(), limit: none }, &fetch::HISTORY_FIELDS);
         check(session::EnterAsGuest { nickname: text() }, &fetch::GUEST_FIELDS);
     }

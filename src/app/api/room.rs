@@ -14,10 +14,11 @@ pub async fn bind(client_id: String, room: String, since: Option<String>, epoch:
     crate::server::web::actions::Actions::current()?.bind(&client_id, &room, since.as_deref(), epoch.as_deref()).await
 }
 
-/// Stores a message, then pushes it. A request with a known `nonce` returns the message stored first.
+/// Stores a message, then pushes it. A request with a known `nonce` returns the message stored first. `user` is the uid that
+/// the page shows: if the session is another person's by now, the request is refused with [`Refusal::NotYours`].
 #[server(name = SendRequest, prefix = "/gateway", endpoint = "send")]
-pub async fn send(room: String, message: String, nonce: Option<String>) -> Result<SendReply, Refusal> {
-    crate::server::web::actions::Actions::current()?.send(&room, &message, nonce.as_deref()).await
+pub async fn send(room: String, message: String, nonce: Option<String>, user: Option<String>) -> Result<SendReply, Refusal> {
+    crate::server::web::actions::Actions::current()?.send(&room, &message, nonce.as_deref(), user.as_deref()).await
 }
 
 /// Returns the messages before position `before`, newest last, 50 without a `limit` and 100 at most.

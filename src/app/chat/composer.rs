@@ -119,6 +119,7 @@ fn MessageForm(conversation: Conversation, submit: Submit, text: Option<String>)
         armed.set(false);
         focus_after_key(&event);
     };
+    let user = move || conversation.you.with(|you| you.as_ref().map(|you| you.uid.to_string()));
     view! {
         <form
             class="composer" method="post" action=paths::SEND hidden=move || conversation.you.with(Option::is_none)
@@ -126,6 +127,7 @@ fn MessageForm(conversation: Conversation, submit: Submit, text: Option<String>)
         >
             <input type="hidden" name="room" value=conversation.room().to_string()/>
             <input type="hidden" name="next" value=conversation.here()/>
+            <input type="hidden" name="user" value=user/>
             <span class="composer__box" class:composer__box--over=move || left() < 0>
                 <textarea
                     class="composer__text" name="message" rows="1" dir="auto" enterkeyhint="send" autocomplete="off"

@@ -150,13 +150,17 @@ impl Submit {
                 take_focus_of_actions();
                 conversation.set_outgoing(nonce, OutgoingState::Sending);
                 let room = conversation.room().to_string();
-                let answer = with_timeout(send(room, text.to_owned(), Some(nonce.to_owned()))).await;
-                if answer != Err(Refusal::Unreachable) {
-                    return Some(answer);
-                }
-                if let Some(delay_ms) = delays_ms.next() {
-                    TimeoutFuture::new(delay_ms).await;
-                    continue;
+                let author = Some(author.to_string());
+                match with_timeout(send(room, text.to_owned(), Some(nonce.to_owned()), author)).await {
+                    // The session is another person's: the next `bind` tells whose.
+                    Err(Refusal::NotYours) => conversation.rebind.try_update(|count| *count += 1)?,
+                    Err(Refusal::Unreachable) => {
+                        if let Some(delay_ms) = delays_ms.next() {
+                            TimeoutFuture::new(delay_ms).await;
+                            continue;
+                        }
+                    }
+                    answer => return Some(answer),
                 }
             }
             is_author()?;

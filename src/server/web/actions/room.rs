@@ -41,11 +41,16 @@ impl Actions {
         Err(refusal)
     }
 
-    /// Stores and publishes a message. Repeating a request with the same `nonce` returns the first one's reply.
-    pub async fn send(&self, room: &str, message: &str, nonce: Option<&str>) -> Result<SendReply, Refusal> {
+    /// Stores and publishes a message. Repeating a request with the same `nonce` returns the first one's reply. `user` is the
+    /// uid that the page shows; fails with [`Refusal::NotYours`] if the session is not that person's.
+    pub async fn send(&self, room: &str, message: &str, nonce: Option<&str>, user: Option<&str>) -> Result<SendReply, Refusal> {
         self.check_rate_limit(RequestKind::Send)?;
         let request = SendRequest { room, message, nonce: non_empty(nonce), address: Some(self.context.client_addr) };
-        self.state.chat.send(&self.current_session().await?.person, request).await
+        let person = &self.current_session().await?.person;
+        if non_empty(user).is_some_and(|user| user != person.uid.as_str()) {
+            return Err(Refusal::NotYours);
+        }
+        self.state.chat.send(person, request).await
     }
 
     /// Returns up to `limit` messages before the seq `before`. It needs no session.
