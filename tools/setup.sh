@@ -4,13 +4,13 @@
 #
 #   tools/setup.sh build    wasm target, wasm-bindgen, wasm-opt, lightningcss   (first time about 2 minutes on two cores)
 #   tools/setup.sh watch    build, and cargo-leptos                             (first time about 8 minutes more)
-#   tools/setup.sh test     build, and the npm packages, Chromium, PHP and nginx for the tests
+#   tools/setup.sh test     build, and the npm packages, Chromium, PHP, nginx and PostgreSQL for the tests
 #   tools/setup.sh check    the linters: tsc, biome, shellcheck, codespell
 #   tools/setup.sh audit    cargo-deny                                          (first time about 3 minutes)
 #   tools/setup.sh python   kosoku and schemathesis; prints nothing if Python or its venv is missing
 #
-# PHP, nginx, shellcheck and Python are optional. As root on Debian they are installed. Otherwise a line names the skipped tests;
-# with CI=true the setup fails instead.
+# PHP, nginx, PostgreSQL, shellcheck and Python are optional. As root on Debian they are installed. Otherwise a line names the
+# skipped tests; with CI=true the setup fails instead.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -135,6 +135,18 @@ optional_nginx() {
     optional nginx nginx-light "the test of the nginx blocks in docs/"
 }
 
+# Installs PostgreSQL, and no cluster of it: tests start private instances. Debian keeps its programs out of PATH.
+has_postgresql() { compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || command -v initdb >/dev/null 2>&1; }
+optional_postgresql() {
+    local common=/etc/postgresql-common/createcluster.conf
+    # The package of the settings comes first: the server's package makes a cluster and starts it unless they forbid it.
+    if ! has_postgresql && debian postgresql-common; then
+        sed -i 's/^#\?create_main_cluster.*/create_main_cluster = false/' $common
+        debian postgresql || true
+    fi
+    has_postgresql || missing PostgreSQL postgresql "the tests on PostgreSQL"
+}
+
 # Debian keeps ensurepip in a package of its own, python3-venv.
 has_venv() { python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 10))' 2>/dev/null; }
 
@@ -186,6 +198,7 @@ test)
     browser
     optional php php-cli "the tests that run PHP"
     optional_nginx
+    optional_postgresql
     optional curl curl "the documents' curl blocks"
     optional sqlite3 sqlite3 "the documents' sqlite3 blocks"
     ;;

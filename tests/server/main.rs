@@ -28,6 +28,7 @@ mod pages;
 mod php;
 mod readers;
 mod reload;
+mod services;
 mod shutdown;
 mod sign_in;
 mod slow_mode;

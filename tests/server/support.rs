@@ -1,6 +1,9 @@
-//! Starts the real binary as a server on port 0, and polls with a deadline. The clients are in `client`.
+//! Starts the real binary as a server on port 0, and polls with a deadline. The clients are in `client`,
+//! PostgreSQL in `postgres`, broken links in `proxy`.
 
 mod client;
+pub mod postgres;
+pub mod proxy;
 
 pub use client::{Answer, Person, Socket, read};
 use std::io::{BufRead, BufReader};
