@@ -20,7 +20,7 @@ use roomcast::server::{
     gateway::Gateway,
     gatewayworker::{GatewayWorkerServer, Listeners as PhpListeners},
     security_log::SecurityLog,
-    storage::Store,
+    storage::{DataDirLock, Store},
     web::{self, AppState, LogGuard, Services, Tls},
 };
 use rooms::act_on_rooms;
@@ -28,6 +28,7 @@ use signals::shutdown_on_signal;
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -54,11 +55,10 @@ pub(crate) async fn serve(mut config: Config) -> Outcome {
     let address = listeners.site.local_addr()?;
     // An inherited listener may have another address than the configured one.
     config.check_address(address)?;
-    // In a reload, this returns when the running process has paused and released the data folder.
-    let takeover = Takeover::request(&config.storage.data_dir).await?;
+    let (takeover, data_dir) = take_data_dir(&config.storage.data_dir).await?;
 
     let clock = Clock::system();
-    let store = open_store(&config, &clock).await?;
+    let store = open_store(&config, data_dir.clone(), &clock).await?;
     let security_log = open_security_log(&config, &clock)?;
     let chat = Chat::start(config.chat.clone(), &config.limits, store.clone(), gateway.clone(), clock.clone()).await?;
     let (accepting, is_accepting) = watch::channel(true);
@@ -68,6 +68,7 @@ pub(crate) async fn serve(mut config: Config) -> Outcome {
         old_cookie_names: web::OldCookieNames::load(&store, clock.clone(), &config.web).await?,
         api_keys: ApiKeys::new(store.clone(), clock, &config.gateway.api_key),
         config,
+        data_dir,
         store: store.clone(),
         gateway,
         chat: chat.clone(),
@@ -136,10 +137,17 @@ fn start_process(config: &Config) -> io::Result<LogGuard> {
     Ok(log)
 }
 
-/// Opens the store, logs its notices, and opens the first room of a new installation. One whose operator deleted all rooms
+/// Locks the data folder, for whichever store. In a reload, it waits until the running process has paused and released it.
+async fn take_data_dir(path: &Path) -> Result<(Option<Takeover>, DataDirLock), Box<dyn Error>> {
+    let takeover = Takeover::request(path).await?;
+    Ok((takeover, DataDirLock::acquire(path)?))
+}
+
+/// Opens the store, logs the notices, and opens the first room of a new installation. One whose operator deleted all rooms
 /// stays without any.
-async fn open_store(config: &Config, clock: &Clock) -> Result<Store, Box<dyn Error>> {
-    let store = Store::open(&config.storage).await?;
+async fn open_store(config: &Config, data_dir: DataDirLock, clock: &Clock) -> Result<Store, Box<dyn Error>> {
+    data_dir.notices().iter().for_each(|notice| tracing::warn!("{notice}"));
+    let store = Store::open_locked(&config.storage, data_dir).await?;
     store.notices().iter().for_each(|notice| tracing::warn!("{notice}"));
     if store.rooms(1).await?.is_empty() && !store.has_numbered_rooms().await? {
         store.open_room(FIRST_ROOM_TITLE, None, clock.now_ms()).await?;

@@ -264,19 +264,19 @@ async fn an_account_keeps_the_devices_used_last() {
 
 /// After a hand-over the old process writes nothing, whichever request still runs in it.
 #[tokio::test]
-async fn f11_a_store_that_released_its_lock_writes_nothing_until_it_has_it_again() {
+async fn f11_a_store_whose_writes_are_stopped_writes_nothing_until_they_are_resumed() {
     let folder = TempDir::new().unwrap();
     let store =
         Store::open(&Settings { data_dir: folder.path().into(), busy_within_ms: 1, ..Settings::default() }).await.unwrap();
     store.add_room(&"1".parse().unwrap(), "1", None, 0).await.unwrap();
-    store.release_lock().await.unwrap();
+    store.stop_writes().await.unwrap();
     let late = store.append(vec![message("1", "u", "late", None)]).await;
     assert!(matches!(late, Err(StorageError::Busy(_))), "{late:?}");
     assert!(store.add_room(&"2".parse().unwrap(), "2", None, 0).await.is_err());
     assert_eq!(store.messages_between(&"1".parse().unwrap(), Seq(0), None, 10).await.unwrap(), [], "it can be read");
-    store.reacquire_lock().unwrap();
+    store.resume_writes().await;
     assert_eq!(seqs(&store.append(vec![message("1", "u", "now", None)]).await.unwrap()), [(true, 1)]);
-    store.release_lock().await.unwrap();
+    store.stop_writes().await.unwrap();
     let closed = tokio::time::timeout(std::time::Duration::from_secs(20), store.close());
     assert!(closed.await.is_ok(), "a store that has handed over can be closed");
 }

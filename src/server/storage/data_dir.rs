@@ -5,51 +5,66 @@ use std::fs::{DirBuilder, File, Permissions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The permission bits of the group and of other users.
 const NOT_OWNER: u32 = 0o077;
 
-/// The lock on a data folder. The operating system releases it when the process ends, however it ends.
+/// A server's hold on its data folder. `serve` takes it before it opens the store, whichever store that is. Cheap to clone: all
+/// clones are one lock. The operating system releases it when the last clone is dropped and when the process ends.
+#[derive(Clone, Debug)]
+pub struct DataDirLock(Arc<Held>);
+
 #[derive(Debug)]
-pub(super) struct DataDirLock {
+struct Held {
     file: File,
     is_held: AtomicBool,
+    notices: Vec<OpenNotice>,
 }
 
 impl DataDirLock {
-    /// Takes the lock. Fails with [`OpenError::InUse`] while another process holds it.
-    pub(super) fn acquire(path: &Path) -> Result<Self, OpenError> {
+    /// Creates the folder if it is missing, takes its lock, and takes its files away from other users. Fails with
+    /// [`OpenError::InUse`] while another process holds the lock.
+    pub fn acquire(path: &Path) -> Result<Self, OpenError> {
+        create(path)?;
         let folder = |source| OpenError::Folder { path: path.into(), source };
         let file = File::options().create(true).truncate(false).write(true).open(path.join("roomcast.lock")).map_err(folder)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { file, is_held: AtomicBool::new(true) }),
-            Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: path.into() }),
-            Err(TryLockError::Error(source)) => Err(folder(source)),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { path: path.into() }),
+            Err(TryLockError::Error(source)) => return Err(folder(source)),
         }
+        Ok(Self(Arc::new(Held { file, is_held: AtomicBool::new(true), notices: narrow(path)? })))
     }
 
-    /// Releases the lock, so that a successor process may take it.
-    pub(super) fn release(&self) -> io::Result<()> {
-        self.is_held.store(false, Ordering::SeqCst);
-        self.file.unlock()
+    /// Returns the facts about the folder that the operator should know.
+    pub fn notices(&self) -> &[OpenNotice] {
+        &self.0.notices
+    }
+
+    /// Releases the lock, so that a successor process may take it. The store must have stopped its writes:
+    /// [`Store::stop_writes`](super::Store::stop_writes).
+    pub fn release(&self) -> io::Result<()> {
+        self.0.is_held.store(false, Ordering::SeqCst);
+        self.0.file.unlock()
     }
 
     /// Takes the lock again after [`DataDirLock::release`]. Fails while another process holds it.
-    pub(super) fn reacquire(&self) -> Result<(), TryLockError> {
-        self.file.try_lock()?;
-        self.is_held.store(true, Ordering::SeqCst);
+    pub fn reacquire(&self) -> Result<(), TryLockError> {
+        self.0.file.try_lock()?;
+        self.0.is_held.store(true, Ordering::SeqCst);
         Ok(())
     }
 
     /// Whether this process may write the files that belong to the serving process.
-    pub(super) fn is_held(&self) -> bool {
-        self.is_held.load(Ordering::SeqCst)
+    pub fn is_held(&self) -> bool {
+        self.0.is_held.load(Ordering::SeqCst)
     }
 }
 
 /// Makes the files and folders that this process creates from now on readable by its user alone. The mask is the process's.
-pub(super) fn restrict_new_files() {
+fn restrict_new_files() {
     rustix::process::umask(rustix::fs::Mode::from_bits_truncate(NOT_OWNER));
 }
 
@@ -62,7 +77,7 @@ pub(super) fn create(path: &Path) -> Result<(), OpenError> {
 
 /// Takes the files of the folder away from other users: earlier versions created them with the system's mask. The folder
 /// itself stays as the operator made it, and a notice says so if others may enter it.
-pub(super) fn narrow(path: &Path) -> Result<Vec<OpenNotice>, OpenError> {
+fn narrow(path: &Path) -> Result<Vec<OpenNotice>, OpenError> {
     let narrowed = narrow_files(path).map_err(|source| OpenError::Folder { path: path.into(), source })?;
     let mut notices = Vec::new();
     if narrowed > 0 {

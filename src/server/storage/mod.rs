@@ -17,11 +17,13 @@
 mod data_dir;
 mod error;
 mod notice;
+mod opening;
 mod rows;
 mod sqlite;
 mod store;
 mod sweeps;
 
+pub use data_dir::DataDirLock;
 pub use error::{OpenError, Result, StorageError};
 pub use notice::OpenNotice;
 pub use rows::{

@@ -3,14 +3,12 @@
 use super::error::corrupt;
 use super::sqlite::SqliteStore;
 use super::{
-    ApiKeyRow, Appended, NewMessage, NewPassword, NewPerson, NewSessionRow, OpenError, OpenNotice, PersonRow, Result, RoomRow,
-    RoomSettings, SeqRange, SessionRow, SetModes,
+    ApiKeyRow, Appended, NewMessage, NewPassword, NewPerson, NewSessionRow, PersonRow, Result, RoomRow, RoomSettings, SeqRange,
+    SessionRow, SetModes,
 };
 use crate::domain::id::{Nonce, RoomId, Seq, Uid};
 use crate::domain::message::Message;
-use crate::server::config::StorageSettings as Settings;
 use std::collections::{HashMap, HashSet};
-use std::fs::TryLockError;
 use uuid::Uuid;
 
 /// An open store. Cheap to clone; all clones are one store.
@@ -34,43 +32,6 @@ macro_rules! on_store {
 pub(super) use on_store;
 
 impl Store {
-    /// Opens the store for a server: creates what is missing, takes the data folder's lock, runs the migrations.
-    pub async fn open(settings: &Settings) -> std::result::Result<Self, OpenError> {
-        SqliteStore::open(settings).await.map(Self::Sqlite)
-    }
-
-    /// Opens the store for the command line, beside a running server: without the data folder's lock. Fails if the schema is
-    /// older than this program's, since only the server migrates.
-    pub async fn open_unlocked(settings: &Settings) -> std::result::Result<Self, OpenError> {
-        SqliteStore::open_unlocked(settings).await.map(Self::Sqlite)
-    }
-
-    /// Returns the facts about opening that the operator should know.
-    pub fn notices(&self) -> &[OpenNotice] {
-        on_store!(self.notices())
-    }
-
-    /// Completes the write that is under way, and releases the data folder's lock for a successor process. Until
-    /// [`Store::reacquire_lock`] every write fails as [`StorageError::Busy`](super::StorageError::Busy).
-    pub async fn release_lock(&self) -> std::io::Result<()> {
-        on_store!(self.release_lock().await)
-    }
-
-    /// Takes the data folder's lock back. Fails while another process holds it.
-    pub fn reacquire_lock(&self) -> std::result::Result<(), TryLockError> {
-        on_store!(self.reacquire_lock())
-    }
-
-    /// Closes all connections to the database.
-    pub async fn close(&self) {
-        on_store!(self.close().await)
-    }
-
-    /// Reads a trivial value, for `/readyz`. Fails while the database cannot be read.
-    pub async fn ping(&self) -> Result<()> {
-        on_store!(self.ping().await)
-    }
-
     /// Returns the value stored under `name` about the installation as a whole.
     pub async fn fact(&self, name: &str) -> Result<Option<Vec<u8>>> {
         on_store!(self.fact(name).await)
@@ -200,11 +161,6 @@ impl Store {
     /// has; an operator may use the id again after that. Returns false if there is no such room.
     pub async fn delete_room(&self, room: &RoomId, now: u64) -> Result<bool> {
         on_store!(self.delete_room(room, now).await)
-    }
-
-    /// Whether this process holds the data folder's lock. Without it nothing may be written: another process serves.
-    pub fn is_serving(&self) -> bool {
-        on_store!(self.is_serving())
     }
 
     // People

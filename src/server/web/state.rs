@@ -13,7 +13,7 @@ use crate::server::{
     config::Config,
     gateway::Gateway,
     security_log::SecurityLog,
-    storage::Store,
+    storage::{DataDirLock, Store},
 };
 use axum::extract::FromRef;
 use leptos::config::LeptosOptions;
@@ -48,6 +48,8 @@ pub struct SharedState {
 pub struct Services {
     /// The whole configuration.
     pub config: Config,
+    /// The hold on the data folder, which a reload hands over.
+    pub data_dir: DataDirLock,
     /// The database.
     pub store: Store,
     /// Connections and groups.

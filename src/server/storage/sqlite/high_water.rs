@@ -23,7 +23,7 @@ const WRITE_EVERY: Duration = Duration::from_secs(1);
 /// Writes the file while this process holds the data folder's lock.
 pub(super) struct HighWater {
     folder: PathBuf,
-    lock: Option<Arc<DataDirLock>>,
+    lock: Option<DataDirLock>,
     /// The newest number, and the one that was written last.
     commits: u64,
     written: u64,
@@ -34,7 +34,7 @@ pub(super) struct HighWater {
 
 impl HighWater {
     /// `lock` is `None` beside a running server, which then writes the file.
-    pub(super) fn new(folder: &Path, lock: Option<Arc<DataDirLock>>) -> Self {
+    pub(super) fn new(folder: &Path, lock: Option<DataDirLock>) -> Self {
         Self { folder: folder.into(), lock, commits: 0, written: 0, next_write: Instant::now(), writing: None }
     }
 
@@ -57,7 +57,7 @@ impl HighWater {
     /// Writes the newest number, unless a write is under way or another process serves.
     pub(super) fn write(&mut self) {
         self.next_write = Instant::now() + WRITE_EVERY;
-        let is_serving = self.lock.as_ref().is_some_and(|lock| lock.is_held());
+        let is_serving = self.lock.as_ref().is_some_and(DataDirLock::is_held);
         if self.commits == self.written || !is_serving || self.writing.as_ref().is_some_and(|write| !write.is_finished()) {
             return;
         }

@@ -9,7 +9,6 @@ use crate::server::storage::{OpenError, OpenNotice, Result, StorageError};
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, SqlitePool};
-use std::fs::TryLockError;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -30,21 +29,18 @@ pub struct SqliteStore {
     pub(super) commit_reader: SqlitePool,
     pub(super) writes: Writes,
     /// `None` beside a running server.
-    lock: Option<Arc<DataDirLock>>,
-    /// The only connection that writes, while another process has the lock: every write of this process fails as busy.
+    lock: Option<DataDirLock>,
+    /// The only connection that writes, while writes are stopped: every write of this process fails as busy.
     held_writer: Arc<Mutex<Option<PoolConnection<Sqlite>>>>,
     notices: Arc<[OpenNotice]>,
 }
 
 impl SqliteStore {
-    /// Takes the data folder's lock, opens the database in it and brings its schema up to date.
-    pub(crate) async fn open(settings: &Settings) -> std::result::Result<Self, OpenError> {
+    /// Opens the database in the folder of `lock` and brings its schema up to date.
+    pub(crate) async fn open(settings: &Settings, lock: DataDirLock) -> std::result::Result<Self, OpenError> {
         let folder = &settings.data_dir;
-        data_dir::create(folder)?;
-        let lock = Arc::new(DataDirLock::acquire(folder)?);
-        let mut notices = data_dir::narrow(folder)?;
         let writer = connect_writer(settings).await?;
-        notices.extend(schema::migrate(&writer, folder).await?);
+        let mut notices: Vec<_> = schema::migrate(&writer, folder).await?.into_iter().collect();
         notices.extend(check_high_water(&writer, folder).await?);
         Self::finish(settings, writer, Some(lock), notices).await
     }
@@ -72,7 +68,7 @@ impl SqliteStore {
     async fn finish(
         settings: &Settings,
         writer: SqlitePool,
-        lock: Option<Arc<DataDirLock>>,
+        lock: Option<DataDirLock>,
         notices: Vec<OpenNotice>,
     ) -> std::result::Result<Self, OpenError> {
         let reading = options(settings).read_only(true);
@@ -89,21 +85,18 @@ impl SqliteStore {
     }
 
     pub(crate) fn is_serving(&self) -> bool {
-        self.lock.as_ref().is_some_and(|lock| lock.is_held())
+        self.lock.as_ref().is_some_and(DataDirLock::is_held)
     }
 
     /// Waits for the write that is under way, and keeps the connection that writes. Fails if it is not free in time.
-    pub(crate) async fn release_lock(&self) -> std::io::Result<()> {
-        let Some(lock) = &self.lock else { return Ok(()) };
-        let writer = self.writer.acquire().await.map_err(std::io::Error::other)?;
+    pub(crate) async fn stop_writes(&self) -> Result<()> {
+        let writer = self.writer.acquire().await?;
         *self.held_writer() = Some(writer);
-        lock.release()
+        Ok(())
     }
 
-    pub(crate) fn reacquire_lock(&self) -> std::result::Result<(), TryLockError> {
-        self.lock.as_ref().map_or(Ok(()), |lock| lock.reacquire())?;
+    pub(crate) async fn resume_writes(&self) {
         drop(self.held_writer().take());
-        Ok(())
     }
 
     /// Closing the last connection checkpoints the write-ahead log into the database file.

@@ -255,6 +255,7 @@ async fn open_room(
 #[cfg(test)]
 mod tests {
     use crate::server::config::StorageSettings;
+    use crate::server::storage::DataDirLock;
     use crate::server::storage::sqlite::SqliteStore;
     use sqlx::Row;
 
@@ -268,11 +269,15 @@ mod tests {
         rows.iter().map(|row| row.get("detail")).collect()
     }
 
+    async fn open(settings: &StorageSettings) -> SqliteStore {
+        SqliteStore::open(settings, DataDirLock::acquire(&settings.data_dir).unwrap()).await.unwrap()
+    }
+
     #[tokio::test]
     async fn f26_the_lobby_reads_no_more_rooms_than_it_shows() {
         let folder = tempfile::TempDir::new().unwrap();
         let settings = StorageSettings { data_dir: folder.path().into(), ..StorageSettings::default() };
-        let store = SqliteStore::open(&settings).await.unwrap();
+        let store = open(&settings).await;
         let newest = plan(&store, include_str!("newest_rooms.sql")).await;
         assert!(newest.iter().any(|step| step.contains("USING INDEX rooms_created_at")), "{newest:?}");
         assert!(!newest.iter().any(|step| step.contains("TEMP B-TREE")), "all rooms are sorted: {newest:?}");
@@ -287,7 +292,7 @@ mod tests {
     async fn f10_rooms_by_id_keep_the_order_of_the_ids() {
         let folder = tempfile::TempDir::new().unwrap();
         let settings = StorageSettings { data_dir: folder.path().into(), ..StorageSettings::default() };
-        let store = SqliteStore::open(&settings).await.unwrap();
+        let store = open(&settings).await;
         for n in 1..=20 {
             store.add_room(&n.to_string().parse().unwrap(), "a title", None, n).await.unwrap();
         }

@@ -3,8 +3,11 @@
 use super::accept::HttpAcceptor;
 use crate::server::allocator;
 use crate::server::control::ServerCommand;
+use crate::server::storage::DataDirLock;
 use crate::server::web::state::AppState;
 use axum::Router;
+use std::error::Error;
+use std::fs::TryLockError;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -89,8 +92,9 @@ async fn pause(
     if !acceptor.open_connections.finish(HANDOVER_TIMEOUT).await {
         tracing::warn!(timeout = ?HANDOVER_TIMEOUT, "requests answered busy: they took longer than a takeover waits");
     }
-    if let Err(error) = state.store.release_lock().await {
-        tracing::error!(%error, "takeover refused: the data folder is in use");
+    if let Err(error) = hand_over(state).await {
+        tracing::error!(%error, "takeover refused: a write is under way");
+        state.store.resume_writes().await;
         state.accepting.send_replace(true);
         return TakeoverOutcome::Failed;
     }
@@ -99,10 +103,11 @@ async fn pause(
         return TakeoverOutcome::Completed;
     }
     tracing::error!("takeover failed: the new process does not serve, so this one continues");
-    if let Err(error) = reacquire_lock(state).await {
+    if let Err(error) = reacquire_lock(&state.data_dir).await {
         tracing::error!(%error, "could not lock the data folder again: shutting down");
         return TakeoverOutcome::DataFolderLost;
     }
+    state.store.resume_writes().await;
     state.accepting.send_replace(true);
     TakeoverOutcome::Failed
 }
@@ -135,14 +140,20 @@ async fn shut_down(
     ServeOutcome { requests_cut_off: !finished }
 }
 
-async fn reacquire_lock(state: &AppState) -> Result<(), std::fs::TryLockError> {
+/// Completes the writes under way and releases the data folder.
+async fn hand_over(state: &AppState) -> Result<(), Box<dyn Error + Send + Sync>> {
+    state.store.stop_writes().await?;
+    Ok(state.data_dir.release()?)
+}
+
+async fn reacquire_lock(data_dir: &DataDirLock) -> Result<(), TryLockError> {
     for _ in 0..LOCK_ATTEMPTS {
-        if state.store.reacquire_lock().is_ok() {
+        if data_dir.reacquire().is_ok() {
             return Ok(());
         }
         tokio::time::sleep(LOCK_RETRY_DELAY).await;
     }
-    state.store.reacquire_lock()
+    data_dir.reacquire()
 }
 
 /// Maintenance until shutdown, in a task of its own so that it never delays accepting: rate limiters, metrics, certificate,

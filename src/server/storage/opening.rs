@@ -1,0 +1,56 @@
+//! The part of the contract that opens a store, hands it over to a successor process, and closes it.
+
+use super::sqlite::SqliteStore;
+use super::store::on_store;
+use super::{DataDirLock, OpenError, OpenNotice, Result, Store};
+use crate::server::config::StorageSettings as Settings;
+
+impl Store {
+    /// Takes the data folder's lock and opens the store for a server: see [`Store::open_locked`].
+    pub async fn open(settings: &Settings) -> std::result::Result<Self, OpenError> {
+        Self::open_locked(settings, DataDirLock::acquire(&settings.data_dir)?).await
+    }
+
+    /// Opens the store for a server that holds the data folder: creates what is missing and runs the migrations. The store keeps
+    /// a clone of the lock until it is dropped.
+    pub async fn open_locked(settings: &Settings, lock: DataDirLock) -> std::result::Result<Self, OpenError> {
+        SqliteStore::open(settings, lock).await.map(Self::Sqlite)
+    }
+
+    /// Opens the store for the command line, beside a running server: without the data folder's lock. Fails if the schema is
+    /// older than this program's, since only the server migrates.
+    pub async fn open_unlocked(settings: &Settings) -> std::result::Result<Self, OpenError> {
+        SqliteStore::open_unlocked(settings).await.map(Self::Sqlite)
+    }
+
+    /// Returns the facts about opening that the operator should know.
+    pub fn notices(&self) -> &[OpenNotice] {
+        on_store!(self.notices())
+    }
+
+    /// Completes the writes that are under way, so that a successor process may serve. Until [`Store::resume_writes`] every write
+    /// fails as [`StorageError::Busy`](super::StorageError::Busy). Fails if they are not completed in time.
+    pub async fn stop_writes(&self) -> Result<()> {
+        on_store!(self.stop_writes().await)
+    }
+
+    /// Lets this process write again after [`Store::stop_writes`]. It must hold the data folder's lock.
+    pub async fn resume_writes(&self) {
+        on_store!(self.resume_writes().await)
+    }
+
+    /// Closes all connections to the database.
+    pub async fn close(&self) {
+        on_store!(self.close().await)
+    }
+
+    /// Reads a trivial value, for `/readyz`. Fails while the database cannot be read.
+    pub async fn ping(&self) -> Result<()> {
+        on_store!(self.ping().await)
+    }
+
+    /// Whether this process is the one that serves. If not, nothing may be written: another process serves.
+    pub fn is_serving(&self) -> bool {
+        on_store!(self.is_serving())
+    }
+}
