@@ -9,6 +9,7 @@ fn main() {
         return;
     }
     println!("cargo:rerun-if-changed=src/server/storage/sqlite/migrations");
+    println!("cargo:rerun-if-changed=src/server/storage/postgres/migrations");
     // A development build reads the site's files from the folder at run time.
     if env::var("PROFILE").is_ok_and(|profile| profile == "release") {
         println!("cargo:rerun-if-changed=target/site");

@@ -5,10 +5,12 @@
 
 #[cfg(test)]
 mod config_tests;
+mod database_url;
 mod environment;
 mod origin;
 mod settings;
 
+pub use database_url::DatabaseUrl;
 pub use origin::normalized_origin;
 pub use settings::{ChatSettings, GatewaySettings, InitFrom, LimitsSettings, OpenRooms, StorageSettings, Switch, WebSettings};
 
@@ -124,6 +126,16 @@ pub enum ConfigError {
          (web.public_url, allowed_origins, frame_ancestors)"
     )]
     InvalidOrigin(String),
+    /// `storage.url` names another database than PostgreSQL.
+    #[error(
+        "storage.url begins with `{0}:`; it is a PostgreSQL URL such as postgres://ROLE:PASSWORD@HOST/DATABASE, or empty for SQLite"
+    )]
+    UnsupportedDatabase(String),
+    /// `storage.url` is not a URL. The value is not shown, since it may hold a password.
+    #[error(
+        "storage.url is not a URL such as postgres://ROLE:PASSWORD@HOST/DATABASE: {0}. In a password write %40 for `@`, %2F for `/`"
+    )]
+    InvalidDatabaseUrl(url::ParseError),
 }
 
 impl Config {
@@ -180,6 +192,7 @@ impl Config {
 
     fn check(mut self) -> Result<Self, ConfigError> {
         self.check_address(self.leptos.site_addr)?;
+        self.storage.url.check()?;
         if self.web.tls_cert.as_os_str().is_empty() != self.web.tls_key.as_os_str().is_empty() {
             return Err(ConfigError::IncompleteTlsPair);
         }

@@ -9,7 +9,8 @@ use uuid::Uuid;
 pub fn refusal_of(error: &StorageError, during: &'static str) -> Refusal {
     match error {
         StorageError::NameTaken => Refusal::NameTaken,
-        StorageError::Busy(_) => {
+        // The refusal that says so is still to come.
+        StorageError::Busy(_) | StorageError::Uncertain(_) => {
             tracing::warn!(during, %error, "storage is busy");
             Refusal::Busy
         }

@@ -109,6 +109,21 @@ fn contradictory_and_unsafe_settings_are_errors() {
 }
 
 #[test]
+fn the_database_is_sqlite_or_postgresql_and_its_password_is_not_shown() {
+    let url = "postgres://room:s3cret%40@db.example/chat";
+    let config = load("", &[("ROOMCAST_STORAGE_URL", url)], &[]).unwrap();
+    assert_eq!(config.storage.url.as_str(), url);
+    assert!(!format!("{config:?}").contains("s3cret"), "{config:?}");
+    assert!(load("", &[], &[("storage.url", "postgresql:///chat?host=/run/postgresql")]).is_ok());
+    assert!(load("[storage]\nurl = \"\"\n", &[], &[]).unwrap().storage.url.is_empty());
+    for other in ["mysql://room:s3cret@db.example/chat", "sqlite:s3cret", "postgres://room:s3cret@db.example:x/chat", "s3cret"] {
+        let error = load("", &[("ROOMCAST_STORAGE_URL", other)], &[]).unwrap_err();
+        let typed = matches!(error, ConfigError::UnsupportedDatabase(_) | ConfigError::InvalidDatabaseUrl(_));
+        assert!(typed && !error.to_string().contains("s3cret"), "{error}");
+    }
+}
+
+#[test]
 fn per_address_limits_cannot_be_lifted_on_a_public_address() {
     let off = [("ROOMCAST_LIMITS_PER_IP", "off")];
     assert_eq!(load("", &off, &[]).unwrap().limits.per_ip, Switch::Off);

@@ -2,6 +2,7 @@
 //! milliseconds, `_bytes` bytes), its default. A new key also stands in `docs/configuration.md` and, if operators change it
 //! often, in `Leptos.toml`; lists are named in `LISTS` of `environment.rs`.
 
+use super::DatabaseUrl;
 use ipnet::IpNet;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -210,6 +211,8 @@ impl Default for ChatSettings {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct StorageSettings {
+    /// Address of a PostgreSQL database, `postgres://ROLE:PASSWORD@HOST/DATABASE`. Default: empty, SQLite in `data_dir`.
+    pub url: DatabaseUrl,
     /// Folder of the database, its lock and the control socket. Default: `./data`.
     pub data_dir: PathBuf,
     /// A request waits this long for a locked database and is then refused as busy. Default: 1,500 ms.
@@ -222,7 +225,13 @@ pub struct StorageSettings {
 
 impl Default for StorageSettings {
     fn default() -> Self {
-        Self { data_dir: "./data".into(), busy_within_ms: 1_500, security_log_bytes: 8 * 1024 * 1024, security_log_files: 5 }
+        Self {
+            url: DatabaseUrl::default(),
+            data_dir: "./data".into(),
+            busy_within_ms: 1_500,
+            security_log_bytes: 8 * 1024 * 1024,
+            security_log_files: 5,
+        }
     }
 }
 

@@ -1,17 +1,22 @@
 //! The errors of storage: why a store could not be opened, and why an operation failed.
 
+use super::PostgresProblem;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Result of an operation on an open store.
 pub type Result<T> = std::result::Result<T, StorageError>;
 
-/// Why an operation on the store failed. Nothing was stored. Every write of a failed batch gets a clone.
+/// Why an operation on the store failed. Nothing was stored, except perhaps by an uncertain one. Every write of a failed batch
+/// gets a clone.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StorageError {
     /// The database cannot be written at the moment: full disk, lock timeout, read-only file. A retry may succeed.
     #[error("the database cannot be written now: {0}")]
     Busy(#[source] Arc<sqlx::Error>),
+    /// The answer of a write was lost: it may be stored. The same write again tells.
+    #[error("the database did not answer whether the write is stored: {0}")]
+    Uncertain(#[source] Arc<sqlx::Error>),
     /// The name of an account or of an API key is in use.
     #[error("the name is taken")]
     NameTaken,
@@ -20,7 +25,7 @@ pub enum StorageError {
     Failed(#[source] Arc<sqlx::Error>),
 }
 
-/// Why a store could not be opened. Each variant names the data folder.
+/// Why a store could not be opened. Each variant names the data folder or the PostgreSQL server.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The folder cannot be created or its lock file cannot be opened.
@@ -107,6 +112,14 @@ pub enum OpenError {
         path: PathBuf,
         /// The migration that failed, and its error.
         source: sqlx::migrate::MigrateError,
+    },
+    /// The PostgreSQL database cannot be opened.
+    #[error("PostgreSQL {server}: {problem}")]
+    Postgres {
+        /// Server, database and role, without the password.
+        server: String,
+        /// The reason.
+        problem: PostgresProblem,
     },
 }
 

@@ -18,6 +18,13 @@ mod data_dir;
 mod error;
 mod notice;
 mod opening;
+#[expect(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "the store becomes an arm of `Store` when it implements the whole contract"
+)]
+mod postgres;
 mod rows;
 mod sqlite;
 mod store;
@@ -26,6 +33,7 @@ mod sweeps;
 pub use data_dir::DataDirLock;
 pub use error::{OpenError, Result, StorageError};
 pub use notice::OpenNotice;
+pub use postgres::PostgresProblem;
 pub use rows::{
     ApiKeyRow, Appended, NewMessage, NewPassword, NewPerson, NewSessionRow, PersonRow, RoomRow, RoomSettings, SeqRange,
     SessionRow, SetModes,

@@ -1,0 +1,168 @@
+//! Opening the PostgreSQL store: the URL, the settings of its sessions, its pools, and facts about the installation.
+
+use super::error::no_answer;
+use super::pool::{Held, Limits, Pool};
+use super::problem::PostgresProblem;
+use super::schema;
+use crate::server::config::StorageSettings as Settings;
+use crate::server::storage::{DataDirLock, OpenError, OpenNotice, Result};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, PgConnection};
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// Connections that read; they run in parallel.
+const READERS: u32 = 8;
+/// Connections for writes other than messages.
+const WRITERS: u32 = 4;
+/// A reading connection that was idle for longer is checked before its use. One that writes is always checked, since the
+/// answer of a write on a dead connection would be uncertain.
+const CHECK_READERS_AFTER: Duration = Duration::from_secs(1);
+/// Time for the connection that opens the store.
+const CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// Time of a query beyond the wait for a lock, so that PostgreSQL's error comes first.
+const ANSWER_EXTRA_MS: u64 = 500;
+/// Time after which PostgreSQL ends a transaction whose client does nothing, in milliseconds.
+const IDLE_IN_TRANSACTION_MS: u64 = 5_000;
+/// Interval at which PostgreSQL looks whether the client of a running query is still there, in milliseconds.
+const CLIENT_CHECK_MS: u64 = 1_000;
+/// The URL's parameters that the driver knows and Roomcast does not set itself.
+const PARAMETERS: [&str; 11] =
+    ["sslmode", "sslrootcert", "sslcert", "sslkey", "host", "hostaddr", "port", "dbname", "user", "password", "options"];
+
+/// An open PostgreSQL store. Cheap to clone; all clones are one store.
+#[derive(Clone)]
+pub struct PostgresStore {
+    pub(super) readers: Pool,
+    pub(super) writers: Pool,
+    /// `None` beside a running server.
+    lock: Option<DataDirLock>,
+    /// The places of the writers, while writes are stopped: every write of this process fails as busy.
+    held_writers: Arc<Mutex<Option<Held>>>,
+}
+
+impl PostgresStore {
+    /// Creates the schema if it is missing, and brings it up to date.
+    pub(crate) async fn open(settings: &Settings, lock: DataDirLock) -> std::result::Result<Self, OpenError> {
+        let options = options(settings)?;
+        schema::migrate(&options).await.map_err(|problem| open_error(&options, problem))?;
+        Ok(Self::new(settings, &options, Some(lock)))
+    }
+
+    /// Opens the database for a command, beside a running server. Fails if the schema is older than this program's.
+    pub(crate) async fn open_unlocked(settings: &Settings) -> std::result::Result<Self, OpenError> {
+        let options = options(settings)?;
+        let checked = async { schema::check(&mut connect(&options).await?).await };
+        let checked = timeout(CONNECT_WITHIN * 2, checked).await.unwrap_or_else(|_| Err(no_answer().into()));
+        checked.map_err(|problem| open_error(&options, problem))?;
+        Ok(Self::new(settings, &options, None))
+    }
+
+    fn new(settings: &Settings, options: &PgConnectOptions, lock: Option<DataDirLock>) -> Self {
+        let within = Duration::from_millis(settings.busy_within_ms + ANSWER_EXTRA_MS);
+        let readers = Limits { connections: READERS, within, check_after: CHECK_READERS_AFTER };
+        let writers = Limits { connections: WRITERS, within, check_after: Duration::ZERO };
+        let (readers, writers) = (Pool::new(options.clone(), readers), Pool::new(options.clone(), writers));
+        Self { readers, writers, lock, held_writers: Arc::default() }
+    }
+
+    pub(crate) fn notices(&self) -> &[OpenNotice] {
+        &[]
+    }
+
+    pub(crate) fn is_serving(&self) -> bool {
+        self.lock.as_ref().is_some_and(DataDirLock::is_held)
+    }
+
+    /// Waits for the writes that are under way, and lets no other one begin. Fails if they do not end in time.
+    pub(crate) async fn stop_writes(&self) -> Result<()> {
+        let held = self.writers.hold().await?;
+        *self.held_writers() = Some(held);
+        Ok(())
+    }
+
+    pub(crate) async fn resume_writes(&self) {
+        drop(self.held_writers().take());
+    }
+
+    pub(crate) async fn close(&self) {
+        drop(self.held_writers().take());
+        self.writers.close().await;
+        self.readers.close().await;
+    }
+
+    fn held_writers(&self) -> MutexGuard<'_, Option<Held>> {
+        self.held_writers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) async fn fact(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let fact = async |db: &mut PgConnection| {
+            sqlx::query_scalar!("SELECT value FROM roomcast.facts WHERE name = $1", name).fetch_optional(db).await
+        };
+        self.readers.read(fact).await
+    }
+
+    pub(crate) async fn set_fact(&self, name: &str, value: &[u8]) -> Result<()> {
+        let set = async |db: &mut PgConnection| {
+            sqlx::query!(
+                "INSERT INTO roomcast.facts (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = $2",
+                name,
+                value
+            )
+            .execute(db)
+            .await
+        };
+        self.writers.write(set).await?;
+        Ok(())
+    }
+
+    pub(crate) async fn ping(&self) -> Result<()> {
+        let ping = async |db: &mut PgConnection| {
+            sqlx::query_scalar!(r#"SELECT EXISTS (SELECT 1 FROM roomcast.facts) AS "any!""#).fetch_one(db).await
+        };
+        self.readers.read(ping).await?;
+        Ok(())
+    }
+}
+
+/// The options of every connection: what the URL says, and the settings of Roomcast's sessions.
+pub(super) fn options(settings: &Settings) -> std::result::Result<PgConnectOptions, OpenError> {
+    let invalid = |problem| OpenError::Postgres { server: "of storage.url".into(), problem };
+    let url = settings.url.as_str();
+    let parameters = url::Url::parse(url).ok();
+    let mut names = parameters.iter().flat_map(|url| url.query_pairs().map(|(name, _)| name.into_owned()));
+    // The driver would log an unknown one, with its value.
+    if let Some(unknown) = names.find(|name| !PARAMETERS.contains(&name.as_str())) {
+        return Err(invalid(PostgresProblem::UnknownParameter(unknown)));
+    }
+    let options = PgConnectOptions::from_str(url).map_err(|error| invalid(PostgresProblem::Url(error)))?;
+    Ok(options.application_name("roomcast").options([
+        ("search_path", "roomcast".to_owned()),
+        ("lock_timeout", settings.busy_within_ms.to_string()),
+        ("statement_timeout", (2 * settings.busy_within_ms).to_string()),
+        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_MS.to_string()),
+        ("client_connection_check_interval", CLIENT_CHECK_MS.to_string()),
+        ("client_min_messages", "warning".to_owned()),
+        // Queries are short: compiling one would take longer than running it.
+        ("jit", "off".to_owned()),
+    ]))
+}
+
+/// Opens one connection beside the pools.
+pub(super) async fn connect(options: &PgConnectOptions) -> std::result::Result<PgConnection, PostgresProblem> {
+    let connected = timeout(CONNECT_WITHIN, options.connect()).await;
+    connected.unwrap_or_else(|_| Err(no_answer())).map_err(PostgresProblem::from)
+}
+
+/// The error with the name of server, database and role.
+pub(super) fn open_error(options: &PgConnectOptions, problem: PostgresProblem) -> OpenError {
+    let place = match options.get_socket() {
+        Some(socket) => socket.display().to_string(),
+        None => options.get_host().to_owned(),
+    };
+    let (port, role) = (options.get_port(), options.get_username());
+    let database = options.get_database().unwrap_or(role);
+    OpenError::Postgres { server: format!("{place}:{port}, database {database}, role {role}"), problem }
+}

@@ -1,0 +1,178 @@
+//! Connections that are used again, and the time limit of every query. sqlx's own pool waits without a limit for the server
+//! when a connection comes back, so a server that is silent would keep its places.
+//!
+//! A connection goes back only after an answer. In every other case (an error of the connection, no answer in time, a caller
+//! that is gone) it is closed, and the server rolls back.
+
+use super::error::{Lost, is_lost, is_read_only, no_answer, storage_error};
+use crate::server::storage::{Result, StorageError};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection, PgConnection, Postgres, Transaction};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// Time for the check of a connection that was idle. After it a new one is made.
+const CHECK_WITHIN: Duration = Duration::from_millis(500);
+/// Time for an orderly end of a connection.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
+/// A pool. Cheap to clone; all clones are one pool.
+#[derive(Clone)]
+pub(super) struct Pool(Arc<Inner>);
+
+struct Inner {
+    options: PgConnectOptions,
+    limits: Limits,
+    places: Semaphore,
+    idle: Mutex<Vec<Idle>>,
+}
+
+/// The limits of a pool.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Connections.
+    pub(super) connections: u32,
+    /// Time of a query, with the wait for a connection.
+    pub(super) within: Duration,
+    /// A connection that was idle for longer is checked before its use, at the cost of one round trip.
+    pub(super) check_after: Duration,
+}
+
+struct Idle {
+    connection: PgConnection,
+    since: Instant,
+}
+
+/// A connection in use. It is closed when it is dropped, unless it goes back.
+struct Lease<'p> {
+    connection: PgConnection,
+    place: SemaphorePermit<'p>,
+}
+
+impl Pool {
+    /// Makes a pool without connections; they are made when they are needed.
+    pub(super) fn new(options: PgConnectOptions, limits: Limits) -> Self {
+        let places = Semaphore::new(limits.connections as usize);
+        Self(Arc::new(Inner { options, limits, places, idle: Mutex::default() }))
+    }
+
+    /// Runs queries that read.
+    pub(super) async fn read<T>(&self, queries: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>) -> Result<T> {
+        self.run(Lost::NotStored, queries).await
+    }
+
+    /// Runs one statement that commits by itself.
+    pub(super) async fn write<T>(&self, statement: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>) -> Result<T> {
+        self.run(Lost::MayBeStored, statement).await
+    }
+
+    /// Runs queries in one transaction and commits it. An error of a query rolls back.
+    pub(super) async fn transaction<T>(&self, queries: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>) -> Result<T> {
+        let deadline = self.deadline();
+        let mut lease = self.lease(deadline).await?;
+        let run = async {
+            let mut transaction = lease.connection.begin().await?;
+            let value = queries(&mut transaction).await?;
+            Ok((transaction, value))
+        };
+        let ran: sqlx::Result<(Transaction<'_, Postgres>, T)> =
+            timeout_at(deadline, run).await.unwrap_or_else(|_| Err(no_answer()));
+        let (transaction, value) = ran.map_err(|error| self.failed(error, Lost::NotStored))?;
+        let committed = timeout_at(deadline, transaction.commit()).await.unwrap_or_else(|_| Err(no_answer()));
+        committed.map_err(|error| self.failed(error, Lost::MayBeStored))?;
+        self.give_back(lease);
+        Ok(value)
+    }
+
+    async fn run<T>(&self, lost: Lost, queries: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>) -> Result<T> {
+        let deadline = self.deadline();
+        let mut lease = self.lease(deadline).await?;
+        let ran = timeout_at(deadline, queries(&mut lease.connection)).await.unwrap_or_else(|_| Err(no_answer()));
+        if ran.as_ref().map_or_else(|error| !is_lost(error), |_| true) {
+            self.give_back(lease);
+        }
+        ran.map_err(|error| self.failed(error, lost))
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.0.limits.within
+    }
+
+    /// Returns a connection that answers, or fails as busy: nothing was sent.
+    async fn lease(&self, deadline: Instant) -> Result<Lease<'_>> {
+        let busy = |error: sqlx::Error| StorageError::Busy(error.into());
+        let place = timeout_at(deadline, self.0.places.acquire()).await.map_err(|_| busy(sqlx::Error::PoolTimedOut))?;
+        let place = place.map_err(|_| busy(sqlx::Error::PoolClosed))?;
+        let idle = self.idle().pop();
+        if let Some(Idle { mut connection, since }) = idle {
+            let check_by = deadline.min(Instant::now() + CHECK_WITHIN);
+            let is_sound = since.elapsed() <= self.0.limits.check_after
+                || timeout_at(check_by, connection.ping()).await.is_ok_and(|answer| answer.is_ok());
+            if is_sound {
+                return Ok(Lease { connection, place });
+            }
+            self.forget_idle();
+        }
+        let connected = timeout_at(deadline, self.0.options.connect()).await.unwrap_or_else(|_| Err(no_answer()));
+        Ok(Lease { connection: connected.map_err(busy)?, place })
+    }
+
+    fn give_back(&self, lease: Lease<'_>) {
+        let Lease { connection, place } = lease;
+        if !self.0.places.is_closed() {
+            self.idle().push(Idle { connection, since: Instant::now() });
+        }
+        drop(place);
+    }
+
+    /// Returns the error's meaning. The other connections lead to the same server, so they are not used again if it is gone.
+    fn failed(&self, error: sqlx::Error, lost: Lost) -> StorageError {
+        if is_lost(&error) || is_read_only(&error) {
+            self.forget_idle();
+        }
+        storage_error(error, lost)
+    }
+
+    /// Waits for the queries that run, and lets no other one begin while the result lives. Fails as busy if they do not end in
+    /// time.
+    pub(super) async fn hold(&self) -> Result<Held> {
+        let Inner { limits, places, .. } = &*self.0;
+        let all = timeout(limits.within, places.acquire_many(limits.connections)).await.map_err(|_| sqlx::Error::PoolTimedOut);
+        match all {
+            Ok(Ok(all)) => all.forget(),
+            Ok(Err(_)) => return Err(StorageError::Busy(sqlx::Error::PoolClosed.into())),
+            Err(error) => return Err(StorageError::Busy(error.into())),
+        }
+        Ok(Held(self.clone()))
+    }
+
+    /// Waits for the queries that run, and closes the connections. Later queries fail as busy.
+    pub(super) async fn close(&self) {
+        let held = self.hold().await;
+        self.0.places.close();
+        let idle = std::mem::take(&mut *self.idle());
+        let ends = idle.into_iter().map(|idle| timeout(CLOSE_WITHIN, idle.connection.close()));
+        futures_util::future::join_all(ends).await;
+        drop(held);
+    }
+
+    fn forget_idle(&self) {
+        drop(std::mem::take(&mut *self.idle()));
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// All places of a pool.
+pub(super) struct Held(Pool);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let Inner { limits, places, .. } = &*self.0.0;
+        places.add_permits(limits.connections as usize);
+    }
+}

@@ -1,0 +1,82 @@
+//! Why a PostgreSQL store could not be opened. No text of it holds the password.
+
+use sqlx::migrate::MigrateError;
+
+/// Why a PostgreSQL store could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum PostgresProblem {
+    /// A part of `storage.url` is not valid.
+    #[error("storage.url is not valid: {0}")]
+    Url(#[source] sqlx::Error),
+    /// `storage.url` has a parameter that Roomcast does not know.
+    #[error("storage.url has the unknown parameter `{0}`")]
+    UnknownParameter(String),
+    /// There is no answer, or TLS failed, or the server has no place.
+    #[error("it cannot be reached: {0}")]
+    Unreachable(#[source] sqlx::Error),
+    /// The server refuses role, password or database.
+    #[error("it refuses the log-in: {0}. storage.url names role, password and database")]
+    LogIn(#[source] sqlx::Error),
+    /// The role has too few rights.
+    #[error(
+        "the role has too few rights: {0}. Let it create the schema, GRANT CREATE ON DATABASE … TO …, or create the schema for it, \
+         CREATE SCHEMA roomcast AUTHORIZATION …"
+    )]
+    NoRight(#[source] sqlx::Error),
+    /// The server takes no writes.
+    #[error("it is read-only, as a standby is: storage.url must lead to the primary server")]
+    ReadOnly,
+    /// The database cannot hold every text.
+    #[error("the database has the encoding {0}; Roomcast needs one with the encoding UTF8")]
+    NotUtf8(String),
+    /// The database needs a newer server.
+    #[error("the schema is {found}, which needs a newer roomcast; this one knows schema {known}")]
+    SchemaNewer {
+        /// Version of the database's schema.
+        found: i64,
+        /// Version that this program knows.
+        known: i64,
+    },
+    /// A command met a database that the server has not migrated. Only the server migrates.
+    #[error("the schema is {found}, and this roomcast needs schema {known}: start the server of this version first")]
+    SchemaOlder {
+        /// Version of the database's schema; 0 without one.
+        found: i64,
+        /// Version that this program needs.
+        known: i64,
+    },
+    /// A schema migration failed; nothing of it was stored.
+    #[error("the schema cannot be brought up to date: {0}")]
+    Migration(#[source] MigrateError),
+    /// Any other error of the server.
+    #[error("{0}")]
+    Database(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for PostgresProblem {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(|error| error.code());
+        match code.as_deref() {
+            Some("42501") => Self::NoRight(error),
+            Some("25006") => Self::ReadOnly,
+            Some("3D000") => Self::LogIn(error),
+            Some(code) if code.starts_with("28") => Self::LogIn(error),
+            Some(code) if ["08", "53", "57P"].iter().any(|class| code.starts_with(class)) => Self::Unreachable(error),
+            None if super::error::is_lost(&error) => Self::Unreachable(error),
+            _ => Self::Database(error),
+        }
+    }
+}
+
+impl From<MigrateError> for PostgresProblem {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::Execute(error) => error.into(),
+            MigrateError::ExecuteMigration(error, version) => match Self::from(error) {
+                Self::Database(error) => Self::Migration(MigrateError::ExecuteMigration(error, version)),
+                problem => problem,
+            },
+            error => Self::Migration(error),
+        }
+    }
+}
