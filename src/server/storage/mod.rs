@@ -18,12 +18,7 @@ mod data_dir;
 mod error;
 mod notice;
 mod opening;
-#[expect(
-    dead_code,
-    unreachable_pub,
-    unused_imports,
-    reason = "the store becomes an arm of `Store` when it implements the whole contract"
-)]
+#[expect(dead_code, unreachable_pub, reason = "the store becomes an arm of `Store` when it implements the whole contract")]
 mod postgres;
 mod rows;
 mod sqlite;

@@ -1,11 +1,19 @@
 //! The store in a PostgreSQL database, in its schema `roomcast`. Several servers may have it open; each change is one statement
 //! or one transaction. Every query runs through a [`Pool`](pool::Pool), which limits its time.
 
+mod api_keys;
+mod arrivals;
+mod devices;
 mod error;
+mod messages;
 mod open;
+mod people;
 mod pool;
 mod problem;
+mod rooms;
 mod schema;
+mod sessions;
+mod sweep;
 
 pub(super) use open::PostgresStore;
 pub use problem::PostgresProblem;

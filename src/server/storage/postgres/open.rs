@@ -1,5 +1,6 @@
 //! Opening the PostgreSQL store: the URL, the settings of its sessions, its pools, and facts about the installation.
 
+use super::arrivals::Arrivals;
 use super::error::no_answer;
 use super::pool::{Held, Limits, Pool};
 use super::problem::PostgresProblem;
@@ -37,6 +38,7 @@ const PARAMETERS: [&str; 11] =
 pub struct PostgresStore {
     pub(super) readers: Pool,
     pub(super) writers: Pool,
+    pub(super) arrivals: Arrivals,
     /// `None` beside a running server.
     lock: Option<DataDirLock>,
     /// The places of the writers, while writes are stopped: every write of this process fails as busy.
@@ -65,7 +67,8 @@ impl PostgresStore {
         let readers = Limits { connections: READERS, within, check_after: CHECK_READERS_AFTER };
         let writers = Limits { connections: WRITERS, within, check_after: Duration::ZERO };
         let (readers, writers) = (Pool::new(options.clone(), readers), Pool::new(options.clone(), writers));
-        Self { readers, writers, lock, held_writers: Arc::default() }
+        let arrivals = Arrivals::start(writers.clone(), Duration::from_millis(settings.busy_within_ms));
+        Self { readers, writers, arrivals, lock, held_writers: Arc::default() }
     }
 
     pub(crate) fn notices(&self) -> &[OpenNotice] {
@@ -89,6 +92,7 @@ impl PostgresStore {
 
     pub(crate) async fn close(&self) {
         drop(self.held_writers().take());
+        self.arrivals.close().await;
         self.writers.close().await;
         self.readers.close().await;
     }

@@ -1,0 +1,5 @@
+SELECT room, title, host, (SELECT nickname FROM roomcast.people WHERE uid = rooms.host) AS "host_nickname?",
+    epoch || '.' || (SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)) AS "epoch!", slow_ms,
+    closed_at IS NOT NULL AS "is_closed!"
+FROM roomcast.rooms
+WHERE room = $1 AND deleted_at IS NULL

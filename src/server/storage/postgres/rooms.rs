@@ -1,0 +1,295 @@
+//! Rooms. What decides about a send (closed, deleted, slow mode, host) changes under the lock of the room's row in `heads`, which
+//! is its place in the commit order: a send that waits for the lock is judged by the new state.
+
+use super::{PostgresStore, corrupt, from_sql, to_sql};
+use crate::domain::id::{RoomId, Uid};
+use crate::server::storage::{Result, RoomRow, RoomSettings, SetModes};
+use std::collections::{HashMap, HashSet};
+use uuid::Uuid;
+
+/// Tries to number a room. A try fails only if an operator adds a room under the same number meanwhile.
+const TRIES: usize = 8;
+
+/// A row with the epoch that pages get: the room's, with the timeline of the server. After a failover that lost messages the
+/// timeline is another one, and pages begin anew.
+struct RawRoom {
+    room: String,
+    title: String,
+    host: Option<String>,
+    host_nickname: Option<String>,
+    epoch: String,
+    slow_ms: i64,
+    is_closed: bool,
+}
+
+impl RawRoom {
+    fn into_room(self) -> Result<RoomRow> {
+        Ok(RoomRow {
+            room: self.room.parse().map_err(|_| corrupt("room"))?,
+            title: self.title,
+            host: self.host.map(|uid| uid.parse().map_err(|_| corrupt("host"))).transpose()?,
+            host_nickname: self.host_nickname,
+            epoch: self.epoch.parse().map_err(|_| corrupt("epoch"))?,
+            slow_ms: from_sql(self.slow_ms)?,
+            is_closed: self.is_closed,
+        })
+    }
+}
+
+fn into_rooms(rows: Vec<RawRoom>) -> Result<Vec<RoomRow>> {
+    rows.into_iter().map(RawRoom::into_room).collect()
+}
+
+fn ids(rooms: &[RoomId]) -> Vec<&str> {
+    rooms.iter().map(RoomId::as_str).collect()
+}
+
+impl PostgresStore {
+    pub(crate) async fn room(&self, room: &RoomId) -> Result<Option<RoomRow>> {
+        let room = room.as_str();
+        let row = self.readers.read(async |db| {
+            sqlx::query_file_as!(RawRoom, "src/server/storage/postgres/room.sql", room).fetch_optional(db).await
+        });
+        row.await?.map(RawRoom::into_room).transpose()
+    }
+
+    pub(crate) async fn rooms(&self, limit: u32) -> Result<Vec<RoomRow>> {
+        let limit = i64::from(limit);
+        let rows = self.readers.read(async |db| {
+            sqlx::query_file_as!(RawRoom, "src/server/storage/postgres/newest_rooms.sql", limit).fetch_all(db).await
+        });
+        into_rooms(rows.await?)
+    }
+
+    /// Of the rooms that it skips it reads their entries in the index of open rooms, and no rows.
+    pub(crate) async fn open_rooms_without(&self, rooms: Vec<RoomId>, limit: u32, skip: u32) -> Result<Vec<RoomRow>> {
+        let (rooms, limit, skip) = (ids(&rooms), i64::from(limit), i64::from(skip));
+        let rows = self.readers.read(async |db| {
+            let path = sqlx::query_file_as!(
+                RawRoom,
+                "src/server/storage/postgres/newest_rooms_without.sql",
+                &rooms as &[&str],
+                limit,
+                skip
+            );
+            path.fetch_all(db).await
+        });
+        into_rooms(rows.await?)
+    }
+
+    /// The LATERAL join makes PostgreSQL take the ids in their order, so it stops at the limit.
+    pub(crate) async fn rooms_by_id(&self, rooms: Vec<RoomId>, limit: u32) -> Result<Vec<RoomRow>> {
+        if rooms.is_empty() {
+            return Ok(Vec::new());
+        }
+        let (rooms, limit) = (ids(&rooms), i64::from(limit));
+        let rows = self.readers.read(async |db| {
+            sqlx::query_file_as!(RawRoom, "src/server/storage/postgres/rooms_by_id.sql", &rooms as &[&str], limit)
+                .fetch_all(db)
+                .await
+        });
+        into_rooms(rows.await?)
+    }
+
+    pub(crate) async fn room_settings(&self, rooms: HashSet<RoomId>) -> Result<HashMap<RoomId, RoomSettings>> {
+        let rooms: Vec<_> = rooms.iter().map(RoomId::as_str).collect();
+        let rows = self.readers.read(async |db| {
+            sqlx::query!(
+                "SELECT room, host, slow_ms FROM roomcast.rooms WHERE room = ANY ($1) AND deleted_at IS NULL",
+                &rooms as &[&str]
+            )
+            .fetch_all(db)
+            .await
+        });
+        rows.await?
+            .into_iter()
+            .map(|row| {
+                let room = row.room.parse().map_err(|_| corrupt("room"))?;
+                let host = row.host.map(|uid| uid.parse().map_err(|_| corrupt("host"))).transpose()?;
+                Ok((room, RoomSettings { host, slow_ms: from_sql(row.slow_ms)? }))
+            })
+            .collect()
+    }
+
+    pub(crate) async fn has_numbered_rooms(&self) -> Result<bool> {
+        let number = self.fact("room_number").await?;
+        Ok(number.is_some_and(|number| number != b"0"))
+    }
+
+    /// `most`: rooms that the host may have; `None` for no limit. The lock of the fact keeps two servers from one number, and two
+    /// requests of a host from one room too many.
+    pub(crate) async fn open_room(&self, title: &str, host: Option<&Uid>, most: Option<u32>, now: u64) -> Result<Option<RoomId>> {
+        let (host, most, now, epoch) = (host.map(Uid::as_str), most.map(i64::from), to_sql(now), Uuid::now_v7().to_string());
+        let opened = self.writers.transaction(async |db| {
+            sqlx::query!("SELECT 1 AS one FROM roomcast.facts WHERE name = 'room_number' FOR UPDATE").fetch_one(&mut *db).await?;
+            if let Some(most) = most {
+                let hosted = sqlx::query_scalar!(
+                    r#"SELECT count(*) AS "count!" FROM roomcast.rooms WHERE host = $1 AND deleted_at IS NULL"#,
+                    host
+                );
+                if hosted.fetch_one(&mut *db).await? >= most {
+                    return Ok(None);
+                }
+            }
+            for _ in 0..TRIES {
+                let room = sqlx::query_file_scalar!("src/server/storage/postgres/open_room.sql", title, host, epoch, now);
+                if let Some(room) = room.fetch_optional(&mut *db).await? {
+                    return Ok(Some(room));
+                }
+            }
+            Err(sqlx::Error::RowNotFound)
+        });
+        opened.await?.map(|room| room.parse().map_err(|_| corrupt("room"))).transpose()
+    }
+
+    pub(crate) async fn add_room(&self, room: &RoomId, title: &str, host: Option<&Uid>, now: u64) -> Result<bool> {
+        let (room, host, now, epoch) = (room.as_str(), host.map(Uid::as_str), to_sql(now), Uuid::now_v7().to_string());
+        let added = self.writers.write(async |db| {
+            sqlx::query!(
+                "WITH added AS (
+                    INSERT INTO roomcast.rooms (room, title, host, epoch, created_at) VALUES ($1, $2, $3, $4, $5)
+                    ON CONFLICT DO NOTHING RETURNING room
+                ) INSERT INTO roomcast.heads (room) SELECT room FROM added",
+                room,
+                title,
+                host,
+                epoch,
+                now
+            )
+            .execute(db)
+            .await
+        });
+        Ok(added.await?.rows_affected() == 1)
+    }
+
+    pub(crate) async fn close_room(&self, room: &RoomId, now: u64) -> Result<bool> {
+        let (room, now) = (room.as_str(), to_sql(now));
+        let closed = self.writers.write(async |db| {
+            sqlx::query!(
+                "WITH head AS (SELECT room FROM roomcast.heads WHERE room = $1 FOR UPDATE)
+                UPDATE roomcast.rooms SET closed_at = coalesce(closed_at, $2), closed_by_operator = true
+                FROM head WHERE rooms.room = head.room AND deleted_at IS NULL",
+                room,
+                now
+            )
+            .execute(db)
+            .await
+        });
+        Ok(closed.await?.rows_affected() == 1)
+    }
+
+    pub(crate) async fn reopen_room(&self, room: &RoomId) -> Result<bool> {
+        let room = room.as_str();
+        let opened = self.writers.write(async |db| {
+            sqlx::query!(
+                "WITH head AS (SELECT room FROM roomcast.heads WHERE room = $1 FOR UPDATE)
+                UPDATE roomcast.rooms SET closed_at = NULL, closed_by_operator = false
+                FROM head WHERE rooms.room = head.room AND deleted_at IS NULL",
+                room
+            )
+            .execute(db)
+            .await
+        });
+        Ok(opened.await?.rows_affected() == 1)
+    }
+
+    pub(crate) async fn delete_room(&self, room: &RoomId, now: u64) -> Result<bool> {
+        let (room, now) = (room.as_str(), to_sql(now));
+        let deleted = self.writers.write(async |db| {
+            sqlx::query!(
+                "WITH head AS (SELECT room FROM roomcast.heads WHERE room = $1 FOR UPDATE)
+                UPDATE roomcast.rooms SET deleted_at = $2, host = NULL
+                FROM head WHERE rooms.room = head.room AND deleted_at IS NULL",
+                room,
+                now
+            )
+            .execute(db)
+            .await
+        });
+        Ok(deleted.await?.rows_affected() == 1)
+    }
+
+    pub(crate) async fn set_room_title(&self, room: &RoomId, title: &str) -> Result<bool> {
+        self.set_title(room, None, title).await
+    }
+
+    pub(crate) async fn set_hosted_room_title(&self, room: &RoomId, host: &Uid, title: &str) -> Result<bool> {
+        self.set_title(room, Some(host), title).await
+    }
+
+    /// `host`: the room must have this host; `None` for any.
+    async fn set_title(&self, room: &RoomId, host: Option<&Uid>, title: &str) -> Result<bool> {
+        let (room, host) = (room.as_str(), host.map(Uid::as_str));
+        let set = self.writers.write(async |db| {
+            sqlx::query!(
+                "UPDATE roomcast.rooms SET title = $1 WHERE room = $2 AND ($3::text IS NULL OR host = $3) AND deleted_at IS NULL",
+                title,
+                room,
+                host
+            )
+            .execute(db)
+            .await
+        });
+        Ok(set.await?.rows_affected() == 1)
+    }
+
+    pub(crate) async fn set_room_slow_mode(&self, room: &RoomId, slow_ms: u64) -> Result<bool> {
+        let (room, slow_ms) = (room.as_str(), to_sql(slow_ms));
+        let set = self.writers.write(async |db| {
+            sqlx::query!(
+                "WITH head AS (SELECT room FROM roomcast.heads WHERE room = $1 FOR UPDATE)
+                UPDATE roomcast.rooms SET slow_ms = $2 FROM head WHERE rooms.room = head.room AND deleted_at IS NULL",
+                room,
+                slow_ms
+            )
+            .execute(db)
+            .await
+        });
+        Ok(set.await?.rows_affected() == 1)
+    }
+
+    pub(crate) async fn set_hosted_room_modes(
+        &self,
+        room: &RoomId,
+        host: &Uid,
+        set: SetModes,
+        now: u64,
+    ) -> Result<Option<(u64, bool)>> {
+        let SetModes { slow_ms, closed } = set;
+        let (room, host, slow_ms, now) = (room.as_str(), host.as_str(), slow_ms.map(to_sql), to_sql(now));
+        let set = self.writers.write(async |db| {
+            sqlx::query!(
+                r#"WITH head AS (SELECT room FROM roomcast.heads WHERE room = $4 FOR UPDATE)
+                UPDATE roomcast.rooms SET slow_ms = coalesce($1, slow_ms),
+                    closed_by_operator = closed_by_operator AND closed_at IS NOT NULL,
+                    closed_at = CASE WHEN $2::boolean THEN coalesce(closed_at, $3) WHEN NOT $2 THEN NULL ELSE closed_at END
+                FROM head WHERE rooms.room = head.room AND host = $5 AND deleted_at IS NULL
+                    AND ($2 IS NOT FALSE OR closed_at IS NULL OR NOT closed_by_operator)
+                RETURNING slow_ms, closed_at IS NOT NULL AS "is_closed!""#,
+                slow_ms,
+                closed,
+                now,
+                room,
+                host
+            )
+            .fetch_optional(db)
+            .await
+        });
+        set.await?.map(|set| Ok((from_sql(set.slow_ms)?, set.is_closed))).transpose()
+    }
+
+    pub(crate) async fn set_room_host(&self, room: &RoomId, host: &Uid) -> Result<bool> {
+        let (room, host) = (room.as_str(), host.as_str());
+        let set = self.writers.write(async |db| {
+            sqlx::query!(
+                "WITH head AS (SELECT room FROM roomcast.heads WHERE room = $1 FOR UPDATE)
+                UPDATE roomcast.rooms SET host = $2 FROM head WHERE rooms.room = head.room AND deleted_at IS NULL",
+                room,
+                host
+            )
+            .execute(db)
+            .await
+        });
+        Ok(set.await?.rows_affected() == 1)
+    }
+}

@@ -1,0 +1,157 @@
+//! Deletion, in batches: each call is one short transaction. The caller repeats it until a batch is not full.
+
+use super::{PostgresStore, corrupt, to_sql};
+use crate::domain::id::{RoomId, Uid};
+use crate::server::storage::Result;
+
+/// Rooms that one search returns.
+const ROOMS_PER_SEARCH: i64 = 100;
+/// People that one search looks at.
+const PEOPLE_PER_SEARCH: i64 = 2000;
+/// Age at which a row of `paces` is removed, in milliseconds: a day is longer than every slow mode.
+const KEPT_PACES_MS: i64 = 24 * 60 * 60 * 1000;
+/// Rows of `paces` that one call removes.
+const PACES_PER_SWEEP: i64 = 5000;
+
+impl PostgresStore {
+    pub(crate) async fn end_expired_sessions(&self, now: u64, limit: u32) -> Result<u64> {
+        let (now, limit) = (to_sql(now), i64::from(limit));
+        let ended = self.writers.write(async |db| {
+            sqlx::query!(
+                "DELETE FROM roomcast.sessions WHERE token_hash IN
+                    (SELECT token_hash FROM roomcast.sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+                now,
+                limit
+            )
+            .execute(db)
+            .await
+        });
+        Ok(ended.await?.rows_affected())
+    }
+
+    pub(crate) async fn rooms_with_messages_before(&self, before: u64, after: Option<&RoomId>) -> Result<Vec<RoomId>> {
+        let (before, after) = (to_sql(before), after.map_or("", RoomId::as_str));
+        let rooms = self.readers.read(async |db| {
+            sqlx::query_scalar!(
+                "SELECT room FROM roomcast.rooms WHERE room > $1
+                    AND (SELECT at FROM roomcast.messages WHERE messages.room = rooms.room ORDER BY seq LIMIT 1) < $2
+                ORDER BY room LIMIT $3",
+                after,
+                before,
+                ROOMS_PER_SEARCH
+            )
+            .fetch_all(db)
+            .await
+        });
+        rooms.await?.into_iter().map(|room| room.parse().map_err(|_| corrupt("room"))).collect()
+    }
+
+    /// Looks at the room's first `limit` messages only, so that a batch costs the same wherever the room's old messages end.
+    pub(crate) async fn remove_messages_before(&self, room: &RoomId, before: u64, limit: u32) -> Result<u64> {
+        let (room, before, limit) = (room.as_str(), to_sql(before), i64::from(limit));
+        let removed = self.writers.write(async |db| {
+            sqlx::query!(
+                "WITH first AS (SELECT seq, at FROM roomcast.messages WHERE room = $1 ORDER BY seq LIMIT $2)
+                DELETE FROM roomcast.messages WHERE room = $1 AND seq <= (SELECT max(seq) FROM first)
+                    AND seq < coalesce((SELECT min(seq) FROM first WHERE at >= $3), 9223372036854775807)",
+                room,
+                limit,
+                before
+            )
+            .execute(db)
+            .await
+        });
+        Ok(removed.await?.rows_affected())
+    }
+
+    /// Removes up to `limit` messages of one deleted room, and its row after the last one. The lock of the room's numbering comes
+    /// first: a send that was judged before the deletion is stored by then.
+    pub(crate) async fn sweep_deleted_rooms(&self, limit: u32) -> Result<u64> {
+        let limit = i64::from(limit);
+        let removed = self.writers.transaction(async |db| {
+            let room = sqlx::query_scalar!(
+                "SELECT heads.room FROM roomcast.rooms JOIN roomcast.heads ON heads.room = rooms.room
+                WHERE deleted_at IS NOT NULL ORDER BY deleted_at LIMIT 1 FOR UPDATE OF heads"
+            );
+            let Some(room) = room.fetch_optional(&mut *db).await? else { return Ok(0) };
+            let messages = sqlx::query!(
+                "DELETE FROM roomcast.messages WHERE room = $1
+                    AND seq IN (SELECT seq FROM roomcast.messages WHERE room = $1 ORDER BY seq LIMIT $2)",
+                room,
+                limit
+            );
+            let mut removed = messages.execute(&mut *db).await?.rows_affected();
+            if removed < limit.unsigned_abs() {
+                removed += sqlx::query!("DELETE FROM roomcast.rooms WHERE room = $1", room).execute(db).await?.rows_affected();
+            }
+            Ok(removed)
+        });
+        removed.await
+    }
+
+    pub(crate) async fn idle_guests(&self, before: u64, now: u64, after: Option<&Uid>) -> Result<(Vec<Uid>, Option<Uid>)> {
+        let (before, now, after) = (to_sql(before), to_sql(now), after.map_or("", Uid::as_str));
+        let people = self.readers.read(async |db| {
+            sqlx::query!(
+                r#"SELECT uid, account IS NULL AND NOT is_owner AND created_at < $1
+                    AND NOT EXISTS (SELECT 1 FROM roomcast.sessions WHERE sessions.uid = people.uid AND expires_at > $2)
+                    AND NOT EXISTS (SELECT 1 FROM roomcast.rooms WHERE rooms.host = people.uid)
+                    AND NOT EXISTS (SELECT 1 FROM roomcast.messages WHERE messages.uid = people.uid) AS "is_idle!"
+                FROM (SELECT uid, account, is_owner, created_at FROM roomcast.people WHERE uid > $3 ORDER BY uid LIMIT $4) AS people
+                ORDER BY uid"#,
+                before,
+                now,
+                after,
+                PEOPLE_PER_SEARCH
+            )
+            .fetch_all(db)
+            .await
+        });
+        let people = people.await?;
+        let parse = |uid: &str| uid.parse::<Uid>().map_err(|_| corrupt("uid"));
+        let is_full = people.len() as i64 == PEOPLE_PER_SEARCH;
+        let last = people.last().filter(|_| is_full).map(|person| parse(&person.uid)).transpose()?;
+        let idle = people.iter().filter(|person| person.is_idle).map(|person| parse(&person.uid));
+        Ok((idle.collect::<Result<_>>()?, last))
+    }
+
+    /// Locks the guests and checks each again: one may have come back since [`PostgresStore::idle_guests`]. A guest who comes back
+    /// from now on waits for the lock and is then a stranger.
+    pub(crate) async fn remove_idle_guests(&self, guests: &[Uid], now: u64) -> Result<u64> {
+        let (guests, now) = (guests.iter().map(Uid::as_str).collect::<Vec<_>>(), to_sql(now));
+        let removed = self.writers.transaction(async |db| {
+            sqlx::query!("SELECT 1 AS one FROM roomcast.people WHERE uid = ANY ($1) ORDER BY uid FOR UPDATE", &guests as &[&str])
+                .fetch_all(&mut *db)
+                .await?;
+            sqlx::query!(
+                "DELETE FROM roomcast.people WHERE uid = ANY ($1) AND account IS NULL AND NOT is_owner
+                    AND NOT EXISTS (SELECT 1 FROM roomcast.sessions WHERE sessions.uid = people.uid AND expires_at > $2)
+                    AND NOT EXISTS (SELECT 1 FROM roomcast.rooms WHERE rooms.host = people.uid)
+                    AND NOT EXISTS (SELECT 1 FROM roomcast.messages WHERE messages.uid = people.uid)",
+                &guests as &[&str],
+                now
+            )
+            .execute(db)
+            .await
+        });
+        Ok(removed.await?.rows_affected())
+    }
+
+    /// Removes old rows of `paces`. Deleted rows are overwritten by PostgreSQL itself, when VACUUM has freed their place; a node
+    /// cannot do that. Returns false if more rows are left.
+    pub(crate) async fn scrub(&self) -> Result<bool> {
+        let removed = self.writers.write(async |db| {
+            sqlx::query!(
+                "DELETE FROM roomcast.paces WHERE (room, uid) IN (
+                    SELECT room, uid FROM roomcast.paces
+                    WHERE at < (extract(epoch FROM clock_timestamp()) * 1000)::bigint - $1::bigint ORDER BY at LIMIT $2
+                )",
+                KEPT_PACES_MS,
+                PACES_PER_SWEEP
+            )
+            .execute(db)
+            .await
+        });
+        Ok(removed.await?.rows_affected() < PACES_PER_SWEEP.unsigned_abs())
+    }
+}
