@@ -21,15 +21,12 @@ impl Default for Rules {
     }
 }
 
-/// Checks a cooldown of `cooldown_ms` for a person whose last message was accepted at `last`; both times are unix ms. Returns
-/// [`Refusal::TooFast`] with the remaining milliseconds while it runs.
-pub fn check_cooldown(cooldown_ms: u64, last: Option<u64>, now: u64) -> Result<(), Refusal> {
+/// Returns the milliseconds that a cooldown of `cooldown_ms` still runs at `now` for a person whose last message was accepted
+/// at `last`; both times are unix ms. 0: the next message may come.
+pub fn cooldown_wait_ms(cooldown_ms: u64, last: Option<u64>, now: u64) -> u64 {
     // If the clock was set back, `last` is in the future. It is ignored, so that the cooldown cannot last for hours.
-    let Some(since) = last.and_then(|last| now.checked_sub(last)) else { return Ok(()) };
-    match cooldown_ms.saturating_sub(since) {
-        0 => Ok(()),
-        retry_after_ms => Err(Refusal::TooFast { retry_after_ms }),
-    }
+    let since = last.and_then(|last| now.checked_sub(last));
+    since.map_or(0, |since| cooldown_ms.saturating_sub(since))
 }
 
 /// A cleaned text. Its length is counted after cleaning.
@@ -93,10 +90,10 @@ mod tests {
 
     #[test]
     fn cooldown_allows_one_message_and_ignores_a_last_time_in_the_future() {
-        assert_eq!(check_cooldown(3000, None, 5), Ok(()));
-        assert_eq!(check_cooldown(3000, Some(1000), 3999), Err(Refusal::TooFast { retry_after_ms: 1 }));
-        assert_eq!(check_cooldown(3000, Some(1000), 4000), Ok(()));
-        assert_eq!(check_cooldown(3000, Some(9000), 1000), Ok(()));
+        assert_eq!(cooldown_wait_ms(3000, None, 5), 0);
+        assert_eq!(cooldown_wait_ms(3000, Some(1000), 3999), 1);
+        assert_eq!(cooldown_wait_ms(3000, Some(1000), 4000), 0);
+        assert_eq!(cooldown_wait_ms(3000, Some(9000), 1000), 0);
     }
 
     proptest! {

@@ -54,6 +54,9 @@ pub enum Refusal {
     },
     /// The disk is full or the database is locked. Nothing was stored; the same request may succeed soon.
     Busy,
+    /// The answer of the database was lost, so it is not known whether the request was stored. A message is repeated under its
+    /// nonce.
+    Uncertain,
     /// An internal error.
     Internal {
         /// Number under which the log has the cause.
@@ -128,8 +131,8 @@ impl From<FlatRefusal> for Refusal {
             "too_fast" => Self::TooFast { retry_after_ms: flat.retry_after_ms.unwrap_or_default() },
             "busy" => Self::Busy,
             "internal" => Self::Internal { incident: flat.incident.unwrap_or_default() },
-            // It may have been stored: the page repeats it under its nonce, as after a lost response.
-            "uncertain" | "unreachable" => Self::Unreachable,
+            "uncertain" => Self::Uncertain,
+            "unreachable" => Self::Unreachable,
             _ => Self::Other { code: flat.code.into_owned(), message: flat.message.unwrap_or_default() },
         }
     }
@@ -163,6 +166,7 @@ impl Refusal {
             Self::TooFast { .. } => 429,
             Self::Internal { .. } => 500,
             Self::Busy | Self::Unreachable => 503,
+            Self::Uncertain => 504,
         }
     }
 
@@ -183,6 +187,7 @@ impl Refusal {
             Self::Malformed { .. } => "malformed",
             Self::TooFast { .. } => "too_fast",
             Self::Busy => "busy",
+            Self::Uncertain => "uncertain",
             Self::Internal { .. } => "internal",
             Self::Other { .. } => "other",
             Self::Unreachable => "unreachable",
@@ -240,8 +245,8 @@ impl Refusal {
             (Lang::En, Self::TooFast { retry_after_ms }) => {
                 format!("Too fast: try again in {} s", whole_seconds(*retry_after_ms))
             }
-            (Lang::Zh, Self::Busy) => "服务器繁忙，请稍后再试".into(),
-            (Lang::En, Self::Busy) => "The server is busy: please try again soon".into(),
+            (_, Self::Busy) => busy(lang).into(),
+            (_, Self::Uncertain) => uncertain(lang).into(),
             (Lang::Zh, Self::Internal { incident }) => format!("服务器出错了（编号 {incident}）"),
             (Lang::En, Self::Internal { incident }) => format!("Something went wrong here (incident {incident})"),
             (_, Self::Other { code, message }) if message.is_empty() => code.clone(),
@@ -263,6 +268,20 @@ impl std::error::Error for Refusal {}
 /// Returns milliseconds as whole seconds, rounded up.
 pub fn whole_seconds(ms: u64) -> u64 {
     ms.div_ceil(1000)
+}
+
+fn busy(lang: Lang) -> &'static str {
+    match lang {
+        Lang::Zh => "服务器繁忙，请稍后再试",
+        Lang::En => "The server is busy: please try again soon",
+    }
+}
+
+fn uncertain(lang: Lang) -> &'static str {
+    match lang {
+        Lang::Zh => "不确定是否已保存，请再发一次",
+        Lang::En => "It is not known whether this was stored: please send it again",
+    }
 }
 
 fn field_name(field: &str, lang: Lang) -> Cow<'_, str> {
@@ -297,7 +316,6 @@ mod tests {
             assert!(matches!(&refusal, Refusal::Other { code: kept, .. } if kept == code), "{refusal:?}");
             assert_eq!(refusal.message(Lang::En), sentence);
         }
-        assert_eq!(serde_json::from_str::<Refusal>(r#"{"code":"uncertain"}"#).unwrap(), Refusal::Unreachable);
     }
 
     #[test]
@@ -318,6 +336,7 @@ mod tests {
             Refusal::Malformed { field: field() },
             Refusal::TooFast { retry_after_ms: 2990 },
             Refusal::Busy,
+            Refusal::Uncertain,
             Refusal::Internal { incident: "i".into() },
             Refusal::Unreachable,
         ];

@@ -60,7 +60,7 @@ pub(crate) async fn serve(mut config: Config) -> Outcome {
     let clock = Clock::system();
     let store = open_store(&config, data_dir.clone(), &clock).await?;
     let security_log = open_security_log(&config, &clock)?;
-    let chat = Chat::start(config.chat.clone(), &config.limits, store.clone(), gateway.clone(), clock.clone()).await?;
+    let chat = Chat::start(config.chat.clone(), &config.limits, store.clone(), gateway.clone(), clock.clone());
     let (accepting, is_accepting) = watch::channel(true);
     let services = Services {
         accounts: Accounts::new(store.clone(), clock.clone(), security_log.clone()),

@@ -9,10 +9,13 @@ use uuid::Uuid;
 pub fn refusal_of(error: &StorageError, during: &'static str) -> Refusal {
     match error {
         StorageError::NameTaken => Refusal::NameTaken,
-        // The refusal that says so is still to come.
-        StorageError::Busy(_) | StorageError::Uncertain(_) => {
+        StorageError::Busy(_) => {
             tracing::warn!(during, %error, "storage is busy");
             Refusal::Busy
+        }
+        StorageError::Uncertain(_) => {
+            tracing::warn!(during, %error, "storage did not answer");
+            Refusal::Uncertain
         }
         StorageError::Failed(_) => incident(error, during),
     }

@@ -1,7 +1,7 @@
 //! Rooms that are closed and deleted, messages and guests that grow old: gone everywhere, and nothing else with them.
 
 use crate::support::{Person, Server, binary, eventually};
-use roomcast::domain::{id::Seq, message::Role};
+use roomcast::domain::id::Seq;
 use roomcast::server::config::StorageSettings;
 use roomcast::server::storage::{NewMessage, NewSessionRow, SeqRange, Store};
 use serde_json::json;
@@ -63,7 +63,6 @@ fn message(room: &str, at: u64, text: &str) -> NewMessage {
         id: Uuid::now_v7(),
         user: "u".parse().unwrap(),
         nickname: "u".into(),
-        role: Role::Viewer,
         text: text.into(),
         at,
         nonce: None,
@@ -140,7 +139,7 @@ async fn f3_a_deletion_that_was_killed_goes_on_at_the_next_start() {
     let folder = data.path().join("data");
     let store = open_store(&folder).await;
     let room = store.open_room("one", None, 0).await.unwrap();
-    store.append((0..1200).map(|n| message("1", 0, &n.to_string())).collect()).await.unwrap();
+    store.append((0..1200).map(|n| message("1", 0, &n.to_string())).collect(), 0).await.unwrap();
     assert!(store.delete_room(&room, 0).await.unwrap());
     assert!(store.room(&room).await.unwrap().is_none());
     assert!(!store.delete_room(&room, 0).await.unwrap() && !store.close_room(&room, 0).await.unwrap(), "it is gone");
@@ -163,8 +162,8 @@ async fn f3_old_messages_are_removed_and_the_rest_is_told_as_the_oldest() {
     for room in ["1", "2", "3"] {
         assert_eq!(store.open_room(room, None, 0).await.unwrap().as_str(), room);
     }
-    store.append((0..1100).map(|n| message("1", old, &format!("old {n}"))).collect()).await.unwrap();
-    store.append(vec![message("1", young, "young"), message("2", old, "old"), message("3", young, "young")]).await.unwrap();
+    store.append((0..1100).map(|n| message("1", old, &format!("old {n}"))).collect(), 0).await.unwrap();
+    store.append(vec![message("1", young, "young"), message("2", old, "old"), message("3", young, "young")], 0).await.unwrap();
     store.close().await;
     drop(store);
     let server = Server::on(data, &["chat.keep_days=1", "chat.cooldown_ms=0"]);
@@ -188,7 +187,7 @@ async fn f3_without_keep_days_every_message_stays() {
     let folder = data.path().join("data");
     let store = open_store(&folder).await;
     store.open_room("one", None, 0).await.unwrap();
-    store.append(vec![message("1", 5, "from 1970")]).await.unwrap();
+    store.append(vec![message("1", 5, "from 1970")], 0).await.unwrap();
     store.put_nickname(&"idle".parse().unwrap(), "n", 0).await.unwrap();
     put_session(&store, &[1; 32], "idle", 10).await;
     store.close().await;
@@ -222,7 +221,7 @@ async fn f3_guests_that_left_nothing_are_removed_after_30_days() {
     store.open_room("one", Some(&uid("host")), 0).await.unwrap();
     let mut with_nonce = message("1", 5, "x");
     (with_nonce.user, with_nonce.nonce) = (uid("spoke"), Some("n".parse().unwrap()));
-    store.append(vec![message("1", 5, "y"), with_nonce]).await.unwrap();
+    store.append(vec![message("1", 5, "y"), with_nonce], 0).await.unwrap();
     let (idle, last) = store.idle_guests(month, 100, None).await.unwrap();
     assert_eq!((idle, last), (vec![uid("idle")], None));
     // One who came back since the search stays.
@@ -239,7 +238,7 @@ async fn f3_a_batch_of_old_messages_ends_at_the_first_that_is_kept() {
     let room = store.open_room("one", None, 0).await.unwrap();
     // The clock went back between 3 and 4: what remains has no holes all the same.
     let ages = [10, 11, 12, 50, 13, 60];
-    store.append(ages.map(|at| message("1", at, "x")).to_vec()).await.unwrap();
+    store.append(ages.map(|at| message("1", at, "x")).to_vec(), 0).await.unwrap();
     assert_eq!(store.rooms_with_messages_before(20, None).await.unwrap(), std::slice::from_ref(&room));
     assert_eq!(store.remove_messages_before(&room, 20, 2).await.unwrap(), 2);
     assert_eq!(store.remove_messages_before(&room, 20, 2).await.unwrap(), 1);

@@ -6,6 +6,7 @@
 
 mod accounts;
 mod api;
+mod append;
 mod bad_input;
 mod command_line;
 mod cookies;

@@ -1,7 +1,7 @@
 //! The contract of the store, tested with SQLite on disk.
 
 use futures_util::future::join_all;
-use roomcast::domain::{id::Seq, message::Role};
+use roomcast::domain::id::Seq;
 use roomcast::server::config::StorageSettings as Settings;
 use roomcast::server::storage::{Appended, NewMessage, NewPerson, NewSessionRow, SeqRange, StorageError, Store};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,7 +20,6 @@ fn message(room: &str, user: &str, text: &str, nonce: Option<&str>) -> NewMessag
         id: Uuid::now_v7(),
         user: user.parse().unwrap(),
         nickname: user.into(),
-        role: Role::Viewer,
         text: text.into(),
         at: 5,
         nonce: nonce.map(|nonce| nonce.parse().unwrap()),
@@ -45,8 +44,8 @@ async fn a_batch_is_numbered_per_room_without_gaps() {
         store.add_room(&room.parse().unwrap(), room, None, 0).await.unwrap();
     }
     let batch = vec![message("1", "u", "a", None), message("2", "u", "b", None), message("1", "v", "c\u{0}\"quoted\"", None)];
-    assert_eq!(seqs(&store.append(batch).await.unwrap()), [(true, 1), (true, 1), (true, 2)]);
-    assert_eq!(seqs(&store.append(vec![message("1", "u", "d", None)]).await.unwrap()), [(true, 3)]);
+    assert_eq!(seqs(&store.append(batch, 0).await.unwrap()), [(true, 1), (true, 1), (true, 2)]);
+    assert_eq!(seqs(&store.append(vec![message("1", "u", "d", None)], 0).await.unwrap()), [(true, 3)]);
     let stored = store.messages_between(&"1".parse().unwrap(), Seq(1), None, 10).await.unwrap();
     assert_eq!(
         stored.iter().map(|message| (message.seq.0, message.text.as_str())).collect::<Vec<_>>(),
@@ -67,8 +66,8 @@ async fn a_repeated_nonce_returns_the_first_message() {
         message("1", "v", "b", Some("n")),
         message("2", "u", "c", Some("n")),
     ];
-    assert_eq!(seqs(&store.append(batch).await.unwrap()), [(true, 1), (false, 1), (true, 2), (true, 1)]);
-    assert_eq!(seqs(&store.append(vec![message("1", "u", "a", Some("n"))]).await.unwrap()), [(false, 1)]);
+    assert_eq!(seqs(&store.append(batch, 0).await.unwrap()), [(true, 1), (false, 1), (true, 2), (true, 1)]);
+    assert_eq!(seqs(&store.append(vec![message("1", "u", "a", Some("n"))], 0).await.unwrap()), [(false, 1)]);
     let before = store.sent_before(&"u".parse().unwrap(), &"n".parse().unwrap(), &"1".parse().unwrap()).await.unwrap();
     assert_eq!(before.map(|(_, seq)| seq), Some(Seq(1)));
 }
@@ -78,7 +77,7 @@ async fn a_message_to_no_room_leaves_the_others_of_its_batch() {
     let (_folder, store) = open().await;
     store.add_room(&"1".parse().unwrap(), "1", None, 0).await.unwrap();
     let batch = vec![message("nowhere", "u", "b", None), message("1", "u", "a", None)];
-    let appended = store.append(batch).await.unwrap();
+    let appended = store.append(batch, 0).await.unwrap();
     assert!(matches!(appended[..], [Appended::NoSuchRoom, Appended::Stored(_)]), "{appended:?}");
     assert_eq!(store.seq_range(&"1".parse().unwrap()).await.unwrap(), SeqRange { oldest: Seq(1), newest: Seq(1) });
 }
@@ -107,7 +106,7 @@ async fn f14_guests_share_the_transactions_of_messages() {
     guest(&store, 1000).await.unwrap();
     assert_eq!(commits(&store).await, 1, "a lone guest waits for nobody");
     let guests = join_all((0..600).map(|n| guest(&store, n)));
-    let (guests, appended) = tokio::join!(guests, store.append(vec![message("1", "u", "a", None)]));
+    let (guests, appended) = tokio::join!(guests, store.append(vec![message("1", "u", "a", None)], 0));
     assert!(guests.into_iter().all(|guest| guest.is_ok()));
     assert_eq!(seqs(&appended.unwrap()), [(true, 1)]);
     assert!(commits(&store).await < 60, "{} commits for 600 guests", commits(&store).await);
@@ -129,7 +128,7 @@ async fn f14_messages_do_not_wait_for_a_crowd_of_guests() {
     }));
     // The message comes last, and is in the batch after the one under way.
     let message = async {
-        store.append(vec![message("1", "u", "a", None)]).await.unwrap();
+        store.append(vec![message("1", "u", "a", None)], 0).await.unwrap();
         arrived.load(Ordering::Relaxed)
     };
     let (_, before) = tokio::join!(guests, message);
@@ -144,8 +143,8 @@ async fn f14_a_write_that_fails_leaves_the_others_of_its_batch() {
         guest(&store, 1),
         put_session(&store, &[9; 32], "nobody"),
         guest(&store, 1),
-        store.append(vec![message("nowhere", "u", "a", None)]),
-        store.append(vec![message("1", "u", "a", None)]),
+        store.append(vec![message("nowhere", "u", "a", None)], 0),
+        store.append(vec![message("1", "u", "a", None)], 0),
         guest(&store, 2),
     );
     assert!(first.is_ok() && second.is_ok());
@@ -178,7 +177,7 @@ async fn stored_data_survives_reopening() {
     let (folder, store) = open().await;
     let room = store.open_room("first", None, 0).await.unwrap();
     assert_eq!(room.as_str(), "1");
-    store.append(vec![message("1", "u", "a", None)]).await.unwrap();
+    store.append(vec![message("1", "u", "a", None)], 0).await.unwrap();
     let epoch = store.room(&room).await.unwrap().unwrap().epoch;
     let settings = Settings { data_dir: folder.path().into(), ..Settings::default() };
     assert!(Store::open(&settings).await.is_err(), "one server at a time");
@@ -270,12 +269,12 @@ async fn f11_a_store_whose_writes_are_stopped_writes_nothing_until_they_are_resu
         Store::open(&Settings { data_dir: folder.path().into(), busy_within_ms: 1, ..Settings::default() }).await.unwrap();
     store.add_room(&"1".parse().unwrap(), "1", None, 0).await.unwrap();
     store.stop_writes().await.unwrap();
-    let late = store.append(vec![message("1", "u", "late", None)]).await;
+    let late = store.append(vec![message("1", "u", "late", None)], 0).await;
     assert!(matches!(late, Err(StorageError::Busy(_))), "{late:?}");
     assert!(store.add_room(&"2".parse().unwrap(), "2", None, 0).await.is_err());
     assert_eq!(store.messages_between(&"1".parse().unwrap(), Seq(0), None, 10).await.unwrap(), [], "it can be read");
     store.resume_writes().await;
-    assert_eq!(seqs(&store.append(vec![message("1", "u", "now", None)]).await.unwrap()), [(true, 1)]);
+    assert_eq!(seqs(&store.append(vec![message("1", "u", "now", None)], 0).await.unwrap()), [(true, 1)]);
     store.stop_writes().await.unwrap();
     let closed = tokio::time::timeout(std::time::Duration::from_secs(20), store.close());
     assert!(closed.await.is_ok(), "a store that has handed over can be closed");

@@ -132,7 +132,7 @@ impl Submit {
         });
     }
 
-    /// Repeats the request while no response comes; the nonce makes that safe. The page may get another person meanwhile: the
+    /// Repeats the request while no response comes, or one that leaves the outcome open; the nonce makes that safe. The page may get another person meanwhile: the
     /// message of `author` waits while there is none. `None`: there is another one, or the person deleted the message, or the
     /// panel is gone.
     async fn send_until_answered(self, author: &Uid, text: &str, nonce: &str) -> Option<Result<SendReply, Refusal>> {
@@ -154,7 +154,7 @@ impl Submit {
                 match with_timeout(send(room, text.to_owned(), Some(nonce.to_owned()), author)).await {
                     // The session is another person's: the next `bind` tells whose.
                     Err(Refusal::NotYours) => conversation.rebind.try_update(|count| *count += 1)?,
-                    Err(Refusal::Unreachable) => {
+                    Err(Refusal::Uncertain | Refusal::Unreachable) => {
                         if let Some(delay_ms) = delays_ms.next() {
                             TimeoutFuture::new(delay_ms).await;
                             continue;

@@ -1,10 +1,9 @@
-//! Decides whether a send is stored: first the cooldown, then the limits of the room. A refused send starts no cooldown and
-//! takes no token.
+//! Decides whether a send reaches the store: first the cooldown, then the limits of the room. A refused send starts no cooldown
+//! and takes no token. The store judges the cooldown again, in the transaction that numbers the message.
 
-use super::cooldown::{Cooldowns, Reservation};
 use super::send_limits::{SendLimits, Sender, TakenTokens};
-use crate::domain::{id::Uid, message::Role, refusal::Refusal};
-use crate::server::storage::{NewMessage, RoomSettings};
+use crate::domain::{id::Uid, refusal::Refusal};
+use crate::server::storage::{Cooldowns, NewMessage, Reservation, RoomSettings};
 
 /// The cooldowns and limits of all rooms. Owned by the commit task.
 pub(super) struct Admission {
@@ -24,24 +23,23 @@ pub(super) struct Reserved {
 
 impl Admission {
     /// `cooldown_ms` is that of every room; a room's slow mode may be longer.
-    pub(super) fn new(cooldown_ms: u64, cooldowns: Cooldowns, limits: Option<SendLimits>) -> Self {
-        Self { cooldown_ms, cooldowns, limits }
+    pub(super) fn new(cooldown_ms: u64, limits: Option<SendLimits>) -> Self {
+        Self { cooldown_ms, cooldowns: Cooldowns::default(), limits }
     }
 
-    /// Gives the message its role and starts its cooldown at `now` (unix ms). `settings` are those of its room. Fails with
-    /// [`Refusal::NoSuchRoom`] without settings, and with [`Refusal::TooFast`] for the cooldown or a limit.
+    /// Starts the message's cooldown at its time. `settings` are those of its room. Fails with [`Refusal::NoSuchRoom`] without
+    /// settings, and with [`Refusal::TooFast`] for the cooldown or a limit.
     pub(super) fn admit(
         &mut self,
-        message: &mut NewMessage,
+        message: &NewMessage,
         sender: Sender,
         settings: Option<&RoomSettings>,
-        now: u64,
     ) -> Result<Reserved, Refusal> {
         let settings = settings.ok_or(Refusal::NoSuchRoom)?;
-        let is_host = settings.is_host(&message.user);
-        message.role = if is_host { Role::Host } else { Role::Viewer };
+        let (is_host, now) = (settings.is_host(&message.user), message.at);
         let cooldown_ms = self.cooldown_ms(settings, &message.user);
-        let cooldown = self.cooldowns.try_acquire(&message.room, &message.user, cooldown_ms, now)?;
+        let cooldown = self.cooldowns.try_acquire(&message.room, &message.user, cooldown_ms, now);
+        let cooldown = cooldown.map_err(|retry_after_ms| Refusal::TooFast { retry_after_ms })?;
         let tokens = self.limits.as_mut().map(|limits| limits.try_take(&message.room, sender, is_host, now)).transpose();
         match tokens {
             Ok(tokens) => Ok(Reserved { cooldown, tokens, cooldown_ms }),
@@ -52,17 +50,27 @@ impl Admission {
         }
     }
 
-    /// Undoes [`Admission::admit`].
-    pub(super) fn rollback(&mut self, reserved: Reserved) {
-        self.cooldowns.rollback(reserved.cooldown);
+    /// Undoes [`Admission::admit`]. `wait_ms`: what the store said is left of the person's cooldown at `now` (unix ms); the next
+    /// send before that does not reach it.
+    pub(super) fn rollback(&mut self, reserved: Reserved, wait_ms: Option<u64>, now: u64) {
+        let cooldown_ms = reserved.cooldown_ms;
+        match wait_ms {
+            Some(wait_ms) => self.cooldowns.learn(reserved.cooldown, cooldown_ms, wait_ms, now),
+            None => self.cooldowns.rollback(reserved.cooldown),
+        }
         if let (Some(limits), Some(tokens)) = (&mut self.limits, reserved.tokens) {
             limits.give_back(&tokens);
         }
     }
 
-    /// Returns the milliseconds between two messages of a person in a room. The slow mode does not concern the room's host.
+    /// Returns the milliseconds between two messages of a person in a room.
     pub(super) fn cooldown_ms(&self, settings: &RoomSettings, user: &Uid) -> u64 {
-        if settings.is_host(user) { self.cooldown_ms } else { self.cooldown_ms.max(settings.slow_ms) }
+        settings.cooldown_ms(self.cooldown_ms, user)
+    }
+
+    /// The cooldown of every room.
+    pub(super) fn site_cooldown_ms(&self) -> u64 {
+        self.cooldown_ms
     }
 }
 
@@ -83,23 +91,21 @@ mod tests {
         fn new(cooldown_ms: u64, slow_ms: u64) -> Self {
             let limits = SendLimits::new(&LimitsSettings { room_burst: 3, room_a_minute: 1, ..LimitsSettings::default() }, 0);
             let settings = RoomSettings { host: Some("host".parse().unwrap()), slow_ms };
-            Self { admission: Admission::new(cooldown_ms, Cooldowns::new(vec![]), limits), settings }
+            Self { admission: Admission::new(cooldown_ms, limits), settings }
         }
 
-        fn send(&mut self, user: &str, now: u64) -> Result<(Reserved, Role), Refusal> {
-            let mut message = NewMessage {
+        fn send(&mut self, user: &str, now: u64) -> Result<Reserved, Refusal> {
+            let message = NewMessage {
                 room: "1".parse().unwrap(),
                 id: Uuid::now_v7(),
                 user: user.parse().unwrap(),
                 nickname: user.into(),
-                role: Role::Viewer,
                 text: "x".into(),
                 at: now,
                 nonce: None,
             };
             let sender = Sender { address: Some([10, 0, 0, 1].into()), guest_since: None };
-            let admitted = self.admission.admit(&mut message, sender, Some(&self.settings), now)?;
-            Ok((admitted, message.role))
+            self.admission.admit(&message, sender, Some(&self.settings))
         }
     }
 
@@ -129,8 +135,21 @@ mod tests {
     fn f1_a_message_that_was_not_stored_gives_everything_back() {
         let mut room = Room::new(3000, 0);
         for _ in 0..100 {
-            let (reserved, _) = room.send("a", NOW).unwrap();
-            room.admission.rollback(reserved);
+            let reserved = room.send("a", NOW).ok().unwrap();
+            room.admission.rollback(reserved, None, NOW);
+        }
+        assert!(["a", "b", "c"].into_iter().all(|user| room.send(user, NOW).is_ok()));
+    }
+
+    #[test]
+    fn a_send_that_the_store_found_too_fast_gives_its_tokens_back_and_is_not_asked_again() {
+        let mut room = Room::new(3000, 0);
+        for n in 0..100 {
+            // The message that the store knows is of another node, or of before a restart.
+            let user = format!("user-{n}");
+            let reserved = room.send(&user, NOW).ok().unwrap();
+            room.admission.rollback(reserved, Some(1200), NOW);
+            assert_eq!(room.send(&user, NOW).err(), Some(Refusal::TooFast { retry_after_ms: 1200 }));
         }
         assert!(["a", "b", "c"].into_iter().all(|user| room.send(user, NOW).is_ok()));
     }
@@ -138,11 +157,9 @@ mod tests {
     #[test]
     fn f1_the_slow_mode_concerns_everyone_but_the_host() {
         let mut room = Room::new(3000, 60_000);
-        let (reserved, role) = room.send("viewer", NOW).unwrap();
-        assert_eq!((reserved.cooldown_ms, role), (60_000, Role::Viewer));
+        assert_eq!(room.send("viewer", NOW).ok().unwrap().cooldown_ms, 60_000);
         assert_eq!(room.send("viewer", NOW + 3000).err(), Some(Refusal::TooFast { retry_after_ms: 57_000 }));
-        let (reserved, role) = room.send("host", NOW).unwrap();
-        assert_eq!((reserved.cooldown_ms, role), (3000, Role::Host));
+        assert_eq!(room.send("host", NOW).ok().unwrap().cooldown_ms, 3000);
         assert_eq!(room.send("host", NOW + 2999).err(), Some(Refusal::TooFast { retry_after_ms: 1 }), "the cooldown stays");
         assert!(room.send("host", NOW + 3000).is_ok());
         room.settings.slow_ms = 1;

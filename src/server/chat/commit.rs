@@ -73,14 +73,14 @@ impl Commits {
         Self { queue, store }
     }
 
-    /// Returns id and seq once the message is durable; for a repeated nonce, those of the first message. The sender's role is
-    /// decided here. Fails with [`Refusal::Busy`] when the queue is full or closed, and with the refusal of [`Admission`] or
-    /// of the store.
+    /// Returns id and seq once the message is durable; for a repeated nonce, those of the first message. The message gets its
+    /// time here. Fails with [`Refusal::Busy`] when the queue is full or closed, and with the refusal of [`Admission`] or of
+    /// the store.
     pub(super) async fn commit(&self, message: NewMessage, sender: Sender) -> Result<SendReply, Refusal> {
         let (answer, answered) = oneshot::channel();
         let (user, nonce, room) = (message.user.clone(), message.nonce.clone(), message.room.clone());
         self.queue.try_send(QueuedSend { message, sender, answer }).map_err(|_| Refusal::Busy)?;
-        let Rejected { refusal, cooldown_ms } = match answered.await.map_err(|_| Refusal::Busy)? {
+        let Rejected { refusal, cooldown_ms } = match answered.await.map_err(|_| Refusal::Uncertain)? {
             Ok(reply) => return Ok(reply),
             Err(rejected) => rejected,
         };
@@ -129,9 +129,12 @@ impl Committer {
             }
         };
         let (mut batch, mut reserved, mut rejected) = (Vec::new(), Vec::new(), Vec::new());
+        // One time for the batch, so that times rise with the seqs.
+        let now = self.clock.now_ms();
         for QueuedSend { mut message, sender, answer } in sends {
             let settings = settings.get(&message.room);
-            match self.admission.admit(&mut message, sender, settings, self.clock.now_ms()) {
+            message.at = now;
+            match self.admission.admit(&message, sender, settings) {
                 Ok(admitted) => {
                     batch.push(message);
                     reserved.push((admitted, answer));
@@ -154,7 +157,7 @@ impl Committer {
     async fn append(&mut self, batch: Vec<NewMessage>, reserved: Vec<(Reserved, Answer)>) {
         metrics::histogram!("roomcast_commit_messages").record(batch.len() as f64);
         let started = Instant::now();
-        let appended = self.store.append(batch).await;
+        let appended = self.store.append(batch, self.admission.site_cooldown_ms()).await;
         metrics::histogram!("roomcast_commit_seconds").record(started.elapsed().as_secs_f64());
         match appended {
             Ok(appended) => {
@@ -167,7 +170,7 @@ impl Committer {
                 let refusal = refusal_of(&error, "send");
                 for (reserved, answer) in reserved {
                     let cooldown_ms = reserved.cooldown_ms;
-                    self.admission.rollback(reserved);
+                    self.admission.rollback(reserved, None, self.clock.now_ms());
                     let _ = answer.send(Err(Rejected { refusal: refusal.clone(), cooldown_ms }));
                 }
             }
@@ -187,8 +190,12 @@ impl Committer {
                     pushes.push(RoomPush { group, seq: message.seq, push: Push::Message(message) });
                     Ok(accepted)
                 }
+                Appended::TooFast { retry_after_ms } => {
+                    self.admission.rollback(reserved, Some(retry_after_ms), self.clock.now_ms());
+                    Err(Refusal::TooFast { retry_after_ms })
+                }
                 not_stored => {
-                    self.admission.rollback(reserved);
+                    self.admission.rollback(reserved, None, self.clock.now_ms());
                     match not_stored {
                         Appended::Repeated { id, seq } => Ok((id, seq)),
                         Appended::RoomClosed => Err(Refusal::room_closed()),

@@ -20,7 +20,6 @@
 
 mod admission;
 mod commit;
-mod cooldown;
 mod lobby;
 mod modes;
 mod operator;
@@ -34,7 +33,7 @@ mod token_bucket;
 use crate::domain::{
     draft::{Draft, Rules},
     id::{ClientId, Epoch, Nonce, RoomId, Seq},
-    message::{Message, Role},
+    message::Message,
     paging::{CATCH_UP_MESSAGES, MAX_PAGE_MESSAGES, PAGE_MESSAGES},
     refusal::Refusal,
     reply::{BindReply, HistoryReply, SendReply},
@@ -45,11 +44,10 @@ use crate::server::{
     config::{ChatSettings as Settings, LimitsSettings},
     gateway::{BindOutcome, Credentials, Gateway, Group},
     incident::refusal_of,
-    storage::{NewMessage, RoomRow, SeqRange, StorageError, Store},
+    storage::{NewMessage, RoomRow, SeqRange, Store},
 };
 use admission::Admission;
 use commit::Commits;
-use cooldown::Cooldowns;
 pub use modes::ModeRequest;
 use moka::sync::Cache;
 use presence::Presence;
@@ -67,8 +65,6 @@ use uuid::Uuid;
 
 /// Cache lifetime of a room row. A title or host changed by the command line is visible after this time at the latest.
 const ROOM_CACHED_FOR: Duration = Duration::from_secs(2);
-/// Messages per room that a starting node reads to restore the cooldowns.
-const RECENT_MESSAGES: u32 = 1000;
 
 /// People of a room up to whom a page load counts them anew.
 const MAX_COUNTED_NOW: u32 = 500;
@@ -119,18 +115,11 @@ pub struct SendRequest<'a> {
 }
 
 impl Chat {
-    /// Starts the commit, push, presence and retention tasks; [`Chat::close`] ends them. Fails if the store cannot be read.
-    pub async fn start(
-        settings: Settings,
-        limits: &LimitsSettings,
-        store: Store,
-        gateway: Gateway,
-        clock: Clock,
-    ) -> Result<Self, StorageError> {
+    /// Starts the commit, push, presence and retention tasks; [`Chat::close`] ends them.
+    pub fn start(settings: Settings, limits: &LimitsSettings, store: Store, gateway: Gateway, clock: Clock) -> Self {
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
-        let recent = store.recent_speakers(clock.now_ms(), settings.cooldown_ms, RECENT_MESSAGES).await?;
         let limits = SendLimits::new(limits, settings.first_message_ms);
-        let admission = Admission::new(settings.cooldown_ms, Cooldowns::new(recent), limits);
+        let admission = Admission::new(settings.cooldown_ms, limits);
         let tails = Tails::default();
         let commits =
             Commits::start(&tasks, closing.clone(), store.clone(), gateway.clone(), clock.clone(), admission, tails.clone());
@@ -141,7 +130,7 @@ impl Chat {
         tasks.spawn(Retention::new(store.clone(), clock.clone(), keep_days, waking, closing.clone()).run());
         let rooms = Cache::builder().max_capacity(10_000).time_to_live(ROOM_CACHED_FOR).build();
         let search = RoomSearch::new(store.clone());
-        Ok(Self { settings, store, gateway, clock, commits, presence, rooms, tails, search, deleted, tasks, closing })
+        Self { settings, store, gateway, clock, commits, presence, rooms, tails, search, deleted, tasks, closing }
     }
 
     /// Commits and answers the queued sends, then ends the tasks.
@@ -222,7 +211,7 @@ impl Chat {
 
     /// Sends a message to a room and returns its id and seq once it is durable; it is pushed after that.
     ///
-    /// Fails with `blank`, `too_long`, `too_fast`, `no_such_room`, `room_mode`, `busy`. A repeated nonce returns the first
+    /// Fails with `blank`, `too_long`, `too_fast`, `no_such_room`, `room_mode`, `busy`, `uncertain`. A repeated nonce returns the first
     /// result again.
     pub async fn send(&self, person: &Person, request: SendRequest<'_>) -> Result<SendReply, Refusal> {
         let sent = self.try_send(person, request).await;
@@ -245,10 +234,9 @@ impl Chat {
             id: Uuid::now_v7(),
             user: person.uid.clone(),
             nickname: person.nickname.clone(),
-            // The commit task decides the role, with the room's host at that time.
-            role: Role::Viewer,
             text: draft.into_text(),
-            at: self.clock.now_ms(),
+            // The commit task sets it.
+            at: 0,
             nonce,
         };
         self.commits.commit(new, Sender::new(person, request.address)).await

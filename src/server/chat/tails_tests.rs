@@ -1,7 +1,6 @@
 //! Tails against the store: whatever happens between reads, a window has the messages that the store has.
 
 use super::*;
-use crate::domain::message::Role;
 use crate::server::config::StorageSettings;
 use crate::server::storage::{Appended, NewMessage};
 use proptest::prelude::*;
@@ -27,12 +26,11 @@ async fn append(store: &Store, tails: Option<&Tails>, room: &RoomId, places: imp
         id: Uuid::now_v7(),
         user: "u".parse().unwrap(),
         nickname: "u".into(),
-        role: Role::Viewer,
         text: text.into(),
         at,
         nonce: None,
     };
-    let stored = store.append(places.map(new).collect()).await.unwrap();
+    let stored = store.append(places.map(new).collect(), 0).await.unwrap();
     let stored = stored.into_iter().map(|appended| match appended {
         Appended::Stored(message) => message,
         other => panic!("{other:?}"),

@@ -7,15 +7,16 @@ use std::sync::Arc;
 /// Result of an operation on an open store.
 pub type Result<T> = std::result::Result<T, StorageError>;
 
-/// Why an operation on the store failed. Nothing was stored, except perhaps by an uncertain one. Every write of a failed batch
-/// gets a clone.
+/// Why an operation on the store failed. Nothing was stored, except perhaps for [`Uncertain`](Self::Uncertain). Every write of a
+/// failed batch gets a clone.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StorageError {
     /// The database cannot be written at the moment: full disk, lock timeout, read-only file. A retry may succeed.
     #[error("the database cannot be written now: {0}")]
     Busy(#[source] Arc<sqlx::Error>),
-    /// The answer of a write was lost: it may be stored. The same write again tells.
-    #[error("the database did not answer whether the write is stored: {0}")]
+    /// The answer to a write was lost, and repeating it did not tell: it may be stored, also after this error. A message is
+    /// sent again under its nonce.
+    #[error("the database did not say whether it stored the write: {0}")]
     Uncertain(#[source] Arc<sqlx::Error>),
     /// The name of an account or of an API key is in use.
     #[error("the name is taken")]

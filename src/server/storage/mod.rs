@@ -14,6 +14,7 @@
 //! # }
 //! ```
 
+mod cooldowns;
 mod data_dir;
 mod error;
 mod notice;
@@ -25,6 +26,7 @@ mod sqlite;
 mod store;
 mod sweeps;
 
+pub use cooldowns::{Cooldowns, Reservation};
 pub use data_dir::DataDirLock;
 pub use error::{OpenError, Result, StorageError};
 pub use notice::OpenNotice;

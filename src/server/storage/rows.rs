@@ -18,11 +18,9 @@ pub struct NewMessage {
     pub user: Uid,
     /// The sender's nickname at the time of sending.
     pub nickname: String,
-    /// The sender's role in the room at the time of sending.
-    pub role: Role,
     /// The text, already checked and stripped.
     pub text: String,
-    /// Time of sending by the server's clock, unix milliseconds.
+    /// Time of sending by this server's clock, unix milliseconds. A store with a clock of its own takes that instead.
     pub at: u64,
     /// The sender's idempotency key; unique per sender and room.
     pub nonce: Option<Nonce>,
@@ -44,6 +42,11 @@ pub enum Appended {
     NoSuchRoom,
     /// Nothing was stored: the room is closed.
     RoomClosed,
+    /// Nothing was stored: the cooldown of the sender's last message in the room runs.
+    TooFast {
+        /// Milliseconds until it is over.
+        retry_after_ms: u64,
+    },
 }
 
 /// The messages that a room has: `oldest..=newest`, without holes. A room that keeps none has an `oldest` one above `newest`.
@@ -96,6 +99,17 @@ impl RoomSettings {
     /// Returns whether `user` is the room's host.
     pub fn is_host(&self, user: &Uid) -> bool {
         self.host.as_ref() == Some(user)
+    }
+
+    /// Returns the role of `user` in the room.
+    pub fn role_of(&self, user: &Uid) -> Role {
+        if self.is_host(user) { Role::Host } else { Role::Viewer }
+    }
+
+    /// Returns the milliseconds between two messages of `user`. `site_ms` is the cooldown of every room; the slow mode may be
+    /// longer, and does not concern the host.
+    pub fn cooldown_ms(&self, site_ms: u64, user: &Uid) -> u64 {
+        if self.is_host(user) { site_ms } else { site_ms.max(self.slow_ms) }
     }
 }
 

@@ -45,10 +45,17 @@ impl Store {
     // Messages
 
     /// Appends a batch in one transaction: when this returns, either every message of the batch is durable or none is.
-    /// Numbers each room's messages without holes and answers in the order of the batch. A room that is closed or does not
-    /// exist gets none; it is read in the same transaction, so none is stored after the room was closed.
-    pub async fn append(&self, batch: Vec<NewMessage>) -> Result<Vec<Appended>> {
-        on_store!(self.append(batch).await)
+    /// Numbers each room's messages without holes and answers in the order of the batch.
+    ///
+    /// Each message is judged in that transaction, with the room as it is then. A repeated nonce is answered with the first
+    /// message, whatever else holds. A room that is closed or does not exist gets none, so none is stored after the room was
+    /// closed. The host's messages have the role of a host. Two messages of a person in a room are `cooldown_ms` apart, or
+    /// the room's slow mode if that is longer and the person is not the host; so the second one within a batch is too fast.
+    ///
+    /// Fails with [`Uncertain`](super::StorageError::Uncertain) if the batch may be stored: the same ids and nonces may be
+    /// appended again.
+    pub async fn append(&self, batch: Vec<NewMessage>, cooldown_ms: u64) -> Result<Vec<Appended>> {
+        on_store!(self.append(batch, cooldown_ms).await)
     }
 
     /// Returns the message that `user` stored in `room` under `nonce`.
@@ -64,13 +71,6 @@ impl Store {
     /// Returns the last `limit` messages with a seq above `after` and below `before`, newest last.
     pub async fn messages_between(&self, room: &RoomId, after: Seq, before: Option<Seq>, limit: u32) -> Result<Vec<Message>> {
         on_store!(self.messages_between(room, after, before, limit).await)
-    }
-
-    /// Returns room, sender and time of the messages that are younger than `cooldown_ms` at `now` (unix ms), or than a longer
-    /// slow mode of their room: a starting node fills its cooldowns with them. It reads the last `limit` messages of each
-    /// room, and 20 times as many where there is a slow mode.
-    pub async fn recent_speakers(&self, now: u64, cooldown_ms: u64, limit: u32) -> Result<Vec<(RoomId, Uid, u64)>> {
-        on_store!(self.recent_speakers(now, cooldown_ms, limit).await)
     }
 
     // Rooms

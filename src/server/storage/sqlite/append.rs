@@ -1,11 +1,12 @@
-//! The write path of messages: a batch of sends becomes rows with consecutive seqs, in one transaction.
+//! The write path of messages: a batch of sends is judged and becomes rows with consecutive seqs, in one transaction.
 
+use super::last_messages::LastMessages;
 use super::{corrupt, from_sql, to_sql};
 use crate::domain::{
     id::{Nonce, RoomId, Seq},
     message::{Message, Role},
 };
-use crate::server::storage::{Appended, NewMessage, Result};
+use crate::server::storage::{Appended, NewMessage, Result, RoomSettings};
 use serde::Serialize;
 use sqlx::SqliteConnection;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -18,19 +19,40 @@ fn send_key(new: &NewMessage) -> Option<SendKey> {
     new.nonce.as_ref().map(|nonce| (new.user.to_string(), nonce.to_string(), new.room.to_string()))
 }
 
-/// The numbering of a room, as it was read in the batch's transaction.
+/// Messages to be appended.
+pub(super) struct AppendWrite {
+    pub(super) batch: Vec<NewMessage>,
+    /// The cooldown of every room.
+    pub(super) cooldown_ms: u64,
+}
+
+/// The numbering and the settings of a room, as they were read in the batch's transaction.
 struct Head {
     newest: Seq,
     is_closed: bool,
+    settings: RoomSettings,
 }
 
 /// Appends a batch in the transaction of `connection`. Four statements, however large the batch is: find repeats, find rooms,
-/// insert, and move the rooms' numbering.
-pub(super) async fn append(connection: &mut SqliteConnection, batch: Vec<NewMessage>) -> Result<Vec<Appended>> {
+/// insert, and move the rooms' numbering. A room that is new to `last` costs one more.
+pub(super) async fn append(
+    connection: &mut SqliteConnection,
+    write: AppendWrite,
+    last: &mut LastMessages,
+) -> Result<Vec<Appended>> {
+    let AppendWrite { batch, cooldown_ms } = write;
     let repeats = find_repeats(connection, &batch).await?;
     let mut heads = read_heads(connection, &batch).await?;
+    let now = batch.iter().map(|new| new.at).min().unwrap_or_default();
+    for (room, head) in &heads {
+        let slow_ms = head.settings.slow_ms;
+        last.read(connection, room, (head.newest, slow_ms > cooldown_ms), slow_ms.max(cooldown_ms), now).await?;
+    }
     let keys: Vec<_> = batch.iter().map(send_key).collect();
-    let (appended, nonces): (Vec<_>, Vec<_>) = number(batch, keys, repeats, &mut heads).into_iter().unzip();
+    let numbered = number(batch, keys, repeats, &mut heads, |settings, new| {
+        last.try_acquire(&new.room, &new.user, settings.cooldown_ms(cooldown_ms, &new.user), new.at)
+    });
+    let (appended, nonces): (Vec<_>, Vec<_>) = numbered.into_iter().unzip();
     insert(connection, &appended, &nonces).await?;
     move_heads(connection, &appended).await?;
     Ok(appended)
@@ -73,7 +95,8 @@ async fn read_heads(connection: &mut SqliteConnection, batch: &[NewMessage]) -> 
     let rooms: BTreeSet<_> = batch.iter().map(|new| new.room.as_str()).collect();
     let rooms = serde_json::to_string(&rooms).map_err(corrupt)?;
     let rows = sqlx::query!(
-        r#"SELECT rooms.room AS "room!", rooms.newest_seq AS "newest_seq!: i64", rooms.closed_at IS NOT NULL AS "is_closed!: bool"
+        r#"SELECT rooms.room AS "room!", rooms.newest_seq AS "newest_seq!: i64", rooms.closed_at IS NOT NULL AS "is_closed!: bool",
+            rooms.host, rooms.slow_ms AS "slow_ms!: i64"
         FROM json_each(?) AS wanted JOIN rooms ON rooms.room = wanted.value WHERE rooms.deleted_at IS NULL"#,
         rooms
     )
@@ -82,40 +105,44 @@ async fn read_heads(connection: &mut SqliteConnection, batch: &[NewMessage]) -> 
     rows.into_iter()
         .map(|row| {
             let room = row.room.parse().map_err(|_| corrupt("room"))?;
-            Ok((room, Head { newest: Seq(from_sql(row.newest_seq)?), is_closed: row.is_closed }))
+            let host = row.host.map(|uid| uid.parse().map_err(|_| corrupt("host"))).transpose()?;
+            let settings = RoomSettings { host, slow_ms: from_sql(row.slow_ms)? };
+            Ok((room, Head { newest: Seq(from_sql(row.newest_seq)?), is_closed: row.is_closed, settings }))
         })
         .collect()
 }
 
 /// Gives each message the next seq of its room. `keys` are those of the batch, in its order. A nonce that was used before, also
-/// within this batch, takes no seq, and neither does a message to a room that is closed or does not exist.
+/// within this batch, takes no seq, and neither does a message to a room that is closed or does not exist, or one for which
+/// `start_cooldown` fails with the milliseconds to wait.
 fn number(
     batch: Vec<NewMessage>,
     keys: Vec<Option<SendKey>>,
     mut repeats: HashMap<SendKey, (Uuid, Seq)>,
     heads: &mut HashMap<RoomId, Head>,
+    mut start_cooldown: impl FnMut(&RoomSettings, &NewMessage) -> std::result::Result<(), u64>,
 ) -> Vec<(Appended, Option<Nonce>)> {
     let mut appended = Vec::with_capacity(batch.len());
     for (new, key) in batch.into_iter().zip(keys) {
-        let NewMessage { room, id, user, nickname, role, text, at, nonce } = new;
         if let Some((id, seq)) = key.as_ref().and_then(|key| repeats.get(key)) {
             appended.push((Appended::Repeated { id: *id, seq: *seq }, None));
             continue;
         }
-        let seq = match heads.get_mut(&room) {
-            None => {
-                appended.push((Appended::NoSuchRoom, None));
-                continue;
-            }
-            Some(head) if head.is_closed => {
-                appended.push((Appended::RoomClosed, None));
-                continue;
-            }
+        let refused = match heads.get(&new.room) {
+            None => Some(Appended::NoSuchRoom),
+            Some(head) if head.is_closed => Some(Appended::RoomClosed),
             Some(head) => {
-                head.newest = head.newest.next();
-                head.newest
+                let too_fast = start_cooldown(&head.settings, &new).err();
+                too_fast.map(|retry_after_ms| Appended::TooFast { retry_after_ms })
             }
         };
+        let (None, Some(head)) = (&refused, heads.get_mut(&new.room)) else {
+            appended.extend(refused.map(|refused| (refused, None)));
+            continue;
+        };
+        head.newest = head.newest.next();
+        let (seq, role) = (head.newest, head.settings.role_of(&new.user));
+        let NewMessage { room, id, user, nickname, text, at, nonce } = new;
         if let Some(key) = key {
             repeats.insert(key, (id, seq));
         }
@@ -181,7 +208,7 @@ async fn insert(connection: &mut SqliteConnection, appended: &[Appended], nonces
         .zip(nonces)
         .filter_map(|(appended, nonce)| match appended {
             Appended::Stored(message) => Some(InsertRow::new(message, nonce.as_ref())),
-            Appended::Repeated { .. } | Appended::NoSuchRoom | Appended::RoomClosed => None,
+            _ => None,
         })
         .collect();
     if rows.is_empty() {

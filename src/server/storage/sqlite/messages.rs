@@ -1,4 +1,4 @@
-//! Reads messages by position and by nonce, and the recent senders.
+//! Reads messages by position and by nonce.
 
 use super::{SqliteStore, corrupt, from_sql, to_sql};
 use crate::domain::{
@@ -7,9 +7,6 @@ use crate::domain::{
 };
 use crate::server::storage::{Result, SeqRange};
 use uuid::Uuid;
-
-/// A slow mode looks back further than the cooldown, so more messages are read in such a room.
-const SLOW_MODE_FACTOR: u32 = 20;
 
 struct RawMessage {
     room: String,
@@ -86,22 +83,5 @@ impl SqliteStore {
         .fetch_all(&self.readers)
         .await?;
         rows.into_iter().rev().map(RawMessage::into_message).collect()
-    }
-
-    pub(crate) async fn recent_speakers(&self, now: u64, cooldown_ms: u64, limit: u32) -> Result<Vec<(RoomId, Uid, u64)>> {
-        let (now, cooldown_ms, in_slow_mode) = (to_sql(now), to_sql(cooldown_ms), limit.saturating_mul(SLOW_MODE_FACTOR));
-        let rows = sqlx::query!(
-            r#"SELECT rooms.room AS "room!", m.uid AS "uid!", m.at AS "at!: i64" FROM rooms JOIN messages AS m ON m.room = rooms.room
-            WHERE m.seq > rooms.newest_seq - iif(rooms.slow_ms > ?2, ?4, ?3)
-            AND m.at >= ?1 - max(?2, rooms.slow_ms)"#,
-            now,
-            cooldown_ms,
-            limit,
-            in_slow_mode
-        )
-        .fetch_all(&self.readers)
-        .await?;
-        let speaker = |room: String, uid: String, at| Some((room.parse().ok()?, uid.parse().ok()?, from_sql(at).ok()?));
-        Ok(rows.into_iter().filter_map(|row| speaker(row.room, row.uid, row.at)).collect())
     }
 }

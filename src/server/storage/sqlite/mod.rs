@@ -6,6 +6,7 @@ mod append;
 mod arrivals;
 mod devices;
 mod high_water;
+mod last_messages;
 mod messages;
 mod open;
 mod people;

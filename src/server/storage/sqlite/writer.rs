@@ -4,9 +4,10 @@
 //! A batch has at most [`MAX_PEOPLE`] people, so that messages never wait for a crowd: they are in the next batch whatever the
 //! queue of people is.
 
-use super::append::append;
+use super::append::{AppendWrite, append};
 use super::arrivals::{self, PersonWrite};
 use super::high_water::{HighWater, count_commit};
+use super::last_messages::{LastMessages, Savepoint};
 use super::{SqliteStore, finish};
 use crate::server::storage::{Appended, NewMessage, Result, StorageError};
 use sqlx::{Connection, SqliteConnection, SqlitePool};
@@ -37,7 +38,7 @@ impl<W, A> Queued<W, A> {
     }
 }
 
-type QueuedAppend = Queued<Vec<NewMessage>, Vec<Appended>>;
+type QueuedAppend = Queued<AppendWrite, Vec<Appended>>;
 type QueuedPerson = Queued<PersonWrite, ()>;
 
 /// The queues of the writer task. Cheap to clone; the task ends when all clones are dropped, or after [`Writes::close`].
@@ -57,8 +58,15 @@ impl Writes {
         let (appends, appends_queue) = mpsc::channel(MAX_QUEUED_APPENDS);
         let (people, people_queue) = mpsc::channel(MAX_QUEUED_PEOPLE);
         let (closing, task) = (CancellationToken::new(), TaskTracker::new());
-        let writer =
-            Writer { pool, busy_within, appends: appends_queue, people: people_queue, closing: closing.clone(), high_water };
+        let writer = Writer {
+            pool,
+            busy_within,
+            appends: appends_queue,
+            people: people_queue,
+            closing: closing.clone(),
+            high_water,
+            last: LastMessages::default(),
+        };
         task.spawn(writer.run());
         task.close();
         let guard = Arc::new(closing.clone().drop_guard());
@@ -73,8 +81,8 @@ impl Writes {
 }
 
 impl SqliteStore {
-    pub(crate) async fn append(&self, batch: Vec<NewMessage>) -> Result<Vec<Appended>> {
-        let (queued, answered) = Queued::new(batch);
+    pub(crate) async fn append(&self, batch: Vec<NewMessage>, cooldown_ms: u64) -> Result<Vec<Appended>> {
+        let (queued, answered) = Queued::new(AppendWrite { batch, cooldown_ms });
         self.writes.appends.send(queued).await.map_err(|_| busy())?;
         answered.await.map_err(|_| busy())?
     }
@@ -98,6 +106,7 @@ struct Writer {
     people: mpsc::Receiver<QueuedPerson>,
     closing: CancellationToken,
     high_water: HighWater,
+    last: LastMessages,
 }
 
 /// The writes of one transaction.
@@ -166,21 +175,23 @@ impl Writer {
             batch.people.into_iter().map(|queued| (queued.write, queued.answer)).unzip();
         match self.write(appends, &people).await {
             Ok(written) => {
+                self.last.commit();
                 self.high_water.note(written.commits);
                 // A request that is gone has no receiver; its rows are stored all the same.
                 written.appends.into_iter().zip(append_answers).for_each(|(result, answer)| _ = answer.send(result));
                 written.people.into_iter().zip(person_answers).for_each(|(result, answer)| _ = answer.send(result));
             }
             Err(error) => {
+                self.last.rollback(Savepoint::default());
                 append_answers.into_iter().for_each(|answer| _ = answer.send(Err(error.clone())));
                 person_answers.into_iter().for_each(|answer| _ = answer.send(Err(error.clone())));
             }
         }
     }
 
-    async fn write(&self, appends: Vec<Vec<NewMessage>>, people: &[PersonWrite]) -> Result<Written> {
+    async fn write(&mut self, appends: Vec<AppendWrite>, people: &[PersonWrite]) -> Result<Written> {
         let mut connection = self.pool.acquire().await?;
-        let written = write(&mut connection, appends, people).await;
+        let written = write(&mut connection, appends, people, &mut self.last).await;
         finish(connection, written)
     }
 }
@@ -193,16 +204,21 @@ fn refuse_late<W, A>(queue: &mut Vec<Queued<W, A>>, busy_within: Duration) {
 }
 
 /// Writes a batch in one transaction and commits it.
-async fn write(connection: &mut SqliteConnection, appends: Vec<Vec<NewMessage>>, people: &[PersonWrite]) -> Result<Written> {
+async fn write(
+    connection: &mut SqliteConnection,
+    appends: Vec<AppendWrite>,
+    people: &[PersonWrite],
+    last: &mut LastMessages,
+) -> Result<Written> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let people = arrivals::write(&mut transaction, people).await?;
     let is_shared = appends.len() > 1 || !people.is_empty();
     let mut results = Vec::with_capacity(appends.len());
-    for messages in appends {
+    for write in appends {
         let result = if is_shared {
-            append_in_savepoint(&mut transaction, messages).await?
+            append_in_savepoint(&mut transaction, write, last).await?
         } else {
-            Ok(append(&mut transaction, messages).await?)
+            Ok(append(&mut transaction, write, last).await?)
         };
         results.push(result);
     }
@@ -213,15 +229,21 @@ async fn write(connection: &mut SqliteConnection, appends: Vec<Vec<NewMessage>>,
 
 /// Appends messages so that their failure leaves the other writes of the transaction alone. An error of the outer result
 /// means that the whole transaction failed.
-async fn append_in_savepoint(connection: &mut SqliteConnection, messages: Vec<NewMessage>) -> Result<Result<Vec<Appended>>> {
+async fn append_in_savepoint(
+    connection: &mut SqliteConnection,
+    write: AppendWrite,
+    last: &mut LastMessages,
+) -> Result<Result<Vec<Appended>>> {
+    let before = last.savepoint();
     let mut savepoint = connection.begin().await?;
-    match append(&mut savepoint, messages).await {
+    match append(&mut savepoint, write, last).await {
         Ok(appended) => {
             savepoint.commit().await?;
             Ok(Ok(appended))
         }
         Err(StorageError::Busy(error)) => Err(StorageError::Busy(error)),
         Err(error) => {
+            last.rollback(before);
             savepoint.rollback().await?;
             Ok(Err(error))
         }
