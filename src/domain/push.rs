@@ -96,6 +96,8 @@ impl CloseCode {
     pub const GOING_AWAY: Self = Self(1001);
     /// None of PHP's workers could be told of the connection, or of its message.
     pub const NO_WORKER: Self = Self(1012);
+    /// The rooms begin a new epoch, and the page binds again. "Service restart", the number of [`CloseCode::NO_WORKER`].
+    pub const NEW_EPOCH: Self = Self(1012);
     /// The client sent bytes that violate RFC 6455.
     pub const PROTOCOL_ERROR: Self = Self(1002);
     /// The client sent a text message that is not UTF-8.

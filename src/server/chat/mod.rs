@@ -22,6 +22,7 @@ mod admission;
 mod commit;
 mod lobby;
 mod modes;
+mod new_epoch;
 mod operator;
 mod presence;
 mod retention;
@@ -161,7 +162,7 @@ impl Chat {
         let room: RoomId = request.room.parse()?;
         let since = request.since.map(|since| position(since, "since")).transpose()?;
         let epoch = request.epoch.map(str::parse::<Epoch>).transpose()?;
-        let row = self.room(&room).await?;
+        self.room(&room).await?;
         let group = Group::new(room.as_str());
         match self.gateway.bind(client, by, person.map(|person| (&person.uid).into()), group.clone()).await {
             BindOutcome::Bound => {}
@@ -170,11 +171,14 @@ impl Chat {
             BindOutcome::TooManyGroups => return Err(Refusal::NotAllowed),
             BindOutcome::SessionLimit => return Err(Refusal::TooFast { retry_after_ms: SESSION_LIMIT_RETRY_MS }),
         }
-        // The room may have been deleted before the join, and its group dissolved.
-        if let Err(refusal) = self.room(&room).await {
-            self.gateway.leave_group(client, group).await;
-            return Err(refusal);
-        }
+        // The room may have been deleted before the join, and its group dissolved. Its epoch, too, is read after the join.
+        let row = match self.room(&room).await {
+            Ok(row) => row,
+            Err(refusal) => {
+                self.gateway.leave_group(client, group).await;
+                return Err(refusal);
+            }
+        };
         self.presence.count_soon();
 
         let range = self.seq_range(&room).await?;

@@ -178,6 +178,15 @@ impl Tails {
         table.missed.remove(room);
     }
 
+    /// Drops all tails, because the rooms begin a new epoch.
+    pub(super) fn forget_all(&self) {
+        let mut table = self.table();
+        let forgotten = table.forgotten + 1;
+        let dropped = std::mem::replace(&mut *table, Table { forgotten, ..Table::default() });
+        drop(table);
+        drop(dropped);
+    }
+
     fn table(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

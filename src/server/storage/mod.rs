@@ -23,6 +23,7 @@ mod opening;
 mod postgres;
 mod rows;
 mod sqlite;
+mod status;
 mod store;
 mod sweeps;
 
@@ -35,4 +36,5 @@ pub use rows::{
     ApiKeyRow, Appended, NewMessage, NewPassword, NewPerson, NewSessionRow, PersonRow, RoomRow, RoomSettings, SeqRange,
     SessionRow, SetModes,
 };
+pub use status::{StoreState, StoreStatus};
 pub use store::Store;

@@ -2,8 +2,9 @@
 
 use super::sqlite::SqliteStore;
 use super::store::on_store;
-use super::{DataDirLock, OpenError, OpenNotice, Result, Store};
+use super::{DataDirLock, OpenError, OpenNotice, Result, Store, StoreStatus};
 use crate::server::config::StorageSettings as Settings;
+use tokio::sync::watch;
 
 impl Store {
     /// Takes the data folder's lock and opens the store for a server: see [`Store::open_locked`].
@@ -47,6 +48,12 @@ impl Store {
     /// Reads a trivial value, for `/readyz`. Fails while the database cannot be read.
     pub async fn ping(&self) -> Result<()> {
         on_store!(self.ping().await)
+    }
+
+    /// Returns what the store sees of its database every second, and each change of it. `None` for a database in the data folder,
+    /// which has neither a network nor other servers.
+    pub fn status(&self) -> Option<watch::Receiver<StoreStatus>> {
+        on_store!(self.status())
     }
 
     /// Whether this process is the one that serves. If not, nothing may be written: another process serves.

@@ -19,27 +19,29 @@ pub(super) async fn healthz() -> &'static str {
     "ok"
 }
 
-/// `GET /readyz`: 200 if a load balancer may send traffic; 503 `draining` during shutdown, 503 `storage` if the database does
-/// not answer.
+/// `GET /readyz`: 200 if a load balancer may send traffic; 503 `draining` during shutdown, 503 `storage` if the database in the
+/// data folder does not answer. A server answered by the time that this one listens; while it is away, all nodes would leave the
+/// balancer at once, so it does not count.
 pub(super) async fn readyz(State(state): State<AppState>) -> Response {
     if state.shutdown.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "draining").into_response();
     }
-    if store_answers(&state).await {
+    if state.store.status().is_some() || store_answers(&state).await {
         "ready".into_response()
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "storage").into_response()
     }
 }
 
-/// Reads the database, unless a request within the last second did.
-async fn store_answers(state: &AppState) -> bool {
+/// Reads the database, unless it was read within the last second.
+pub(super) async fn store_answers(state: &AppState) -> bool {
     if let Some(answered) = state.store_health.recent(Instant::now()) {
         return answered;
     }
     let answered =
         state.store.ping().await.inspect_err(|error| tracing::warn!(%error, "not ready: the database does not answer"));
     state.store_health.set(answered.is_ok());
+    metrics::gauge!("roomcast_store_up").set(f64::from(answered.is_ok()));
     answered.is_ok()
 }
 

@@ -30,6 +30,7 @@ mod request_context;
 mod returned_forms;
 mod router;
 mod state;
+mod store_watch;
 mod telemetry;
 mod tls;
 mod unknown_tokens;

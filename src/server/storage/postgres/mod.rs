@@ -5,6 +5,7 @@ mod api_keys;
 mod arrivals;
 mod devices;
 mod error;
+mod keeper;
 mod messages;
 mod open;
 mod people;

@@ -2,16 +2,18 @@
 
 use super::arrivals::Arrivals;
 use super::error::no_answer;
+use super::keeper::{Keeper, KeeperGuard};
 use super::pool::{Held, Limits, Pool};
 use super::problem::PostgresProblem;
 use super::schema;
 use crate::server::config::StorageSettings as Settings;
-use crate::server::storage::{DataDirLock, OpenError, OpenNotice, Result};
+use crate::server::storage::{DataDirLock, OpenError, OpenNotice, Result, StoreStatus, data_dir};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, PgConnection};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 /// Connections that read; they run in parallel.
@@ -39,55 +41,78 @@ pub struct PostgresStore {
     pub(super) readers: Pool,
     pub(super) writers: Pool,
     pub(super) arrivals: Arrivals,
-    /// `None` beside a running server.
-    lock: Option<DataDirLock>,
+    /// `None` beside a running server, as the two that follow.
+    keeper: Option<Keeper>,
+    _guard: Option<KeeperGuard>,
+    _lock: Option<DataDirLock>,
     /// The places of the writers, while writes are stopped: every write of this process fails as busy.
     held_writers: Arc<Mutex<Option<Held>>>,
 }
 
 impl PostgresStore {
-    /// Creates the schema if it is missing, and brings it up to date.
+    /// Takes the database's lock, creates the schema if it is missing, and brings it up to date. Waits some seconds for a database
+    /// that starts, and for a server that ends.
     pub(crate) async fn open(settings: &Settings, lock: DataDirLock) -> std::result::Result<Self, OpenError> {
         let options = options(settings)?;
-        schema::migrate(&options).await.map_err(|problem| open_error(&options, problem))?;
-        Ok(Self::new(settings, &options, Some(lock)))
+        let failed = |problem| open_error(&options, problem);
+        let (keeper, watching) = Keeper::open(&options).await.map_err(failed)?;
+        schema::migrate(&options).await.map_err(failed)?;
+        let mut store = Self::new(settings, &options, Some(keeper));
+        let guard = watching.start(vec![store.readers.clone(), store.writers.clone()]);
+        (store._guard, store._lock) = (Some(guard), Some(lock));
+        Ok(store)
     }
 
     /// Opens the database for a command, beside a running server. Fails if the schema is older than this program's.
     pub(crate) async fn open_unlocked(settings: &Settings) -> std::result::Result<Self, OpenError> {
         let options = options(settings)?;
+        // For the security log. Where it cannot be written, the command says so.
+        let _ = data_dir::create(&settings.data_dir);
         let checked = async { schema::check(&mut connect(&options).await?).await };
         let checked = timeout(CONNECT_WITHIN * 2, checked).await.unwrap_or_else(|_| Err(no_answer().into()));
         checked.map_err(|problem| open_error(&options, problem))?;
         Ok(Self::new(settings, &options, None))
     }
 
-    fn new(settings: &Settings, options: &PgConnectOptions, lock: Option<DataDirLock>) -> Self {
+    fn new(settings: &Settings, options: &PgConnectOptions, keeper: Option<Keeper>) -> Self {
         let within = Duration::from_millis(settings.busy_within_ms + ANSWER_EXTRA_MS);
-        let readers = Limits { connections: READERS, within, check_after: CHECK_READERS_AFTER };
-        let writers = Limits { connections: WRITERS, within, check_after: Duration::ZERO };
-        let (readers, writers) = (Pool::new(options.clone(), readers), Pool::new(options.clone(), writers));
+        let readers = Limits { connections: READERS, within, check_after: CHECK_READERS_AFTER, writes: false };
+        let writers = Limits { connections: WRITERS, within, check_after: Duration::ZERO, writes: true };
+        let pool = |limits| Pool::new(options.clone(), limits, keeper.clone());
+        let (readers, writers) = (pool(readers), pool(writers));
         let arrivals = Arrivals::start(writers.clone(), Duration::from_millis(settings.busy_within_ms));
-        Self { readers, writers, arrivals, lock, held_writers: Arc::default() }
+        Self { readers, writers, arrivals, keeper, _guard: None, _lock: None, held_writers: Arc::default() }
     }
 
     pub(crate) fn notices(&self) -> &[OpenNotice] {
         &[]
     }
 
-    pub(crate) fn is_serving(&self) -> bool {
-        self.lock.as_ref().is_some_and(DataDirLock::is_held)
+    pub(crate) fn status(&self) -> Option<watch::Receiver<StoreStatus>> {
+        self.keeper.as_ref().map(Keeper::status)
     }
 
-    /// Waits for the writes that are under way, and lets no other one begin. Fails if they do not end in time.
+    pub(crate) fn is_serving(&self) -> bool {
+        self.keeper.as_ref().is_some_and(Keeper::is_serving)
+    }
+
+    /// Waits for the writes that are under way, lets no other one begin, and releases the database's lock. Fails if they do not
+    /// end in time.
     pub(crate) async fn stop_writes(&self) -> Result<()> {
         let held = self.writers.hold().await?;
         *self.held_writers() = Some(held);
+        if let Some(keeper) = &self.keeper {
+            keeper.release().await;
+        }
         Ok(())
     }
 
+    /// Takes the database's lock back. If it is not to be had at once, the keeper goes on trying, and writes fail meanwhile.
     pub(crate) async fn resume_writes(&self) {
         drop(self.held_writers().take());
+        if let Some(keeper) = &self.keeper {
+            keeper.resume().await;
+        }
     }
 
     pub(crate) async fn close(&self) {
@@ -95,6 +120,9 @@ impl PostgresStore {
         self.arrivals.close().await;
         self.writers.close().await;
         self.readers.close().await;
+        if let Some(keeper) = &self.keeper {
+            keeper.close().await;
+        }
     }
 
     fn held_writers(&self) -> MutexGuard<'_, Option<Held>> {

@@ -5,9 +5,11 @@
 //! that is gone) it is closed, and the server rolls back.
 
 use super::error::{Lost, is_lost, is_read_only, no_answer, storage_error};
+use super::keeper::Keeper;
 use crate::server::storage::{Result, StorageError};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection, Postgres, Transaction};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -25,8 +27,12 @@ pub(super) struct Pool(Arc<Inner>);
 struct Inner {
     options: PgConnectOptions,
     limits: Limits,
+    /// `None` beside a running server.
+    keeper: Option<Keeper>,
     places: Semaphore,
     idle: Mutex<Vec<Idle>>,
+    /// Grows by one when the connections until then are not to be used again.
+    generation: AtomicU64,
 }
 
 /// The limits of a pool.
@@ -38,6 +44,8 @@ pub(super) struct Limits {
     pub(super) within: Duration,
     /// A connection that was idle for longer is checked before its use, at the cost of one round trip.
     pub(super) check_after: Duration,
+    /// Whether its queries write: they wait for the keeper then.
+    pub(super) writes: bool,
 }
 
 struct Idle {
@@ -48,14 +56,15 @@ struct Idle {
 /// A connection in use. It is closed when it is dropped, unless it goes back.
 struct Lease<'p> {
     connection: PgConnection,
+    generation: u64,
     place: SemaphorePermit<'p>,
 }
 
 impl Pool {
     /// Makes a pool without connections; they are made when they are needed.
-    pub(super) fn new(options: PgConnectOptions, limits: Limits) -> Self {
+    pub(super) fn new(options: PgConnectOptions, limits: Limits, keeper: Option<Keeper>) -> Self {
         let places = Semaphore::new(limits.connections as usize);
-        Self(Arc::new(Inner { options, limits, places, idle: Mutex::default() }))
+        Self(Arc::new(Inner { options, limits, keeper, places, idle: Mutex::default(), generation: AtomicU64::new(0) }))
     }
 
     /// Runs queries that read.
@@ -102,35 +111,61 @@ impl Pool {
 
     /// Returns a connection that answers, or fails as busy: nothing was sent.
     async fn lease(&self, deadline: Instant) -> Result<Lease<'_>> {
-        let busy = |error: sqlx::Error| StorageError::Busy(error.into());
-        let place = timeout_at(deadline, self.0.places.acquire()).await.map_err(|_| busy(sqlx::Error::PoolTimedOut))?;
+        let Inner { options, limits, keeper, places, .. } = &*self.0;
+        let place = timeout_at(deadline, places.acquire()).await.map_err(|_| busy(sqlx::Error::PoolTimedOut))?;
         let place = place.map_err(|_| busy(sqlx::Error::PoolClosed))?;
+        if let Some(keeper) = keeper.as_ref().filter(|_| limits.writes) {
+            keeper.may_write(deadline).await?;
+        }
+        let generation = self.generation();
         let idle = self.idle().pop();
         if let Some(Idle { mut connection, since }) = idle {
             let check_by = deadline.min(Instant::now() + CHECK_WITHIN);
-            let is_sound = since.elapsed() <= self.0.limits.check_after
+            let is_sound = since.elapsed() <= limits.check_after
                 || timeout_at(check_by, connection.ping()).await.is_ok_and(|answer| answer.is_ok());
             if is_sound {
-                return Ok(Lease { connection, place });
+                return Ok(Lease { connection, generation, place });
             }
-            self.forget_idle();
+            self.broke();
         }
-        let connected = timeout_at(deadline, self.0.options.connect()).await.unwrap_or_else(|_| Err(no_answer()));
-        Ok(Lease { connection: connected.map_err(busy)?, place })
+        let connected = timeout_at(deadline, options.connect()).await.unwrap_or_else(|_| Err(no_answer()));
+        let connection = connected.map_err(|error| {
+            self.broke();
+            busy(error)
+        })?;
+        Ok(Lease { connection, generation, place })
     }
 
     fn give_back(&self, lease: Lease<'_>) {
-        let Lease { connection, place } = lease;
-        if !self.0.places.is_closed() {
+        let Lease { connection, generation, place } = lease;
+        if !self.0.places.is_closed() && generation == self.generation() {
             self.idle().push(Idle { connection, since: Instant::now() });
         }
         drop(place);
     }
 
-    /// Returns the error's meaning. The other connections lead to the same server, so they are not used again if it is gone.
+    /// Closes the idle connections, and those in use when they come back.
+    pub(super) fn renew(&self) {
+        self.0.generation.fetch_add(1, Ordering::SeqCst);
+        self.forget_idle();
+    }
+
+    /// A connection broke. The others lead to the same server, so they are not used again, and the keeper looks at once.
+    fn broke(&self) {
+        self.forget_idle();
+        if let Some(keeper) = &self.0.keeper {
+            keeper.look_soon();
+        }
+    }
+
+    fn generation(&self) -> u64 {
+        self.0.generation.load(Ordering::SeqCst)
+    }
+
+    /// Returns the error's meaning.
     fn failed(&self, error: sqlx::Error, lost: Lost) -> StorageError {
         if is_lost(&error) || is_read_only(&error) {
-            self.forget_idle();
+            self.broke();
         }
         storage_error(error, lost)
     }
@@ -142,8 +177,8 @@ impl Pool {
         let all = timeout(limits.within, places.acquire_many(limits.connections)).await.map_err(|_| sqlx::Error::PoolTimedOut);
         match all {
             Ok(Ok(all)) => all.forget(),
-            Ok(Err(_)) => return Err(StorageError::Busy(sqlx::Error::PoolClosed.into())),
-            Err(error) => return Err(StorageError::Busy(error.into())),
+            Ok(Err(_)) => return Err(busy(sqlx::Error::PoolClosed)),
+            Err(error) => return Err(busy(error)),
         }
         Ok(Held(self.clone()))
     }
@@ -165,6 +200,11 @@ impl Pool {
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The error of a query that was not sent.
+pub(super) fn busy(error: sqlx::Error) -> StorageError {
+    StorageError::Busy(error.into())
 }
 
 /// All places of a pool.

@@ -26,6 +26,9 @@ pub enum PostgresProblem {
     /// The server takes no writes.
     #[error("it is read-only, as a standby is: storage.url must lead to the primary server")]
     ReadOnly,
+    /// Another server serves from the database.
+    #[error("another roomcast already serves from it: stop it first, or choose another database")]
+    Taken,
     /// The database cannot hold every text.
     #[error("the database has the encoding {0}; Roomcast needs one with the encoding UTF8")]
     NotUtf8(String),

@@ -5,13 +5,14 @@ use super::schema;
 use super::writer::Writes;
 use crate::server::config::StorageSettings as Settings;
 use crate::server::storage::data_dir::{self, DataDirLock};
-use crate::server::storage::{OpenError, OpenNotice, Result, StorageError};
+use crate::server::storage::{OpenError, OpenNotice, Result, StorageError, StoreStatus};
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Sqlite, SqlitePool};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// Name of the database in the data folder.
 const FILE: &str = "roomcast.db";
@@ -82,6 +83,10 @@ impl SqliteStore {
 
     pub(crate) fn notices(&self) -> &[OpenNotice] {
         &self.notices
+    }
+
+    pub(crate) fn status(&self) -> Option<watch::Receiver<StoreStatus>> {
+        None
     }
 
     pub(crate) fn is_serving(&self) -> bool {

@@ -5,6 +5,7 @@ use crate::server::allocator;
 use crate::server::control::ServerCommand;
 use crate::server::storage::DataDirLock;
 use crate::server::web::state::AppState;
+use crate::server::web::store_watch::watch_store;
 use axum::Router;
 use std::error::Error;
 use std::fs::TryLockError;
@@ -48,6 +49,7 @@ pub async fn serve(
 ) -> ServeOutcome {
     let maintenance = TaskTracker::new();
     maintenance.spawn(sweep(state.clone()));
+    maintenance.spawn(watch_store(state.clone()));
     let mut acceptor = HttpAcceptor::new(listener, state.clone(), router);
     let gracefully = accept_until_shutdown(&mut acceptor, &state, &mut commands).await;
     shut_down(acceptor, &state, &mut commands, gracefully).await
