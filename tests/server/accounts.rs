@@ -1,7 +1,7 @@
 //! Guests, accounts and sessions.
 
 use crate::command_line::{printed, run};
-use crate::support::{Server, eventually};
+use crate::support::{Place, Server, eventually};
 use serde_json::json;
 
 #[tokio::test]
@@ -161,15 +161,10 @@ async fn p12_names_are_as_people_write_them_in_every_place() {
 async fn an_expired_session_is_rejected() {
     let server = Server::start();
     let person = server.guest("阿明").await;
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(server.data.path().join("data/roomcast.db"));
-    let mut database = <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options).await.unwrap();
-    let stored: Vec<u8> = sqlx::query_scalar("SELECT token_hash FROM sessions").fetch_one(&mut database).await.unwrap();
-    let cookie = person.cookie().unwrap();
-    assert!(
-        stored.len() == 32 && !cookie.contains(&stored.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
-        "only a hash is stored"
-    );
-    sqlx::query("UPDATE sessions SET expires_at = 1").execute(&mut database).await.unwrap();
+    let stored = "SELECT lower(hex(token_hash)) FROM {}sessions";
+    let stored = server.sql_of_each(stored, "SELECT encode(token_hash, 'hex') FROM {}sessions").await.remove(0);
+    assert!(stored.len() == 64 && !person.cookie().unwrap().contains(&stored), "only a hash is stored");
+    server.sql("UPDATE {}sessions SET expires_at = 1").await;
     let answer = person.send("x").await;
     assert_eq!((answer.status.as_u16(), &answer.body["code"]), (401, &json!("not_signed_in")));
 }
@@ -179,13 +174,12 @@ async fn a_session_ends_thirty_days_after_its_last_request() {
     use roomcast::server::{
         accounts::{Accounts, GuestSignIn},
         clock::Clock,
-        config::StorageSettings,
         security_log::SecurityLog,
         storage::Store,
     };
     const DAY: u64 = 24 * 3600 * 1000;
-    let folder = tempfile::TempDir::new().unwrap();
-    let store = Store::open(&StorageSettings { data_dir: folder.path().into(), ..StorageSettings::default() }).await.unwrap();
+    let place = Place::new();
+    let store = Store::open(&place.settings()).await.unwrap();
     let clock = Clock::manual(DAY);
     let accounts = Accounts::new(store.clone(), clock.clone(), SecurityLog::off());
     let GuestSignIn::Created(session) = accounts.sign_in_as_guest("阿明", "", None).await.unwrap() else {

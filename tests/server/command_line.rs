@@ -5,16 +5,8 @@ use std::io::Write;
 use std::process::{Output, Stdio};
 
 pub fn run(server: &Server, arguments: &[&str], input: &str) -> Output {
-    let mut child = binary()
-        .current_dir(server.data.path())
-        .arg("--data-dir")
-        .arg(server.data.path().join("data"))
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        server.command().args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
     child.wait_with_output().unwrap()
 }

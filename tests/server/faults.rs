@@ -92,13 +92,11 @@ async fn acknowledged_messages_survive_a_kill_exactly_once() {
 async fn a_locked_database_answers_busy_and_recovers() {
     let server = Server::with(&["storage.busy_within_ms=200"]);
     let person = server.guest("阿明").await;
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(server.data.path().join("data/roomcast.db"));
-    let mut intruder = <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options).await.unwrap();
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut intruder).await.unwrap();
+    let lock = server.lock().await;
     let refused = person.send("now").await;
     assert_eq!((refused.status.as_u16(), &refused.body["code"]), (503, &json!("busy")));
     assert_eq!(person.get("/rooms/1").await.status(), 200, "reads are still answered");
-    sqlx::query("ROLLBACK").execute(&mut intruder).await.unwrap();
+    lock.release().await;
     assert_eq!(person.send("now").await.body["seq"], 1, "a refused message starts no cooldown and uses no seq");
     assert!(server.errors().is_empty());
 }
@@ -135,13 +133,7 @@ async fn a_full_disk_answers_busy_stores_nothing_and_recovers() {
 #[tokio::test]
 async fn a_second_server_on_the_same_data_folder_exits() {
     let server = Server::start();
-    let second = binary()
-        .current_dir(server.data.path())
-        .args(["--addr", "127.0.0.1:0"])
-        .arg("--data-dir")
-        .arg(server.data.path().join("data"))
-        .output()
-        .unwrap();
+    let second = server.command().args(["--addr", "127.0.0.1:0"]).output().unwrap();
     let words = String::from_utf8(second.stderr).unwrap();
     assert!(!second.status.success() && words.contains("another roomcast already serves"), "{words}");
     assert_eq!(server.visitor().get("/healthz").await.status(), 200);

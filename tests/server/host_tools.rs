@@ -1,6 +1,6 @@
 //! The settings of a room that its host makes on its page: title, closed or open.
 
-use crate::support::{Answer, Person, Server, binary};
+use crate::support::{Answer, Person, Server};
 use serde_json::json;
 
 async fn set_closed(person: &Person, room: &str, closed: &str) -> Answer {
@@ -93,8 +93,7 @@ async fn p5_only_the_host_of_a_room_has_its_tools() {
 }
 
 fn by_operator(server: &Server, act: &str) {
-    let data = server.data.path().join("data");
-    let command = binary().current_dir(server.data.path()).arg("--data-dir").arg(data).args(["room", act, "1"]).output().unwrap();
+    let command = server.command().args(["room", act, "1"]).output().unwrap();
     assert!(command.status.success(), "{command:?}");
 }
 

@@ -3,7 +3,6 @@
 use crate::support::{Person, Server, eventually};
 use futures_util::future::join_all;
 use serde_json::json;
-use sqlx::{Connection, SqliteConnection};
 
 /// The rooms of a page, in its order.
 fn cards(page: &str) -> Vec<String> {
@@ -71,11 +70,7 @@ async fn f21_concurrent_requests_open_no_room_beyond_the_limit() {
 #[tokio::test]
 async fn f10_rooms_with_people_come_first_however_many_are_opened() {
     let server = Server::start();
-    let path = server.data.path().join("data/roomcast.db");
-    let mut database = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
-    let many = "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
-        INSERT INTO rooms (room, title, epoch, created_at) SELECT i, 'spam ' || i, 'e', 9000000000000 + i FROM n";
-    sqlx::query(many).execute(&mut database).await.unwrap();
+    server.add_rooms(500).await;
     let person = server.guest("阿明").await;
     let empty = cards(&lobby(&person).await);
     assert_eq!((empty.len(), empty[0].as_str()), (50, "500"), "without people the newest come first");
@@ -90,11 +85,7 @@ async fn f10_rooms_with_people_come_first_however_many_are_opened() {
 #[tokio::test]
 async fn b22_every_room_is_on_a_page_of_the_lobby() {
     let server = Server::start();
-    let path = server.data.path().join("data/roomcast.db");
-    let mut database = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
-    let many = "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 130)
-        INSERT INTO rooms (room, title, epoch, created_at) SELECT i, 'spam ' || i, 'e', 9000000000000 + i FROM n";
-    sqlx::query(many).execute(&mut database).await.unwrap();
+    server.add_rooms(130).await;
     let person = server.guest("阿明").await;
     let socket = person.open_bound(None).await;
     eventually("the room with somebody in it is first", async || cards(&lobby(&person).await)[0] == "1").await;
@@ -169,11 +160,7 @@ async fn p21_a_room_is_live_while_its_host_is_in_it() {
 #[tokio::test]
 async fn p4_the_lobby_has_a_hundred_pages() {
     let server = Server::start();
-    let path = server.data.path().join("data/roomcast.db");
-    let mut database = SqliteConnection::connect(&format!("sqlite://{}", path.display())).await.unwrap();
-    let many = "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 5100)
-        INSERT INTO rooms (room, title, epoch, created_at) SELECT i, 'spam ' || i, 'e', 9000000000000 + i FROM n";
-    sqlx::query(many).execute(&mut database).await.unwrap();
+    server.add_rooms(5100).await;
     let visitor = server.visitor();
     let last = lobby_at(&visitor, "/?page=100").await;
     assert_eq!((cards(&last).len(), cards(&last)[0].as_str()), (50, "150"));

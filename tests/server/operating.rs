@@ -20,8 +20,7 @@ use tokio_tungstenite::tungstenite::Message;
 pub const KEY: &str = "gateway.api_key=secret";
 
 pub fn run(server: &Server, arguments: &[&str]) -> Output {
-    let data = server.data.path().join("data");
-    binary().current_dir(server.data.path()).arg("--data-dir").arg(data).args(arguments).output().unwrap()
+    server.command().args(arguments).output().unwrap()
 }
 
 pub async fn stdout_of(server: &Server, arguments: &[&str]) -> String {
@@ -105,9 +104,8 @@ async fn stop_drains_the_sockets_and_waits_for_the_exit() {
         let bye = socket.push_of("bye").await;
         (bye, socket.close_code().await)
     });
-    let data = server.data.path().join("data");
-    let mut stop = binary();
-    stop.current_dir(server.data.path()).arg("--data-dir").arg(data).arg("stop").stdout(Stdio::piped());
+    let mut stop = server.command();
+    stop.arg("stop").stdout(Stdio::piped());
     let stopped = tokio::task::spawn_blocking(move || stop.output().unwrap()).await.unwrap();
     assert!(String::from_utf8_lossy(&stopped.stdout).contains("stopped"));
     let (bye, code) = reading.await.unwrap();
@@ -124,9 +122,8 @@ async fn a_second_stop_shortens_a_graceful_shutdown() {
     for _ in 0..250 {
         sockets.push(server.visitor().open(Some("roomcast.v1")).await);
     }
-    let data = server.data.path().join("data");
-    let mut slowly = binary();
-    slowly.current_dir(server.data.path()).arg("--data-dir").arg(data).args(["stop", "-g"]).stdout(Stdio::piped());
+    let mut slowly = server.command();
+    slowly.args(["stop", "-g"]).stdout(Stdio::piped());
     let slowly = tokio::task::spawn_blocking(move || slowly.output().unwrap());
     // The drain has started; its last batch would be minutes later.
     let byes = futures_util::future::select_all(sockets.iter_mut().map(|socket| Box::pin(socket.push_of("bye")))).await.2;

@@ -1,7 +1,7 @@
 //! The account's page: another password, the list and the end of sessions; and the security log, which records all of it.
 
 use crate::command_line::{printed, run};
-use crate::support::{Answer, Person, Server, eventually};
+use crate::support::{Answer, Person, Place, Server, eventually};
 use serde_json::{Value, json};
 
 /// Signs in to `ming`, with a `User-Agent`.
@@ -201,10 +201,7 @@ async fn a_refused_end_of_a_session_is_shown_on_the_page() {
     let server = Server::start();
     printed(&run(&server, &["user", "add", "ming"], "correct horse\n"));
     let (desk, _phone) = (ming(&server, "correct horse", "").await, ming(&server, "correct horse", "").await);
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(server.data.path().join("data/roomcast.db"));
-    let mut database = <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options).await.unwrap();
-    let refuse = "CREATE TRIGGER refuse BEFORE DELETE ON sessions BEGIN SELECT RAISE(ABORT, 'refused'); END";
-    sqlx::query(refuse).execute(&mut database).await.unwrap();
+    server.refuse("DELETE", "sessions").await;
     let request = desk.request("POST", "/session/end-others").header("accept", "text/html");
     let response = request.header("referer", format!("{}/account", server.base)).send().await.unwrap();
     assert_eq!((response.status().as_u16(), &response.headers()["location"]), (303, &"/account".parse().unwrap()));
@@ -227,12 +224,11 @@ async fn the_owners_link_ends_after_a_day() {
     use roomcast::server::{
         accounts::{Accounts, Client, Registration},
         clock::Clock,
-        config::StorageSettings,
         security_log::SecurityLog,
         storage::Store,
     };
-    let folder = tempfile::TempDir::new().unwrap();
-    let store = Store::open(&StorageSettings { data_dir: folder.path().into(), ..StorageSettings::default() }).await.unwrap();
+    let place = Place::new();
+    let store = Store::open(&place.settings()).await.unwrap();
     let clock = Clock::manual(0);
     let accounts = Accounts::new(store, clock.clone(), SecurityLog::off());
     let address = std::net::IpAddr::from([127, 0, 0, 1]);

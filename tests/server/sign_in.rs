@@ -116,11 +116,6 @@ async fn f9_a_request_whose_body_comes_after_the_sign_out_is_refused() {
     assert_eq!(socket.close_code().await, 4501);
 }
 
-async fn database(server: &Server) -> sqlx::SqliteConnection {
-    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(server.data.path().join("data/roomcast.db"));
-    <sqlx::SqliteConnection as sqlx::Connection>::connect_with(&options).await.unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn f9_a_database_that_cannot_be_read_tells_nobody_that_the_session_ended() {
     let server = Server::start();
@@ -129,13 +124,12 @@ async fn f9_a_database_that_cannot_be_read_tells_nobody_that_the_session_ended()
     let mut begun = begin_form(&server, "/gateway/send", &person.cookie().unwrap(), body.len()).await;
     // The new nickname removes the session from the cache, after the header of the send was read.
     assert_eq!(person.post("/session/guest", &[("nickname", "阿亮")]).await.status, 200);
-    let mut database = database(&server).await;
-    sqlx::query("ALTER TABLE sessions RENAME TO unreadable").execute(&mut database).await.unwrap();
+    server.sql("ALTER TABLE {}sessions RENAME TO unreadable").await;
     begun.write_all(body.as_bytes()).await.unwrap();
     let mut answer = String::new();
     tokio::time::timeout(DEADLINE, begun.read_to_string(&mut answer)).await.unwrap().unwrap();
     assert!(answer.starts_with("HTTP/1.1 500"), "{answer}");
-    sqlx::query("ALTER TABLE unreadable RENAME TO sessions").execute(&mut database).await.unwrap();
+    server.sql("ALTER TABLE {}unreadable RENAME TO sessions").await;
     assert_eq!(person.send("later").await.status, 200);
 }
 
@@ -169,9 +163,7 @@ async fn f9_a_log_in_that_fails_leaves_the_earlier_session() {
     let server = Server::start();
     add_ming(&server);
     let ming = ming(&server).await;
-    let mut database = database(&server).await;
-    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON sessions BEGIN SELECT RAISE(ABORT, 'refused'); END";
-    sqlx::query(refuse).execute(&mut database).await.unwrap();
+    server.refuse("INSERT", "sessions").await;
     assert_eq!(log_in(&ming, "ming", "correct horse").await.status, 500);
     assert_eq!(ming.send("still here").await.status, 200);
 }
@@ -181,13 +173,11 @@ async fn f9_a_change_of_the_password_happens_as_a_whole_or_not_at_all() {
     let server = Server::start();
     add_ming(&server);
     let (desk, phone) = (ming(&server).await, ming(&server).await);
-    let mut database = database(&server).await;
     for table in ["devices", "sessions"] {
-        let refuse = format!("CREATE TRIGGER refuse BEFORE DELETE ON {table} BEGIN SELECT RAISE(ABORT, 'refused'); END");
-        sqlx::query(sqlx::AssertSqlSafe(refuse)).execute(&mut database).await.unwrap();
+        server.refuse("DELETE", table).await;
         let form = [("current", "correct horse"), ("password", "another horse")];
         assert_eq!(desk.post("/session/password", &form).await.status, 500, "{table}");
-        sqlx::query("DROP TRIGGER refuse").execute(&mut database).await.unwrap();
+        server.allow("DELETE", table).await;
         assert_eq!(phone.post("/page/account", &[]).await.status, 200, "{table}");
         assert_eq!(log_in(&server.visitor(), "ming", "correct horse").await.status, 200, "{table}");
     }
@@ -246,13 +236,12 @@ async fn f7_a_planted_device_cookie_does_not_become_a_device_of_the_account() {
 async fn f15_a_database_that_cannot_be_written_signs_nobody_out() {
     let server = Server::start();
     let person = server.guest("阿明").await;
-    let mut database = database(&server).await;
-    sqlx::query("UPDATE sessions SET used_at = used_at - 172800000").execute(&mut database).await.unwrap();
-    sqlx::query("BEGIN IMMEDIATE").execute(&mut database).await.unwrap();
+    server.sql("UPDATE {}sessions SET used_at = used_at - 172800000").await;
+    let lock = server.lock().await;
     assert_eq!(person.get("/rooms/1").await.status(), 200);
     let socket = person.open(None).await;
     assert_eq!(person.bind(&socket, &[]).await.status, 200);
-    sqlx::query("ROLLBACK").execute(&mut database).await.unwrap();
+    lock.release().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! The slow mode of a room: its host sets it, it holds at once, for everyone but the host.
 
-use crate::support::{Answer, Person, Server, binary};
+use crate::support::{Answer, Person, Server};
 use serde_json::json;
 
 async fn set(person: &Person, room: &str, slow_ms: &str) -> Answer {
@@ -8,8 +8,7 @@ async fn set(person: &Person, room: &str, slow_ms: &str) -> Answer {
 }
 
 fn set_on_the_command_line(server: &Server, room: &str, seconds: &str) -> bool {
-    let data = server.data.path().join("data");
-    let status = binary().arg("--data-dir").arg(data).args(["room", "slow", room, seconds]).output().unwrap().status;
+    let status = server.command().args(["room", "slow", room, seconds]).output().unwrap().status;
     status.success()
 }
 

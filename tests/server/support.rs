@@ -2,15 +2,16 @@
 //! PostgreSQL in `postgres`, broken links in `proxy`.
 
 mod client;
+mod place;
 pub mod postgres;
 pub mod proxy;
 
 pub use client::{Answer, Person, Socket, read};
+pub use place::Place;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, SocketAddrV4};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
-use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 
 /// The deadline of every single wait.
@@ -37,12 +38,12 @@ pub async fn eventually(name: &str, mut condition: impl AsyncFnMut() -> bool) {
     assert!(timeout(DEADLINE, poll).await.is_ok(), "not within {DEADLINE:?}: {name}");
 }
 
-/// A running server with its own data folder. Dropping it kills the process.
+/// A running server with a place of its own. Dropping it kills the process.
 pub struct Server {
     child: Child,
     pub base: String,
     pub owner_link: Option<String>,
-    pub data: TempDir,
+    place: Place,
     /// The Register of the PHP gateway protocol.
     pub register: SocketAddr,
     /// The inner port of the PHP gateway protocol.
@@ -57,30 +58,29 @@ impl Server {
 
     /// Starts with settings of the form `table.key=value`, as `--set` takes them.
     pub fn with(settings: &[&str]) -> Self {
-        Self::on(TempDir::new().unwrap(), settings)
+        Self::on(Place::new(), settings)
     }
 
-    /// Starts on the folder `data` in a folder of the test.
-    pub fn on(data: TempDir, settings: &[&str]) -> Self {
-        let settings: Vec<String> = settings.iter().map(|setting| setting.to_string()).collect();
-        let Spawned { child, base, owner_link, register, inner } = spawn(&data, "127.0.0.1:0", &settings, &[], None);
-        Self { child, base, owner_link, data, register, inner, settings }
+    /// Starts on a place that the test prepared.
+    pub fn on(place: impl Into<Place>, settings: &[&str]) -> Self {
+        Self::spawn(place.into(), settings, &[], None)
     }
 
     /// Starts with a limit of `count` file descriptors.
     pub fn with_open_files(count: u64, settings: &[&str]) -> Self {
-        let data = TempDir::new().unwrap();
-        let settings: Vec<String> = settings.iter().map(|setting| setting.to_string()).collect();
-        let Spawned { child, base, owner_link, register, inner } = spawn(&data, "127.0.0.1:0", &settings, &[], Some(count));
-        Self { child, base, owner_link, data, register, inner, settings }
+        Self::spawn(Place::new(), settings, &[], Some(count))
     }
 
     /// Starts with signals ignored: SIGXFSZ, so that a write beyond a file size limit fails as on a full disk; SIGHUP, as under
     /// nohup.
     pub fn with_ignored(signals: &'static [i32]) -> Self {
-        let data = TempDir::new().unwrap();
-        let Spawned { child, base, owner_link, register, inner } = spawn(&data, "127.0.0.1:0", &[], signals, None);
-        Self { child, base, owner_link, data, register, inner, settings: vec![] }
+        Self::spawn(Place::new(), &[], signals, None)
+    }
+
+    fn spawn(place: Place, settings: &[&str], ignored: &'static [i32], open_files: Option<u64>) -> Self {
+        let settings: Vec<String> = settings.iter().map(|setting| setting.to_string()).collect();
+        let Spawned { child, base, owner_link, register, inner } = spawn(&place, "127.0.0.1:0", &settings, ignored, open_files);
+        Self { child, base, owner_link, place, register, inner, settings }
     }
 
     pub fn address(&self) -> &str {
@@ -104,7 +104,7 @@ impl Server {
     /// Starts a new process on the same port and data, as after a crash.
     pub fn restart(&mut self) {
         let address = self.address().to_owned();
-        let Spawned { child, base, owner_link, register, inner } = spawn(&self.data, &address, &self.settings, &[], None);
+        let Spawned { child, base, owner_link, register, inner } = spawn(&self.place, &address, &self.settings, &[], None);
         (self.child, self.base, self.owner_link, self.register, self.inner) = (child, base, owner_link, register, inner);
     }
 
@@ -147,12 +147,20 @@ impl Server {
     }
 }
 
+impl std::ops::Deref for Server {
+    type Target = Place;
+
+    fn deref(&self) -> &Place {
+        &self.place
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
         // A process that took over after `reload`.
-        if let Ok(mut control) = std::os::unix::net::UnixStream::connect(self.data.path().join("data/roomcast.sock")) {
+        if let Ok(mut control) = std::os::unix::net::UnixStream::connect(self.folder().join("roomcast.sock")) {
             use std::io::{Read, Write};
             let _ = control.write_all(b"{\"request\":\"stop\",\"slowly\":false}\n");
             let _ = control.read_to_end(&mut Vec::new());
@@ -175,11 +183,10 @@ struct Spawned {
     inner: SocketAddrV4,
 }
 
-fn spawn(data: &TempDir, address: &str, settings: &[String], ignored: &'static [i32], open_files: Option<u64>) -> Spawned {
-    let log = std::fs::File::options().create(true).append(true).open(data.path().join("log")).unwrap();
-    let mut command = binary();
-    // Outside the repository, so that its Leptos.toml is not read.
-    command.current_dir(data.path()).args(["--addr", address]).arg("--data-dir").arg(data.path().join("data"));
+fn spawn(place: &Place, address: &str, settings: &[String], ignored: &'static [i32], open_files: Option<u64>) -> Spawned {
+    let log = std::fs::File::options().create(true).append(true).open(place.data.path().join("log")).unwrap();
+    let mut command = place.command();
+    command.args(["--addr", address]);
     for setting in DEFAULTS.into_iter().chain(settings.iter().map(String::as_str)) {
         command.args(["--set", setting]);
     }
@@ -224,7 +231,7 @@ fn spawn(data: &TempDir, address: &str, settings: &[String], ignored: &'static [
             .map(|rest| rest.split([',', ' ', ')']).next().unwrap().to_owned())
     };
     let address =
-        after("listening on ").unwrap_or_else(|| panic!("{}", std::fs::read_to_string(data.path().join("log")).unwrap()));
+        after("listening on ").unwrap_or_else(|| panic!("{}", std::fs::read_to_string(place.data.path().join("log")).unwrap()));
     let scheme = if settings.iter().any(|setting| setting.starts_with("web.tls_cert")) { "https" } else { "http" };
     let (base, owner_link) = (format!("{scheme}://{address}"), after("?owner="));
     let of_php = |words: &str| after(words).unwrap_or_else(|| "127.0.0.1:1".into());

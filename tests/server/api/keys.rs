@@ -1,7 +1,7 @@
 //! API keys, and the OpenAPI document.
 
 use super::{post, server, set};
-use crate::support::{Server, binary, eventually};
+use crate::support::{Server, eventually};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -13,8 +13,7 @@ async fn an_api_key_is_limited_to_its_scopes_and_lifetime() {
     assert_eq!(server.visitor().get("/gateway/api/openapi.json").await.status(), 404);
 
     let run = |arguments: &[&str]| {
-        let data = server.data.path().join("data");
-        let output = binary().current_dir(server.data.path()).arg("--data-dir").arg(data).args(arguments).output().unwrap();
+        let output = server.command().args(arguments).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     };

@@ -131,9 +131,8 @@ async fn f20_the_answer_of_one_call_is_bounded() {
 #[tokio::test]
 async fn f22_a_push_key_can_neither_close_nor_forge() {
     let server = Server::with(&[KEY]);
-    let data = server.data.path().join("data");
-    let mut command = crate::support::binary();
-    command.current_dir(server.data.path()).arg("--data-dir").arg(data).args(["key", "add", "pusher", "--scope", "push"]);
+    let mut command = server.command();
+    command.args(["key", "add", "pusher", "--scope", "push"]);
     let key = String::from_utf8(command.output().unwrap().stdout).unwrap().trim().to_owned();
     let (mut v1, mut plain) = (server.visitor().open(Some("roomcast.v1")).await, server.visitor().open(None).await);
 

@@ -1,7 +1,7 @@
 //! The ports for PHP during a reload, which hands the node over to another process, and during a stop.
 
 use super::{command, connected, connection, event, packet, query, worker};
-use crate::support::{Server, binary};
+use crate::support::Server;
 use crate::vectors::packet::shown;
 use crate::vectors::peers::Wire;
 use crate::vectors::register::worker_line;
@@ -22,8 +22,8 @@ async fn a_reload_keeps_the_addresses_for_php() {
     let list = registered.until(b"\n").await;
     command(&mut kept, vec![]).await;
     let before = server.pid();
-    let data = server.data.path().join("data");
-    let reload = tokio::task::spawn_blocking(move || binary().arg("--data-dir").arg(data).arg("reload").output().unwrap());
+    let mut reload = server.command();
+    let reload = tokio::task::spawn_blocking(move || reload.arg("reload").output().unwrap());
     // Both connections close, and reconnect to the new process at the old addresses.
     assert_eq!((kept.rest_of("a kept connection").await, registered.rest_of("a worker at Register").await), (vec![], vec![]));
     let mut kept = Wire::to(server.inner.into()).await;
@@ -58,8 +58,8 @@ async fn no_message_of_php_is_lost_in_a_reload() {
             assert_eq!(php.rest_of("a push").await, b"");
         }
     });
-    let data = server.data.path().join("data");
-    let reload = tokio::task::spawn_blocking(move || binary().arg("--data-dir").arg(data).arg("reload").output().unwrap());
+    let mut reload = server.command();
+    let reload = tokio::task::spawn_blocking(move || reload.arg("reload").output().unwrap());
     assert!(reload.await.unwrap().status.success());
     let before = pushed.load(Ordering::Relaxed);
     let mut longest = 0;
@@ -131,8 +131,8 @@ async fn register_answers_connections_that_it_accepted_before_a_reload() {
         })
     });
     let clients: Vec<_> = clients.collect();
-    let data = server.data.path().join("data");
-    let reload = tokio::task::spawn_blocking(move || binary().arg("--data-dir").arg(data).arg("reload").output().unwrap());
+    let mut reload = server.command();
+    let reload = tokio::task::spawn_blocking(move || reload.arg("reload").output().unwrap());
     assert!(reload.await.unwrap().status.success());
     is_over.store(true, Ordering::Relaxed);
     for client in clients {

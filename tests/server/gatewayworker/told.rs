@@ -2,7 +2,7 @@
 
 use super::stand_ins::{Business, Events, Page, letter, server, who};
 use super::{command, connection, event, packet, query, worker};
-use crate::support::{DEADLINE, Server, binary, eventually};
+use crate::support::{DEADLINE, Server, eventually};
 use crate::vectors::packet::command as c;
 use crate::vectors::peers::Wire;
 use futures_util::StreamExt;
@@ -86,8 +86,8 @@ async fn h1_all_pages_are_known_after_a_crash() {
 #[tokio::test(flavor = "multi_thread")]
 async fn h1_all_pages_are_known_after_a_reload() {
     pages_are_known_after(&[], async |server, _, _, _| {
-        let data = server.data.path().join("data");
-        let reload = move || binary().arg("--data-dir").arg(data).arg("reload").output().unwrap();
+        let mut reload = server.command();
+        let reload = move || reload.arg("reload").output().unwrap();
         assert!(tokio::task::spawn_blocking(reload).await.unwrap().status.success());
     })
     .await;
@@ -125,8 +125,8 @@ async fn h1_a_reload_turns_away_a_client_that_no_worker_was_told_of() {
         drop(business);
         eventually("the worker is gone", async || number(&server, "roomcast_php_workers").await == 0).await;
         let mut client = server.visitor().open(None).await;
-        let data = server.data.path().join("data");
-        let reload = move || binary().arg("--data-dir").arg(data).arg("reload").output().unwrap();
+        let mut reload = server.command();
+        let reload = move || reload.arg("reload").output().unwrap();
         assert!(tokio::task::spawn_blocking(reload).await.unwrap().status.success());
         assert_eq!(client.close_code().await, 1012);
     }

@@ -1,0 +1,156 @@
+//! The place of a server's records: a folder, and a PostgreSQL database if the store is that. With
+//! `ROOMCAST_TEST_STORE=postgres` every server of the tests is on PostgreSQL.
+
+use super::postgres::{Database, Postgres};
+use super::{DEADLINE, binary};
+use roomcast::server::config::StorageSettings;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
+use std::path::PathBuf;
+use std::process::Command;
+use tempfile::TempDir;
+
+pub struct Place {
+    /// The test's folder. The data folder is `data` in it.
+    pub data: TempDir,
+    /// `None`: SQLite in the data folder.
+    pub database: Option<Database>,
+}
+
+impl From<TempDir> for Place {
+    fn from(data: TempDir) -> Self {
+        Self { data, database: None }
+    }
+}
+
+impl Place {
+    /// An empty place, on the store of this run.
+    pub fn new() -> Self {
+        match std::env::var("ROOMCAST_TEST_STORE").as_deref() {
+            Err(_) | Ok("" | "sqlite") => Self::sqlite(),
+            Ok("postgres") => Self::postgres().expect("ROOMCAST_TEST_STORE=postgres needs PostgreSQL"),
+            Ok(other) => panic!("ROOMCAST_TEST_STORE is sqlite or postgres: {other}"),
+        }
+    }
+
+    pub fn sqlite() -> Self {
+        TempDir::new().unwrap().into()
+    }
+
+    /// `None` if PostgreSQL is passed over.
+    pub fn postgres() -> Option<Self> {
+        Postgres::shared().map(Self::on)
+    }
+
+    pub fn on(database: Database) -> Self {
+        Self { data: TempDir::new().unwrap(), database: Some(database) }
+    }
+
+    pub fn folder(&self) -> PathBuf {
+        self.data.path().join("data")
+    }
+
+    /// Settings for a store that the test itself opens.
+    pub fn settings(&self) -> StorageSettings {
+        let url = self.database.as_ref().map(Database::url).unwrap_or_default();
+        StorageSettings { data_dir: self.folder(), url: url.as_str().into(), ..StorageSettings::default() }
+    }
+
+    /// The program on this place: a server, or a command.
+    pub fn command(&self) -> Command {
+        let mut command = binary();
+        if let Some(database) = &self.database {
+            command.env("ROOMCAST_STORAGE_URL", database.url());
+        }
+        // Outside the repository, so that its Leptos.toml is not read.
+        command.current_dir(self.data.path()).arg("--data-dir").arg(self.folder());
+        command
+    }
+
+    async fn connect_sqlite(&self) -> SqliteConnection {
+        let options = SqliteConnectOptions::new().filename(self.folder().join("roomcast.db")).busy_timeout(DEADLINE);
+        SqliteConnection::connect_with(&options).await.unwrap()
+    }
+
+    /// Runs a statement beside the server, and returns the first column of its rows as text. Each store has its own; in both `{}` is
+    /// the place of the schema's name.
+    pub async fn sql_of_each(&self, sqlite: &str, postgres: &str) -> Vec<String> {
+        match &self.database {
+            Some(database) => database.sql(&postgres.replace("{}", "roomcast.")).lines().map(str::to_owned).collect(),
+            None => {
+                let mut connection = self.connect_sqlite().await;
+                let statement = AssertSqlSafe(sqlite.replace("{}", "main."));
+                let rows = sqlx::query_scalar(statement).fetch_all(&mut connection).await.unwrap();
+                connection.close().await.unwrap();
+                rows
+            }
+        }
+    }
+
+    /// Runs a statement that both stores understand.
+    pub async fn sql(&self, statement: &str) {
+        self.sql_of_each(statement, statement).await;
+    }
+
+    /// The result of a query for one number.
+    pub async fn count(&self, query: &str) -> i64 {
+        let query = format!("SELECT CAST(({query}) AS TEXT)");
+        self.sql_of_each(&query, &query).await[0].parse().unwrap()
+    }
+
+    /// Adds the rooms `2..=last`, the newest with the highest number.
+    pub async fn add_rooms(&self, last: u32) {
+        let numbers = format!("WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < {last})");
+        let columns = "(room, title, epoch, created_at) SELECT CAST(i AS TEXT), 'spam ' || i, 'e', 9000000000000 + i FROM n";
+        let rooms = format!("{numbers} INSERT INTO {{}}rooms {columns}");
+        let heads = format!("{rooms}; INSERT INTO roomcast.heads (room) SELECT room FROM roomcast.rooms ON CONFLICT DO NOTHING");
+        self.sql_of_each(&rooms, &heads).await;
+    }
+
+    /// Makes every `DELETE` or `INSERT` on a table fail, until [`Place::allow`].
+    pub async fn refuse(&self, act: &str, table: &str) {
+        let trigger = format!("CREATE TRIGGER refuse BEFORE {act} ON {table} BEGIN SELECT RAISE(ABORT, 'refused'); END");
+        self.sql_of_each(&trigger, &format!("REVOKE {act} ON {{}}{table} FROM roomcast")).await;
+    }
+
+    pub async fn allow(&self, act: &str, table: &str) {
+        self.sql_of_each("DROP TRIGGER refuse", &format!("GRANT {act} ON {{}}{table} TO roomcast")).await;
+    }
+
+    /// Keeps all writes of messages, people and sessions from the database, and no reads, until [`Lock::release`].
+    pub async fn lock(&self) -> Lock {
+        match &self.database {
+            Some(database) => {
+                let mut connection = PgConnection::connect(&database.url()).await.unwrap();
+                let lock = "BEGIN; LOCK TABLE roomcast.heads, roomcast.people, roomcast.sessions IN EXCLUSIVE MODE";
+                sqlx::raw_sql(lock).execute(&mut connection).await.unwrap();
+                Lock::Postgres(connection)
+            }
+            None => {
+                let mut connection = self.connect_sqlite().await;
+                sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut connection).await.unwrap();
+                Lock::Sqlite(connection)
+            }
+        }
+    }
+}
+
+pub enum Lock {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+impl Lock {
+    pub async fn release(self) {
+        match self {
+            Self::Sqlite(mut connection) => {
+                sqlx::raw_sql("ROLLBACK").execute(&mut connection).await.unwrap();
+                connection.close().await.unwrap();
+            }
+            Self::Postgres(mut connection) => {
+                sqlx::raw_sql("ROLLBACK").execute(&mut connection).await.unwrap();
+                connection.close().await.unwrap();
+            }
+        }
+    }
+}
