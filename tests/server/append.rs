@@ -34,6 +34,7 @@ fn word(appended: &Appended) -> String {
         Appended::Repeated { seq, .. } => format!("as {}", seq.0),
         Appended::NoSuchRoom => "no room".into(),
         Appended::RoomClosed => "closed".into(),
+        Appended::Restrained => "restrained".into(),
         Appended::TooFast { retry_after_ms } => format!("wait {retry_after_ms}"),
     }
 }

@@ -23,6 +23,14 @@ macro_rules! contract {
                 super::$name(&mut crate::storage::Opened::at(crate::support::Place::sqlite()).await).await;
             })+
         }
+
+        mod postgres {
+            $(#[tokio::test]
+            async fn $name() {
+                let Some(place) = crate::support::Place::postgres() else { return };
+                super::$name(&mut crate::storage::Opened::at(place).await).await;
+            })+
+        }
     };
 }
 

@@ -5,7 +5,7 @@ use super::send_limits::{SendLimits, Sender, TakenTokens};
 use crate::domain::{id::Uid, refusal::Refusal};
 use crate::server::storage::{Cooldowns, NewMessage, Reservation, RoomSettings};
 
-/// The cooldowns and limits of all rooms. Owned by the commit task.
+/// The cooldowns and limits of a lane's rooms. Owned by its commit task.
 pub(super) struct Admission {
     cooldown_ms: u64,
     cooldowns: Cooldowns,

@@ -1,27 +1,38 @@
-//! The group commit. One task takes the queued sends, admits those that the room's rules permit, stores them in one
-//! transaction, answers the senders, and passes the messages on to be pushed in the order of their seqs. Sends that arrive
-//! during a commit form the next batch, so there is no timer and a lone message is committed at once.
+//! The group commit. A lane takes its queued sends, admits those that the room's rules permit, stores them in one transaction,
+//! answers the senders, and passes the messages on to be pushed in the order of their seqs. Sends that arrive during a commit form
+//! the next batch, so there is no timer and a lone message is committed at once.
+//!
+//! The store says how many lanes there are. All sends of a room are in one of them, so that its pushes keep their order and its
+//! limits have one owner.
 
 use super::admission::{Admission, Reserved};
 use super::send_limits::Sender;
 use super::tails::Tails;
-use crate::domain::{id::Seq, push::Push, refusal::Refusal, reply::SendReply};
+use crate::domain::{
+    id::{RoomId, Seq},
+    push::Push,
+    refusal::Refusal,
+    reply::SendReply,
+};
 use crate::server::{
     clock::Clock,
     gateway::{Except, Frame, Gateway, Group, Publication},
     incident::refusal_of,
     storage::{Appended, NewMessage, Store},
 };
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Sends that may be queued; further ones are refused with `busy`.
+/// Sends that may be queued, in all lanes; further ones are refused with `busy`.
 const MAX_QUEUED_SENDS: usize = 4096;
 /// Messages per transaction.
 const MAX_BATCH: usize = 512;
-/// Committed batches that may be queued for pushing; then the commit task waits.
+/// Time that a send may be queued; then it is refused with `busy`. Pages wait 10 s for an answer.
+const MAX_QUEUED_FOR: Duration = Duration::from_secs(5);
+/// Committed batches of a lane that may be queued for pushing; then the lane waits.
 const MAX_QUEUED_PUSHES: usize = 64;
 
 type Answer = oneshot::Sender<Result<SendReply, Rejected>>;
@@ -37,6 +48,7 @@ struct QueuedSend {
     message: NewMessage,
     sender: Sender,
     answer: Answer,
+    since: Instant,
 }
 
 /// A push to a room's group. If a slow connection skips the frame, `group` and `seq` are reported in its `gap`.
@@ -46,31 +58,36 @@ struct RoomPush {
     push: Push,
 }
 
-/// The queue of the commit task. Cheap to clone; all clones are one queue.
+/// The queues of the lanes. Cheap to clone; all clones are the same queues.
 #[derive(Clone)]
 pub(super) struct Commits {
-    queue: mpsc::Sender<QueuedSend>,
+    lanes: Arc<[mpsc::Sender<QueuedSend>]>,
     store: Store,
 }
 
 impl Commits {
-    /// Starts the commit task and the push task. Both end when `closing` is cancelled and the queued sends are committed
-    /// and pushed.
+    /// Starts the commit task and the push task of each lane. They end when `closing` is cancelled and the queued sends are
+    /// committed and pushed. `admission` makes the admission of a lane.
     pub(super) fn start(
         tasks: &TaskTracker,
         closing: CancellationToken,
         store: Store,
         gateway: Gateway,
         clock: Clock,
-        admission: Admission,
+        admission: impl Fn() -> Admission,
         tails: Tails,
     ) -> Self {
-        let (queue, queued_sends) = mpsc::channel(MAX_QUEUED_SENDS);
-        let (pushes, queued_pushes) = mpsc::channel(MAX_QUEUED_PUSHES);
-        let committer = Committer { store: store.clone(), clock, admission, pushes, tails };
-        tasks.spawn(committer.run(queued_sends, closing));
-        tasks.spawn(push(queued_pushes, gateway));
-        Self { queue, store }
+        let count = store.lanes();
+        let lane = |_| {
+            let (queue, queued_sends) = mpsc::channel(MAX_QUEUED_SENDS / count);
+            let (pushes, queued_pushes) = mpsc::channel(MAX_QUEUED_PUSHES);
+            let (store, clock, tails) = (store.clone(), clock.clone(), tails.clone());
+            let committer = Committer { store, clock, admission: admission(), pushes, tails };
+            tasks.spawn(committer.run(queued_sends, closing.clone()));
+            tasks.spawn(push(queued_pushes, gateway.clone()));
+            queue
+        };
+        Self { lanes: (0..count).map(lane).collect(), store }
     }
 
     /// Returns id and seq once the message is durable; for a repeated nonce, those of the first message. The message gets its
@@ -79,7 +96,9 @@ impl Commits {
     pub(super) async fn commit(&self, message: NewMessage, sender: Sender) -> Result<SendReply, Refusal> {
         let (answer, answered) = oneshot::channel();
         let (user, nonce, room) = (message.user.clone(), message.nonce.clone(), message.room.clone());
-        self.queue.try_send(QueuedSend { message, sender, answer }).map_err(|_| Refusal::Busy)?;
+        let queue = &self.lanes[lane_of(&room, self.lanes.len())];
+        let queued = QueuedSend { message, sender, answer, since: Instant::now() };
+        queue.try_send(queued).map_err(|_| Refusal::Busy)?;
         let Rejected { refusal, cooldown_ms } = match answered.await.map_err(|_| Refusal::Uncertain)? {
             Ok(reply) => return Ok(reply),
             Err(rejected) => rejected,
@@ -90,6 +109,15 @@ impl Commits {
         let before = self.store.sent_before(&user, &nonce, &room).await.map_err(|error| refusal_of(&error, "send"))?;
         before.map(|(id, seq)| SendReply { status: true, id, seq, cooldown_ms: Some(cooldown_ms) }).ok_or(refusal)
     }
+}
+
+/// Returns the lane of a room. Every node has the same one, so that two nodes' batches of one lane meet at few rooms: FNV-1a.
+fn lane_of(room: &RoomId, lanes: usize) -> usize {
+    let hash = room
+        .as_str()
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    usize::try_from(hash % lanes as u64).unwrap_or_default()
 }
 
 struct Committer {
@@ -116,7 +144,13 @@ impl Committer {
         }
     }
 
-    async fn commit(&mut self, sends: Vec<QueuedSend>) {
+    async fn commit(&mut self, mut sends: Vec<QueuedSend>) {
+        for late in sends.extract_if(.., |send| send.since.elapsed() > MAX_QUEUED_FOR) {
+            let _ = late.answer.send(Err(Rejected { refusal: Refusal::Busy, cooldown_ms: 0 }));
+        }
+        if sends.is_empty() {
+            return;
+        }
         let rooms = sends.iter().map(|send| send.message.room.clone()).collect();
         // Read at each commit and never from a cache: a mode holds for every send that begins after it was set.
         let settings = match self.store.room_settings(rooms).await {
@@ -131,7 +165,7 @@ impl Committer {
         let (mut batch, mut reserved, mut rejected) = (Vec::new(), Vec::new(), Vec::new());
         // One time for the batch, so that times rise with the seqs.
         let now = self.clock.now_ms();
-        for QueuedSend { mut message, sender, answer } in sends {
+        for QueuedSend { mut message, sender, answer, .. } in sends {
             let settings = settings.get(&message.room);
             message.at = now;
             match self.admission.admit(&message, sender, settings) {
@@ -199,6 +233,7 @@ impl Committer {
                     match not_stored {
                         Appended::Repeated { id, seq } => Ok((id, seq)),
                         Appended::RoomClosed => Err(Refusal::room_closed()),
+                        Appended::Restrained => Err(Refusal::NotAllowed),
                         _ => Err(Refusal::NoSuchRoom),
                     }
                 }

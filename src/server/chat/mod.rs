@@ -119,8 +119,8 @@ impl Chat {
     /// Starts the commit, push, presence and retention tasks; [`Chat::close`] ends them.
     pub fn start(settings: Settings, limits: &LimitsSettings, store: Store, gateway: Gateway, clock: Clock) -> Self {
         let (tasks, closing) = (TaskTracker::new(), CancellationToken::new());
-        let limits = SendLimits::new(limits, settings.first_message_ms);
-        let admission = Admission::new(settings.cooldown_ms, limits);
+        let (cooldown_ms, first_message_ms) = (settings.cooldown_ms, settings.first_message_ms);
+        let admission = || Admission::new(cooldown_ms, SendLimits::new(limits, first_message_ms));
         let tails = Tails::default();
         let commits =
             Commits::start(&tasks, closing.clone(), store.clone(), gateway.clone(), clock.clone(), admission, tails.clone());

@@ -19,7 +19,6 @@ mod data_dir;
 mod error;
 mod notice;
 mod opening;
-#[expect(dead_code, unreachable_pub, reason = "the store becomes an arm of `Store` when it implements the whole contract")]
 mod postgres;
 mod rows;
 mod sqlite;

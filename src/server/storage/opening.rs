@@ -1,5 +1,6 @@
 //! The part of the contract that opens a store, hands it over to a successor process, and closes it.
 
+use super::postgres::PostgresStore;
 use super::sqlite::SqliteStore;
 use super::store::on_store;
 use super::{DataDirLock, OpenError, OpenNotice, Result, Store, StoreStatus};
@@ -15,13 +16,21 @@ impl Store {
     /// Opens the store for a server that holds the data folder: creates what is missing and runs the migrations. The store keeps
     /// a clone of the lock until it is dropped.
     pub async fn open_locked(settings: &Settings, lock: DataDirLock) -> std::result::Result<Self, OpenError> {
-        SqliteStore::open(settings, lock).await.map(Self::Sqlite)
+        if settings.url.is_empty() {
+            SqliteStore::open(settings, lock).await.map(Self::Sqlite)
+        } else {
+            PostgresStore::open(settings, lock).await.map(Self::Postgres)
+        }
     }
 
     /// Opens the store for the command line, beside a running server: without the data folder's lock. Fails if the schema is
     /// older than this program's, since only the server migrates.
     pub async fn open_unlocked(settings: &Settings) -> std::result::Result<Self, OpenError> {
-        SqliteStore::open_unlocked(settings).await.map(Self::Sqlite)
+        if settings.url.is_empty() {
+            SqliteStore::open_unlocked(settings).await.map(Self::Sqlite)
+        } else {
+            PostgresStore::open_unlocked(settings).await.map(Self::Postgres)
+        }
     }
 
     /// Returns the facts about opening that the operator should know.

@@ -42,6 +42,8 @@ pub enum Appended {
     NoSuchRoom,
     /// Nothing was stored: the room is closed.
     RoomClosed,
+    /// Nothing was stored: a ban or a timeout of the sender is in force.
+    Restrained,
     /// Nothing was stored: the cooldown of the sender's last message in the room runs.
     TooFast {
         /// Milliseconds until it is over.

@@ -1,6 +1,7 @@
 //! The storage contract. The comment of a method holds for every store; the variants implement it.
 
 use super::error::corrupt;
+use super::postgres::PostgresStore;
 use super::sqlite::SqliteStore;
 use super::{
     ApiKeyRow, Appended, NewMessage, NewPassword, NewPerson, NewSessionRow, PersonRow, Result, RoomRow, RoomSettings, SeqRange,
@@ -18,6 +19,8 @@ use uuid::Uuid;
 pub enum Store {
     /// The embedded database in the data folder.
     Sqlite(SqliteStore),
+    /// A PostgreSQL database.
+    Postgres(PostgresStore),
 }
 
 /// Calls the same method on whichever store this is.
@@ -25,6 +28,7 @@ macro_rules! on_store {
     ($this:ident.$($call:tt)+) => {
         match $this {
             Store::Sqlite(store) => store.$($call)+,
+            Store::Postgres(store) => store.$($call)+,
         }
     };
 }
@@ -43,6 +47,11 @@ impl Store {
     }
 
     // Messages
+
+    /// Returns the number of batches that it appends at the same time. The messages of a room must not be in two of them.
+    pub fn lanes(&self) -> usize {
+        on_store!(self.lanes())
+    }
 
     /// Appends a batch in one transaction: when this returns, either every message of the batch is durable or none is.
     /// Numbers each room's messages without holes and answers in the order of the batch.

@@ -49,6 +49,11 @@ pub(super) fn is_read_only(error: &sqlx::Error) -> bool {
     database_error(error).is_some_and(|error| matches!(error.code(), "25006" | "55000"))
 }
 
+/// Whether the server chose this transaction to end a deadlock or a conflict. The same again may succeed at once.
+pub(super) fn is_conflict(error: &sqlx::Error) -> bool {
+    database_error(error).is_some_and(|error| matches!(error.code(), "40001" | "40P01"))
+}
+
 pub(super) fn database_error(error: &sqlx::Error) -> Option<&PgDatabaseError> {
     error.as_database_error()?.try_downcast_ref()
 }

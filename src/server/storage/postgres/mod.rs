@@ -2,6 +2,7 @@
 //! or one transaction. Every query runs through a [`Pool`](pool::Pool), which limits its time.
 
 mod api_keys;
+mod append;
 mod arrivals;
 mod devices;
 mod error;
@@ -14,6 +15,7 @@ mod problem;
 mod rooms;
 mod schema;
 mod sessions;
+mod settings;
 mod sweep;
 
 pub(super) use open::PostgresStore;

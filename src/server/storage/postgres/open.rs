@@ -6,6 +6,7 @@ use super::keeper::{Keeper, KeeperGuard};
 use super::pool::{Held, Limits, Pool};
 use super::problem::PostgresProblem;
 use super::schema;
+use super::settings::SettingsCache;
 use crate::server::config::StorageSettings as Settings;
 use crate::server::storage::{DataDirLock, OpenError, OpenNotice, Result, StoreStatus, data_dir};
 use sqlx::postgres::PgConnectOptions;
@@ -18,11 +19,13 @@ use tokio::time::timeout;
 
 /// Connections that read; they run in parallel.
 const READERS: u32 = 8;
+/// Connections for messages: one for each lane of the chat.
+pub(super) const LANES: u32 = 4;
 /// Connections for writes other than messages.
 const WRITERS: u32 = 4;
-/// A reading connection that was idle for longer is checked before its use. One that writes is always checked, since the
-/// answer of a write on a dead connection would be uncertain.
-const CHECK_READERS_AFTER: Duration = Duration::from_secs(1);
+/// A connection for reads or messages that was idle for longer is checked before its use. One for other writes is always checked,
+/// since the answer of a write on a dead connection would be uncertain; a message is sent again under its nonce.
+const CHECK_AFTER: Duration = Duration::from_secs(1);
 /// Time for the connection that opens the store.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// Time of a query beyond the wait for a lock, so that PostgreSQL's error comes first.
@@ -40,13 +43,15 @@ const PARAMETERS: [&str; 11] =
 pub struct PostgresStore {
     pub(super) readers: Pool,
     pub(super) writers: Pool,
+    pub(super) lanes: Pool,
+    pub(super) settings: SettingsCache,
     pub(super) arrivals: Arrivals,
     /// `None` beside a running server, as the two that follow.
     keeper: Option<Keeper>,
     _guard: Option<KeeperGuard>,
     _lock: Option<DataDirLock>,
-    /// The places of the writers, while writes are stopped: every write of this process fails as busy.
-    held_writers: Arc<Mutex<Option<Held>>>,
+    /// The places of writers and lanes, while writes are stopped: every write of this process fails as busy.
+    held_writers: Arc<Mutex<Vec<Held>>>,
 }
 
 impl PostgresStore {
@@ -58,7 +63,7 @@ impl PostgresStore {
         let (keeper, watching) = Keeper::open(&options).await.map_err(failed)?;
         schema::migrate(&options).await.map_err(failed)?;
         let mut store = Self::new(settings, &options, Some(keeper));
-        let guard = watching.start(vec![store.readers.clone(), store.writers.clone()]);
+        let guard = watching.start(vec![store.readers.clone(), store.writers.clone(), store.lanes.clone()]);
         (store._guard, store._lock) = (Some(guard), Some(lock));
         Ok(store)
     }
@@ -76,12 +81,14 @@ impl PostgresStore {
 
     fn new(settings: &Settings, options: &PgConnectOptions, keeper: Option<Keeper>) -> Self {
         let within = Duration::from_millis(settings.busy_within_ms + ANSWER_EXTRA_MS);
-        let readers = Limits { connections: READERS, within, check_after: CHECK_READERS_AFTER, writes: false };
+        let readers = Limits { connections: READERS, within, check_after: CHECK_AFTER, writes: false };
         let writers = Limits { connections: WRITERS, within, check_after: Duration::ZERO, writes: true };
+        let lanes = Limits { connections: LANES, within, check_after: CHECK_AFTER, writes: true };
         let pool = |limits| Pool::new(options.clone(), limits, keeper.clone());
-        let (readers, writers) = (pool(readers), pool(writers));
+        let (readers, writers, lanes) = (pool(readers), pool(writers), pool(lanes));
         let arrivals = Arrivals::start(writers.clone(), Duration::from_millis(settings.busy_within_ms));
-        Self { readers, writers, arrivals, keeper, _guard: None, _lock: None, held_writers: Arc::default() }
+        let settings = SettingsCache::default();
+        Self { readers, writers, lanes, settings, arrivals, keeper, _guard: None, _lock: None, held_writers: Arc::default() }
     }
 
     pub(crate) fn notices(&self) -> &[OpenNotice] {
@@ -99,8 +106,8 @@ impl PostgresStore {
     /// Waits for the writes that are under way, lets no other one begin, and releases the database's lock. Fails if they do not
     /// end in time.
     pub(crate) async fn stop_writes(&self) -> Result<()> {
-        let held = self.writers.hold().await?;
-        *self.held_writers() = Some(held);
+        let held = vec![self.writers.hold().await?, self.lanes.hold().await?];
+        *self.held_writers() = held;
         if let Some(keeper) = &self.keeper {
             keeper.release().await;
         }
@@ -109,15 +116,16 @@ impl PostgresStore {
 
     /// Takes the database's lock back. If it is not to be had at once, the keeper goes on trying, and writes fail meanwhile.
     pub(crate) async fn resume_writes(&self) {
-        drop(self.held_writers().take());
+        self.held_writers().clear();
         if let Some(keeper) = &self.keeper {
             keeper.resume().await;
         }
     }
 
     pub(crate) async fn close(&self) {
-        drop(self.held_writers().take());
+        self.held_writers().clear();
         self.arrivals.close().await;
+        self.lanes.close().await;
         self.writers.close().await;
         self.readers.close().await;
         if let Some(keeper) = &self.keeper {
@@ -125,7 +133,7 @@ impl PostgresStore {
         }
     }
 
-    fn held_writers(&self) -> MutexGuard<'_, Option<Held>> {
+    fn held_writers(&self) -> MutexGuard<'_, Vec<Held>> {
         self.held_writers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

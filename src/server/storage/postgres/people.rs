@@ -137,7 +137,9 @@ impl PostgresStore {
                 .await?;
             Ok(true)
         });
-        claimed.await
+        let claimed = claimed.await;
+        self.settings.forget_all();
+        claimed
     }
 
     pub(crate) async fn is_owner(&self, uid: &Uid) -> Result<bool> {

@@ -69,12 +69,21 @@ impl Pool {
 
     /// Runs queries that read.
     pub(super) async fn read<T>(&self, queries: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>) -> Result<T> {
-        self.run(Lost::NotStored, queries).await
+        self.run(Lost::NotStored, self.deadline(), queries).await
     }
 
     /// Runs one statement that commits by itself.
     pub(super) async fn write<T>(&self, statement: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>) -> Result<T> {
-        self.run(Lost::MayBeStored, statement).await
+        self.run(Lost::MayBeStored, self.deadline(), statement).await
+    }
+
+    /// The same, with a time limit of the caller.
+    pub(super) async fn write_by<T>(
+        &self,
+        deadline: Instant,
+        statement: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
+    ) -> Result<T> {
+        self.run(Lost::MayBeStored, deadline, statement).await
     }
 
     /// Runs queries in one transaction and commits it. An error of a query rolls back.
@@ -95,8 +104,12 @@ impl Pool {
         Ok(value)
     }
 
-    async fn run<T>(&self, lost: Lost, queries: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>) -> Result<T> {
-        let deadline = self.deadline();
+    async fn run<T>(
+        &self,
+        lost: Lost,
+        deadline: Instant,
+        queries: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
+    ) -> Result<T> {
         let mut lease = self.lease(deadline).await?;
         let ran = timeout_at(deadline, queries(&mut lease.connection)).await.unwrap_or_else(|_| Err(no_answer()));
         if ran.as_ref().map_or_else(|error| !is_lost(error), |_| true) {
@@ -105,7 +118,8 @@ impl Pool {
         ran.map_err(|error| self.failed(error, lost))
     }
 
-    fn deadline(&self) -> Instant {
+    /// The time limit of a query that begins now.
+    pub(super) fn deadline(&self) -> Instant {
         Instant::now() + self.0.limits.within
     }
 

@@ -91,7 +91,17 @@ impl PostgresStore {
         into_rooms(rows.await?)
     }
 
-    pub(crate) async fn room_settings(&self, rooms: HashSet<RoomId>) -> Result<HashMap<RoomId, RoomSettings>> {
+    pub(crate) async fn room_settings(&self, mut rooms: HashSet<RoomId>) -> Result<HashMap<RoomId, RoomSettings>> {
+        let mut found = self.settings.take_known(&mut rooms);
+        if !rooms.is_empty() {
+            let read = self.read_settings(&rooms).await?;
+            self.settings.keep(&read);
+            found.extend(read);
+        }
+        Ok(found)
+    }
+
+    async fn read_settings(&self, rooms: &HashSet<RoomId>) -> Result<HashMap<RoomId, RoomSettings>> {
         let rooms: Vec<_> = rooms.iter().map(RoomId::as_str).collect();
         let rows = self.readers.read(async |db| {
             sqlx::query!(
@@ -206,7 +216,9 @@ impl PostgresStore {
             .execute(db)
             .await
         });
-        Ok(deleted.await?.rows_affected() == 1)
+        let deleted = deleted.await;
+        self.settings.forget(room);
+        Ok(deleted?.rows_affected() == 1)
     }
 
     pub(crate) async fn set_room_title(&self, room: &RoomId, title: &str) -> Result<bool> {
@@ -245,7 +257,9 @@ impl PostgresStore {
             .execute(db)
             .await
         });
-        Ok(set.await?.rows_affected() == 1)
+        let set = set.await;
+        self.settings.forget(room);
+        Ok(set?.rows_affected() == 1)
     }
 
     pub(crate) async fn set_hosted_room_modes(
@@ -275,7 +289,9 @@ impl PostgresStore {
             .fetch_optional(db)
             .await
         });
-        set.await?.map(|set| Ok((from_sql(set.slow_ms)?, set.is_closed))).transpose()
+        let set = set.await;
+        self.settings.forget(room);
+        set?.map(|set| Ok((from_sql(set.slow_ms)?, set.is_closed))).transpose()
     }
 
     pub(crate) async fn set_room_host(&self, room: &RoomId, host: &Uid) -> Result<bool> {
@@ -290,6 +306,8 @@ impl PostgresStore {
             .execute(db)
             .await
         });
-        Ok(set.await?.rows_affected() == 1)
+        let set = set.await;
+        self.settings.forget(room);
+        Ok(set?.rows_affected() == 1)
     }
 }

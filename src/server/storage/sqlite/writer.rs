@@ -81,6 +81,11 @@ impl Writes {
 }
 
 impl SqliteStore {
+    /// One: SQLite has one connection that writes.
+    pub(crate) fn lanes(&self) -> usize {
+        1
+    }
+
     pub(crate) async fn append(&self, batch: Vec<NewMessage>, cooldown_ms: u64) -> Result<Vec<Appended>> {
         let (queued, answered) = Queued::new(AppendWrite { batch, cooldown_ms });
         self.writes.appends.send(queued).await.map_err(|_| busy())?;

@@ -1,0 +1,84 @@
+-- The commit of a batch of messages, in one round trip and one transaction. The number in its name is its version: during an
+-- upgrade the servers of two versions serve from one database, so a later one gets another name.
+--
+-- It locks the rooms, judges each message and stores those that may be stored. Returns a row for each, in the order of the batch:
+--   stored      the message has this seq
+--   before      its sender used the nonce in the room before: id, seq, time and role of the message that is stored under it
+--   no_room     there is no such room, or it is being deleted
+--   restrained  a ban or a timeout is in force, in the room or for the whole site
+--   closed      the room takes no messages
+--   too_fast    the cooldown of the sender's last message in the room runs for another wait_ms
+-- The caller settles a nonce that the batch has twice. One clock counts: the server's.
+CREATE FUNCTION roomcast.append_1(
+    site_cooldown_ms bigint,
+    rooms text[], uids text[], nonces text[], ids uuid[], nicknames text[], texts text[]
+) RETURNS TABLE (
+    ordinal bigint, outcome text, id uuid, seq bigint, at bigint, role text, wait_ms bigint,
+    restraint uuid, kind text, until bigint, reason text, timeline text
+) LANGUAGE plpgsql VOLATILE
+-- A batch is small and the tables are large, so each table is asked by its index, also before its first ANALYZE.
+SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+AS $$
+#variable_conflict use_column
+DECLARE
+    moment bigint;
+BEGIN
+    -- The rooms' places in the commit order, always in the same order of rooms: two batches do not wait for each other.
+    PERFORM 1 FROM roomcast.heads WHERE room = ANY (rooms) ORDER BY room FOR UPDATE;
+    -- A site-wide restraint of a person takes the lock alone. 128 locks for all persons, so that they cannot run out.
+    PERFORM pg_advisory_xact_lock_shared(1919902817, lock)
+    FROM (SELECT DISTINCT hashtext(uid COLLATE "C") & 127 AS lock FROM unnest(uids) AS uid ORDER BY lock) AS locks;
+    moment := floor(extract(epoch FROM clock_timestamp()) * 1000);
+    -- A new statement: its snapshot has all that was committed before the locks were free.
+    RETURN QUERY
+    WITH judged AS MATERIALIZED (
+        SELECT b.ordinal, b.room COLLATE "C" AS room, b.uid COLLATE "C" AS uid, b.nonce, b.id, b.nickname, b.text,
+            m.id AS old_id, m.seq AS old_seq, m.at AS old_at, m.role AS old_role,
+            CASE WHEN r.host = b.uid THEN 'host' ELSE 'viewer' END AS role,
+            CASE WHEN r.host = b.uid THEN site_cooldown_ms ELSE greatest(site_cooldown_ms, r.slow_ms) END AS cooldown_ms,
+            p.at AS last_at, h.seq AS head_seq, t.id AS restraint, t.kind, t.until, t.reason,
+            CASE
+                WHEN m.id IS NOT NULL THEN 'before'
+                WHEN h.room IS NULL OR r.room IS NULL THEN 'no_room'
+                WHEN t.id IS NOT NULL THEN 'restrained'
+                WHEN r.closed_at IS NOT NULL THEN 'closed'
+            END AS outcome
+        FROM unnest(rooms, uids, nonces, ids, nicknames, texts) WITH ORDINALITY AS b (room, uid, nonce, id, nickname, text, ordinal)
+        LEFT JOIN roomcast.messages AS m ON m.uid = b.uid AND m.nonce = b.nonce AND m.room = b.room
+        LEFT JOIN roomcast.heads AS h ON h.room = b.room
+        LEFT JOIN roomcast.rooms AS r ON r.room = b.room AND r.deleted_at IS NULL
+        -- A last message in the future is from before the clock was set back: it silences nobody.
+        LEFT JOIN roomcast.paces AS p ON p.room = b.room AND p.uid = b.uid AND p.at <= moment
+        LEFT JOIN LATERAL (
+            SELECT s.id, s.kind, s.until, s.reason FROM roomcast.restraints AS s
+            WHERE s.uid = b.uid AND s.room IN (b.room, '*') AND s.lifted_at IS NULL AND (s.until IS NULL OR s.until > moment)
+            ORDER BY s.kind, s.until DESC NULLS FIRST LIMIT 1
+        ) AS t ON true
+    ), timed AS MATERIALIZED (
+        SELECT judged.*, greatest(last_at + cooldown_ms - moment, 0) AS left_ms,
+            outcome IS NULL AND coalesce(last_at + cooldown_ms <= moment, true) AS is_free
+        FROM judged
+    ), first AS MATERIALIZED (
+        -- Of several messages of a person in a room the first is stored, if a cooldown is on.
+        SELECT timed.*, is_free AND (cooldown_ms = 0
+            OR row_number() OVER (PARTITION BY room, uid, is_free ORDER BY ordinal) = 1) AS is_stored
+        FROM timed
+    ), numbered AS MATERIALIZED (
+        SELECT first.*, head_seq + count(*) FILTER (WHERE is_stored) OVER (PARTITION BY room ORDER BY ordinal) AS seq FROM first
+    ), grown AS (
+        UPDATE roomcast.heads AS h SET seq = n.seq
+        FROM (SELECT room, max(seq) AS seq FROM numbered WHERE is_stored GROUP BY room) AS n WHERE h.room = n.room
+    ), paced AS (
+        INSERT INTO roomcast.paces AS p (room, uid, at) SELECT DISTINCT room, uid, moment FROM numbered WHERE is_stored
+        ON CONFLICT (room, uid) DO UPDATE SET at = excluded.at
+    ), stored AS (
+        INSERT INTO roomcast.messages (room, seq, id, uid, nickname, role, text, at, nonce)
+        SELECT room, seq, id, uid, nickname, role, text, moment, nonce FROM numbered WHERE is_stored
+    )
+    SELECT ordinal, CASE WHEN is_stored THEN 'stored' ELSE coalesce(outcome, 'too_fast') END,
+        coalesce(old_id, id), coalesce(old_seq, seq), coalesce(old_at, moment), coalesce(old_role, role),
+        coalesce(nullif(left_ms, 0), cooldown_ms), restraint, kind, until, reason,
+        left(pg_walfile_name(pg_current_wal_lsn()), 8)
+    FROM numbered ORDER BY ordinal;
+END
+$$;
