@@ -45,6 +45,8 @@ fn run(cli: Cli, config: Config) -> Outcome {
             Command::Key { command } => command.run(&config).await,
             Command::User { command } => command.run(&config).await,
             Command::Room { command } => command.run(&config).await,
+            Command::Backup(backup) => backup.run(&config).await,
+            Command::Restore(restore) => restore.run(&config).await,
         }
     });
     runtime.shutdown_timeout(RUNTIME_SHUTDOWN_TIMEOUT);

@@ -1,17 +1,22 @@
 //! The command line: its commands, their arguments, and their `--help` texts.
 //!
 //! `serve` is the server itself. `status`, `connections`, `stop` and `reload` use the control socket of a running server;
-//! `push` uses its HTTP API; `key`, `user` and `room` change the database, also while a server runs.
+//! `push` uses its HTTP API; `key`, `user` and `room` change the database, also while a server runs; `backup` and `restore` copy
+//! and replace it.
 
+mod backup;
 mod key;
 pub(crate) mod node;
 mod push;
+mod restore;
 mod room;
 mod user;
 
+use backup::BackupCommand;
 use clap::{Args, Parser, Subcommand};
 use key::KeyCommand;
 use push::PushCommand;
+use restore::RestoreCommand;
 use room::RoomCommand;
 use roomcast::domain::{lang::Lang, refusal::Refusal};
 use roomcast::server::{
@@ -118,6 +123,18 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: RoomCommand,
     },
+    /// Copy the database to one file and check the copy; also while a server runs
+    Backup(BackupCommand),
+    /// Put a backup in the place of the database, which is kept aside; also while a server runs
+    Restore(RestoreCommand),
+}
+
+/// Fails unless the database is SQLite's, which alone is a file.
+fn require_sqlite(config: &Config) -> Outcome {
+    if config.storage.url.is_empty() {
+        return Ok(());
+    }
+    Err("storage.url is set, so the database is PostgreSQL's: copy it with pg_dump, as docs/postgres.md says".into())
 }
 
 /// Returns the account `name`, or the error that there is none.

@@ -20,7 +20,7 @@ use roomcast::server::{
     gateway::Gateway,
     gatewayworker::{GatewayWorkerServer, Listeners as PhpListeners},
     security_log::SecurityLog,
-    storage::{DataDirLock, Store},
+    storage::{self, DataDirLock, Store},
     web::{self, AppState, LogGuard, Services, Tls},
 };
 use rooms::act_on_rooms;
@@ -28,7 +28,6 @@ use signals::shutdown_on_signal;
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -55,7 +54,7 @@ pub(crate) async fn serve(mut config: Config) -> Outcome {
     let address = listeners.site.local_addr()?;
     // An inherited listener may have another address than the configured one.
     config.check_address(address)?;
-    let (takeover, data_dir) = take_data_dir(&config.storage.data_dir).await?;
+    let (takeover, data_dir) = take_data_dir(&config).await?;
 
     let clock = Clock::system();
     let store = open_store(&config, data_dir.clone(), &clock).await?;
@@ -138,9 +137,11 @@ fn start_process(config: &Config) -> io::Result<LogGuard> {
 }
 
 /// Locks the data folder, for whichever store. In a reload, it waits until the running process has paused and released it.
-async fn take_data_dir(path: &Path) -> Result<(Option<Takeover>, DataDirLock), Box<dyn Error>> {
-    let takeover = Takeover::request(path).await?;
-    Ok((takeover, DataDirLock::acquire(path)?))
+async fn take_data_dir(config: &Config) -> Result<(Option<Takeover>, DataDirLock), Box<dyn Error>> {
+    let takeover = Takeover::request(&config.storage.data_dir).await?;
+    let data_dir = DataDirLock::acquire(&config.storage.data_dir)?;
+    storage::settle_restore(&config.storage, &data_dir, takeover.as_ref().and_then(Takeover::restores)).await?;
+    Ok((takeover, data_dir))
 }
 
 /// Opens the store, logs the notices, and opens the first room of a new installation. One whose operator deleted all rooms

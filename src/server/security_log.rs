@@ -64,6 +64,10 @@ pub enum Act {
     RoomClosed,
     /// A room was deleted.
     RoomDeleted,
+    /// The database was copied by the command line.
+    BackedUp,
+    /// A backup took the place of the database.
+    Restored,
 }
 
 /// One event. Fields that do not apply are left out of the line.

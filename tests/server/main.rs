@@ -7,6 +7,7 @@
 mod accounts;
 mod api;
 mod append;
+mod backup;
 mod bad_input;
 mod command_line;
 mod cookies;

@@ -168,6 +168,15 @@ impl Drop for Server {
     }
 }
 
+/// Servers that start on this folder from now on, and their successors, kill themselves at a step; with `None` they do not.
+pub fn fail_at(data: &tempfile::TempDir, step: Option<&str>) {
+    let file = data.path().join("fail-at");
+    match step {
+        Some(step) => std::fs::write(file, step).unwrap(),
+        None => std::fs::remove_file(file).unwrap(),
+    }
+}
+
 pub fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_roomcast"));
     command.env_clear();
@@ -189,6 +198,10 @@ fn spawn(place: &Place, address: &str, settings: &[String], ignored: &'static [i
     command.args(["--addr", address]);
     for setting in DEFAULTS.into_iter().chain(settings.iter().map(String::as_str)) {
         command.args(["--set", setting]);
+    }
+    // The step at which the process kills itself: see `fail_at`.
+    if let Ok(step) = std::fs::read_to_string(place.data.path().join("fail-at")) {
+        command.env("ROOMCAST_FAIL_AT", step);
     }
     if !ignored.is_empty() {
         use std::os::unix::process::CommandExt;

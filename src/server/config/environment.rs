@@ -13,8 +13,8 @@ const SHORT_NAMES: [(&str, &str); 5] = [
     ("ROOMCAST_SECRET_KEY", "gateway.secret_key"),
     ("ROOMCAST_API_KEY", "gateway.api_key"),
 ];
-/// Variables that are no settings: a reload sets it for the process that takes over.
-const OTHER_NAMES: [&str; 1] = ["ROOMCAST_SUCCEEDS"];
+/// Variables that are no settings: a reload and a restore set them for the process that takes over.
+const OTHER_NAMES: [&str; 2] = ["ROOMCAST_SUCCEEDS", "ROOMCAST_RESTORES"];
 /// The keys whose values are lists.
 const LISTS: [&str; 4] = ["web.allowed_origins", "web.frame_ancestors", "web.trusted_proxies", "web.metrics_from"];
 

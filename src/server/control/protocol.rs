@@ -40,6 +40,11 @@ pub enum Request {
     },
     /// Starts a successor. Returns [`Response::Reloaded`] when it serves.
     Reload,
+    /// Starts a successor that puts a backup in the place of the database. Returns [`Response::Reloaded`] when it serves.
+    Restore {
+        /// Name of the backup's checked copy in the data folder.
+        staged: String,
+    },
     /// Sent by the successor when it is ready to serve. Returns [`Response::TakeoverGranted`]; the connection then carries
     /// its confirmation and its publishes.
     TakeOver,

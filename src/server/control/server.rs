@@ -43,6 +43,8 @@ pub enum ServerCommand {
     Pause {
         /// Sent when the data folder is unlocked.
         paused: oneshot::Sender<()>,
+        /// The successor puts another database in place: nothing may read the present one meanwhile.
+        restores: bool,
         /// A value: the successor serves, so shut down gracefully. Closed without one: the successor failed, so resume.
         taken_over: oneshot::Receiver<()>,
     },
@@ -166,14 +168,20 @@ impl ControlServer {
                 std::future::pending::<()>().await;
                 return Ok(());
             }
-            Ok(Request::Reload) => match self.0.reloader.reload().await {
-                Ok(pid) => Response::Reloaded { pid },
-                Err(error) => Response::Failed { reason: error.to_string() },
-            },
+            Ok(Request::Reload) => self.reload(None).await,
+            Ok(Request::Restore { staged }) => self.reload(Some(&staged)).await,
             Ok(Request::TakeOver) => return self.grant_takeover(&mut stream).await,
             Err(error) => Response::Failed { reason: error.to_string() },
         };
         write_response(&mut stream, &response).await
+    }
+
+    /// Starts a successor; one that `restores` puts this copy of a backup in the place of the database.
+    async fn reload(&self, restores: Option<&str>) -> Response {
+        match self.0.reloader.reload(restores).await {
+            Ok(pid) => Response::Reloaded { pid },
+            Err(error) => Response::Failed { reason: error.to_string() },
+        }
     }
 
     /// Ends the sessions of a person, and after that closes their sockets: those that they opened, and those of the uid.
@@ -206,10 +214,11 @@ impl ControlServer {
     /// successor's messages to its remaining sockets; otherwise `confirm` is dropped and this process resumes.
     async fn grant_takeover(&self, stream: &mut BufReader<UnixStream>) -> io::Result<()> {
         let ((paused, is_paused), (confirm, taken_over)) = (oneshot::channel(), oneshot::channel());
-        if self.0.queues.server.send(ServerCommand::Pause { paused, taken_over }).await.is_err() || is_paused.await.is_err() {
+        let pause = ServerCommand::Pause { paused, restores: self.0.reloader.restores(), taken_over };
+        if self.0.queues.server.send(pause).await.is_err() || is_paused.await.is_err() {
             return write_response(
                 stream,
-                &Response::Failed { reason: "the server is shutting down, or its data folder is in use".into() },
+                &Response::Failed { reason: "the server is shutting down, or its database is in use".into() },
             )
             .await;
         }

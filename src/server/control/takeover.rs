@@ -11,6 +11,8 @@
 //! publishes locally     <-- every publish --------
 //! ```
 //!
+//! A restore is a reload whose successor puts another database in place before it opens the data folder.
+//!
 //! New connections wait in the listeners' kernel backlog meanwhile; none is refused.
 
 use super::client::ControlClient;
@@ -22,12 +24,15 @@ use std::io;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::sync::{Mutex, Notify};
 
 /// Environment variable that tells a process to take over from the running one.
 const TAKE_OVER: &str = "ROOMCAST_SUCCEEDS";
+/// Environment variable that names the copy of a backup which this process puts in the place of the database.
+const RESTORE: &str = "ROOMCAST_RESTORES";
 /// First inherited file descriptor (the convention of systemd's socket activation).
 const FIRST_FD: i32 = 3;
 /// Start-up deadline of a successor; afterwards it is killed and this process keeps serving.
@@ -67,6 +72,8 @@ pub struct Reloader {
     taken_over: Notify,
     /// Held for the duration of a reload, by the task that runs it.
     in_progress: Mutex<()>,
+    /// Whether the reload in progress is a restore.
+    restores: AtomicBool,
 }
 
 impl Reloader {
@@ -82,13 +89,16 @@ impl Reloader {
             listeners,
             taken_over: Notify::new(),
             in_progress: Mutex::new(()),
+            restores: AtomicBool::new(false),
         })
     }
 
-    /// Starts a successor and returns its process id when it serves.
-    pub(super) async fn reload(&self) -> Result<u32, TakeoverError> {
+    /// Starts a successor and returns its process id when it serves. It puts the copy of a backup with the name `restores` in the
+    /// place of the database.
+    pub(super) async fn reload(&self, restores: Option<&str>) -> Result<u32, TakeoverError> {
         let _in_progress = self.in_progress.try_lock().map_err(|_| TakeoverError::InProgress)?;
-        let mut child = self.spawn().map_err(TakeoverError::NotStarted)?;
+        self.restores.store(restores.is_some(), Ordering::SeqCst);
+        let mut child = self.spawn(restores).map_err(TakeoverError::NotStarted)?;
         let pid = child.id().unwrap_or_default();
         tracing::info!(pid, "successor started");
         tokio::select! {
@@ -101,14 +111,24 @@ impl Reloader {
         }
     }
 
+    /// Whether the successor in progress puts another database in place.
+    pub(super) fn restores(&self) -> bool {
+        self.restores.load(Ordering::SeqCst)
+    }
+
     /// Called when the successor reports that it serves; completes [`Reloader::reload`].
     pub(super) fn confirm_takeover(&self) {
         self.taken_over.notify_one();
     }
 
-    fn spawn(&self) -> io::Result<Child> {
+    fn spawn(&self, restores: Option<&str>) -> io::Result<Child> {
         let mut command = std::process::Command::new(&self.program);
         command.args(&self.arguments).env_remove("LISTEN_PID").env(TAKE_OVER, "1");
+        match restores {
+            Some(staged) => command.env(RESTORE, staged),
+            // This process may have been a restore's successor itself.
+            None => command.env_remove(RESTORE),
+        };
         command.env("LISTEN_FDS", self.listeners.len().to_string());
         let mapping = |(listener, child_fd): (&OwnedFd, _)| Ok(FdMapping { parent_fd: listener.try_clone()?, child_fd });
         let mappings = self.listeners.iter().zip(FIRST_FD..).map(mapping).collect::<io::Result<_>>()?;
@@ -141,7 +161,10 @@ impl InheritedListeners {
 }
 
 /// The successor's side of a reload, once the running process has released the data folder.
-pub struct Takeover(ControlClient);
+pub struct Takeover {
+    old: ControlClient,
+    restores: Option<String>,
+}
 
 impl Takeover {
     /// Waits until the running process has paused. Returns `None` if this process was not started by a reload.
@@ -154,25 +177,33 @@ impl Takeover {
         }
         let mut client = ControlClient::request(data_dir, &Request::TakeOver).await?;
         match client.response().await? {
-            Response::TakeoverGranted => Ok(Some(Self(client))),
+            Response::TakeoverGranted => Ok(Some(Self { old: client, restores: std::env::var(RESTORE).ok() })),
             Response::Failed { reason } => Err(TakeoverError::Declined(reason)),
             other => Err(TakeoverError::Declined(format!("{other:?}"))),
         }
     }
 
+    /// Returns the name of the copy of a backup that this process is to put in the place of the database.
+    pub fn restores(&self) -> Option<&str> {
+        self.restores.as_deref()
+    }
+
     /// Reports that this process serves: the old one starts to drain. Until the old one's last socket is closed, a task forwards
-    /// every publish of `gateway` to it.
+    /// every publish of `gateway` to it; after a restore only those without a number, since its pages show another history.
     ///
     /// # Errors
     /// The old process is gone.
     pub async fn confirm(mut self, gateway: &Gateway) -> Result<(), TakeoverError> {
         let mut publishes = gateway.relay();
-        self.0.write_line("serving\n").await?;
+        self.old.write_line("serving\n").await?;
         tokio::spawn(async move {
             while let Some((relayed, _permit)) = publishes.recv().await {
+                if self.restores.is_some() && relayed.is_numbered() {
+                    continue;
+                }
                 let Ok(line) = relayed.to_line() else { continue };
                 // The old process has exited; it has no sockets left to publish to.
-                if self.0.write_line(&line).await.is_err() {
+                if self.old.write_line(&line).await.is_err() {
                     return;
                 }
             }

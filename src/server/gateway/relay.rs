@@ -138,6 +138,11 @@ mod wire {
 }
 
 impl Relayed {
+    /// Whether its frames have a place in the numbering of a group.
+    pub fn is_numbered(&self) -> bool {
+        [&self.publication.plain, &self.publication.v1].into_iter().flatten().any(|frame| frame.position.is_some())
+    }
+
     /// Encodes the publish as one line of JSON, with its newline.
     pub fn to_line(self) -> serde_json::Result<String> {
         Ok(serde_json::to_string(&wire::Line::from(self))? + "\n")

@@ -43,6 +43,18 @@ pub enum OpenError {
         /// The data folder.
         path: PathBuf,
     },
+    /// A command found a restore under way, and it did not end in time.
+    #[error("the database in {path} is being replaced by a backup: try again when that has ended")]
+    Restoring {
+        /// The data folder.
+        path: PathBuf,
+    },
+    /// A restore found commands that have the database open, and they did not end in time.
+    #[error("a command, perhaps a backup, uses the database in {path}: try again when it has ended. Nothing was changed")]
+    CommandsRun {
+        /// The data folder.
+        path: PathBuf,
+    },
     /// The database file cannot be opened.
     #[error("the database in {path} cannot be opened: {source}")]
     Database {

@@ -14,12 +14,15 @@
 //! # }
 //! ```
 
+mod commands_lock;
 mod cooldowns;
 mod data_dir;
 mod error;
+mod fail_point;
 mod notice;
 mod opening;
 mod postgres;
+mod restoring;
 mod rows;
 mod sqlite;
 mod status;
@@ -34,6 +37,10 @@ pub use postgres::PostgresProblem;
 pub use rows::{
     ApiKeyRow, Appended, NewMessage, NewPassword, NewPerson, NewSessionRow, PersonRow, RoomRow, RoomSettings, SeqRange,
     SessionRow, SetModes,
+};
+pub use sqlite::{
+    Backup, BackupError, CopyError, RestoreError, Staged, await_commands, back_up, former_database, put_backup_in_place,
+    settle_restore, stage_backup,
 };
 pub use status::{StoreState, StoreStatus};
 pub use store::Store;

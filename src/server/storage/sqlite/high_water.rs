@@ -95,7 +95,7 @@ pub(super) async fn check(folder: &Path, connection: &mut SqliteConnection) -> R
 }
 
 /// Returns the number of write batches that the database contains.
-async fn commits(connection: &mut SqliteConnection) -> Result<u64> {
+pub(super) async fn commits(connection: &mut SqliteConnection) -> Result<u64> {
     let commits = sqlx::query_scalar!(
         r#"SELECT coalesce(max(CAST(value AS INTEGER)), 0) AS "commits!: i64" FROM facts WHERE name = 'commits'"#
     );
@@ -112,7 +112,7 @@ pub(super) async fn count_commit(connection: &mut SqliteConnection) -> Result<u6
 }
 
 /// Gives every room a new epoch and returns the number of rooms.
-async fn new_epochs(connection: &mut SqliteConnection) -> Result<u64> {
+pub(super) async fn new_epochs(connection: &mut SqliteConnection) -> Result<u64> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     let renewed = sqlx::query!("UPDATE rooms SET epoch = lower(hex(randomblob(16)))").execute(&mut *transaction).await?;
     transaction.commit().await?;
@@ -125,7 +125,7 @@ fn load(folder: &Path) -> Option<u64> {
 }
 
 /// Replaces the file in one step, so that a crash leaves the old number or the new one.
-fn store(folder: &Path, commits: u64) -> io::Result<()> {
+pub(super) fn store(folder: &Path, commits: u64) -> io::Result<()> {
     let part = folder.join("high-water.part");
     let mut file = File::create(&part)?;
     writeln!(file, "{}", to_sql(commits))?;

@@ -4,19 +4,27 @@
 mod api_keys;
 mod append;
 mod arrivals;
+mod backup;
+mod copy;
 mod devices;
 mod high_water;
 mod last_messages;
 mod messages;
 mod open;
 mod people;
+mod restore;
 mod rooms;
 mod schema;
 mod sessions;
+mod stop;
+mod swap;
 mod sweep;
 mod writer;
 
+pub use backup::{Backup, BackupError, back_up};
+pub use copy::CopyError;
 pub(super) use open::SqliteStore;
+pub use restore::{RestoreError, Staged, await_commands, former_database, put_backup_in_place, settle_restore, stage_backup};
 
 use super::error::corrupt;
 use super::{Result, StorageError};

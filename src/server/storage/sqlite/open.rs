@@ -2,22 +2,23 @@
 
 use super::high_water::{self, HighWater};
 use super::schema;
+use super::stop::Held;
 use super::writer::Writes;
 use crate::server::config::StorageSettings as Settings;
+use crate::server::storage::commands_lock::CommandsLock;
 use crate::server::storage::data_dir::{self, DataDirLock};
 use crate::server::storage::{OpenError, OpenNotice, Result, StorageError, StoreStatus};
-use sqlx::pool::PoolConnection;
+use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqlitePool};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::watch;
 
 /// Name of the database in the data folder.
-const FILE: &str = "roomcast.db";
+pub(super) const FILE: &str = "roomcast.db";
 /// Connections that read; they run in parallel.
-const READERS: u32 = 4;
+pub(super) const READERS: u32 = 4;
 /// Time for the pool beyond the database's own lock timeout, so that SQLite's error comes first.
 const POOL_TIMEOUT_EXTRA_MS: u64 = 500;
 
@@ -31,8 +32,12 @@ pub struct SqliteStore {
     pub(super) writes: Writes,
     /// `None` beside a running server.
     lock: Option<DataDirLock>,
-    /// The only connection that writes, while writes are stopped: every write of this process fails as busy.
-    held_writer: Arc<Mutex<Option<PoolConnection<Sqlite>>>>,
+    /// The data folder.
+    pub(super) folder: Arc<Path>,
+    /// The connections that are kept back while the store is stopped.
+    pub(super) held: Arc<Mutex<Option<Held>>>,
+    /// A command's hold on the database file.
+    _commands: Option<Arc<CommandsLock>>,
     notices: Arc<[OpenNotice]>,
 }
 
@@ -51,6 +56,7 @@ impl SqliteStore {
     pub(crate) async fn open_unlocked(settings: &Settings) -> std::result::Result<Self, OpenError> {
         let folder = &settings.data_dir;
         data_dir::create(folder)?;
+        let commands = CommandsLock::shared(folder).await?;
         if !folder.join(FILE).exists() {
             // The lock ends with the block: the command then goes on beside whichever server starts.
             let _lock = DataDirLock::acquire(folder)?;
@@ -62,7 +68,8 @@ impl SqliteStore {
         let mut connection = writer.acquire().await.map_err(|source| OpenError::Database { path: folder.into(), source })?;
         schema::check(&mut connection, folder).await?;
         drop(connection);
-        Self::finish(settings, writer, None, vec![]).await
+        let store = Self::finish(settings, writer, None, vec![]).await?;
+        Ok(Self { _commands: Some(Arc::new(commands)), ..store })
     }
 
     /// Opens the readers and starts the writer task.
@@ -78,7 +85,8 @@ impl SqliteStore {
         let readers = readers.map_err(|source| OpenError::Database { path: settings.data_dir.clone(), source })?;
         let high_water = HighWater::new(&settings.data_dir, lock.clone());
         let writes = Writes::start(writer.clone(), Duration::from_millis(settings.busy_within_ms), high_water);
-        Ok(Self { readers, writer, commit_reader, writes, lock, held_writer: Arc::default(), notices: notices.into() })
+        let (folder, notices) = (settings.data_dir.as_path().into(), notices.into());
+        Ok(Self { readers, writer, commit_reader, writes, lock, folder, held: Arc::default(), _commands: None, notices })
     }
 
     pub(crate) fn notices(&self) -> &[OpenNotice] {
@@ -93,30 +101,15 @@ impl SqliteStore {
         self.lock.as_ref().is_some_and(DataDirLock::is_held)
     }
 
-    /// Waits for the write that is under way, and keeps the connection that writes. Fails if it is not free in time.
-    pub(crate) async fn stop_writes(&self) -> Result<()> {
-        let writer = self.writer.acquire().await?;
-        *self.held_writer() = Some(writer);
-        Ok(())
-    }
-
-    pub(crate) async fn resume_writes(&self) {
-        drop(self.held_writer().take());
-    }
-
     /// Closing the last connection checkpoints the write-ahead log into the database file.
     pub(crate) async fn close(&self) {
         self.writes.close().await;
-        self.readers.close().await;
-        self.commit_reader.close().await;
-        // From the call on no write gets the connection; the pool waits for the one that is held.
-        let closed = self.writer.close();
-        drop(self.held_writer().take());
-        closed.await;
-    }
-
-    fn held_writer(&self) -> MutexGuard<'_, Option<PoolConnection<Sqlite>>> {
-        self.held_writer.lock().unwrap_or_else(PoisonError::into_inner)
+        // From the calls on nobody gets a connection; the pools wait for those that are held.
+        let (readers, commit_reader, writer) = (self.readers.close(), self.commit_reader.close(), self.writer.close());
+        drop(self.held().take());
+        readers.await;
+        commit_reader.await;
+        writer.await;
     }
 
     pub(crate) async fn fact(&self, name: &str) -> Result<Option<Vec<u8>>> {

@@ -3,6 +3,7 @@
 //! Versions are the numbers of the migrations. The fact `schema.compatible_from` is the oldest version whose server may serve
 //! from the database: an older server starts beside newer migrations, unless one of them raised it above the server's version.
 
+use super::copy::{self, CopyError};
 use crate::server::storage::{OpenError, OpenNotice};
 use sqlx::migrate::Migrator;
 use sqlx::{SqliteConnection, SqlitePool};
@@ -11,8 +12,6 @@ use std::path::{Path, PathBuf};
 
 /// Copies of databases that are kept, the newest ones.
 const KEPT_COPIES: usize = 2;
-/// Free space that a copy must leave, in bytes.
-const RESERVED_BYTES: u64 = 16 * 1024 * 1024;
 /// Names of copies: this, the version of their schema, and `.db`.
 const COPY: &str = "roomcast.schema-";
 
@@ -37,7 +36,7 @@ pub(super) async fn migrate(writer: &SqlitePool, folder: &Path) -> Result<Option
     let migrator = migrator();
     let is_pending = migrator.iter().any(|migration| !applied.contains(&migration.version));
     let notice = match applied.last() {
-        Some(version) if is_pending => Some(OpenNotice::Copied { path: copy(&mut connection, folder, *version).await? }),
+        Some(version) if is_pending => Some(OpenNotice::Copied { path: copy_before(&mut connection, folder, *version).await? }),
         _ => None,
     };
     drop(connection);
@@ -57,7 +56,11 @@ pub(super) async fn check(connection: &mut SqliteConnection, folder: &Path) -> R
 }
 
 /// Fails if a migration that this program does not know made the database incompatible with it.
-async fn check_newer(connection: &mut SqliteConnection, applied: &BTreeSet<i64>, folder: &Path) -> Result<(), OpenError> {
+pub(super) async fn check_newer(
+    connection: &mut SqliteConnection,
+    applied: &BTreeSet<i64>,
+    folder: &Path,
+) -> Result<(), OpenError> {
     let (found, known) = (applied.last().copied().unwrap_or_default(), known_version());
     if found <= known {
         return Ok(());
@@ -75,7 +78,7 @@ async fn check_newer(connection: &mut SqliteConnection, applied: &BTreeSet<i64>,
 }
 
 /// The versions of the migrations that the database has; none in a new one.
-async fn applied(connection: &mut SqliteConnection) -> Result<BTreeSet<i64>, sqlx::Error> {
+pub(super) async fn applied(connection: &mut SqliteConnection) -> Result<BTreeSet<i64>, sqlx::Error> {
     // sqlx makes this table with the first migration.
     let is_new = sqlx::query_scalar::<_, i64>("SELECT count(*) = 0 FROM sqlite_schema WHERE name = '_sqlx_migrations'");
     if is_new.fetch_one(&mut *connection).await? == 1 {
@@ -85,33 +88,28 @@ async fn applied(connection: &mut SqliteConnection) -> Result<BTreeSet<i64>, sql
     Ok(versions.fetch_all(connection).await?.into_iter().collect())
 }
 
+/// Whether the database's first migrations are this program's, by their checksums.
+pub(super) async fn is_ours(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    let rows = sqlx::query_as::<_, (i64, Vec<u8>)>("SELECT version, checksum FROM _sqlx_migrations WHERE success");
+    let found = rows.fetch_all(connection).await?;
+    let migrator = migrator();
+    let known = |version| migrator.iter().find(|migration| migration.version == version);
+    let is_same = |(version, checksum): &(i64, Vec<u8>)| known(*version).is_none_or(|known| *known.checksum == **checksum);
+    Ok(found.iter().any(|(version, _)| *version == 1) && found.iter().all(is_same))
+}
+
 /// Copies the database into the data folder and removes old copies. Returns the path of the copy.
-async fn copy(connection: &mut SqliteConnection, folder: &Path, version: i64) -> Result<PathBuf, OpenError> {
+async fn copy_before(connection: &mut SqliteConnection, folder: &Path, version: i64) -> Result<PathBuf, OpenError> {
     let failed = |source: Box<dyn std::error::Error + Send + Sync>| OpenError::Copy { path: folder.into(), source };
     let (path, part) = (folder.join(format!("{COPY}{version}.db")), folder.join(format!("{COPY}{version}.db.part")));
-    let needed = sqlx::query_scalar::<_, i64>("SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()")
-        .fetch_one(&mut *connection)
-        .await
-        .map_err(|error| failed(error.into()))?;
-    let needed = needed.unsigned_abs() + RESERVED_BYTES;
-    let space = rustix::fs::statvfs(folder).map_err(|error| failed(error.into()))?;
-    let free = space.f_bavail.saturating_mul(space.f_frsize);
-    if free < needed {
-        return Err(OpenError::NoSpaceForCopy { path: folder.into(), needed, free });
-    }
     // Left by a start that was killed: VACUUM INTO refuses a file with content.
-    match std::fs::remove_file(&part) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(failed(error.into())),
-        _ => {}
-    }
-    let target = part.to_string_lossy().into_owned();
-    sqlx::query("VACUUM INTO ?").bind(target).execute(connection).await.map_err(|error| failed(error.into()))?;
-    let finished = || {
-        std::fs::File::open(&part)?.sync_all()?;
-        std::fs::rename(&part, &path)?;
-        remove_old_copies(folder)
-    };
-    finished().map_err(|error: std::io::Error| failed(error.into()))?;
+    copy::remove(&part).map_err(|error| failed(error.into()))?;
+    copy::copy(connection, folder, &part).await.map_err(|error| match error {
+        CopyError::NoSpace { needed, free } => OpenError::NoSpaceForCopy { path: folder.into(), needed, free },
+        CopyError::Failed(source) => failed(source),
+    })?;
+    let finished = copy::put_in_place(&part, &path).and_then(|()| remove_old_copies(folder));
+    finished.map_err(|error| failed(error.into()))?;
     Ok(path)
 }
 

@@ -32,8 +32,8 @@ pub struct ServeOutcome {
 
 /// Result of a pause for a takeover.
 enum TakeoverOutcome {
-    /// The new process serves.
-    Completed,
+    /// The new process serves; `restored`: from another database.
+    Completed { restored: bool },
     /// The new process failed, and this one has the data folder again.
     Failed,
     /// The new process failed, and the data folder is locked by another process.
@@ -73,40 +73,51 @@ async fn accept_until_shutdown(
             // All senders are gone, the signal handler among them: nothing could stop this server later.
             None => return false,
             Some(ServerCommand::Shutdown { gracefully }) => return gracefully,
-            Some(ServerCommand::Pause { paused, taken_over }) => match pause(acceptor, state, paused, taken_over).await {
-                TakeoverOutcome::Completed => return true,
-                TakeoverOutcome::Failed => {}
-                TakeoverOutcome::DataFolderLost => return false,
-            },
+            Some(ServerCommand::Pause { paused, restores, taken_over }) => {
+                match pause(acceptor, state, paused, restores, taken_over).await {
+                    // After a restore the pages here show a history that has ended: they are not kept for long.
+                    TakeoverOutcome::Completed { restored } => return !restored,
+                    TakeoverOutcome::Failed => {}
+                    TakeoverOutcome::DataFolderLost => return false,
+                }
+            }
         }
     }
 }
 
-/// Finishes the requests in flight and releases the data folder. Connections wait in the backlog until the new process
+/// Finishes the requests in flight and releases the data folder, and for a restore the database as well. Connections wait in the backlog until the new process
 /// accepts them, or this one does again.
 async fn pause(
     acceptor: &mut HttpAcceptor,
     state: &AppState,
     paused: oneshot::Sender<()>,
+    restores: bool,
     taken_over: oneshot::Receiver<()>,
 ) -> TakeoverOutcome {
     state.accepting.send_replace(false);
     if !acceptor.open_connections.finish(HANDOVER_TIMEOUT).await {
         tracing::warn!(timeout = ?HANDOVER_TIMEOUT, "requests answered busy: they took longer than a takeover waits");
     }
-    if let Err(error) = hand_over(state).await {
-        tracing::error!(%error, "takeover refused: a write is under way");
+    if let Err(error) = hand_over(state, restores).await {
+        tracing::error!(%error, "takeover refused: the database is in use");
         state.store.resume_writes().await;
         state.accepting.send_replace(true);
         return TakeoverOutcome::Failed;
     }
     let _ = paused.send(());
     if taken_over.await.is_ok() {
-        return TakeoverOutcome::Completed;
+        if let Err(error) = state.store.leave_to_successor() {
+            tracing::warn!(%error, "the files beside the former database could not be removed");
+        }
+        return TakeoverOutcome::Completed { restored: restores };
     }
     tracing::error!("takeover failed: the new process does not serve, so this one continues");
     if let Err(error) = reacquire_lock(&state.data_dir).await {
         tracing::error!(%error, "could not lock the data folder again: shutting down");
+        return TakeoverOutcome::DataFolderLost;
+    }
+    if let Err(error) = state.store.take_restore_back().await {
+        tracing::error!(%error, "could not take the former database back: shutting down");
         return TakeoverOutcome::DataFolderLost;
     }
     state.store.resume_writes().await;
@@ -142,9 +153,13 @@ async fn shut_down(
     ServeOutcome { requests_cut_off: !finished }
 }
 
-/// Completes the writes under way and releases the data folder.
-async fn hand_over(state: &AppState) -> Result<(), Box<dyn Error + Send + Sync>> {
-    state.store.stop_writes().await?;
+/// Completes the writes under way, for a restore the reads as well, and releases the data folder.
+async fn hand_over(state: &AppState, restores: bool) -> Result<(), Box<dyn Error + Send + Sync>> {
+    if restores {
+        state.store.stop_for_restore().await?;
+    } else {
+        state.store.stop_writes().await?;
+    }
     Ok(state.data_dir.release()?)
 }
 
