@@ -7,10 +7,11 @@ use std::io;
 impl Store {
     /// Completes the reads and writes that are under way, so that a successor may replace the database. Until
     /// [`Store::resume_writes`] reads and writes fail as busy, and commands do not open the database. Fails if they are not
-    /// completed in time, or if a command has the database open.
+    /// completed in time, if a command has the database open, and on PostgreSQL.
     pub async fn stop_for_restore(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
         match self {
             Self::Sqlite(store) => store.stop_for_restore().await,
+            Self::Postgres(_) => Err("the server's database is PostgreSQL's".into()),
         }
     }
 
@@ -19,6 +20,7 @@ impl Store {
     pub async fn take_restore_back(&self) -> Result<(), Box<dyn Error + Send + Sync>> {
         match self {
             Self::Sqlite(store) => store.take_restore_back().await,
+            Self::Postgres(_) => Ok(()),
         }
     }
 
@@ -26,6 +28,7 @@ impl Store {
     pub fn leave_to_successor(&self) -> io::Result<()> {
         match self {
             Self::Sqlite(store) => store.leave_to_successor(),
+            Self::Postgres(_) => Ok(()),
         }
     }
 }
