@@ -16,17 +16,37 @@ for file in target/site/pkg/roomcast.{wasm,js,css}.br; do
 done
 printf '%-32s %8d bytes\n' sum $total
 
-echo "# sends, three times alone and three times while 600 guests a second arrive"
-rustc --edition 2024 -O -o target/bench-send benches/send.rs
-for guests in 0 0 0 600 600 600; do
+# sends STORE GUESTS ROOMS: a server on an empty store, and ten seconds of sends.
+sends() {
+    local folder server url=
     folder=$(mktemp -d)
-    $binary --addr 127.0.0.1:0 --data-dir "$folder" --set chat.cooldown_ms=0 --set limits.per_ip=off >"$folder/stdout" 2>/dev/null &
+    if [ "$1" = postgres ]; then
+        url=$(tools/postgres.sh start "$folder/postgres")
+    fi
+    export ROOMCAST_STORAGE_URL=$url
+    $binary --addr 127.0.0.1:0 --data-dir "$folder/data" --set chat.cooldown_ms=0 --set limits.per_ip=off >"$folder/stdout" 2>/dev/null &
     server=$!
     until grep -q 'Open it' "$folder/stdout"; do sleep 0.05; done
-    target/bench-send "$(sed -n 's/.*listening on \([0-9.:]*\),.*/\1/p' "$folder/stdout")" 10 $guests
+    for _ in $(seq 2 "$3"); do $binary --data-dir "$folder/data" room add Room >/dev/null; done
+    echo -n "$1: "
+    target/bench-send "$(sed -n 's/.*listening on \([0-9.:]*\),.*/\1/p' "$folder/stdout")" 10 "$2" "$3"
     kill "$server"
     wait "$server" || true
+    if [ "$1" = postgres ]; then
+        tools/postgres.sh stop "$folder/postgres"
+    fi
+    unset ROOMCAST_STORAGE_URL
     rm -rf "$folder"
+}
+
+echo "# sends on both stores in turns: one room, 200 rooms, and one room while 600 guests a second arrive; and the disk"
+rustc --edition 2024 -O -o target/bench-send benches/send.rs
+for _ in 1 2 3; do
+    target/bench-send disk "${TMPDIR:-/tmp}"
+    for load in "0 1" "0 200" "600 1"; do
+        # shellcheck disable=SC2086 # two arguments
+        for store in sqlite postgres; do sends $store $load; done
+    done
 done
 
 echo "# loads of a hostile client"

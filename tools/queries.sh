@@ -27,6 +27,11 @@ mkdir "$cluster" "$work/sqlite" "$work/postgres" && chmod 700 "$cluster"
 check() {
     touch src/lib.rs
     DATABASE_URL=$1 SQLX_OFFLINE=false SQLX_OFFLINE_DIR=$2 cargo check --lib --no-default-features --features ssr 2>"$2.log" || true
+    if ! compgen -G "$2/query-*.json" >/dev/null; then
+        echo "roomcast: no query could be checked:" >&2
+        tail -n 20 "$2.log" >&2
+        exit 1
+    fi
 }
 
 cat src/server/storage/sqlite/migrations/*.sql | sqlite3 "$work/schema.db"

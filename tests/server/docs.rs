@@ -5,6 +5,7 @@
 //! | info string | check |
 //! |---|---|
 //! | `sh` | bash executes it beside a running server; it exits with 0 |
+//! | `sh postgres`, `sql` | bash and psql execute it on a PostgreSQL server of its own; it exits with 0 |
 //! | `sh no-run` | its commands are in [`NOT_RUN`], with the reason |
 //! | `console` | as `sh`; the lines after a `$ ` command are its output |
 //! | `toml` | `roomcast --config` accepts it |
@@ -18,6 +19,7 @@
 mod blocks;
 mod facts;
 mod php;
+mod postgres;
 mod shell;
 
 use crate::support::binary;
@@ -26,7 +28,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
 
-const LANGUAGES: [&str; 12] = ["sh", "sh no-run", "console", "toml", "json", "html", "js", "php", "nginx", "ini", "yaml", "text"];
+const LANGUAGES: [&str; 14] =
+    ["sh", "sh no-run", "sh postgres", "sql", "console", "toml", "json", "html", "js", "php", "nginx", "ini", "yaml", "text"];
 /// Commands that no test machine runs, and why.
 const NOT_RUN: [(&str, &str); 2] = [("systemctl", "needs systemd as the first process"), ("ufw", "changes the host's firewall")];
 

@@ -34,6 +34,11 @@ pub enum OpenNotice {
         /// Write batches that the file `high-water` has seen; `None` without the file.
         high_water: Option<u64>,
     },
+    /// The database was restored from a dump: every room began a new numbering, and pages start over.
+    Restored {
+        /// Number of rooms.
+        rooms: u64,
+    },
 }
 
 impl fmt::Display for OpenNotice {
@@ -55,6 +60,7 @@ impl fmt::Display for OpenNotice {
                 }
                 write!(f, "): {rooms} rooms begin a new epoch")
             }
+            Self::Restored { rooms } => write!(f, "database: it was restored from a dump: {rooms} rooms begin a new epoch"),
         }
     }
 }

@@ -6,6 +6,7 @@ mod append;
 mod arrivals;
 mod devices;
 mod error;
+mod identity;
 mod keeper;
 mod messages;
 mod open;

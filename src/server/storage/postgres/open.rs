@@ -5,8 +5,8 @@ use super::error::no_answer;
 use super::keeper::{Keeper, KeeperGuard};
 use super::pool::{Held, Limits, Pool};
 use super::problem::PostgresProblem;
-use super::schema;
 use super::settings::SettingsCache;
+use super::{identity, schema};
 use crate::server::config::StorageSettings as Settings;
 use crate::server::storage::{DataDirLock, OpenError, OpenNotice, Result, StoreStatus, data_dir};
 use sqlx::postgres::PgConnectOptions;
@@ -50,8 +50,9 @@ pub struct PostgresStore {
     keeper: Option<Keeper>,
     _guard: Option<KeeperGuard>,
     _lock: Option<DataDirLock>,
-    /// The places of writers and lanes, while writes are stopped: every write of this process fails as busy.
-    held_writers: Arc<Mutex<Vec<Held>>>,
+        let settings = SettingsCache::default();
+        let (held_writers, notices) = (Arc::default(), Arc::default());
+        Self { readers, writers, lanes, settings, arrivals, keeper, _guard: None, _lock: None, held_writers, notices }
 }
 
 impl PostgresStore {
@@ -65,6 +66,9 @@ impl PostgresStore {
         let mut store = Self::new(settings, &options, Some(keeper));
         let guard = watching.start(vec![store.readers.clone(), store.writers.clone(), store.lanes.clone()]);
         (store._guard, store._lock) = (Some(guard), Some(lock));
+        let restored = store.writers.transaction(async |db: &mut PgConnection| identity::check(db).await).await;
+        let restored = restored.map_err(|error| failed(PostgresProblem::Identity(error)))?;
+        store.notices = restored.map(|rooms| OpenNotice::Restored { rooms }).into_iter().collect();
         Ok(store)
     }
 
@@ -88,11 +92,12 @@ impl PostgresStore {
         let (readers, writers, lanes) = (pool(readers), pool(writers), pool(lanes));
         let arrivals = Arrivals::start(writers.clone(), Duration::from_millis(settings.busy_within_ms));
         let settings = SettingsCache::default();
-        Self { readers, writers, lanes, settings, arrivals, keeper, _guard: None, _lock: None, held_writers: Arc::default() }
+        let (held_writers, notices) = (Arc::default(), Arc::default());
+        Self { readers, writers, lanes, settings, arrivals, keeper, _guard: None, _lock: None, held_writers, notices }
     }
 
     pub(crate) fn notices(&self) -> &[OpenNotice] {
-        &[]
+        &self.notices
     }
 
     pub(crate) fn status(&self) -> Option<watch::Receiver<StoreStatus>> {

@@ -1,5 +1,6 @@
 //! Why a PostgreSQL store could not be opened. No text of it holds the password.
 
+use crate::server::storage::StorageError;
 use sqlx::migrate::MigrateError;
 
 /// Why a PostgreSQL store could not be opened.
@@ -51,6 +52,9 @@ pub enum PostgresProblem {
     /// A schema migration failed; nothing of it was stored.
     #[error("the schema cannot be brought up to date: {0}")]
     Migration(#[source] MigrateError),
+    /// The database could not be compared with an earlier copy of itself.
+    #[error("it cannot be checked for an earlier copy of itself: {0}")]
+    Identity(#[source] StorageError),
     /// Any other error of the server.
     #[error("{0}")]
     Database(#[source] sqlx::Error),
