@@ -27,7 +27,7 @@ sends() {
     $binary --addr 127.0.0.1:0 --data-dir "$folder/data" --set chat.cooldown_ms=0 --set limits.per_ip=off >"$folder/stdout" 2>/dev/null &
     server=$!
     until grep -q 'Open it' "$folder/stdout"; do sleep 0.05; done
-    for _ in $(seq 2 "$3"); do $binary --data-dir "$folder/data" room add Room >/dev/null; done
+    for _ in $(seq 2 "$3"); do $binary room add Room --data-dir "$folder/data" >/dev/null; done
     echo -n "$1: "
     target/bench-send "$(sed -n 's/.*listening on \([0-9.:]*\),.*/\1/p' "$folder/stdout")" 10 "$2" "$3"
     kill "$server"

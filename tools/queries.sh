@@ -5,23 +5,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v sqlite3 >/dev/null || { echo "roomcast: sqlite3 is missing. Install it with: apt-get install sqlite3" >&2; exit 1; }
-programs=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1 || true)
-export PATH="$PATH${programs:+:$programs}"
-command -v initdb >/dev/null || { echo "roomcast: PostgreSQL is missing. Install it with: apt-get install postgresql" >&2; exit 1; }
-
-# PostgreSQL refuses root, so for root its programs run as its own user.
-as_postgres() { if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi; }
+command -v psql >/dev/null || { echo "roomcast: psql is missing. Install it with: apt-get install postgresql" >&2; exit 1; }
 
 work=$(mktemp -d)
-cluster=$work/cluster
-clean_up() {
-    [ ! -f "$cluster/postmaster.pid" ] || as_postgres pg_ctl --pgdata "$cluster" --mode immediate --silent stop || true
-    rm -rf "$work"
-}
-trap clean_up EXIT
-chmod 711 "$work"
-mkdir "$cluster" "$work/sqlite" "$work/postgres" && chmod 700 "$cluster"
-[ "$(id -u)" != 0 ] || chown postgres: "$cluster"
+trap 'tools/postgres.sh stop "$work/cluster"; rm -rf "$work"' EXIT
+mkdir "$work/sqlite" "$work/postgres"
 
 # check DATABASE_URL FOLDER: lets the macros check against the database and write their files into the folder.
 check() {
@@ -37,14 +25,10 @@ check() {
 cat src/server/storage/sqlite/migrations/*.sql | sqlite3 "$work/schema.db"
 check "sqlite://$work/schema.db" "$work/sqlite"
 
-cd "$work" # initdb asks for a working folder that its user may enter
-as_postgres initdb --pgdata "$cluster" --username roomcast --auth trust --encoding UTF8 --no-locale --no-sync >/dev/null
-as_postgres pg_ctl --pgdata "$cluster" --wait --silent --log "$cluster/log" \
-    --options "-c listen_addresses='' -c unix_socket_directories='$cluster' -c fsync=off" start
-cd "$OLDPWD"
+url=$(tools/postgres.sh start "$work/cluster")
 { echo "CREATE SCHEMA roomcast;"; cat src/server/storage/postgres/migrations/*.sql; } |
-    psql --quiet --no-psqlrc --host "$cluster" --username roomcast --dbname postgres --set ON_ERROR_STOP=1
-check "postgres:///postgres?host=$cluster&user=roomcast" "$work/postgres"
+    psql --quiet --no-psqlrc --set ON_ERROR_STOP=1 "$url"
+check "$url" "$work/postgres"
 
 # Of a pass only the files of its own store count: another text may be valid in its database by chance.
 rm -rf .sqlx && mkdir .sqlx

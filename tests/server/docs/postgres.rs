@@ -65,7 +65,9 @@ async fn docs_postgres_blocks_run_and_a_restored_dump_is_another_history() {
     server.restart();
     assert_eq!(bound(&server).await, restored, "once");
 
+    server.kill();
     postgres.sql("roomcast", &renew.text);
+    server.restart();
     assert_ne!(bound(&server).await.0, restored.0);
     assert!(postgres.sql("roomcast", &look.text).contains("before the dump"));
 }

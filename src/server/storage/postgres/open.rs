@@ -50,9 +50,9 @@ pub struct PostgresStore {
     keeper: Option<Keeper>,
     _guard: Option<KeeperGuard>,
     _lock: Option<DataDirLock>,
-        let settings = SettingsCache::default();
-        let (held_writers, notices) = (Arc::default(), Arc::default());
-        Self { readers, writers, lanes, settings, arrivals, keeper, _guard: None, _lock: None, held_writers, notices }
+    /// The places of writers and lanes, while writes are stopped: every write of this process fails as busy.
+    held_writers: Arc<Mutex<Vec<Held>>>,
+    notices: Arc<[OpenNotice]>,
 }
 
 impl PostgresStore {
