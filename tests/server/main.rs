@@ -28,6 +28,7 @@ mod operating;
 mod own_account;
 mod pages;
 mod php;
+mod postgres_node;
 mod readers;
 mod reload;
 mod services;

@@ -9,7 +9,7 @@ use super::DEADLINE;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -70,23 +70,22 @@ impl Installation {
             };
             (id("-u"), id("-g"))
         });
-        if let Some((uid, gid)) = user {
-            std::os::unix::fs::chown(&base, Some(uid), Some(gid)).unwrap();
-        }
         let installation = Self { programs, user, base, _guard: Mutex::new(guard) };
+        installation.give(&installation.base);
         let mut initdb = installation.program("initdb");
         // A language's order of letters by default: the schema must name "C" where it counts on bytes.
         initdb.args(["-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=und"]);
-        initdb.args([
-            "--auth-local=trust",
-            "--auth-host=scram-sha-256",
-            "--wal-segsize=1",
-            "--no-sync",
-            "--no-instructions",
-            "-D",
-        ]);
+        initdb.args(["--auth-local=trust", "--auth-host=scram-sha-256", "--wal-segsize=1"]);
+        initdb.args(["--no-sync", "--no-instructions", "-D"]);
         succeeded(&initdb.arg(installation.base.join("template")).output().unwrap());
         Some(installation)
+    }
+
+    /// Gives a file to PostgreSQL's user.
+    fn give(&self, path: &Path) {
+        if let Some((uid, gid)) = self.user {
+            std::os::unix::fs::chown(path, Some(uid), Some(gid)).unwrap();
+        }
     }
 
     /// A program of PostgreSQL, run by its user in the folder of the instances.
@@ -154,21 +153,38 @@ impl Postgres {
     }
 
     fn new(installation: &'static Installation, settings: &str) -> Arc<Self> {
+        let this = Self::in_new_folder(installation, uuid::Uuid::new_v4().simple().to_string());
+        let copied = Command::new("cp").arg("-a").arg(installation.base.join("template")).arg(this.folder.join("data")).output();
+        succeeded(&copied.unwrap());
+        this.configure(&format!("{SETTINGS}{settings}"));
+        this.start();
+        this.sql("postgres", &format!("CREATE ROLE {ROLE} LOGIN PASSWORD '{}'", this.password));
+        Arc::new(this)
+    }
+
+    fn in_new_folder(installation: &'static Installation, password: String) -> Self {
         let port = free_port();
         let folder = installation.base.join(port.to_string());
         fs::create_dir(&folder).unwrap();
-        if let Some((uid, gid)) = installation.user {
-            std::os::unix::fs::chown(&folder, Some(uid), Some(gid)).unwrap();
-        }
-        let copied = Command::new("cp").arg("-a").arg(installation.base.join("template")).arg(folder.join("data")).output();
-        succeeded(&copied.unwrap());
-        let conf = folder.join("data/postgresql.conf");
-        let own = format!("port = {port}\nunix_socket_directories = '{}'\n{settings}", folder.display());
-        fs::write(&conf, fs::read_to_string(&conf).unwrap() + SETTINGS + &own).unwrap();
-        let password = uuid::Uuid::new_v4().simple().to_string();
-        let this = Self { installation, folder, port, password, process: Mutex::new(None) };
+        installation.give(&folder);
+        Self { installation, folder, port, password, process: Mutex::new(None) }
+    }
+
+    /// Adds settings to the file; the last line of a name holds.
+    fn configure(&self, settings: &str) {
+        let conf = self.folder.join("data/postgresql.conf");
+        let own = format!("port = {}\nunix_socket_directories = '{}'\n{settings}\n", self.port, self.folder.display());
+        fs::write(&conf, fs::read_to_string(&conf).unwrap() + &own).unwrap();
+    }
+
+    /// Starts a standby of this running server: a base backup of it, which follows it until it is promoted.
+    pub fn standby(&self) -> Arc<Self> {
+        let this = Self::in_new_folder(self.installation, self.password.clone());
+        let mut backup = self.installation.program("pg_basebackup");
+        backup.args(["--write-recovery-conf", "--no-sync", "--checkpoint=fast", "-U", "postgres", "-h"]).arg(&self.folder);
+        succeeded(&backup.args(["-p", &self.port.to_string(), "-D"]).arg(this.folder.join("data")).output().unwrap());
+        this.configure("");
         this.start();
-        this.sql("postgres", &format!("CREATE ROLE {ROLE} LOGIN PASSWORD '{}'", this.password));
         Arc::new(this)
     }
 
@@ -234,9 +250,7 @@ impl Postgres {
         self.stop(Stop::Fast);
         let signal = self.folder.join("data/standby.signal");
         File::create(&signal).unwrap();
-        if let Some((uid, gid)) = self.installation.user {
-            std::os::unix::fs::chown(&signal, Some(uid), Some(gid)).unwrap();
-        }
+        self.installation.give(&signal);
         self.start();
     }
 

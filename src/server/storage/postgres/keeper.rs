@@ -31,7 +31,7 @@ const GRACE: Duration = Duration::from_millis(1_500);
 /// Time in which a starting server must reach the database, and then the lock: a predecessor on a machine that lost its power
 /// holds it until [`KEEPALIVE`] ends its session.
 const REACH_WITHIN: Duration = Duration::from_secs(10);
-const TAKE_WITHIN: Duration = Duration::from_secs(10);
+const TAKE_WITHIN: Duration = Duration::from_secs(8);
 const START_RETRY: Duration = Duration::from_millis(200);
 /// Attempts to take the lock on a new connection, while the session of the lost one ends.
 const TAKE_ATTEMPTS: u32 = 10;
@@ -40,9 +40,9 @@ const TAKE_RETRY: Duration = Duration::from_millis(50);
 const RELEASE_WITHIN: Duration = Duration::from_secs(4);
 /// Time for an orderly end of the connection.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
-/// Settings of the session, by which PostgreSQL ends it about 6 s after this machine is gone.
+/// Settings of the session, by which PostgreSQL ends it about 5 s after this machine is gone.
 const KEEPALIVE: [(&str, &str); 4] =
-    [("tcp_keepalives_idle", "3"), ("tcp_keepalives_interval", "1"), ("tcp_keepalives_count", "3"), ("tcp_user_timeout", "6000")];
+    [("tcp_keepalives_idle", "2"), ("tcp_keepalives_interval", "1"), ("tcp_keepalives_count", "3"), ("tcp_user_timeout", "5000")];
 /// Whether the server is read-only, as a standby is, and its timeline.
 const LOOK: &str = "SELECT current_setting('transaction_read_only') = 'on', \
     CASE WHEN pg_is_in_recovery() THEN NULL ELSE left(pg_walfile_name(pg_current_wal_lsn()), 8) END";
