@@ -220,3 +220,14 @@ async fn a_kill_begins_no_new_epoch() {
         assert_eq!(epoch(&person).await, first);
     }
 }
+
+/// A dashboard shows how the database is, also where nobody asks `/readyz`.
+#[tokio::test]
+async fn the_gauge_of_the_database_needs_no_probe() {
+    let server = Server::start();
+    eventually("roomcast_store_up is 1", async || {
+        let metrics = server.visitor().get("/metrics").await.text().await.unwrap();
+        metrics.lines().any(|line| line == "roomcast_store_up 1")
+    })
+    .await;
+}
