@@ -47,6 +47,7 @@ fn run(cli: Cli, config: Config) -> Outcome {
             Command::Room { command } => command.run(&config).await,
             Command::Backup(backup) => backup.run(&config).await,
             Command::Restore(restore) => restore.run(&config).await,
+            Command::MigrateStore(migrate) => migrate.run(&config).await,
         }
     });
     runtime.shutdown_timeout(RUNTIME_SHUTDOWN_TIMEOUT);

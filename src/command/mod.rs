@@ -6,6 +6,7 @@
 
 mod backup;
 mod key;
+mod migrate_store;
 pub(crate) mod node;
 mod push;
 mod restore;
@@ -15,6 +16,7 @@ mod user;
 use backup::BackupCommand;
 use clap::{Args, Parser, Subcommand};
 use key::KeyCommand;
+use migrate_store::MigrateStoreCommand;
 use push::PushCommand;
 use restore::RestoreCommand;
 use room::RoomCommand;
@@ -70,12 +72,15 @@ fn setting(text: &str) -> Result<(String, String), String> {
 }
 
 impl Cli {
-    /// Returns the options as [`Flags`]; `--tls-cert` and `--tls-key` are short for `--set`.
+    /// Returns the options as [`Flags`]; `--tls-cert`, `--tls-key` and `--to` are short for `--set`.
     pub(crate) fn flags(&self) -> Flags {
         let GlobalOptions { config, addr, data_dir, tls_cert, tls_key, set } = &self.options;
         let mut set = set.clone();
         for (key, path) in [("web.tls_cert", tls_cert), ("web.tls_key", tls_key)] {
             set.extend(path.as_ref().map(|path| (key.to_owned(), path.display().to_string())));
+        }
+        if let Some(Command::MigrateStore(migrate)) = &self.command {
+            set.extend(migrate.to().map(|url| ("storage.url".to_owned(), url.to_owned())));
         }
         Flags { config: config.clone(), addr: *addr, data_dir: data_dir.clone(), set }
     }
@@ -127,6 +132,8 @@ pub(crate) enum Command {
     Backup(BackupCommand),
     /// Put a backup in the place of the database, which is kept aside; also while a server runs
     Restore(RestoreCommand),
+    /// Move the SQLite database of a stopped server to PostgreSQL; run again, it goes on where it was
+    MigrateStore(MigrateStoreCommand),
 }
 
 /// Fails unless the database is SQLite's, which alone is a file.

@@ -50,7 +50,7 @@ async fn open(database: &Path) -> SqliteConnection {
     SqliteConnection::connect_with(&options).await.unwrap()
 }
 
-async fn execute(database: &Path, statement: &'static str) {
+pub async fn execute(database: &Path, statement: &'static str) {
     let mut connection = open(database).await;
     sqlx::query(statement).execute(&mut connection).await.unwrap();
     connection.close().await.unwrap();

@@ -24,6 +24,7 @@ mod limits;
 mod live;
 mod lobby;
 mod memory;
+mod migrate_store;
 mod operating;
 mod own_account;
 mod pages;

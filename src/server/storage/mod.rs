@@ -19,6 +19,7 @@ mod cooldowns;
 mod data_dir;
 mod error;
 mod fail_point;
+mod moving;
 mod notice;
 mod opening;
 mod postgres;
@@ -32,6 +33,7 @@ mod sweeps;
 pub use cooldowns::{Cooldowns, Reservation};
 pub use data_dir::DataDirLock;
 pub use error::{OpenError, Result, StorageError};
+pub use moving::{Content, MoveError, MoveNews, Moved, MovedTable, move_store};
 pub use notice::OpenNotice;
 pub use postgres::PostgresProblem;
 pub use rows::{

@@ -257,7 +257,7 @@ async fn reach(options: &PgConnectOptions) -> std::result::Result<(PgConnection,
 }
 
 /// Takes the lock, unless another session holds it.
-async fn try_lock(connection: &mut PgConnection) -> sqlx::Result<bool> {
+pub(super) async fn try_lock(connection: &mut PgConnection) -> sqlx::Result<bool> {
     let taken = sqlx::query_scalar::<_, bool>("SELECT pg_try_advisory_lock($1)").bind(LOCK).fetch_one(connection);
     timeout(LOOK_WITHIN, taken).await.unwrap_or_else(|_| Err(no_answer()))
 }

@@ -9,6 +9,7 @@ mod error;
 mod identity;
 mod keeper;
 mod messages;
+pub(super) mod moving;
 mod open;
 mod people;
 mod pool;

@@ -6,11 +6,11 @@ use super::keeper::{Keeper, KeeperGuard};
 use super::pool::{Held, Limits, Pool};
 use super::problem::PostgresProblem;
 use super::settings::SettingsCache;
-use super::{identity, schema};
+use super::{identity, moving, schema};
 use crate::server::config::StorageSettings as Settings;
 use crate::server::storage::{DataDirLock, OpenError, OpenNotice, Result, StoreStatus, data_dir};
 use sqlx::postgres::PgConnectOptions;
-use sqlx::{ConnectOptions, PgConnection};
+use sqlx::{ConnectOptions, Connection, PgConnection};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -63,6 +63,7 @@ impl PostgresStore {
         let failed = |problem| open_error(&options, problem);
         let (keeper, watching) = Keeper::open(&options).await.map_err(failed)?;
         schema::migrate(&options).await.map_err(failed)?;
+        refuse_unfinished_move(&options).await.map_err(failed)?;
         let mut store = Self::new(settings, &options, Some(keeper));
         let guard = watching.start(vec![store.readers.clone(), store.writers.clone(), store.lanes.clone()]);
         (store._guard, store._lock) = (Some(guard), Some(lock));
@@ -77,7 +78,11 @@ impl PostgresStore {
         let options = options(settings)?;
         // For the security log. Where it cannot be written, the command says so.
         let _ = data_dir::create(&settings.data_dir);
-        let checked = async { schema::check(&mut connect(&options).await?).await };
+        let checked = async {
+            let mut connection = connect(&options).await?;
+            schema::check(&mut connection).await?;
+            moving::refuse_unfinished(&mut connection).await
+        };
         let checked = timeout(CONNECT_WITHIN * 2, checked).await.unwrap_or_else(|_| Err(no_answer().into()));
         checked.map_err(|problem| open_error(&options, problem))?;
         Ok(Self::new(settings, &options, None))
@@ -199,6 +204,13 @@ pub(super) fn options(settings: &Settings) -> std::result::Result<PgConnectOptio
 pub(super) async fn connect(options: &PgConnectOptions) -> std::result::Result<PgConnection, PostgresProblem> {
     let connected = timeout(CONNECT_WITHIN, options.connect()).await;
     connected.unwrap_or_else(|_| Err(no_answer())).map_err(PostgresProblem::from)
+}
+
+async fn refuse_unfinished_move(options: &PgConnectOptions) -> std::result::Result<(), PostgresProblem> {
+    let mut connection = connect(options).await?;
+    moving::refuse_unfinished(&mut connection).await?;
+    let _ = timeout(CONNECT_WITHIN, connection.close()).await;
+    Ok(())
 }
 
 /// The error with the name of server, database and role.

@@ -30,6 +30,9 @@ pub enum PostgresProblem {
     /// Another server serves from the database.
     #[error("another roomcast already serves from it: stop it first, or choose another database")]
     Taken,
+    /// A move of another store to the database was not finished.
+    #[error("a move to it is not finished: run `roomcast migrate-store` again, which goes on with it")]
+    MoveUnfinished,
     /// The database cannot hold every text.
     #[error("the database has the encoding {0}; Roomcast needs one with the encoding UTF8")]
     NotUtf8(String),

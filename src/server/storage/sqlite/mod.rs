@@ -10,6 +10,7 @@ mod devices;
 mod high_water;
 mod last_messages;
 mod messages;
+pub(super) mod moving;
 mod open;
 mod people;
 mod restore;

@@ -1,0 +1,121 @@
+//! The source of a move to another store: the database of a stopped server, read at one moment and not changed.
+
+use super::{open, schema};
+use crate::server::storage::commands_lock::{self, CommandsLock};
+use crate::server::storage::moving::{Column, Hasher, Kind, Row, Table};
+use crate::server::storage::{DataDirLock, OpenError};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
+use sqlx::{AssertSqlSafe, ConnectOptions, Row as _, SqliteConnection};
+use std::path::Path;
+use std::time::Duration;
+
+/// Wait for another program that has the database open.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// The database of a stopped server. It holds the data folder, so that none starts meanwhile.
+pub(in crate::server::storage) struct Source {
+    connection: SqliteConnection,
+    /// Values in which U+0000 was replaced.
+    replaced: u64,
+    _data_dir: DataDirLock,
+    _alone: CommandsLock,
+}
+
+impl Source {
+    /// Opens the database of a data folder. Fails if a server runs on it, or if its schema is not this program's.
+    pub(in crate::server::storage) async fn open(folder: &Path) -> Result<Self, OpenError> {
+        let failed = |source| OpenError::Database { path: folder.into(), source };
+        let file = folder.join(open::FILE);
+        if !file.is_file() {
+            let missing = std::io::Error::new(std::io::ErrorKind::NotFound, "it has no database");
+            return Err(OpenError::Folder { path: folder.into(), source: missing });
+        }
+        let data_dir = DataDirLock::acquire(folder)?;
+        let alone = CommandsLock::exclusive(folder, commands_lock::WAIT).await?;
+        let options = SqliteConnectOptions::new().filename(file).read_only(true).busy_timeout(BUSY);
+        let mut connection = options.disable_statement_logging().connect().await.map_err(failed)?;
+        schema::check(&mut connection, folder).await?;
+        sqlx::query("BEGIN").execute(&mut connection).await.map_err(failed)?;
+        Ok(Self { connection, replaced: 0, _data_dir: data_dir, _alone: alone })
+    }
+
+    /// Returns the next rows of a table after a key, in the order of the key. PostgreSQL holds no U+0000 in a text: it is
+    /// U+FFFD here.
+    pub(in crate::server::storage) async fn rows(
+        &mut self,
+        table: &Table,
+        after: Option<&Row>,
+        limit: i64,
+    ) -> sqlx::Result<Vec<Row>> {
+        let (keys, columns) = (table.columns.iter().take(table.key), table.columns.iter());
+        let expressions: Vec<_> = columns.clone().map(as_text).collect();
+        let order = keys.clone().map(key).collect::<Vec<_>>().join(", ");
+        let condition = match after {
+            Some(_) => format!("({order}) > ({}) AND", keys.clone().map(placeholder).collect::<Vec<_>>().join(", ")),
+            None => String::new(),
+        };
+        let (expressions, from, only) = (expressions.join(", "), table.in_sqlite, table.only);
+        let select = format!("SELECT {expressions} FROM {from} WHERE {condition} {only} ORDER BY {order} LIMIT {limit}");
+        let mut query = sqlx::query(AssertSqlSafe(select));
+        for value in after.into_iter().flatten() {
+            query = query.bind(value.clone());
+        }
+        let found = query.fetch_all(&mut self.connection).await?;
+        found.iter().map(|row| self.canonical(table, row)).collect()
+    }
+
+    fn canonical(&mut self, table: &Table, row: &SqliteRow) -> sqlx::Result<Row> {
+        let mut values = Vec::with_capacity(table.columns.len());
+        for index in 0..table.columns.len() {
+            let mut value: Option<String> = row.try_get(index)?;
+            if let Some(text) = value.as_mut().filter(|text| text.contains('\0')) {
+                *text = text.replace('\0', "\u{fffd}");
+                self.replaced += 1;
+            }
+            values.push(value);
+        }
+        Ok(values)
+    }
+
+    /// Returns the number of values in which U+0000 was replaced since the last call.
+    pub(in crate::server::storage) fn take_replaced(&mut self) -> u64 {
+        std::mem::take(&mut self.replaced)
+    }
+
+    /// Returns a number for the messages that changes when one is added or removed. Reading them all would take too long.
+    pub(in crate::server::storage) async fn add_extent_of_messages(&mut self, hasher: &mut Hasher) -> sqlx::Result<()> {
+        let extent = "SELECT CAST(count(*) AS TEXT), CAST(coalesce(sum(seq), 0) AS TEXT),
+            CAST(coalesce(sum(length(text)), 0) AS TEXT) FROM messages";
+        let row = sqlx::query(extent).fetch_one(&mut self.connection).await?;
+        hasher.add(&(0..3).map(|index| row.try_get(index)).collect::<sqlx::Result<Row>>()?);
+        Ok(())
+    }
+}
+
+/// The canonical text of a column.
+fn as_text(column: &Column) -> String {
+    let name = column.in_sqlite;
+    match column.kind {
+        Kind::Text => name.to_owned(),
+        Kind::Integer => format!("CAST({name} AS TEXT)"),
+        Kind::Flag => format!("CASE {name} WHEN 0 THEN 'false' ELSE 'true' END"),
+        Kind::Bytes => format!("lower(hex({name}))"),
+        Kind::Uuid => format!("lower({name})"),
+    }
+}
+
+/// A key column with the order of its bytes.
+fn key(column: &Column) -> String {
+    match column.kind {
+        Kind::Text => format!("{} COLLATE BINARY", column.in_sqlite),
+        _ => column.in_sqlite.to_owned(),
+    }
+}
+
+fn placeholder(column: &Column) -> &'static str {
+    match column.kind {
+        Kind::Integer => "CAST(? AS INTEGER)",
+        Kind::Bytes => "unhex(?)",
+        _ => "?",
+    }
+}
