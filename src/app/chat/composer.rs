@@ -109,7 +109,6 @@ fn MessageForm(conversation: Conversation, submit: Submit, text: Option<String>)
     let max_graphemes = i64::from(conversation.rules().max_graphemes);
     let left = move || max_graphemes - i64::from(draft.length.get());
     let counter = Signal::derive(move || if left() < 0 { over_limit(lang, -left()) } else { left().to_string() });
-    let placeholder = placeholder(conversation);
     let send = t!(send);
     let seconds = move || cooldown.seconds.get();
     let label = Signal::derive(move || if seconds() == 0 { send.to_owned() } else { [&seconds().to_string(), " S"].concat() });
@@ -131,7 +130,7 @@ fn MessageForm(conversation: Conversation, submit: Submit, text: Option<String>)
             <span class="composer__box" class:composer__box--over=move || left() < 0>
                 <textarea
                     class="composer__text" name="message" rows="1" dir="auto" enterkeyhint="send" autocomplete="off"
-                    aria-label=t!(placeholder) aria-describedby="composer-hint composer-left" placeholder=placeholder
+                    aria-label=t!(placeholder) aria-describedby="composer-hint composer-left" placeholder=placeholder(conversation)
                     node_ref=draft.textarea on:keydown=on_keydown on:beforeinput=on_beforeinput on:input=on_input
                 >{text.unwrap_or_default()}</textarea>
                 <Show when=move || left() <= COUNTER_SHOWN_AT>
