@@ -1,6 +1,6 @@
 //! The settings of rooms that the chat asks for before each batch, kept for a moment: another round trip per batch would double its
-//! time. `append` judges every message by the room as it is then, so an old setting only lets a send pass to it, or refuses one
-//! for this moment longer.
+//! time. `append` judges every message by the room as it is then, so an old setting only lets a send pass to it. Rooms in slow mode
+//! are read each time: an old slow mode would refuse a send that begins after its end.
 
 use crate::domain::id::RoomId;
 use crate::server::storage::RoomSettings;
@@ -31,9 +31,10 @@ impl SettingsCache {
         known
     }
 
-    /// Keeps settings that were read just now.
+    /// Keeps settings that were read just now, of rooms without a slow mode.
     pub(super) fn keep(&self, read: &HashMap<RoomId, RoomSettings>) {
-        read.iter().for_each(|(room, settings)| self.0.insert(room.clone(), settings.clone()));
+        let without = read.iter().filter(|(_, settings)| settings.slow_ms == 0);
+        without.for_each(|(room, settings)| self.0.insert(room.clone(), settings.clone()));
     }
 
     /// Forgets a room whose settings this process changed.
