@@ -4,8 +4,8 @@
 #   tools/postgres.sh start FOLDER    makes the folder and the server; prints the database's URL
 #   tools/postgres.sh stop FOLDER     stops the server and removes the folder
 set -euo pipefail
-programs=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1 || true)
-export PATH="$PATH${programs:+:$programs}"
+programs=$(printf '%s\n' /usr/lib/postgresql/*/bin | sort -V | tail -n 1)
+export PATH="$PATH:$programs"
 command -v initdb >/dev/null || { echo "roomcast: PostgreSQL is missing. Install it with: apt-get install postgresql" >&2; exit 1; }
 
 # PostgreSQL refuses root, so for root its programs run as its own user.

@@ -40,4 +40,5 @@ if ! SQLX_OFFLINE=true cargo check --lib --no-default-features --features ssr; t
     grep -h -A1 "error returned from database" "$work/sqlite.log" "$work/postgres.log" | sort | uniq -c >&2 || true
     exit 1
 fi
-echo "roomcast: .sqlx holds $(ls .sqlx | wc -l) queries"
+files=(.sqlx/*)
+echo "roomcast: .sqlx holds ${#files[@]} queries"
