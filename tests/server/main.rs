@@ -30,6 +30,8 @@ mod own_account;
 mod pages;
 mod php;
 mod postgres_node;
+mod postgres_open;
+mod postgres_store;
 mod readers;
 mod reload;
 mod services;

@@ -190,6 +190,6 @@ async fn keys_have_names_of_their_own(Opened { store, .. }: &mut Opened) {
     assert_eq!((found.name.as_str(), found.scopes.as_str(), found.expires_at), ("bot", "push,query", Some(9)));
     assert_eq!(store.api_key(&[1; 32]).await.unwrap().unwrap().expires_at, None);
     assert!(store.api_key(&[9; 32]).await.unwrap().is_none());
-    assert!(store.remove_api_key("bot").await.unwrap() && !store.remove_api_key("bot").await.unwrap());
+    assert!(store.remove_api_key("BOT").await.unwrap() && !store.remove_api_key("bot").await.unwrap());
     assert!(store.api_key(&[3; 32]).await.unwrap().is_none());
 }

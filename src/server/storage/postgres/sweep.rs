@@ -64,8 +64,8 @@ impl PostgresStore {
         Ok(removed.await?.rows_affected())
     }
 
-    /// Removes up to `limit` messages of one deleted room, and its row after the last one. The lock of the room's numbering comes
-    /// first: a send that was judged before the deletion is stored by then.
+    /// Removes up to `limit` messages of one deleted room, and its row after the last one. The lock keeps another process from the
+    /// same room: messages that it is removing would look like the last ones, and the rest would be left without a room.
     pub(crate) async fn sweep_deleted_rooms(&self, limit: u32) -> Result<u64> {
         let limit = i64::from(limit);
         let removed = self.writers.transaction(async |db| {
