@@ -111,7 +111,8 @@ pub fn former_account_key(name: &str) -> String {
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(c as u32 - 0xfee0).unwrap_or(c),
         c => c,
     };
-    name.chars().map(halfwidth).flat_map(char::to_lowercase).collect()
+    // No name has U+0000, and PostgreSQL takes no text that has it.
+    name.chars().filter(|c| *c != '\0').map(halfwidth).flat_map(char::to_lowercase).collect()
 }
 
 /// Returns the skeleton of UTS 39 without regard to case, width and invisible characters: two names with one skeleton look

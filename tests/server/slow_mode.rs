@@ -77,7 +77,8 @@ async fn f1_the_command_line_slows_a_room_at_once_and_a_restart_keeps_it() {
     server.restart();
     assert!(wait_ms(&guest.send("second").await) > 300_000, "the wait survives a restart");
     assert!(set_on_the_command_line(&server, "1", "0"));
-    assert_eq!(guest.send("second").await.status, 200);
+    let answer = guest.send("second").await;
+    assert_eq!(answer.status, 200, "{}", answer.body);
 }
 
 #[tokio::test]

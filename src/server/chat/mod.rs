@@ -144,6 +144,7 @@ impl Chat {
     /// Forgets the cached rows of all rooms, because hosts changed: the next message has the role of its sender now.
     pub fn forget_rooms(&self) {
         self.rooms.invalidate_all();
+        self.store.forget_room_settings();
     }
 
     /// The rules of a message, for pages: length, cooldown.

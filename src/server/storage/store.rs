@@ -109,6 +109,11 @@ impl Store {
         on_store!(self.room_settings(rooms).await)
     }
 
+    /// Forgets the settings of rooms that the store keeps for a moment: another process changed some.
+    pub fn forget_room_settings(&self) {
+        on_store!(self.forget_room_settings());
+    }
+
     /// Returns whether a room ever got its id by number.
     pub async fn has_numbered_rooms(&self) -> Result<bool> {
         on_store!(self.has_numbered_rooms().await)

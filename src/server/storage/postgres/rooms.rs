@@ -121,6 +121,10 @@ impl PostgresStore {
             .collect()
     }
 
+    pub(crate) fn forget_room_settings(&self) {
+        self.settings.forget_all();
+    }
+
     pub(crate) async fn has_numbered_rooms(&self) -> Result<bool> {
         let number = self.fact("room_number").await?;
         Ok(number.is_some_and(|number| number != b"0"))

@@ -99,6 +99,9 @@ impl SqliteStore {
             .collect()
     }
 
+    /// None are kept: a read of them costs no round trip.
+    pub(crate) fn forget_room_settings(&self) {}
+
     pub(crate) async fn has_numbered_rooms(&self) -> Result<bool> {
         let number = self.fact("room_number").await?;
         Ok(number.is_some_and(|number| number != b"0"))
