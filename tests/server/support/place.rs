@@ -6,6 +6,7 @@ use super::{DEADLINE, binary};
 use roomcast::server::config::StorageSettings;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use tempfile::TempDir;
@@ -15,11 +16,13 @@ pub struct Place {
     pub data: TempDir,
     /// `None`: SQLite in the data folder.
     pub database: Option<Database>,
+    /// The address of a proxy before the database.
+    proxy: Option<SocketAddr>,
 }
 
 impl From<TempDir> for Place {
     fn from(data: TempDir) -> Self {
-        Self { data, database: None }
+        Self { data, database: None, proxy: None }
     }
 }
 
@@ -43,7 +46,17 @@ impl Place {
     }
 
     pub fn on(database: Database) -> Self {
-        Self { data: TempDir::new().unwrap(), database: Some(database) }
+        Self { data: TempDir::new().unwrap(), database: Some(database), proxy: None }
+    }
+
+    /// The server reaches the database through the proxy at `address`, and the test without it.
+    pub fn behind(database: Database, address: SocketAddr) -> Self {
+        Self { proxy: Some(address), ..Self::on(database) }
+    }
+
+    fn url(&self) -> Option<String> {
+        let database = self.database.as_ref()?;
+        Some(self.proxy.map_or_else(|| database.url(), |address| database.url_at(address)))
     }
 
     pub fn folder(&self) -> PathBuf {
@@ -52,15 +65,15 @@ impl Place {
 
     /// Settings for a store that the test itself opens.
     pub fn settings(&self) -> StorageSettings {
-        let url = self.database.as_ref().map(Database::url).unwrap_or_default();
+        let url = self.url().unwrap_or_default();
         StorageSettings { data_dir: self.folder(), url: url.as_str().into(), ..StorageSettings::default() }
     }
 
     /// The program on this place: a server, or a command.
     pub fn command(&self) -> Command {
         let mut command = binary();
-        if let Some(database) = &self.database {
-            command.env("ROOMCAST_STORAGE_URL", database.url());
+        if let Some(url) = self.url() {
+            command.env("ROOMCAST_STORAGE_URL", url);
         }
         // Outside the repository, so that its Leptos.toml is not read.
         command.current_dir(self.data.path()).arg("--data-dir").arg(self.folder());
