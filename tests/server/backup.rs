@@ -3,7 +3,7 @@
 mod killed;
 mod restore;
 
-use crate::support::{Person, Place, Server, binary};
+use crate::support::{Person, Place, Server, binary, finished};
 use serde_json::Value;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
@@ -32,7 +32,7 @@ async fn roomcast_failing_at(root: &Path, arguments: &[&str], step: Option<&str>
     command.current_dir(root).arg("--data-dir").arg(root.join("data")).args(arguments);
     command.args(["--addr", "127.0.0.1:0"]);
     command.envs(step.map(|step| ("ROOMCAST_FAIL_AT", step)));
-    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+    finished(command).await
 }
 
 fn printed(output: &Output) -> String {

@@ -1,13 +1,13 @@
 //! `roomcast migrate-store`: the database of a stopped server moves to PostgreSQL, in one run or in many that are killed.
 
 use crate::support::postgres::Database;
-use crate::support::{Person, Place, Server, binary, eventually};
+use crate::support::{Person, Place, Server, binary, eventually, finished};
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection, SqliteConnection};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::Output;
 
 const SETTINGS: [&str; 2] = ["chat.cooldown_ms=0", "limits.per_ip=off"];
 
@@ -104,11 +104,6 @@ impl Source {
             assert!(words.contains("a move to it is not finished"), "{words}");
         }
     }
-}
-
-async fn finished(mut command: Command) -> Output {
-    command.stdin(Stdio::null());
-    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
 fn stderr(output: &Output) -> String {

@@ -10,7 +10,7 @@ pub use client::{Answer, Person, Socket, read};
 pub use place::Place;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, SocketAddrV4};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -175,6 +175,13 @@ pub fn fail_at(data: &tempfile::TempDir, step: Option<&str>) {
         Some(step) => std::fs::write(file, step).unwrap(),
         None => std::fs::remove_file(file).unwrap(),
     }
+}
+
+/// The output of a program that must end; it is killed after twice [`DEADLINE`].
+pub async fn finished(command: Command) -> Output {
+    let mut command = tokio::process::Command::from(command);
+    let output = command.stdin(Stdio::null()).kill_on_drop(true).output();
+    timeout(2 * DEADLINE, output).await.expect("the program did not end").unwrap()
 }
 
 pub fn binary() -> Command {
