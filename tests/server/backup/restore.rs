@@ -242,3 +242,26 @@ async fn a_restore_amid_sends_shows_each_page_the_old_or_the_new_history() {
         }
     }
 }
+
+/// While the old process drains, its pages receive nothing of the new history.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_the_former_history_receives_no_message_of_the_restored_one() {
+    let settings = [SETTINGS[0], SETTINGS[1], "web.drain_within_ms=8000"];
+    let server = Server::on(Place::sqlite(), &settings);
+    let root = server.data.path().to_owned();
+    printed(&roomcast(&root, &["backup", "copy.db"]).await);
+    let mut others = Vec::new();
+    // More than one batch of the drain; the page connects last and is drained last.
+    for _ in 0..300 {
+        others.push(server.visitor().open(None).await);
+    }
+    let mut page = server.visitor().open_bound(Some("roomcast.v1")).await;
+    printed(&roomcast(&root, &["restore", "copy.db", "--yes"]).await);
+    assert_eq!(server.guest("b").await.send("of the new history").await.status, 200);
+    loop {
+        match page.push().await {
+            push if push["type"] == "bye" => break,
+            push => assert_ne!(push["type"], "message", "{push}"),
+        }
+    }
+}
