@@ -1,5 +1,6 @@
 //! `roomcast backup` and `roomcast restore`, beside a running server and without one.
 
+mod files;
 mod killed;
 mod restore;
 
@@ -202,7 +203,7 @@ async fn a_backup_replaces_a_file_only_if_told_to() {
     assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
 
     // What a killed backup left does no harm; what another one writes is left alone.
-    std::fs::write(root.join("copy.db.part"), "half").unwrap();
+    std::fs::write(root.join("copy.db.part"), "SQLite format 3\0 half").unwrap();
     printed(&roomcast(&root, &["backup", "copy.db", "--force"]).await);
     let other = std::fs::File::create(root.join("copy.db.part")).unwrap();
     other.lock().unwrap();

@@ -1,7 +1,7 @@
 //! The lock between commands and a restore: commands read and write the database beside the server, and none of them may have
 //! the file open while another one takes its place.
 
-use super::OpenError;
+use super::{OpenError, data_dir};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::Path;
@@ -47,7 +47,7 @@ impl CommandsLock {
         held: OpenError,
     ) -> Result<Self, OpenError> {
         let failed = |source| OpenError::Folder { path: folder.into(), source };
-        let file = File::options().create(true).truncate(false).write(true).open(folder.join(FILE)).map_err(failed)?;
+        let file = data_dir::open_lock(folder, FILE).map_err(failed)?;
         let deadline = Instant::now() + wait;
         loop {
             match lock(&file) {

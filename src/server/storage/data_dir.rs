@@ -3,7 +3,7 @@
 use super::{OpenError, OpenNotice};
 use std::fs::{DirBuilder, File, Permissions, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +29,7 @@ impl DataDirLock {
     pub fn acquire(path: &Path) -> Result<Self, OpenError> {
         create(path)?;
         let folder = |source| OpenError::Folder { path: path.into(), source };
-        let file = File::options().create(true).truncate(false).write(true).open(path.join("roomcast.lock")).map_err(folder)?;
+        let file = open_lock(path, "roomcast.lock").map_err(folder)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { path: path.into() }),
@@ -66,6 +66,25 @@ impl DataDirLock {
 /// Makes the files and folders that this process creates from now on readable by its user alone. The mask is the process's.
 fn restrict_new_files() {
     rustix::process::umask(rustix::fs::Mode::from_bits_truncate(NOT_OWNER));
+}
+
+/// Opens or creates a lock's file in the folder, for the folder's owner alone. Fails if a link has its name.
+pub(super) fn open_lock(folder: &Path, name: &str) -> io::Result<File> {
+    let mut options = File::options();
+    options.create(true).truncate(false).write(true).mode(0o600).custom_flags(libc::O_NOFOLLOW);
+    let file = options.open(folder.join(name))?;
+    give_to_owner(folder, &file)?;
+    Ok(file)
+}
+
+/// Gives a file of root to the folder's owner: a command that root runs must not leave one that the server cannot open. The file
+/// must not have been opened through a link; one with a second name stays.
+pub(super) fn give_to_owner(folder: &Path, file: &File) -> io::Result<()> {
+    let (folder, file_now) = (std::fs::metadata(folder)?, file.metadata()?);
+    if file_now.uid() == 0 && folder.uid() != 0 && file_now.is_file() && file_now.nlink() == 1 {
+        fchown(file, Some(folder.uid()), Some(folder.gid()))?;
+    }
+    Ok(())
 }
 
 /// Creates the folder and its parents if they do not exist, for their owner alone.

@@ -37,7 +37,7 @@ async fn a_backup_takes_the_place_of_a_stopped_servers_database() {
     let log = std::fs::read_to_string(root.join("data/security.log")).unwrap();
     assert!(log.contains(r#""act":"restored","by":"command""#), "{log}");
 
-    // The two newest are kept. The former database is a backup itself.
+    // The former database is a backup itself. Those of the last day are kept, and the two newest.
     server.kill();
     for _ in 0..2 {
         printed(&roomcast(&root, &["restore", aside[0].to_str().unwrap(), "--yes"]).await);
@@ -46,7 +46,12 @@ async fn a_backup_takes_the_place_of_a_stopped_servers_database() {
         server.kill();
     }
     let kept = kept_aside(&root);
-    assert!(kept.len() == 2 && !kept.contains(&aside[0]), "{kept:?}");
+    assert!(kept.len() == 3 && kept[0] == aside[0], "{kept:?}");
+    let old = root.join("data/roomcast.before-restore-20200101T000000Z.db");
+    std::fs::rename(&aside[0], &old).unwrap();
+    printed(&roomcast(&root, &["restore", "copy.db", "--yes"]).await);
+    let kept = kept_aside(&root);
+    assert!(kept.len() == 3 && !kept.contains(&old), "{kept:?}");
     let left = names(&root.join("data"));
     assert!(!left.iter().any(|name| name.starts_with("roomcast.restore-")), "{left:?}");
 }

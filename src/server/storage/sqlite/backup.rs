@@ -3,7 +3,7 @@
 //! The copy is made by another process than the server's: it reads one moment of the database, and the server goes on writing
 //! beside it. It gets its name after it was checked and is on the disk.
 
-use super::copy::{self, CopyError};
+use super::copy::{self, CopyError, MAGIC, NO_LINK};
 use super::{open, schema};
 use crate::server::config::StorageSettings as Settings;
 use crate::server::storage::OpenError;
@@ -12,7 +12,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use std::collections::HashMap;
 use std::fs::{File, Permissions};
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -58,6 +58,12 @@ pub enum BackupError {
         /// The unfinished file.
         path: PathBuf,
     },
+    /// The name of the unfinished file belongs to something else.
+    #[error("{path} is there and was left by no backup: remove it, or choose another name")]
+    Foreign {
+        /// The unfinished file.
+        path: PathBuf,
+    },
     /// The copy was not made.
     #[error("{path} was not written: {source}")]
     Copy {
@@ -95,6 +101,7 @@ pub async fn back_up(settings: &Settings, file: &Path, force: bool) -> Result<Ba
     let _ = rustix::process::nice(NICE);
     let part = Part::create(&path).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => BackupError::InProgress { path: Part::path_of(&path) },
+        io::ErrorKind::AlreadyExists => BackupError::Foreign { path: Part::path_of(&path) },
         _ => failed(error.into()),
     })?;
     let options = SqliteConnectOptions::new().filename(&database).create_if_missing(false).disable_statement_logging();
@@ -141,10 +148,22 @@ impl Part {
         name.into()
     }
 
-    /// Creates the file, or empties one that a killed backup left. Fails with `WouldBlock` while another process has it.
+    /// Creates the file, or empties one that a killed backup left. Fails with `WouldBlock` while another process has it, and with
+    /// `AlreadyExists` if it is anything else: a link, another user's file, or one with other content.
     fn create(path: &Path) -> io::Result<Self> {
         let path = Self::path_of(path);
-        let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
+        let mut options = File::options();
+        options.read(true).write(true).mode(0o600).custom_flags(NO_LINK);
+        let file = match options.clone().create_new(true).open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let file = options.open(&path).map_err(|_| error)?;
+                if !Self::is_left_over(&file)? {
+                    return Err(io::ErrorKind::AlreadyExists.into());
+                }
+                file
+            }
+            created => created?,
+        };
         file.try_lock().map_err(io::Error::from)?;
         // The other process may have finished and renamed it before it was locked here.
         if std::fs::metadata(&path)?.ino() != file.metadata()?.ino() {
@@ -153,6 +172,21 @@ impl Part {
         file.set_permissions(Permissions::from_mode(0o600))?;
         file.set_len(0)?;
         Ok(Self { path, file, is_finished: false })
+    }
+
+    /// Whether a backup of this user left the file: it has one name, and is empty or begins as a database does. SQLite may write
+    /// the first page last, so that it is zeros until then.
+    fn is_left_over(mut file: &File) -> io::Result<bool> {
+        let found = file.metadata()?;
+        let mut first = [0; MAGIC.len()];
+        let is_ours = found.is_file() && found.nlink() == 1 && found.uid() == rustix::process::geteuid().as_raw();
+        if !is_ours || found.len() == 0 {
+            return Ok(is_ours);
+        }
+        Ok(found.len() >= MAGIC.len() as u64 && {
+            file.read_exact(&mut first)?;
+            first == MAGIC || first == [0; MAGIC.len()]
+        })
     }
 
     /// Gives the file its name.

@@ -3,6 +3,7 @@
 use sqlx::SqliteConnection;
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -12,6 +13,11 @@ const RESERVED_BYTES: u64 = 16 * 1024 * 1024;
 /// Interval at which a growing copy is written to the disk. Left to the end, its last sync would hold up the syncs of a running
 /// server on the same disk.
 const SYNC_EVERY: Duration = Duration::from_millis(50);
+
+/// The first bytes of every SQLite database.
+pub(super) const MAGIC: [u8; 16] = *b"SQLite format 3\0";
+/// Flags that open a file and neither what a link of this name leads to nor a pipe's other end.
+pub(super) const NO_LINK: i32 = libc::O_NOFOLLOW | libc::O_NONBLOCK;
 
 /// Why a copy was not made.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +63,8 @@ pub(super) async fn copy(connection: &mut SqliteConnection, folder: &Path, part:
         .await?;
     require_space(folder, bytes.unsigned_abs())?;
     let target = part.to_str().ok_or_else(|| io::Error::other("the path of the copy is not UTF-8"))?;
-    let file = File::options().create(true).truncate(false).write(true).open(part)?;
+    let mut options = File::options();
+    let file = options.create(true).truncate(false).write(true).custom_flags(NO_LINK).open(part)?;
     let (ended, is_ended) = mpsc::channel::<()>();
     let syncing = std::thread::spawn(move || {
         while is_ended.recv_timeout(SYNC_EVERY) == Err(mpsc::RecvTimeoutError::Timeout) {

@@ -3,21 +3,20 @@
 //!
 //! [`swap`]: super::swap
 
-use super::copy::{self, CopyError};
+use super::copy::{self, CopyError, MAGIC};
 use super::{high_water, open, schema, swap};
 use crate::server::config::StorageSettings as Settings;
 use crate::server::storage::commands_lock::{self, CommandsLock};
+use crate::server::storage::data_dir;
 use crate::server::storage::fail_point::fail_point;
 use crate::server::storage::{DataDirLock, OpenError, StorageError};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// The first bytes of every SQLite database.
-const MAGIC: &[u8] = b"SQLite format 3\0";
 /// Tables of the first schema.
 const TABLES: [&str; 6] = ["_sqlx_migrations", "facts", "people", "sessions", "rooms", "messages"];
 /// Bytes that are copied at once, and the number of such pieces between two syncs: left to the end, the last sync would hold up
@@ -81,7 +80,8 @@ pub enum RestoreError {
 #[derive(Debug)]
 pub struct Staged {
     path: PathBuf,
-    inode: u64,
+    /// The file. Its lock tells other processes that it is not left over.
+    file: File,
     /// Rooms in it.
     pub rooms: u64,
     /// Messages in it.
@@ -97,8 +97,14 @@ impl Staged {
     /// Whether it is the database now.
     pub fn is_in_place(&self) -> bool {
         let database = self.path.with_file_name(open::FILE);
-        std::fs::metadata(database).is_ok_and(|found| found.ino() == self.inode)
+        let file = self.file.metadata();
+        file.is_ok_and(|file| std::fs::metadata(database).is_ok_and(|found| is_same(&found, &file)))
     }
+}
+
+/// Whether both are one file. Another file system has the same inodes.
+fn is_same(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
 impl Drop for Staged {
@@ -112,12 +118,10 @@ impl Drop for Staged {
 pub async fn stage_backup(settings: &Settings, file: &Path) -> Result<Staged, RestoreError> {
     let folder = &settings.data_dir;
     check_file(folder, file)?;
-    let path = folder.join(format!("{}{}.db", swap::STAGED, std::process::id()));
-    let (from, to, into) = (file.to_owned(), path.clone(), folder.clone());
-    let copied = tokio::task::spawn_blocking(move || copy_file(&from, &to, &into)).await;
-    let inode = copied.map_err(|error| CopyError::from(io::Error::other(error)))??;
+    let (from, into) = (file.to_owned(), folder.clone());
+    let copied = tokio::task::spawn_blocking(move || copy_file(&from, &into)).await;
     // From here on its drop removes the copy.
-    let mut staged = Staged { path, inode, rooms: 0, messages: 0 };
+    let mut staged = copied.map_err(|error| CopyError::from(io::Error::other(error)))??;
     fail_point("copied");
     check(&mut staged, file).await?;
     let written = File::open(&staged.path).and_then(|file| file.sync_all()).and_then(|()| copy::sync_folder_of(&staged.path));
@@ -130,13 +134,17 @@ pub async fn stage_backup(settings: &Settings, file: &Path) -> Result<Staged, Re
 fn check_file(folder: &Path, file: &Path) -> Result<(), RestoreError> {
     let failed = |source| RestoreError::File { path: file.into(), source };
     let found = std::fs::metadata(file).map_err(failed)?;
+    if !found.is_file() {
+        // Opening a pipe would wait for its writer.
+        return Err(failed(io::Error::other("it is not a file")));
+    }
     let mut first = Vec::new();
     let read = File::open(file).and_then(|file| file.take(MAGIC.len() as u64).read_to_end(&mut first));
     read.map_err(failed)?;
     if first != MAGIC {
         return Err(RestoreError::NotABackup { path: file.into(), reason: "it is not an SQLite database".into() });
     }
-    let is_database = std::fs::metadata(folder.join(open::FILE)).is_ok_and(|ours| ours.ino() == found.ino());
+    let is_database = std::fs::metadata(folder.join(open::FILE)).is_ok_and(|ours| is_same(&ours, &found));
     let has_log = ["-wal", "-journal"].iter().any(|ending| {
         let mut beside = file.as_os_str().to_owned();
         beside.push(ending);
@@ -145,31 +153,28 @@ fn check_file(folder: &Path, file: &Path) -> Result<(), RestoreError> {
     if is_database || has_log { Err(RestoreError::InUse { path: file.into() }) } else { Ok(()) }
 }
 
-/// Copies a file into the data folder, mode 0600, and returns the inode of the copy.
-fn copy_file(from: &Path, to: &Path, folder: &Path) -> Result<u64, CopyError> {
+/// Copies a file into the data folder under a name of its own, mode 0600, for the folder's owner.
+fn copy_file(from: &Path, folder: &Path) -> Result<Staged, CopyError> {
     let mut source = File::open(from)?;
     copy::require_space(folder, source.metadata()?.len())?;
-    copy::remove(to)?;
-    let mut target = File::options().create_new(true).write(true).mode(0o600).open(to)?;
-    let mut write = || -> io::Result<u64> {
-        let mut piece = vec![0; PIECE_BYTES];
-        for number in 1.. {
-            let length = source.read(&mut piece)?;
-            if length == 0 {
-                break;
-            }
-            target.write_all(piece.get(..length).unwrap_or_default())?;
-            if number % PIECES_PER_SYNC == 0 {
-                target.sync_data()?;
-            }
+    let path = folder.join(format!("{}{}.db", swap::STAGED, uuid::Uuid::now_v7().simple()));
+    let file = File::options().create_new(true).read(true).write(true).mode(0o600).open(&path)?;
+    let mut staged = Staged { path, file, rooms: 0, messages: 0 };
+    staged.file.try_lock().map_err(io::Error::from)?;
+    data_dir::give_to_owner(folder, &staged.file)?;
+    let mut piece = vec![0; PIECE_BYTES];
+    for number in 1.. {
+        let length = source.read(&mut piece)?;
+        if length == 0 {
+            break;
         }
-        target.sync_all()?;
-        Ok(target.metadata()?.ino())
-    };
-    write().map_err(|error| {
-        let _ = copy::remove(to);
-        error.into()
-    })
+        staged.file.write_all(piece.get(..length).unwrap_or_default())?;
+        if number % PIECES_PER_SYNC == 0 {
+            staged.file.sync_data()?;
+        }
+    }
+    staged.file.sync_all()?;
+    Ok(staged)
 }
 
 /// Checks the copy of `file`, counts its rows and begins its new history.
@@ -227,7 +232,7 @@ pub async fn put_backup_in_place(
     let folder = &settings.data_dir;
     let _alone = CommandsLock::exclusive(folder, commands_lock::WAIT).await?;
     let failed = |source| RestoreError::Open(OpenError::Folder { path: folder.clone(), source });
-    swap::undo_half(folder).map_err(failed)?;
+    swap::tidy(folder).map_err(failed)?;
     swap::put_in_place(folder, staged.name(), true).await
 }
 

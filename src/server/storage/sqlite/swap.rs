@@ -18,17 +18,20 @@ use crate::domain::calendar;
 use crate::server::storage::fail_point::fail_point;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection};
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Names of backups that were copied into the data folder: this, a process id, and `.db`.
+/// Names of backups that were copied into the data folder: this, digits, and `.db`.
 pub(super) const STAGED: &str = "roomcast.restore-";
 /// Names of former databases: this, the time of the restore, and `.db`.
 const ASIDE: &str = "roomcast.before-restore-";
 /// Former databases that are kept, the newest ones.
 const KEPT_ASIDE: usize = 2;
+/// Time for which each of them is kept, in seconds.
+const KEPT_SECONDS: u64 = 24 * 60 * 60;
 /// The files that SQLite keeps beside a database: the write-ahead log and its index.
 const BESIDE: [&str; 2] = ["-wal", "-shm"];
 /// Wait for another process to end its read of the former database.
@@ -86,8 +89,8 @@ fn is_damaged(error: &sqlx::Error) -> bool {
 
 /// Gives the former database a second name, and its log and index the names that belong to that one.
 fn set_aside(folder: &Path, database: &Path) -> io::Result<PathBuf> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let named = |second: u64| folder.join(format!("{ASIDE}{}.db", calendar::iso(second * 1000).replace([':', '-'], "")));
+    let now = seconds_now();
+    let named = |second: u64| folder.join(aside_name(second));
     // The first second from now on that has no copy yet.
     let aside = (now..).map(named).find(|path| !path.exists()).unwrap_or_else(|| named(now));
     std::fs::hard_link(database, &aside)?;
@@ -103,6 +106,15 @@ fn set_aside(folder: &Path, database: &Path) -> io::Result<PathBuf> {
     }
     fail_point("log-moved");
     Ok(aside)
+}
+
+fn seconds_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Name of a database that was replaced at a time. Names sort as times do.
+fn aside_name(second: u64) -> String {
+    format!("{ASIDE}{}.db", calendar::iso(second * 1000).replace([':', '-'], ""))
 }
 
 /// Path of a file that SQLite keeps beside a database.
@@ -201,7 +213,10 @@ fn remove_empty_beside(aside: &Path) -> io::Result<()> {
 pub(super) fn tidy(folder: &Path) -> io::Result<()> {
     undo_half(folder)?;
     for staged in named(folder, |name| name.starts_with(STAGED))? {
-        copy::remove(&staged)?;
+        let copied = staged.to_string_lossy().strip_suffix("-journal").map_or_else(|| staged.clone(), PathBuf::from);
+        if !is_locked(&copied) {
+            copy::remove(&staged)?;
+        }
     }
     for file in named(folder, |name| name.starts_with(ASIDE) && BESIDE.iter().any(|ending| name.ends_with(ending)))? {
         let name = file.to_string_lossy();
@@ -211,10 +226,19 @@ pub(super) fn tidy(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes all former databases but the newest [`KEPT_ASIDE`].
+/// Whether another process is at work on a copy of a backup.
+fn is_locked(staged: &Path) -> bool {
+    let file = File::options().read(true).custom_flags(copy::NO_LINK).open(staged);
+    file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+}
+
+/// Removes all former databases but the newest [`KEPT_ASIDE`] and those of the last day, among which may be the one that an
+/// operator wants back after restores of wrong files.
 fn remove_surplus(folder: &Path) -> io::Result<()> {
+    let recent = folder.join(aside_name(seconds_now().saturating_sub(KEPT_SECONDS)));
     let kept = kept_aside(folder)?;
-    let surplus = kept.len().saturating_sub(KEPT_ASIDE);
+    let young = kept.iter().filter(|aside| **aside > recent).count();
+    let surplus = kept.len().saturating_sub(young.max(KEPT_ASIDE));
     for aside in kept.iter().take(surplus) {
         copy::remove(aside)?;
         BESIDE.iter().try_for_each(|ending| copy::remove(&beside(aside, ending)))?;
