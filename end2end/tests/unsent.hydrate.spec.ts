@@ -252,4 +252,57 @@ test.describe('answers of tomorrow', () => {
     expect(nonces).toHaveLength(2);
     expect(nonces[0]).toBe(nonces[1]);
   });
+
+  test('T1: busy after an uncertain outcome keeps the nonce, and the message is stored once', async ({ guest }) => {
+    const [ming, anna] = [await guest('阿明'), await guest('Anna')];
+    await anna.open();
+    const page = await ming.open();
+    const nonces: string[] = [];
+    await page.route('**/gateway/send', async (route) => {
+      nonces.push(new URLSearchParams(route.request().postData() ?? '').get('nonce') ?? '');
+      if (nonces.length > 2) return route.continue();
+      if (nonces.length === 2) return route.fulfill({ status: 503, json: { status: false, code: 'busy', message: '忙' } });
+      // It is stored, although its answer says that nobody knows.
+      await route.fetch();
+      await route.fulfill({ status: 504, json: { status: false, code: 'uncertain', message: '不确定' } });
+    });
+    await ming.say('只存一次');
+    await expect(button(page)).toHaveText(/^\d S$/);
+    await expect(notice(page)).toHaveCount(0);
+    await expect(box(page)).toHaveValue('');
+    await expect(texts(page)).toHaveText(['只存一次']);
+    expect(nonces).toEqual([nonces[0], nonces[0], nonces[0]]);
+    await page.reload();
+    await expect(texts(page)).toHaveText(['只存一次']);
+    await expect(texts(anna.page)).toHaveText(['只存一次']);
+  });
+
+  test('T1: a refusal after an uncertain outcome gives the text back, and the same text keeps its nonce', async ({ guest }) => {
+    const ming = await guest('阿明');
+    const page = await ming.open();
+    const nonces: string[] = [];
+    await page.route('**/gateway/send', async (route) => {
+      nonces.push(new URLSearchParams(route.request().postData() ?? '').get('nonce') ?? '');
+      if (nonces.length > 2) return route.continue();
+      const [status, code] = nonces.length === 1 ? [504, 'uncertain'] : [403, 'not_allowed'];
+      await route.fulfill({ status, json: { status: false, code, message: '不行' } });
+    });
+    await ming.say('再说一遍');
+    await expect(box(page)).toHaveValue('再说一遍');
+    await button(page).click();
+    await expect(texts(page)).toHaveText(['再说一遍']);
+    expect(nonces).toEqual([nonces[0], nonces[0], nonces[0]]);
+  });
+
+  test('T1: busy alone gives the text back', async ({ guest }) => {
+    const ming = await guest('阿明');
+    const page = await ming.open();
+    await page.route('**/gateway/send', (route) =>
+      route.fulfill({ status: 503, json: { status: false, code: 'busy', message: '忙' } }),
+    );
+    await ming.say('等会儿再说');
+    await expect(notice(page)).toHaveCount(1);
+    await expect(box(page)).toHaveValue('等会儿再说');
+    await expect(lines(page)).toHaveCount(0);
+  });
 });

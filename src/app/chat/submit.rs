@@ -52,7 +52,7 @@ pub fn use_submit(conversation: Conversation, draft: DraftBox, cooldown: Cooldow
         }
         armed.set(false);
         match load(conversation, "unsent").as_deref().and_then(|stored| stored.split_once('\n')) {
-            Some((nonce, text)) if !is_sending.get_untracked() => submit.send(text.to_owned(), nonce.to_owned()),
+            Some((nonce, text)) if !is_sending.get_untracked() => submit.send(text.to_owned(), nonce.to_owned(), true),
             // Another person's, from before the page was loaded.
             None if was.is_none() => store(conversation, "unsent", ""),
             _ => {}
@@ -94,24 +94,22 @@ impl Submit {
         conversation.notice.set(None);
         conversation.follow();
         draft_box.set_text("");
-        let nonce = self.nonce_for(draft.as_str());
-        self.send(draft.into_text(), nonce);
-    }
-
-    fn nonce_for(self, text: &str) -> String {
         let unconfirmed = self.unconfirmed.try_update_value(Option::take).flatten();
-        unconfirmed.filter(|(unconfirmed, _)| unconfirmed == text).map_or_else(new_nonce, |(_, nonce)| nonce)
+        let nonce = unconfirmed.filter(|(text, _)| text == draft.as_str()).map(|(_, nonce)| nonce);
+        let is_open = nonce.is_some();
+        self.send(draft.into_text(), nonce.unwrap_or_else(new_nonce), is_open);
     }
 
-    /// Shows the message as outgoing, and sends it until an answer comes. Until then it is stored in the tab.
-    fn send(self, text: String, nonce: String) {
+    /// Shows the message as outgoing, and sends it until an answer comes. Until then it is stored in the tab. `is_open`: an earlier
+    /// attempt with this nonce may have stored it.
+    fn send(self, text: String, nonce: String, mut is_open: bool) {
         let Some(author) = self.conversation.uid() else { return };
         store(self.conversation, "unsent", &[&nonce, "\n", &text].concat());
         let (shown, key) = (text.clone(), nonce.clone());
         self.conversation.add_outgoing(Outgoing { text: shown, nonce: key, state: OutgoingState::Sending });
         self.is_sending.set(true);
         spawn_local(async move {
-            let answer = self.send_until_answered(&author, &text, &nonce).await;
+            let answer = self.send_until_answered(&author, &text, &nonce, &mut is_open).await;
             if self.is_sending.is_disposed() {
                 return;
             }
@@ -123,7 +121,7 @@ impl Submit {
             match answer {
                 Some(answer) if is_theirs && !is_deleted => match answer {
                     Ok(reply) => self.accepted(&nonce, reply),
-                    Err(refusal) => self.refused(refusal, text, nonce),
+                    Err(refusal) => self.refused(refusal, text, nonce, is_open),
                 },
                 // Neither the box nor the countdown of another person is touched.
                 _ => self.conversation.remove_outgoing(&nonce),
@@ -132,10 +130,17 @@ impl Submit {
         });
     }
 
-    /// Repeats the request while no response comes, or one that leaves the outcome open; the nonce makes that safe. The page may get another person meanwhile: the
-    /// message of `author` waits while there is none. `None`: there is another one, or the person deleted the message, or the
-    /// panel is gone.
-    async fn send_until_answered(self, author: &Uid, text: &str, nonce: &str) -> Option<Result<SendReply, Refusal>> {
+    /// Repeats the request while no response comes, or one that leaves the outcome open; the nonce makes that safe. Sets `is_open`
+    /// after such an attempt: from then on `busy` leaves the outcome open, since it tells of its own attempt alone. The page may get
+    /// another person meanwhile: the message of `author` waits while there is none. `None`: there is another one, or the person
+    /// deleted the message, or the panel is gone.
+    async fn send_until_answered(
+        self,
+        author: &Uid,
+        text: &str,
+        nonce: &str,
+        is_open: &mut bool,
+    ) -> Option<Result<SendReply, Refusal>> {
         let conversation = self.conversation;
         let is_author = || conversation.you.try_with_untracked(|you| you.as_ref().map(|you| you.uid == *author));
         let is_over = || Some(is_author()? == Some(false) || conversation.deleted.try_with_value(|deleted| deleted == nonce)?);
@@ -154,7 +159,8 @@ impl Submit {
                 match with_timeout(send(room, text.to_owned(), Some(nonce.to_owned()), author)).await {
                     // The session is another person's: the next `bind` tells whose.
                     Err(Refusal::NotYours) => conversation.rebind.try_update(|count| *count += 1)?,
-                    Err(Refusal::Uncertain | Refusal::Unreachable) => {
+                    Err(refusal) if leaves_open(&refusal, *is_open) => {
+                        *is_open = true;
                         if let Some(delay_ms) = delays_ms.next() {
                             TimeoutFuture::new(delay_ms).await;
                             continue;
@@ -186,22 +192,30 @@ impl Submit {
         self.cooldown.start(reply.cooldown_ms.unwrap_or(self.rules.cooldown_ms));
     }
 
-    /// Shows the refusal and returns the text to the box, before anything typed since.
-    fn refused(self, refusal: Refusal, text: String, nonce: String) {
+    /// Shows the refusal and returns the text to the box, before anything typed since. `is_open`: an earlier attempt may have stored
+    /// the message.
+    fn refused(self, refusal: Refusal, text: String, nonce: String, is_open: bool) {
         let conversation = self.conversation;
         conversation.remove_outgoing(&nonce);
         self.armed.set(false);
         let since = self.draft.text();
         let back = if since.is_empty() { text.clone() } else { [&text, "\n", &since].concat() };
         self.draft.set_text(&back);
+        if is_open || matches!(refusal, Refusal::Internal { .. }) {
+            self.unconfirmed.set_value(Some((text, nonce)));
+        }
         match refusal {
             Refusal::NotSignedIn => return person::left(conversation, SessionEnd::Expired),
-            Refusal::Internal { .. } => self.unconfirmed.set_value(Some((text, nonce))),
             Refusal::TooFast { retry_after_ms } => self.cooldown.start(retry_after_ms),
             _ => {}
         }
         conversation.notice.set(Some(refusal));
     }
+}
+
+/// Whether it is not known after this refusal if the message is stored.
+fn leaves_open(refusal: &Refusal, was_open: bool) -> bool {
+    matches!(refusal, Refusal::Uncertain | Refusal::Unreachable) || (was_open && *refusal == Refusal::Busy)
 }
 
 fn new_nonce() -> String {
