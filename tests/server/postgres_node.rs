@@ -4,6 +4,7 @@
 
 mod fail_over;
 mod one_server;
+mod unsettled;
 
 use crate::operating::KEY;
 use crate::support::postgres::{Database, Postgres, Stop};

@@ -8,8 +8,10 @@
 use super::admission::{Admission, Reserved};
 use super::send_limits::Sender;
 use super::tails::Tails;
+use super::unsettled::Unsettled;
 use crate::domain::{
     id::{RoomId, Seq},
+    message::Message,
     push::Push,
     refusal::Refusal,
     reply::SendReply,
@@ -18,13 +20,15 @@ use crate::server::{
     clock::Clock,
     gateway::{Except, Frame, Gateway, Group, Publication},
     incident::refusal_of,
-    storage::{Appended, NewMessage, Store},
+    storage::{Appended, NewMessage, StorageError, Store},
 };
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 /// Sends that may be queued, in all lanes; further ones are refused with `busy`.
 const MAX_QUEUED_SENDS: usize = 4096;
@@ -58,6 +62,12 @@ struct RoomPush {
     push: Push,
 }
 
+impl From<Message> for RoomPush {
+    fn from(message: Message) -> Self {
+        Self { group: Group::new(message.room.as_str()), seq: message.seq, push: Push::Message(message) }
+    }
+}
+
 /// The queues of the lanes. Cheap to clone; all clones are the same queues.
 #[derive(Clone)]
 pub(super) struct Commits {
@@ -82,7 +92,7 @@ impl Commits {
             let (queue, queued_sends) = mpsc::channel(MAX_QUEUED_SENDS / count);
             let (pushes, queued_pushes) = mpsc::channel(MAX_QUEUED_PUSHES);
             let (store, clock, tails) = (store.clone(), clock.clone(), tails.clone());
-            let committer = Committer { store, clock, admission: admission(), pushes, tails };
+            let committer = Committer { store, clock, admission: admission(), pushes, tails, unsettled: Unsettled::default() };
             tasks.spawn(committer.run(queued_sends, closing.clone()));
             tasks.spawn(push(queued_pushes, gateway.clone()));
             queue
@@ -126,16 +136,22 @@ struct Committer {
     admission: Admission,
     pushes: mpsc::Sender<Vec<RoomPush>>,
     tails: Tails,
+    unsettled: Unsettled,
 }
 
 impl Committer {
     async fn run(mut self, mut queue: mpsc::Receiver<QueuedSend>, closing: CancellationToken) {
         let mut sends = Vec::new();
         loop {
+            let look_at = self.unsettled.look_at();
             let count = tokio::select! {
                 biased;
                 () = closing.cancelled(), if !queue.is_closed() => { queue.close(); continue }
                 count = queue.recv_many(&mut sends, MAX_BATCH) => count,
+                () = sleep_until(look_at.unwrap_or_else(tokio::time::Instant::now)), if look_at.is_some() => {
+                    self.look().await;
+                    continue;
+                }
             };
             if count == 0 {
                 return;
@@ -152,7 +168,7 @@ impl Committer {
             return;
         }
         let rooms = sends.iter().map(|send| send.message.room.clone()).collect();
-        // Read at each commit and never from a cache: a mode holds for every send that begins after it was set.
+        // SQLite reads them now; PostgreSQL may keep those of a room without a slow mode for a moment. `append` decides.
         let settings = match self.store.room_settings(rooms).await {
             Ok(settings) => settings,
             Err(error) => {
@@ -190,17 +206,20 @@ impl Committer {
 
     async fn append(&mut self, batch: Vec<NewMessage>, reserved: Vec<(Reserved, Answer)>) {
         metrics::histogram!("roomcast_commit_messages").record(batch.len() as f64);
+        let sent: Vec<_> = batch.iter().map(|new| (new.room.clone(), new.id)).collect();
         let started = Instant::now();
         let appended = self.store.append(batch, self.admission.site_cooldown_ms()).await;
         metrics::histogram!("roomcast_commit_seconds").record(started.elapsed().as_secs_f64());
         match appended {
             Ok(appended) => {
-                let pushes = self.answer_all(appended, reserved);
-                if self.pushes.send(pushes).await.is_err() {
-                    tracing::error!("the push task has ended: pages receive stored messages only when they bind again");
-                }
+                let pushes = self.answer_all(appended, reserved, &sent);
+                self.publish(pushes).await;
+                self.look().await;
             }
             Err(error) => {
+                if matches!(error, StorageError::Uncertain(_)) {
+                    self.unsettled.add(sent);
+                }
                 let refusal = refusal_of(&error, "send");
                 for (reserved, answer) in reserved {
                     let cooldown_ms = reserved.cooldown_ms;
@@ -211,17 +230,45 @@ impl Committer {
         }
     }
 
-    /// Answers each sender and returns the pushes of the stored messages, in the order of their seqs.
-    fn answer_all(&mut self, appended: Vec<Appended>, reserved: Vec<(Reserved, Answer)>) -> Vec<RoomPush> {
+    async fn publish(&self, pushes: Vec<RoomPush>) {
+        if self.pushes.send(pushes).await.is_err() {
+            tracing::error!("the push task has ended: pages receive stored messages only when they bind again");
+        }
+    }
+
+    /// Looks for the unsettled messages of the rooms that are due, and pushes those that are stored, with the ones that waited for
+    /// them.
+    async fn look(&mut self) {
+        for (room, limit) in self.unsettled.due() {
+            let Ok(newest) = self.store.messages_between(&room, Seq::default(), None, limit).await else {
+                return self.unsettled.failed();
+            };
+            let found = self.unsettled.found(&room, newest);
+            found.iter().for_each(|message| self.tails.push(message));
+            if !found.is_empty() {
+                self.publish(found.into_iter().map(RoomPush::from).collect()).await;
+            }
+        }
+    }
+
+    /// Answers each sender and returns the pushes of the stored messages, in the order of their seqs, without those that wait for an
+    /// unsettled message. `sent`: room and id of each message.
+    fn answer_all(
+        &mut self,
+        appended: Vec<Appended>,
+        reserved: Vec<(Reserved, Answer)>,
+        sent: &[(RoomId, Uuid)],
+    ) -> Vec<RoomPush> {
         let mut pushes = Vec::with_capacity(appended.len());
-        for (appended, (reserved, answer)) in appended.into_iter().zip(reserved) {
+        for ((appended, (reserved, answer)), (room, _)) in appended.into_iter().zip(reserved).zip(sent) {
             let cooldown_ms = reserved.cooldown_ms;
             let result = match appended {
                 Appended::Stored(message) => {
-                    self.tails.push(&message);
                     let accepted = (message.id, message.seq);
-                    let group = Group::new(message.room.as_str());
-                    pushes.push(RoomPush { group, seq: message.seq, push: Push::Message(message) });
+                    if !self.unsettled.hold(room, message.id) {
+                        self.tails.push(&message);
+                        pushes.push(message.into());
+                    }
                     Ok(accepted)
                 }
                 Appended::TooFast { retry_after_ms } => {
@@ -231,7 +278,10 @@ impl Committer {
                 not_stored => {
                     self.admission.rollback(reserved, None, self.clock.now_ms());
                     match not_stored {
-                        Appended::Repeated { id, seq } => Ok((id, seq)),
+                        Appended::Repeated { id, seq } => {
+                            self.unsettled.look_soon(room);
+                            Ok((id, seq))
+                        }
                         Appended::RoomClosed => Err(Refusal::room_closed()),
                         Appended::Restrained => Err(Refusal::NotAllowed),
                         _ => Err(Refusal::NoSuchRoom),

@@ -30,6 +30,7 @@ mod room_search;
 mod send_limits;
 mod tails;
 mod token_bucket;
+mod unsettled;
 
 use crate::domain::{
     draft::{Draft, Rules},
