@@ -122,3 +122,37 @@ async fn postgres_refuses_the_restrained_in_their_room_or_everywhere() {
     place.sql("UPDATE roomcast.restraints SET lifted_at = 1 WHERE uid = 'forgiven'").await;
     assert_eq!(sent("forgiven").await, ["2", "as 3"]);
 }
+
+/// The plan of a batch is made while the tables are small, and kept when a crowd comes.
+#[tokio::test]
+async fn postgres_reads_a_few_rows_for_each_message_of_a_crowd() {
+    const BATCH: usize = 128;
+    const BATCHES: usize = 40;
+    let Some(place) = crate::support::Place::postgres() else { return };
+    let store = Store::open(&place.settings()).await.unwrap();
+    store.add_room(&"1".parse().unwrap(), "1", None, 0).await.unwrap();
+    let append = async |name: &str, count: usize| {
+        let batch = (0..count).map(|number| message("1", &format!("{name}-{number}"), None, NOW)).collect();
+        let answers = store.append(batch, 0).await.unwrap();
+        assert!(answers.iter().all(|answer| matches!(answer, Appended::Stored(_))));
+    };
+    append("early", 40).await;
+    place.sql("ANALYZE").await;
+    append("planned", BATCH).await;
+    place.add_rooms(5000).await;
+    for number in 0..BATCHES {
+        append(&number.to_string(), BATCH).await;
+    }
+    store.close().await;
+    let messages = (40 + BATCH + BATCH * BATCHES) as i64;
+    let written = "SELECT n_tup_ins FROM pg_stat_user_tables WHERE relname = 'paces'";
+    crate::support::eventually("PostgreSQL counts", async || place.count(written).await == messages).await;
+    for table in ["paces", "heads", "messages"] {
+        let read = format!("SELECT sum(idx_tup_read) FROM pg_stat_user_indexes WHERE relname = '{table}'");
+        let read = place.count(&read).await;
+        assert!(read <= 4 * messages, "{read} entries of the indexes of {table} were read for {messages} messages");
+    }
+    // An entry that is passed over is not counted: a whole index is read for each message.
+    let whole = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'rooms_created_at'";
+    assert_eq!(place.count(whole).await, 0);
+}

@@ -16,8 +16,10 @@ CREATE FUNCTION roomcast.append_1(
     ordinal bigint, outcome text, id uuid, seq bigint, at bigint, role text, wait_ms bigint,
     restraint uuid, kind text, until bigint, reason text, timeline text
 ) LANGUAGE plpgsql VOLATILE
--- A batch is small and the tables are large, so each table is asked by its index, also before its first ANALYZE.
+-- A batch is small and the tables are large, so each table is asked by its index for each message, also before its first ANALYZE
+-- and when a table has grown since.
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
+SET enable_material = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -39,16 +41,22 @@ BEGIN
             p.at AS last_at, h.seq AS head_seq, t.id AS restraint, t.kind, t.until, t.reason,
             CASE
                 WHEN m.id IS NOT NULL THEN 'before'
-                WHEN h.room IS NULL OR r.room IS NULL THEN 'no_room'
+                WHEN h.room IS NULL OR r.room IS NULL OR r.deleted_at IS NOT NULL THEN 'no_room'
                 WHEN t.id IS NOT NULL THEN 'restrained'
                 WHEN r.closed_at IS NOT NULL THEN 'closed'
             END AS outcome
         FROM unnest(rooms, uids, nonces, ids, nicknames, texts) WITH ORDINALITY AS b (room, uid, nonce, id, nickname, text, ordinal)
         LEFT JOIN roomcast.messages AS m ON m.uid = b.uid AND m.nonce = b.nonce AND m.room = b.room
         LEFT JOIN roomcast.heads AS h ON h.room = b.room
-        LEFT JOIN roomcast.rooms AS r ON r.room = b.room AND r.deleted_at IS NULL
-        -- A last message in the future is from before the clock was set back: it silences nobody.
-        LEFT JOIN roomcast.paces AS p ON p.room = b.room AND p.uid = b.uid AND p.at <= moment
+        -- ORDER BY leaves the key's index alone: that of created_at has the room, too, and would be read as a whole.
+        LEFT JOIN LATERAL (
+            SELECT s.* FROM roomcast.rooms AS s WHERE s.room >= b.room ORDER BY s.room LIMIT 1
+        ) AS r ON r.room = b.room
+        -- A last message in the future is from before the clock was set back: it silences nobody. LIMIT keeps the time out of the
+        -- choice of the index, which is that of the key.
+        LEFT JOIN LATERAL (
+            SELECT s.at FROM roomcast.paces AS s WHERE s.room = b.room AND s.uid = b.uid LIMIT 1
+        ) AS p ON p.at <= moment
         LEFT JOIN LATERAL (
             SELECT s.id, s.kind, s.until, s.reason FROM roomcast.restraints AS s
             WHERE s.uid = b.uid AND s.room IN (b.room, '*') AND s.lifted_at IS NULL AND (s.until IS NULL OR s.until > moment)
@@ -67,7 +75,8 @@ BEGIN
         SELECT first.*, head_seq + count(*) FILTER (WHERE is_stored) OVER (PARTITION BY room ORDER BY ordinal) AS seq FROM first
     ), grown AS (
         UPDATE roomcast.heads AS h SET seq = n.seq
-        FROM (SELECT room, max(seq) AS seq FROM numbered WHERE is_stored GROUP BY room) AS n WHERE h.room = n.room
+        FROM (SELECT room, max(seq) AS seq FROM numbered WHERE is_stored GROUP BY room) AS n
+        WHERE h.room = n.room AND h.room = ANY (rooms)
     ), paced AS (
         INSERT INTO roomcast.paces AS p (room, uid, at) SELECT DISTINCT room, uid, moment FROM numbered WHERE is_stored
         ON CONFLICT (room, uid) DO UPDATE SET at = excluded.at
