@@ -156,3 +156,24 @@ async fn postgres_reads_a_few_rows_for_each_message_of_a_crowd() {
     let whole = "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = 'rooms_created_at'";
     assert_eq!(place.count(whole).await, 0);
 }
+
+/// A sweep forgets the messages of short cooldowns. A slow mode that begins after it knows them again.
+#[tokio::test]
+async fn sqlite_reads_a_room_again_after_a_sweep() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder).await;
+    let room = "1".parse().unwrap();
+    for room in ["1", "2"] {
+        store.add_room(&room.parse().unwrap(), room, None, 0).await.unwrap();
+    }
+    store.set_room_slow_mode(&room, 60_000).await.unwrap();
+    assert_eq!(one(&store, "u", NOW).await, "1");
+    store.set_room_slow_mode(&room, 0).await.unwrap();
+    assert_eq!(one(&store, "v", NOW).await, "2");
+    for first in (0..11_000).step_by(500) {
+        let crowd = (first..first + 500).map(|number| message("2", &format!("w{number}"), None, NOW + 4000)).collect();
+        append(&store, crowd).await;
+    }
+    store.set_room_slow_mode(&room, 60_000).await.unwrap();
+    assert_eq!(one(&store, "v", NOW + 10_000).await, "wait 50000");
+}

@@ -38,6 +38,7 @@ impl Admission {
         let settings = settings.ok_or(Refusal::NoSuchRoom)?;
         let (is_host, now) = (settings.is_host(&message.user), message.at);
         let cooldown_ms = self.cooldown_ms(settings, &message.user);
+        self.cooldowns.sweep(now);
         let cooldown = self.cooldowns.try_acquire(&message.room, &message.user, cooldown_ms, now);
         let cooldown = cooldown.map_err(|retry_after_ms| Refusal::TooFast { retry_after_ms })?;
         let tokens = self.limits.as_mut().map(|limits| limits.try_take(&message.room, sender, is_host, now)).transpose();

@@ -47,7 +47,6 @@ impl Cooldowns {
     /// Starts a cooldown of `cooldown_ms` at `now` (unix ms). Fails with the milliseconds that are left while that time has not
     /// passed since the person's last message in the room.
     pub fn try_acquire(&mut self, room: &RoomId, uid: &Uid, cooldown_ms: u64, now: u64) -> Result<Reservation, u64> {
-        self.sweep(now);
         let speaker = (room.clone(), uid.clone());
         let before = self.last.get(&speaker).copied();
         match cooldown_wait_ms(cooldown_ms, before.map(|last| last.at), now) {
@@ -79,11 +78,15 @@ impl Cooldowns {
         self.last.insert(reservation.speaker, LastMessage { at, cooldown_ms });
     }
 
-    fn sweep(&mut self, now: u64) {
-        if self.last.len() >= self.sweep_at {
-            self.last.retain(|_, last| cooldown_wait_ms(last.cooldown_ms, Some(last.at), now) > 0);
-            self.sweep_at = SWEEP_AT.max(self.last.len() * 2);
+    /// Forgets the messages whose cooldown is over at `now` (unix ms), if there are many. The caller does so before messages are judged.
+    /// Returns whether some may be forgotten: a slow mode that begins later would not know them.
+    pub fn sweep(&mut self, now: u64) -> bool {
+        if self.last.len() < self.sweep_at {
+            return false;
         }
+        self.last.retain(|_, last| cooldown_wait_ms(last.cooldown_ms, Some(last.at), now) > 0);
+        self.sweep_at = SWEEP_AT.max(self.last.len() * 2);
+        true
     }
 }
 
@@ -133,6 +136,7 @@ mod tests {
         let mut cooldowns = Cooldowns::default();
         let room = "1".parse().unwrap();
         for n in 0..30_000u64 {
+            cooldowns.sweep(n * 10);
             cooldowns.try_acquire(&room, &n.to_string().parse().unwrap(), 3000, n * 10).ok().unwrap();
         }
         assert!(cooldowns.last.len() <= SWEEP_AT, "{}", cooldowns.last.len());

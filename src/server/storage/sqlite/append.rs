@@ -44,6 +44,7 @@ pub(super) async fn append(
     let repeats = find_repeats(connection, &batch).await?;
     let mut heads = read_heads(connection, &batch).await?;
     let now = batch.iter().map(|new| new.at).min().unwrap_or_default();
+    last.begin(now);
     for (room, head) in &heads {
         let slow_ms = head.settings.slow_ms;
         last.read(connection, room, (head.newest, slow_ms > cooldown_ms), slow_ms.max(cooldown_ms), now).await?;

@@ -30,6 +30,14 @@ pub(super) struct LastMessages {
 pub(super) struct Savepoint(usize);
 
 impl LastMessages {
+    /// Begins a batch at `now` (unix ms). After a sweep the rooms are read again: a short cooldown's message was forgotten, and a slow
+    /// mode may concern it.
+    pub(super) fn begin(&mut self, now: u64) {
+        if self.cooldowns.sweep(now) {
+            self.read.clear();
+        }
+    }
+
     /// Reads the messages that a cooldown of up to `longest_ms` concerns at `now` (unix ms), unless they are known. `newest` is the
     /// newest seq of the room; `is_slow`, if it has a slow mode that is longer than the site's cooldown.
     pub(super) async fn read(
