@@ -177,3 +177,28 @@ async fn sqlite_reads_a_room_again_after_a_sweep() {
     store.set_room_slow_mode(&room, 60_000).await.unwrap();
     assert_eq!(one(&store, "v", NOW + 10_000).await, "wait 50000");
 }
+
+/// The task that writes ends with its runtime while a batch waits for the file's lock: nobody knows whether it is stored.
+#[test]
+fn sqlite_does_not_call_a_write_busy_when_its_task_ended() {
+    let runtime = || tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (of_store, of_test) = (runtime(), runtime());
+    let place = crate::support::Place::sqlite();
+    let store = of_store.block_on(async {
+        let store = Store::open(&place.settings()).await.unwrap();
+        store.add_room(&"1".parse().unwrap(), "1", None, 0).await.unwrap();
+        store
+    });
+    let answer = of_test.block_on(async {
+        let _lock = place.lock().await;
+        let answer = tokio::spawn({
+            let store = store.clone();
+            async move { store.append(vec![message("1", "u", None, NOW)], COOLDOWN_MS).await }
+        });
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        assert!(!answer.is_finished());
+        of_store.shutdown_background();
+        tokio::time::timeout(crate::support::DEADLINE, answer).await.unwrap().unwrap()
+    });
+    assert!(matches!(answer, Err(StorageError::Uncertain(_))), "{answer:?}");
+}

@@ -89,19 +89,24 @@ impl SqliteStore {
     pub(crate) async fn append(&self, batch: Vec<NewMessage>, cooldown_ms: u64) -> Result<Vec<Appended>> {
         let (queued, answered) = Queued::new(AppendWrite { batch, cooldown_ms });
         self.writes.appends.send(queued).await.map_err(|_| busy())?;
-        answered.await.map_err(|_| busy())?
+        answered.await.map_err(|_| unanswered())?
     }
 
     pub(super) async fn write_person(&self, write: PersonWrite) -> Result<()> {
         let (queued, answered) = Queued::new(write);
         self.writes.people.try_send(queued).map_err(|_| busy())?;
-        answered.await.map_err(|_| busy())?
+        answered.await.map_err(|_| unanswered())?
     }
 }
 
 /// The error of a write that found no place or waited too long.
 fn busy() -> StorageError {
     StorageError::Busy(Arc::new(sqlx::Error::PoolTimedOut))
+}
+
+/// The error of a queued write whose task ended: it may be stored.
+fn unanswered() -> StorageError {
+    StorageError::Uncertain(Arc::new(sqlx::Error::WorkerCrashed))
 }
 
 struct Writer {
