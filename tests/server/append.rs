@@ -202,3 +202,29 @@ fn sqlite_does_not_call_a_write_busy_when_its_task_ended() {
     });
     assert!(matches!(answer, Err(StorageError::Uncertain(_))), "{answer:?}");
 }
+
+/// Sends ask for the settings of their rooms on the connections of the lanes.
+#[tokio::test]
+async fn postgres_reads_settings_while_all_readers_wait() {
+    let Some(place) = crate::support::Place::postgres() else { return };
+    let settings = Settings { busy_within_ms: 10_000, ..place.settings() };
+    let store = Store::open(&settings).await.unwrap();
+    let room: roomcast::domain::id::RoomId = "1".parse().unwrap();
+    store.add_room(&room, "1", None, 0).await.unwrap();
+    let mut lock = sqlx::PgConnection::connect(&place.database.as_ref().unwrap().url()).await.unwrap();
+    sqlx::raw_sql("BEGIN; LOCK TABLE roomcast.messages IN ACCESS EXCLUSIVE MODE").execute(&mut lock).await.unwrap();
+    let mut reads = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let (store, room) = (store.clone(), room.clone());
+        reads.spawn(async move { store.messages_between(&room, Default::default(), None, 1).await.map(|_| ()) });
+    }
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    crate::support::eventually("all readers wait", async || place.count(waiting).await == 8).await;
+    let read = tokio::time::timeout(std::time::Duration::from_secs(8), store.room_settings([room].into())).await;
+    assert_eq!(read.expect("it waits behind the readers").unwrap().len(), 1);
+    assert_eq!(place.count(waiting).await, 8);
+    sqlx::raw_sql("ROLLBACK").execute(&mut lock).await.unwrap();
+    while let Some(read) = reads.join_next().await {
+        read.unwrap().unwrap();
+    }
+}

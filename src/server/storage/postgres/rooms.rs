@@ -103,7 +103,8 @@ impl PostgresStore {
 
     async fn read_settings(&self, rooms: &HashSet<RoomId>) -> Result<HashMap<RoomId, RoomSettings>> {
         let rooms: Vec<_> = rooms.iter().map(RoomId::as_str).collect();
-        let rows = self.readers.read(async |db| {
+        // On the lanes' connections: a crowd of readers does not hold up the sends.
+        let rows = self.lanes.read(async |db| {
             sqlx::query!(
                 "SELECT room, host, slow_ms FROM roomcast.rooms WHERE room = ANY ($1) AND deleted_at IS NULL",
                 &rooms as &[&str]
