@@ -154,7 +154,7 @@ async fn sends_survive_restarts_and_kills_of_postgresql() {
     let database = postgres.database();
     let server = start(&database.url());
     let mut socket = server.visitor().open_bound(Some("roomcast.v1")).await;
-    let talk = Talk::start(&server).await;
+    let (talk, begun) = (Talk::start(&server).await, Instant::now());
     for fault in ["immediate", "kill -9", "fast"] {
         match fault {
             "immediate" => postgres.stop(Stop::Immediate),
@@ -170,6 +170,9 @@ async fn sends_survive_restarts_and_kills_of_postgresql() {
     }
     talk.end(&database).await;
     assert_eq!(server.errors(), Vec::<String>::new());
+    let log = server.log();
+    let lines = log.lines().filter(|line| line.contains("storage is busy") && line.contains("send")).count() as u64;
+    assert!(lines <= 1 + begun.elapsed().as_secs() / 10, "a line for each refused send: {lines}");
     password_is_hidden(&server, &database);
 }
 

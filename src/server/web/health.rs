@@ -38,9 +38,13 @@ pub(super) async fn store_answers(state: &AppState) -> bool {
     if let Some(answered) = state.store_health.recent(Instant::now()) {
         return answered;
     }
-    let answered =
-        state.store.ping().await.inspect_err(|error| tracing::warn!(%error, "not ready: the database does not answer"));
-    state.store_health.set(answered.is_ok());
+    let answered = state.store.ping().await;
+    // A line for each change.
+    match (&answered, state.store_health.set(answered.is_ok())) {
+        (Err(error), None | Some(true)) => tracing::warn!(%error, "not ready: the database does not answer"),
+        (Ok(()), Some(false)) => tracing::info!("ready again: the database answers"),
+        _ => {}
+    }
     metrics::gauge!("roomcast_store_up").set(f64::from(answered.is_ok()));
     answered.is_ok()
 }
@@ -68,9 +72,10 @@ impl StoreHealth {
         None
     }
 
-    fn set(&self, answered: bool) {
-        let at = Instant::now();
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(LastRead { at, answered });
+    /// Keeps a result, and returns the one before.
+    fn set(&self, answered: bool) -> Option<bool> {
+        let read = LastRead { at: Instant::now(), answered };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).replace(read).map(|before| before.answered)
     }
 }
 
@@ -94,10 +99,10 @@ mod tests {
     fn f17_the_database_is_read_once_a_second_for_readyz() {
         let (health, start) = (StoreHealth::default(), Instant::now());
         assert_eq!(health.recent(start), None);
-        health.set(true);
+        assert_eq!(health.set(true), None);
         let after = Instant::now() + RESULT_KEPT_FOR;
         assert_eq!((health.recent(start), health.recent(after), health.recent(after)), (Some(true), None, Some(true)));
-        health.set(false);
+        assert_eq!(health.set(false), Some(true));
         assert_eq!(health.recent(Instant::now()), Some(false));
     }
 }
