@@ -39,10 +39,10 @@ pub(super) async fn store_answers(state: &AppState) -> bool {
         return answered;
     }
     let answered = state.store.ping().await;
-    // A line for each change.
-    match (&answered, state.store_health.set(answered.is_ok())) {
-        (Err(error), None | Some(true)) => tracing::warn!(%error, "not ready: the database does not answer"),
-        (Ok(()), Some(false)) => tracing::info!("ready again: the database answers"),
+    let line_is_due = state.store_health.set(answered.is_ok());
+    match &answered {
+        Err(error) if line_is_due => tracing::warn!(%error, "not ready: the database does not answer"),
+        Ok(()) if line_is_due => tracing::info!("ready again: the database answers"),
         _ => {}
     }
     metrics::gauge!("roomcast_store_up").set(f64::from(answered.is_ok()));
@@ -72,10 +72,14 @@ impl StoreHealth {
         None
     }
 
-    /// Keeps a result, and returns the one before.
-    fn set(&self, answered: bool) -> Option<bool> {
+    /// Keeps a result. Returns whether a line of the log is due: it differs from the one before, or the first one is a failure.
+    fn set(&self, answered: bool) -> bool {
         let read = LastRead { at: Instant::now(), answered };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).replace(read).map(|before| before.answered)
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(read)
+            .map_or(!answered, |before| before.answered != answered)
     }
 }
 
@@ -99,10 +103,12 @@ mod tests {
     fn f17_the_database_is_read_once_a_second_for_readyz() {
         let (health, start) = (StoreHealth::default(), Instant::now());
         assert_eq!(health.recent(start), None);
-        assert_eq!(health.set(true), None);
+        assert!(!health.set(true), "a database that answers is no news");
         let after = Instant::now() + RESULT_KEPT_FOR;
         assert_eq!((health.recent(start), health.recent(after), health.recent(after)), (Some(true), None, Some(true)));
-        assert_eq!(health.set(false), Some(true));
+        assert_eq!([false, false, true, true].map(|answered| health.set(answered)), [true, false, true, false]);
+        assert!(StoreHealth::default().set(false));
+        health.set(false);
         assert_eq!(health.recent(Instant::now()), Some(false));
     }
 }
