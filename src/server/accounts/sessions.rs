@@ -209,9 +209,10 @@ impl Sessions {
     /// Deletes expired sessions in batches, with a rest after each, and returns their number.
     pub(super) async fn sweep(&self) -> Result<u64, StorageError> {
         let mut ended = 0;
+        let now = self.store.earlier_now(self.clock.now_ms()).await?;
         loop {
             let started = Instant::now();
-            let batch = self.store.end_expired_sessions(self.clock.now_ms(), SWEEP_BATCH).await?;
+            let batch = self.store.end_expired_sessions(now, SWEEP_BATCH).await?;
             ended += batch;
             if batch < u64::from(SWEEP_BATCH) {
                 return Ok(ended);

@@ -13,6 +13,8 @@ use tokio_util::sync::CancellationToken;
 const SWEEP_EVERY: Duration = Duration::from_secs(3600);
 /// Rows per batch.
 const BATCH: u32 = 500;
+/// Notes of last messages per batch.
+const PACES_BATCH: u32 = 5000;
 /// Age at which a guest without messages and without a session is removed: 30 days.
 const GUEST_MS: u64 = 30 * DAY_MS;
 const DAY_MS: u64 = 24 * 3600 * 1000;
@@ -68,6 +70,8 @@ impl Retention {
             messages: self.sweep_messages().await?,
             guests: self.sweep_guests().await?,
         };
+        // Notes without a text, which nobody misses.
+        self.in_batches(|| self.store.sweep_paces(PACES_BATCH)).await?;
         if removed != Removed::default() {
             let Removed { of_deleted_rooms, messages, guests } = removed;
             tracing::info!(of_deleted_rooms, messages, guests, "retention: rows removed");
@@ -79,14 +83,15 @@ impl Retention {
         if self.keep_days == 0 {
             return Ok(0);
         }
-        let before = self.clock.now_ms().saturating_sub(self.keep_days * DAY_MS);
+        let now = self.store.earlier_now(self.clock.now_ms()).await?;
+        let before = now.saturating_sub(self.keep_days * DAY_MS);
         let (mut removed, mut after): (u64, Option<RoomId>) = (0, None);
         loop {
-            let rooms = self.store.rooms_with_messages_before(before, after.as_ref()).await?;
+            let (rooms, last) = self.store.rooms_with_messages_before(before, after.as_ref()).await?;
             for room in &rooms {
                 removed += self.in_batches(|| self.store.remove_messages_before(room, before, BATCH)).await?;
             }
-            after = rooms.into_iter().last();
+            after = last;
             if after.is_none() || self.is_ending() {
                 return Ok(removed);
             }
@@ -94,7 +99,7 @@ impl Retention {
     }
 
     async fn sweep_guests(&self) -> Result<u64> {
-        let now = self.clock.now_ms();
+        let now = self.store.earlier_now(self.clock.now_ms()).await?;
         let before = now.saturating_sub(GUEST_MS);
         let (mut removed, mut after) = (0, None);
         loop {

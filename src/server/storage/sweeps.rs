@@ -12,8 +12,15 @@ impl Store {
         on_store!(self.sweep_deleted_rooms(limit).await)
     }
 
-    /// Returns rooms whose oldest message is from before `before` (unix ms), by id, those after `after`; none is the end.
-    pub async fn rooms_with_messages_before(&self, before: u64, after: Option<&RoomId>) -> Result<Vec<RoomId>> {
+    /// Returns the earlier one of `now` (unix ms) and the time of the store's own clock. What is removed by its age is compared
+    /// with it, so that a node whose clock is ahead removes nothing early.
+    pub async fn earlier_now(&self, now: u64) -> Result<u64> {
+        on_store!(self.earlier_now(now).await)
+    }
+
+    /// Returns the rooms whose oldest message is from before `before` (unix ms), among the next rooms after the id `after`; and the
+    /// id to go on after, `None` at the end.
+    pub async fn rooms_with_messages_before(&self, before: u64, after: Option<&RoomId>) -> Result<(Vec<RoomId>, Option<RoomId>)> {
         on_store!(self.rooms_with_messages_before(before, after).await)
     }
 
@@ -32,6 +39,11 @@ impl Store {
     /// Removes those of the guests that are still without messages, rooms and valid sessions, and returns their number.
     pub async fn remove_idle_guests(&self, guests: &[Uid], now: u64) -> Result<u64> {
         on_store!(self.remove_idle_guests(guests, now).await)
+    }
+
+    /// Removes up to `limit` notes of last messages that no cooldown needs any more, and returns their number.
+    pub async fn sweep_paces(&self, limit: u32) -> Result<u64> {
+        on_store!(self.sweep_paces(limit).await)
     }
 
     /// Overwrites the remains of deleted rows in the database's files. Returns false if readers at work kept a part.

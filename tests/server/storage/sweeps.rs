@@ -9,6 +9,7 @@ contract!(
     f3_a_batch_of_old_messages_ends_at_the_first_that_is_kept,
     f3_guests_that_left_nothing_are_removed,
     f3_a_search_goes_through_all_people,
+    f3_a_search_goes_through_all_rooms,
     f26_expired_sessions_are_removed_in_bounded_batches,
 );
 
@@ -42,14 +43,14 @@ async fn f3_a_batch_of_old_messages_ends_at_the_first_that_is_kept(opened: &mut 
     store.append((0..6).map(|_| message("1", "u", "x", None)).collect(), 0).await.unwrap();
     // The clock went back between 4 and 5: what remains has no holes all the same.
     set_times(opened, "1", &[10, 11, 12, 50, 13, 60]).await;
-    assert!(store.rooms_with_messages_before(10, None).await.unwrap().is_empty());
-    assert_eq!(store.rooms_with_messages_before(20, None).await.unwrap(), std::slice::from_ref(&room));
+    assert_eq!(store.rooms_with_messages_before(10, None).await.unwrap(), (vec![], None));
+    assert_eq!(store.rooms_with_messages_before(20, None).await.unwrap(), (vec![room.clone()], None));
     assert_eq!(store.remove_messages_before(&room, 20, 2).await.unwrap(), 2);
     assert_eq!(store.remove_messages_before(&room, 20, 2).await.unwrap(), 1);
     assert_eq!(store.remove_messages_before(&room, 20, 2).await.unwrap(), 0);
     assert_eq!(store.seq_range(&room).await.unwrap(), SeqRange { oldest: Seq(4), newest: Seq(6) });
-    assert!(store.rooms_with_messages_before(20, None).await.unwrap().is_empty());
-    assert!(store.rooms_with_messages_before(u64::MAX, Some(&room)).await.unwrap().is_empty());
+    assert_eq!(store.rooms_with_messages_before(20, None).await.unwrap(), (vec![], None));
+    assert_eq!(store.rooms_with_messages_before(u64::MAX, Some(&room)).await.unwrap(), (vec![], None));
     assert_eq!(store.remove_messages_before(&room, u64::MAX, 500).await.unwrap(), 3);
     assert_eq!(store.seq_range(&room).await.unwrap(), SeqRange { oldest: Seq(7), newest: Seq(6) });
     let appended = store.append(vec![message("1", "u", "next", None)], 0).await.unwrap();
@@ -101,6 +102,27 @@ async fn f3_a_search_goes_through_all_people(Opened { store, .. }: &mut Opened) 
     }
     assert_eq!(found.len(), 4000);
     assert_eq!(store.remove_idle_guests(&found, 100).await.unwrap(), 4000);
+}
+
+async fn f3_a_search_goes_through_all_rooms(opened: &mut Opened) {
+    let store = &opened.store;
+    let kept: Vec<String> = (0..2000).map(|n| format!("a{n}")).collect();
+    super::add_rooms(store, &kept.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    super::add_rooms(store, &["b"]).await;
+    store.append(vec![message("b", "u", "x", None)], 0).await.unwrap();
+    set_times(opened, "b", &[10]).await;
+    let (first, mut after) = store.rooms_with_messages_before(20, None).await.unwrap();
+    assert!(first.is_empty() && after.as_ref().is_some_and(|last| last.as_str() < "b"), "a search is bounded: {after:?}");
+    let mut found = Vec::new();
+    for _ in 0..9 {
+        let (rooms, last) = store.rooms_with_messages_before(20, after.as_ref()).await.unwrap();
+        found.extend(rooms);
+        match last {
+            Some(last) => after = Some(last),
+            None => break,
+        }
+    }
+    assert_eq!(found, ["b".parse().unwrap()]);
 }
 
 async fn f26_expired_sessions_are_removed_in_bounded_batches(Opened { store, .. }: &mut Opened) {

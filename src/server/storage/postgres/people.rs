@@ -5,6 +5,14 @@ use super::{PostgresStore, corrupt, to_sql};
 use crate::domain::{id::Uid, room::Person};
 use crate::server::names::{account_key, former_account_key};
 use crate::server::storage::{NewPassword, NewPerson, PersonRow, Result, StorageError};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// Rooms that get the owner as host in one transaction.
+const ROOMS_PER_GIVING: i64 = 500;
+/// Time in which a busy transaction of these is repeated, and the pause before.
+const GIVE_WITHIN: Duration = Duration::from_secs(10);
+const GIVE_PAUSE: Duration = Duration::from_millis(50);
 
 struct RawPerson {
     uid: String,
@@ -119,27 +127,59 @@ impl PostgresStore {
 
     pub(crate) async fn claim_ownership(&self, uid: &Uid, token_hash: &[u8]) -> Result<bool> {
         let uid = uid.as_str();
-        let claimed = self.writers.transaction(async |db| {
+        let is_claimed = self.writers.transaction(async |db| {
             let used = sqlx::query!("DELETE FROM roomcast.facts WHERE name = 'owner_link' AND value = $1", token_hash);
             if used.execute(&mut *db).await?.rows_affected() == 0 {
                 return Ok(false);
             }
             sqlx::query!("UPDATE roomcast.people SET is_owner = true WHERE uid = $1", uid).execute(&mut *db).await?;
-            // In the order of a commit's locks, so that the two never wait for each other.
-            sqlx::query!(
-                "SELECT 1 AS one FROM roomcast.heads JOIN roomcast.rooms ON rooms.room = heads.room
-                WHERE rooms.host IS NULL AND rooms.deleted_at IS NULL ORDER BY heads.room FOR UPDATE OF heads"
-            )
-            .fetch_all(&mut *db)
-            .await?;
-            sqlx::query!("UPDATE roomcast.rooms SET host = $1 WHERE host IS NULL AND deleted_at IS NULL", uid)
-                .execute(db)
-                .await?;
             Ok(true)
         });
-        let claimed = claimed.await;
+        if !is_claimed.await? {
+            return Ok(false);
+        }
+        let given = self.give_rooms(uid).await;
         self.settings.forget_all();
-        claimed
+        given.map(|()| true)
+    }
+
+    /// Makes the owner host of the rooms without one, some in each transaction, since a site may have many. A busy transaction is
+    /// repeated until [`GIVE_WITHIN`]; the rooms that are left then stay without a host.
+    async fn give_rooms(&self, uid: &str) -> Result<()> {
+        let until = Instant::now() + GIVE_WITHIN;
+        let mut after = String::new();
+        loop {
+            match self.give_next_rooms(uid, &after).await {
+                Ok(Some(last)) => after = last,
+                Ok(None) => return Ok(()),
+                Err(StorageError::Busy(_) | StorageError::Uncertain(_)) if Instant::now() < until => sleep(GIVE_PAUSE).await,
+                Err(StorageError::Busy(_) | StorageError::Uncertain(_)) => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Returns the last room that got its host; `None` after the last one of all.
+    async fn give_next_rooms(&self, uid: &str, after: &str) -> Result<Option<String>> {
+        let given = self.writers.transaction(async |db| {
+            // In the order of a commit's locks, so that the two never wait for each other.
+            let rooms = sqlx::query_scalar!(
+                "SELECT heads.room FROM roomcast.heads JOIN roomcast.rooms ON rooms.room = heads.room
+                WHERE rooms.host IS NULL AND rooms.deleted_at IS NULL AND heads.room > $1
+                ORDER BY heads.room LIMIT $2 FOR UPDATE OF heads",
+                after,
+                ROOMS_PER_GIVING
+            );
+            let rooms = rooms.fetch_all(&mut *db).await?;
+            let given = sqlx::query!(
+                "UPDATE roomcast.rooms SET host = $1 WHERE room = ANY ($2) AND host IS NULL AND deleted_at IS NULL",
+                uid,
+                &rooms
+            );
+            given.execute(db).await?;
+            Ok(rooms.into_iter().last())
+        });
+        given.await
     }
 
     pub(crate) async fn is_owner(&self, uid: &Uid) -> Result<bool> {

@@ -3,15 +3,14 @@
 use super::{PostgresStore, corrupt, to_sql};
 use crate::domain::id::{RoomId, Uid};
 use crate::server::storage::Result;
+use sqlx::PgConnection;
 
-/// Rooms that one search returns.
-const ROOMS_PER_SEARCH: i64 = 100;
+/// Rooms that one search looks at.
+const ROOMS_PER_SEARCH: i64 = 1000;
 /// People that one search looks at.
 const PEOPLE_PER_SEARCH: i64 = 2000;
 /// Age at which a row of `paces` is removed, in milliseconds: a day is longer than every slow mode.
 const KEPT_PACES_MS: i64 = 24 * 60 * 60 * 1000;
-/// Rows of `paces` that one call removes.
-const PACES_PER_SWEEP: i64 = 5000;
 
 impl PostgresStore {
     pub(crate) async fn end_expired_sessions(&self, now: u64, limit: u32) -> Result<u64> {
@@ -29,13 +28,17 @@ impl PostgresStore {
         Ok(ended.await?.rows_affected())
     }
 
-    pub(crate) async fn rooms_with_messages_before(&self, before: u64, after: Option<&RoomId>) -> Result<Vec<RoomId>> {
+    pub(crate) async fn rooms_with_messages_before(
+        &self,
+        before: u64,
+        after: Option<&RoomId>,
+    ) -> Result<(Vec<RoomId>, Option<RoomId>)> {
         let (before, after) = (to_sql(before), after.map_or("", RoomId::as_str));
         let rooms = self.readers.read(async |db| {
-            sqlx::query_scalar!(
-                "SELECT room FROM roomcast.rooms WHERE room > $1
-                    AND (SELECT at FROM roomcast.messages WHERE messages.room = rooms.room ORDER BY seq LIMIT 1) < $2
-                ORDER BY room LIMIT $3",
+            sqlx::query!(
+                r#"SELECT room, coalesce(
+                    (SELECT at FROM roomcast.messages WHERE messages.room = rooms.room ORDER BY seq LIMIT 1) < $2, false) AS "is_old!"
+                FROM (SELECT room FROM roomcast.rooms WHERE room > $1 ORDER BY room LIMIT $3) AS rooms ORDER BY room"#,
                 after,
                 before,
                 ROOMS_PER_SEARCH
@@ -43,7 +46,12 @@ impl PostgresStore {
             .fetch_all(db)
             .await
         });
-        rooms.await?.into_iter().map(|room| room.parse().map_err(|_| corrupt("room"))).collect()
+        let rooms = rooms.await?;
+        let parse = |room: &str| room.parse::<RoomId>().map_err(|_| corrupt("room"));
+        let is_full = rooms.len() as i64 == ROOMS_PER_SEARCH;
+        let last = rooms.last().filter(|_| is_full).map(|row| parse(&row.room)).transpose()?;
+        let old = rooms.iter().filter(|row| row.is_old).map(|row| parse(&row.room));
+        Ok((old.collect::<Result<_>>()?, last))
     }
 
     /// Looks at the room's first `limit` messages only, so that a batch costs the same wherever the room's old messages end.
@@ -82,6 +90,7 @@ impl PostgresStore {
             );
             let mut removed = messages.execute(&mut *db).await?.rows_affected();
             if removed < limit.unsigned_abs() {
+                remove_traces(&mut *db, &room).await?;
                 removed += sqlx::query!("DELETE FROM roomcast.rooms WHERE room = $1", room).execute(db).await?.rows_affected();
             }
             Ok(removed)
@@ -137,21 +146,44 @@ impl PostgresStore {
         Ok(removed.await?.rows_affected())
     }
 
-    /// Removes old rows of `paces`. Deleted rows are overwritten by PostgreSQL itself, when VACUUM has freed their place; a node
-    /// cannot do that. Returns false if more rows are left.
-    pub(crate) async fn scrub(&self) -> Result<bool> {
+    /// Removes old rows of `paces`. A row that is renewed meanwhile stays.
+    pub(crate) async fn sweep_paces(&self, limit: u32) -> Result<u64> {
+        let limit = i64::from(limit);
         let removed = self.writers.write(async |db| {
             sqlx::query!(
-                "DELETE FROM roomcast.paces WHERE (room, uid) IN (
-                    SELECT room, uid FROM roomcast.paces
-                    WHERE at < (extract(epoch FROM clock_timestamp()) * 1000)::bigint - $1::bigint ORDER BY at LIMIT $2
+                "WITH old AS (SELECT floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint - $1::bigint AS until)
+                DELETE FROM roomcast.paces WHERE at < (SELECT until FROM old) AND (room, uid) IN (
+                    SELECT room, uid FROM roomcast.paces WHERE at < (SELECT until FROM old) ORDER BY at LIMIT $2
                 )",
                 KEPT_PACES_MS,
-                PACES_PER_SWEEP
+                limit
             )
             .execute(db)
             .await
         });
-        Ok(removed.await?.rows_affected() < PACES_PER_SWEEP.unsigned_abs())
+        Ok(removed.await?.rows_affected())
     }
+
+    /// Does nothing: PostgreSQL itself overwrites deleted rows, when VACUUM has freed their place. A node cannot do that.
+    pub(crate) async fn scrub(&self) -> Result<bool> {
+        Ok(true)
+    }
+
+    /// Returns the earlier one of `now` and the time of PostgreSQL's clock.
+    pub(crate) async fn earlier_now(&self, now: u64) -> Result<u64> {
+        let now = to_sql(now);
+        let earlier = self.readers.read(async |db| {
+            let clock = "SELECT least($1, floor(extract(epoch FROM statement_timestamp()) * 1000)::bigint)";
+            sqlx::query_scalar::<_, i64>(clock).bind(now).fetch_one(db).await
+        });
+        Ok(earlier.await?.unsigned_abs())
+    }
+}
+
+/// Removes what the room has besides its messages: another room may get its id.
+async fn remove_traces(db: &mut PgConnection, room: &str) -> sqlx::Result<()> {
+    sqlx::query!("DELETE FROM roomcast.paces WHERE room = $1", room).execute(&mut *db).await?;
+    sqlx::query!("DELETE FROM roomcast.changes WHERE room = $1", room).execute(&mut *db).await?;
+    sqlx::query!("DELETE FROM roomcast.restraints WHERE room = $1", room).execute(db).await?;
+    Ok(())
 }

@@ -6,14 +6,24 @@ use crate::domain::id::{RoomId, Uid};
 use crate::server::storage::Result;
 use sqlx::{Connection, SqliteConnection};
 
-/// Rooms that one search returns.
-const ROOMS_PER_SEARCH: i64 = 100;
+/// Rooms that one search looks at.
+const ROOMS_PER_SEARCH: i64 = 1000;
 /// Busy timeout of a checkpoint, in milliseconds.
 const SCRUB_BUSY_MS: i64 = 20;
 /// People that one search looks at.
 const PEOPLE_PER_SEARCH: i64 = 2000;
 
 impl SqliteStore {
+    /// The node's clock is the only one.
+    pub(crate) async fn earlier_now(&self, now: u64) -> Result<u64> {
+        Ok(now)
+    }
+
+    /// No such notes are stored.
+    pub(crate) async fn sweep_paces(&self, _limit: u32) -> Result<u64> {
+        Ok(0)
+    }
+
     pub(crate) async fn end_expired_sessions(&self, now: u64, limit: u32) -> Result<u64> {
         let now = to_sql(now);
         let ended = sqlx::query!(
@@ -25,18 +35,26 @@ impl SqliteStore {
         Ok(ended.execute(&self.writer).await?.rows_affected())
     }
 
-    pub(crate) async fn rooms_with_messages_before(&self, before: u64, after: Option<&RoomId>) -> Result<Vec<RoomId>> {
+    pub(crate) async fn rooms_with_messages_before(
+        &self,
+        before: u64,
+        after: Option<&RoomId>,
+    ) -> Result<(Vec<RoomId>, Option<RoomId>)> {
         let (before, after) = (to_sql(before), after.map_or("", RoomId::as_str));
-        let rooms = sqlx::query_scalar!(
-            r#"SELECT room AS "room!" FROM rooms WHERE room > ?
-                AND (SELECT at FROM messages WHERE messages.room = rooms.room ORDER BY seq LIMIT 1) < ?
-            ORDER BY room LIMIT ?"#,
-            after,
+        let rooms = sqlx::query!(
+            r#"SELECT room AS "room!", coalesce((SELECT at FROM messages WHERE messages.room = rooms.room ORDER BY seq LIMIT 1) < ?, 0)
+                AS "is_old!: bool"
+            FROM (SELECT room FROM rooms WHERE room > ? ORDER BY room LIMIT ?) AS rooms ORDER BY room"#,
             before,
+            after,
             ROOMS_PER_SEARCH
         );
         let rooms = rooms.fetch_all(&self.readers).await?;
-        rooms.into_iter().map(|room| room.parse().map_err(|_| corrupt("room"))).collect()
+        let parse = |room: &str| room.parse::<RoomId>().map_err(|_| corrupt("room"));
+        let is_full = rooms.len() as i64 == ROOMS_PER_SEARCH;
+        let last = rooms.last().filter(|_| is_full).map(|row| parse(&row.room)).transpose()?;
+        let old = rooms.iter().filter(|row| row.is_old).map(|row| parse(&row.room));
+        Ok((old.collect::<Result<_>>()?, last))
     }
 
     /// Looks at the room's first `limit` messages only, so that a batch costs the same wherever the room's old messages end.

@@ -21,6 +21,7 @@ CREATE TABLE roomcast.people (
 );
 
 CREATE UNIQUE INDEX people_account_key ON roomcast.people (account_key) WHERE account_key IS NOT NULL;
+CREATE INDEX people_is_owner ON roomcast.people (uid) WHERE is_owner;
 
 CREATE TABLE roomcast.sessions (
     token_hash bytea PRIMARY KEY,
@@ -137,5 +138,6 @@ CREATE TABLE roomcast.restraints (
 );
 
 CREATE INDEX restraints_of ON roomcast.restraints (uid, room) WHERE lifted_at IS NULL;
+CREATE INDEX restraints_room ON roomcast.restraints (room);
 
 INSERT INTO roomcast.facts (name, value) VALUES ('room_number', '0'), ('schema.compatible_from', '1');
