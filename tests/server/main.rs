@@ -34,6 +34,7 @@ mod postgres_kills;
 mod postgres_node;
 mod postgres_open;
 mod postgres_store;
+mod postgres_sweeps;
 mod readers;
 mod reload;
 mod services;

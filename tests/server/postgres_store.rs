@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// The number of sessions that wait for a lock.
-const WAITS: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+pub const WAITS: &str = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
 
-fn uid(text: &str) -> Uid {
+pub fn uid(text: &str) -> Uid {
     text.parse().unwrap()
 }
 
-fn room(text: &str) -> RoomId {
+pub fn room(text: &str) -> RoomId {
     text.parse().unwrap()
 }
 
@@ -111,10 +111,16 @@ async fn the_owners_rooms_wait_for_their_place_too() {
     let mut sender = PgConnection::connect(&database.url()).await.unwrap();
     let mut sending = sender.begin().await.unwrap();
     sqlx::query("SELECT 1 FROM roomcast.heads WHERE room = '1' FOR UPDATE").execute(&mut *sending).await.unwrap();
-    assert!(matches!(store.claim_ownership(&owner, b"link").await, Err(StorageError::Busy(_))));
-    assert!(!store.is_owner(&owner).await.unwrap(), "nothing of it is stored");
-    sending.commit().await.unwrap();
-    assert!(store.claim_ownership(&owner, b"link").await.unwrap());
+    let sent = async {
+        eventually("the claim waits for the room", async || database.sql(WAITS) == "1").await;
+        assert!(store.is_owner(&owner).await.unwrap(), "the person is the owner already");
+        // Longer than a wait for a lock: the claim tries again.
+        let since = Instant::now();
+        eventually("the wait for the lock has ended", async || since.elapsed() > Duration::from_millis(500)).await;
+        sending.commit().await.unwrap();
+    };
+    let (claimed, ()) = tokio::join!(store.claim_ownership(&owner, b"link"), sent);
+    assert!(claimed.unwrap());
     assert_eq!(store.room(&room("1")).await.unwrap().unwrap().host, Some(owner));
 }
 
@@ -274,17 +280,19 @@ async fn stopped_writes_are_busy() {
     store.set_fact("a", b"1").await.unwrap();
 }
 
+/// A transaction that fails by its data leaves its connection in use.
 #[tokio::test]
-async fn old_rows_of_the_cooldown_are_removed() {
+async fn a_refused_transaction_keeps_its_connection() {
     let Some(database) = Postgres::shared() else { return };
     let (_folder, store) = open(&database).await;
-    let ago = "(extract(epoch FROM now()) * 1000)::bigint - 86400000";
-    database.sql(&format!("INSERT INTO roomcast.paces SELECT '1', 'old' || n, {ago} - 1000 FROM generate_series(1, 7000) AS n"));
-    database.sql(&format!("INSERT INTO roomcast.paces SELECT '1', 'new' || n, {ago} + 60000 FROM generate_series(1, 10) AS n"));
-    assert!(!store.scrub().await.unwrap(), "more rows are left");
-    assert_eq!(database.sql("SELECT count(*) FROM roomcast.paces"), "2010");
-    assert!(store.scrub().await.unwrap());
-    assert_eq!(database.sql("SELECT count(*), min(uid) FROM roomcast.paces"), "10|new1");
+    store.add_room(&room("1"), "t", None, 1).await.unwrap();
+    let sessions = "SELECT string_agg(pid::text, ',' ORDER BY pid) FROM pg_stat_activity \
+        WHERE datname = current_database() AND application_name = 'roomcast'";
+    let before = database.sql(sessions);
+    assert!(matches!(store.open_room("t", Some(&uid("nobody")), 1).await, Err(StorageError::Failed(_))));
+    assert_eq!(database.sql(sessions), before);
+    assert!(store.close_room(&room("1"), 2).await.unwrap(), "nothing of the transaction is left");
+    assert_eq!(database.sql(sessions), before);
 }
 
 /// The plan of a query that does not know its parameters.

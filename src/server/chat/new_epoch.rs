@@ -8,12 +8,14 @@ use crate::domain::{
 };
 use crate::server::gateway::{ConnectionView, Frame, Kick, Publication, Selection};
 use futures_util::future::join_all;
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::time::Duration;
 
 /// Time over which the sockets of rooms are closed, and the turns in it.
 const CLOSED_WITHIN: Duration = Duration::from_secs(10);
 const TURNS: u32 = 50;
+/// Groups that one query looks up among the rooms.
+const ROOMS_PER_QUERY: usize = 1000;
 /// The delay that `bye` asks for, in milliseconds: the turns spread the pages already.
 const RECONNECT_MS: std::ops::Range<u64> = 100..400;
 
@@ -24,15 +26,19 @@ impl Chat {
         self.forget_rooms();
         self.search.forget();
         self.tails.forget_all();
+        tokio::select! {
+            () = self.send_members_away() => {}
+            () = self.closing.cancelled() => {}
+        }
+    }
+
+    async fn send_members_away(&self) {
         let members = self.members().await;
         tracing::warn!(sockets = members.len(), "rooms begin a new epoch: the sockets in them are closed in turns");
         let per_turn = members.len().div_ceil(TURNS as usize).max(1);
         for turn in members.chunks(per_turn) {
             join_all(turn.iter().map(|client| self.send_away(*client))).await;
-            tokio::select! {
-                () = tokio::time::sleep(CLOSED_WITHIN / TURNS) => {}
-                () = self.closing.cancelled() => return,
-            }
+            tokio::time::sleep(CLOSED_WITHIN / TURNS).await;
         }
     }
 
@@ -42,21 +48,20 @@ impl Chat {
             let rooms = member.groups().filter_map(|group| group.as_text().parse::<RoomId>().ok());
             (client, rooms.collect::<Vec<_>>())
         };
-        let mut is_room = HashMap::new();
-        let mut members = Vec::new();
-        for (client, rooms) in self.gateway.select(Selection::All, in_groups).await {
-            for room in rooms {
-                if !is_room.contains_key(&room) {
-                    // If the store cannot tell, the socket is closed in vain.
-                    is_room.insert(room.clone(), !matches!(self.store.room(&room).await, Ok(None)));
-                }
-                if is_room.get(&room) == Some(&true) {
-                    members.push(client);
-                    break;
-                }
+        let members = self.gateway.select(Selection::All, in_groups).await;
+        let named: HashSet<_> = members.iter().flat_map(|(_, rooms)| rooms).cloned().collect();
+        let named: Vec<_> = named.into_iter().collect();
+        let mut rooms = HashSet::new();
+        for asked in named.chunks(ROOMS_PER_QUERY) {
+            let asked: HashSet<_> = asked.iter().cloned().collect();
+            match self.store.room_settings(asked.clone()).await {
+                Ok(found) => rooms.extend(found.into_keys()),
+                // The store cannot tell: the sockets are closed, some of them perhaps in vain.
+                Err(_) => rooms.extend(asked),
             }
         }
-        members
+        let in_rooms = members.into_iter().filter(|(_, named)| named.iter().any(|room| rooms.contains(room)));
+        in_rooms.map(|(client, _)| client).collect()
     }
 
     async fn send_away(&self, client: ClientId) {

@@ -1,10 +1,12 @@
 //! The rows of arriving people: guests, nicknames, sessions and their extensions. A task writes those that wait in one statement,
 //! so that a crowd costs a few commits. Writes that arrive meanwhile form the next batch, so a lone write waits for nobody.
 
+use super::error::is_conflict;
 use super::pool::Pool;
 use super::{PostgresStore, to_sql};
 use crate::domain::id::Uid;
 use crate::server::storage::{NewSessionRow, Result, StorageError};
+use sqlx::PgConnection;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -182,7 +184,7 @@ impl Writer {
 }
 
 /// The rows of a batch, a list per column. Of two rows with one key the last one counts, since a statement changes a row once.
-/// The keys are sorted: two servers lock the rows in one order, and so never wait for each other.
+/// The keys are sorted, so that two servers mostly lock the rows in one order.
 #[derive(Default)]
 struct Columns<'w> {
     people: BTreeMap<&'w str, (&'w str, i64)>,
@@ -202,7 +204,7 @@ impl<'w> Columns<'w> {
     }
 }
 
-/// Writes a batch in one statement and returns the result of each write, in its order.
+/// Writes a batch in one statement, which is repeated once if PostgreSQL chose it to end a deadlock, and returns the result of each write, in its order.
 async fn write(pool: &Pool, batch: &[PersonWrite]) -> Result<Vec<Result<()>>> {
     let mut added = add(pool, &Columns::new(batch)).await?;
     let result = |write: &PersonWrite| match &write.session {
@@ -225,7 +227,7 @@ async fn add(pool: &Pool, columns: &Columns<'_>) -> Result<HashSet<Vec<u8>>> {
     let expires: Vec<_> = sessions.iter().map(|session| session.expires_at).collect();
     let extended: Vec<_> = extensions.keys().copied().collect();
     let (used, extended_to): (Vec<_>, Vec<_>) = extensions.values().copied().unzip();
-    let added = pool.write(async |db| {
+    let statement = async |db: &mut PgConnection| {
         sqlx::query_file_scalar!(
             "src/server/storage/postgres/arrivals.sql",
             &uids as &[&str],
@@ -242,6 +244,10 @@ async fn add(pool: &Pool, columns: &Columns<'_>) -> Result<HashSet<Vec<u8>>> {
         )
         .fetch_all(db)
         .await
+    };
+    let added = pool.write(async |db| match statement(&mut *db).await {
+        Err(error) if is_conflict(&error) => statement(db).await,
+        added => added,
     });
     Ok(added.await?.into_iter().collect())
 }

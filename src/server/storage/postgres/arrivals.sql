@@ -1,5 +1,5 @@
--- Adds people or renames them, adds sessions of people who exist, and extends sessions. The order of the keys is the order of
--- the locks. Returns the tokens of the added sessions.
+-- Adds people or renames them, adds sessions of people who exist, and extends sessions. People are locked in the order
+-- of the keys; sessions in any order, so a deadlock is possible. Returns the tokens of the added sessions.
 WITH people AS (
     INSERT INTO roomcast.people (uid, nickname, created_at)
     SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[])

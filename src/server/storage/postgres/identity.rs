@@ -2,14 +2,30 @@
 //! other tables, so the fact `database` that it brings tells a database from an earlier copy of itself, which would give seqs a
 //! second time. Recovery to a point in time keeps the numbers and begins another timeline, which is part of each epoch.
 
-use sqlx::PgConnection;
+use super::problem::PostgresProblem;
+use super::schema;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection, PgConnection};
 
 /// Name of the fact that holds the identity.
 const FACT: &str = "database";
 
-/// Compares the database with its fact. If the database was restored, gives every room a new epoch and returns the number of rooms.
-/// Needs a transaction; another server waits for its end.
-pub(super) async fn check(db: &mut PgConnection) -> sqlx::Result<Option<u64>> {
+/// Compares the database with its fact. If the database was restored, gives every room a new epoch and returns the number of
+/// rooms. Many rooms take longer than a query of the pools may: the time limits are those of a migration.
+pub(super) async fn check(options: &PgConnectOptions) -> Result<Option<u64>, PostgresProblem> {
+    let mut connection = schema::connect_unhurried(options).await?;
+    let checked = async {
+        let mut transaction = connection.begin().await?;
+        let restored = compare(&mut transaction).await?;
+        transaction.commit().await?;
+        connection.close().await?;
+        Ok(restored)
+    };
+    schema::unhurried(checked).await.map_err(PostgresProblem::Identity)
+}
+
+/// Another server waits for the end of the transaction.
+async fn compare(db: &mut PgConnection) -> sqlx::Result<Option<u64>> {
     let identity = sqlx::query_scalar!(
         r#"SELECT concat_ws('.', (SELECT system_identifier FROM pg_control_system()),
             (SELECT oid FROM pg_database WHERE datname = current_database()), 'roomcast.facts'::regclass::oid) AS "identity!""#

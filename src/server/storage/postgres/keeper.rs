@@ -33,6 +33,9 @@ const GRACE: Duration = Duration::from_millis(1_500);
 const REACH_WITHIN: Duration = Duration::from_secs(10);
 const TAKE_WITHIN: Duration = Duration::from_secs(8);
 const START_RETRY: Duration = Duration::from_millis(200);
+/// Time for which the lock must be free before another server takes it: a server whose connection broke takes it back by then, or
+/// knows that it is lost.
+const FREE_FOR: Duration = Duration::from_millis(2_500);
 /// Attempts to take the lock on a new connection, while the session of the lost one ends.
 const TAKE_ATTEMPTS: u32 = 10;
 const TAKE_RETRY: Duration = Duration::from_millis(50);
@@ -51,12 +54,20 @@ const LOOK: &str = "SELECT current_setting('transaction_read_only') = 'on', \
 #[derive(Clone)]
 pub(super) struct Keeper(Arc<Shared>);
 
+#[derive(Default)]
+struct Broken {
+    seen: u64,
+    settled: u64,
+}
+
 struct Shared {
     status: watch::Sender<StoreStatus>,
     /// Whether this process is to serve: false after a hand-over.
     wanted: watch::Sender<bool>,
     /// Asks for a look at once.
     look: Notify,
+    /// The connections that broke, and how many of them a look has followed: another server may answer since.
+    broken: watch::Sender<Broken>,
     closing: CancellationToken,
     task: TaskTracker,
 }
@@ -80,18 +91,13 @@ impl Keeper {
         let name = format!("roomcast keeper {:08x}", rand::random::<u32>());
         let options = options.clone().application_name(&name).options(KEEPALIVE);
         let (mut connection, timeline) = reach(&options).await?;
-        let deadline = Instant::now() + TAKE_WITHIN;
-        while !try_lock(&mut connection).await? {
-            if Instant::now() > deadline {
-                return Err(PostgresProblem::Taken);
-            }
-            sleep(START_RETRY).await;
-        }
+        take(&mut connection).await?;
         let status = StoreStatus { state: StoreState::Serving, since: Instant::now(), timeline: Some(timeline) };
         let keeper = Self(Arc::new(Shared {
             status: watch::Sender::new(status),
             wanted: watch::Sender::new(true),
             look: Notify::new(),
+            broken: watch::Sender::new(Broken::default()),
             closing: CancellationToken::new(),
             task: TaskTracker::new(),
         }));
@@ -108,18 +114,35 @@ impl Keeper {
         self.0.status.borrow().state == StoreState::Serving
     }
 
-    /// Waits until this process may write. Fails as busy at `deadline`, and at once if it could not for longer than [`GRACE`].
+    /// Waits until this process may write: after a broken connection, until the keeper has looked. Fails as busy at `deadline`, and at once if it could not for longer than [`GRACE`].
     pub(super) async fn may_write(&self, deadline: Instant) -> Result<()> {
         let mut status = self.0.status.subscribe();
+        let mut broken = self.0.broken.subscribe();
+        let seen = broken.borrow().seen;
+        if timeout_at(deadline, broken.wait_for(|broken| broken.settled >= seen)).await.is_err() {
+            return Err(busy(self.why_not()));
+        }
         let until = deadline.min(status.borrow().since + GRACE);
         match timeout_at(until, status.wait_for(|status| status.state == StoreState::Serving)).await {
             Ok(Ok(_)) => Ok(()),
-            _ => Err(busy(no_answer())),
+            _ => Err(busy(self.why_not())),
         }
+    }
+
+    /// Says why this process does not write.
+    fn why_not(&self) -> sqlx::Error {
+        let why = match &self.0.status.borrow().state {
+            StoreState::Serving | StoreState::Away(_) => return no_answer(),
+            StoreState::ReadOnly => "the server is read-only",
+            StoreState::Taken => "another roomcast serves from this database",
+            StoreState::Stopped => "this process handed the database over",
+        };
+        sqlx::Error::Io(std::io::Error::other(why))
     }
 
     /// Asks for a look at once, because a connection broke. Does not wait.
     pub(super) fn look_soon(&self) {
+        self.0.broken.send_modify(|broken| broken.seen += 1);
         self.0.look.notify_one();
     }
 
@@ -172,16 +195,18 @@ impl Watching {
 
     async fn run(mut self, pools: Vec<Pool>) {
         let keeper = self.keeper.clone();
-        let Shared { wanted, look, closing, .. } = &*keeper.0;
+        let Shared { wanted, look, closing, broken, .. } = &*keeper.0;
         let mut wanted = wanted.subscribe();
         let mut retry = FIRST_RETRY;
         loop {
             let is_wanted = *wanted.borrow_and_update();
+            let seen = broken.borrow().seen;
             let (state, timeline) = self.look(is_wanted, &pools).await;
             let is_well = matches!(state, StoreState::Serving | StoreState::Taken | StoreState::Stopped);
             let is_serving = state == StoreState::Serving;
             retry = if is_well { FIRST_RETRY } else { (retry * 2).min(LOOK_EVERY) };
             keeper.set(state, timeline.as_deref());
+            broken.send_modify(|broken| broken.settled = seen);
             tokio::select! {
                 () = closing.cancelled() => break,
                 _ = wanted.changed() => {}
@@ -253,6 +278,34 @@ async fn reach(options: &PgConnectOptions) -> std::result::Result<(PgConnection,
             }
             reached => return reached,
         }
+    }
+}
+
+/// Takes the lock. One that another server held is taken after it was free for [`FREE_FOR`]; fails if it is held after
+/// [`TAKE_WITHIN`].
+async fn take(connection: &mut PgConnection) -> std::result::Result<(), PostgresProblem> {
+    let deadline = Instant::now() + TAKE_WITHIN;
+    if try_lock(connection).await? {
+        return Ok(());
+    }
+    let mut free_since = None;
+    loop {
+        // Given back at once, so that its former holder finds it free.
+        let look = sqlx::query_scalar::<_, bool>("SELECT pg_try_advisory_xact_lock($1)").bind(LOCK).fetch_one(&mut *connection);
+        let is_free = timeout(LOOK_WITHIN, look).await.unwrap_or_else(|_| Err(no_answer()))?;
+        let now = Instant::now();
+        free_since = is_free.then(|| free_since.unwrap_or(now));
+        match free_since {
+            Some(since) if now >= since + FREE_FOR => {
+                if try_lock(connection).await? {
+                    return Ok(());
+                }
+                free_since = None;
+            }
+            None if now > deadline => return Err(PostgresProblem::Taken),
+            _ => {}
+        }
+        sleep(START_RETRY).await;
     }
 }
 

@@ -4,7 +4,7 @@ use super::arrivals::Arrivals;
 use super::error::no_answer;
 use super::keeper::{Keeper, KeeperGuard};
 use super::pool::{Held, Limits, Pool};
-use super::problem::PostgresProblem;
+use super::problem::{PostgresProblem, SSL_MODES};
 use super::settings::SettingsCache;
 use super::{identity, moving, schema};
 use crate::server::config::StorageSettings as Settings;
@@ -67,8 +67,7 @@ impl PostgresStore {
         let mut store = Self::new(settings, &options, Some(keeper));
         let guard = watching.start(vec![store.readers.clone(), store.writers.clone(), store.lanes.clone()]);
         (store._guard, store._lock) = (Some(guard), Some(lock));
-        let restored = store.writers.transaction(async |db: &mut PgConnection| identity::check(db).await).await;
-        let restored = restored.map_err(|error| failed(PostgresProblem::Identity(error)))?;
+        let restored = identity::check(&options).await.map_err(failed)?;
         store.notices = restored.map(|rooms| OpenNotice::Restored { rooms }).into_iter().collect();
         Ok(store)
     }
@@ -186,6 +185,11 @@ pub(super) fn options(settings: &Settings) -> std::result::Result<PgConnectOptio
     // The driver would log an unknown one, with its value.
     if let Some(unknown) = names.find(|name| !PARAMETERS.contains(&name.as_str())) {
         return Err(invalid(PostgresProblem::UnknownParameter(unknown)));
+    }
+    // Its error would show the value.
+    let mut modes = parameters.iter().flat_map(|url| url.query_pairs().filter(|(name, _)| name == "sslmode"));
+    if modes.any(|(_, mode)| !SSL_MODES.contains(&mode.to_lowercase().as_str())) {
+        return Err(invalid(PostgresProblem::SslMode));
     }
     let options = PgConnectOptions::from_str(url).map_err(|error| invalid(PostgresProblem::Url(error)))?;
     Ok(options.application_name("roomcast").options([

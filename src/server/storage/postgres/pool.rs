@@ -90,18 +90,23 @@ impl Pool {
     pub(super) async fn transaction<T>(&self, queries: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>) -> Result<T> {
         let deadline = self.deadline();
         let mut lease = self.lease(deadline).await?;
-        let run = async {
-            let mut transaction = lease.connection.begin().await?;
-            let value = queries(&mut transaction).await?;
-            Ok((transaction, value))
-        };
-        let ran: sqlx::Result<(Transaction<'_, Postgres>, T)> =
-            timeout_at(deadline, run).await.unwrap_or_else(|_| Err(no_answer()));
-        let (transaction, value) = ran.map_err(|error| self.failed(error, Lost::NotStored))?;
-        let committed = timeout_at(deadline, transaction.commit()).await.unwrap_or_else(|_| Err(no_answer()));
-        committed.map_err(|error| self.failed(error, Lost::MayBeStored))?;
-        self.give_back(lease);
-        Ok(value)
+        match run_transaction(&mut lease.connection, deadline, queries).await {
+            Ok(value) => {
+                self.give_back(lease);
+                Ok(value)
+            }
+            Err((error, lost)) => {
+                self.roll_back(lease, &error, deadline).await;
+                Err(self.failed(error, lost))
+            }
+        }
+    }
+
+    /// Ends a transaction that failed. Its connection goes back if it still answers.
+    async fn roll_back(&self, mut lease: Lease<'_>, error: &sqlx::Error, deadline: Instant) {
+        if !is_lost(error) && timeout_at(deadline, lease.connection.ping()).await.is_ok_and(|answer| answer.is_ok()) {
+            self.give_back(lease);
+        }
     }
 
     async fn run<T>(
@@ -141,6 +146,9 @@ impl Pool {
                 return Ok(Lease { connection, generation, place });
             }
             self.broke();
+            if let Some(keeper) = keeper.as_ref().filter(|_| limits.writes) {
+                keeper.may_write(deadline).await?;
+            }
         }
         let connected = timeout_at(deadline, options.connect()).await.unwrap_or_else(|_| Err(no_answer()));
         let connection = connected.map_err(|error| {
@@ -214,6 +222,24 @@ impl Pool {
     fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
         self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Runs queries in a transaction and commits it. Returns an error with the meaning of a lost answer.
+async fn run_transaction<T>(
+    connection: &mut PgConnection,
+    deadline: Instant,
+    queries: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>,
+) -> std::result::Result<T, (sqlx::Error, Lost)> {
+    let run = async {
+        let mut transaction = connection.begin().await?;
+        let value = queries(&mut transaction).await?;
+        Ok((transaction, value))
+    };
+    let ran: sqlx::Result<(Transaction<'_, Postgres>, T)> = timeout_at(deadline, run).await.unwrap_or_else(|_| Err(no_answer()));
+    let (transaction, value) = ran.map_err(|error| (error, Lost::NotStored))?;
+    let committed = timeout_at(deadline, transaction.commit()).await.unwrap_or_else(|_| Err(no_answer()));
+    committed.map_err(|error| (error, Lost::MayBeStored))?;
+    Ok(value)
 }
 
 /// The error of a query that was not sent.

@@ -1,7 +1,9 @@
 //! Why a PostgreSQL store could not be opened. No text of it holds the password.
 
-use crate::server::storage::StorageError;
 use sqlx::migrate::MigrateError;
+
+/// The words for `sslmode` in `storage.url`.
+pub(super) const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 
 /// Why a PostgreSQL store could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -12,6 +14,9 @@ pub enum PostgresProblem {
     /// `storage.url` has a parameter that Roomcast does not know.
     #[error("storage.url has the unknown parameter `{0}`")]
     UnknownParameter(String),
+    /// `sslmode` in `storage.url` is none of the known words.
+    #[error("storage.url has an unknown sslmode: use {}", SSL_MODES.join(", "))]
+    SslMode,
     /// There is no answer, or TLS failed, or the server has no place.
     #[error("it cannot be reached: {0}")]
     Unreachable(#[source] sqlx::Error),
@@ -57,7 +62,7 @@ pub enum PostgresProblem {
     Migration(#[source] MigrateError),
     /// The database could not be compared with an earlier copy of itself.
     #[error("it cannot be checked for an earlier copy of itself: {0}")]
-    Identity(#[source] StorageError),
+    Identity(#[source] sqlx::Error),
     /// Any other error of the server.
     #[error("{0}")]
     Database(#[source] sqlx::Error),

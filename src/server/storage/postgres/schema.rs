@@ -2,6 +2,7 @@
 //! versions are the numbers of the migrations, and the fact `schema.compatible_from` is the oldest version whose server may
 //! serve from the database.
 
+use super::error::no_answer;
 use super::open::connect;
 use super::problem::PostgresProblem;
 use sqlx::migrate::Migrator;
@@ -18,6 +19,9 @@ const STATEMENT_MS: u64 = 600_000;
 /// Time for all migrations together.
 const MIGRATE_WITHIN: Duration = Duration::from_secs(1200);
 
+/// Time for the look at the schema's version: a server that is silent ends a start soon.
+const LOOK_WITHIN: Duration = Duration::from_secs(5);
+
 /// The migrations of this program. Those that only a newer one knows are checked by [`check_newer`].
 fn migrator() -> Migrator {
     let mut migrator = sqlx::migrate!("src/server/storage/postgres/migrations");
@@ -32,12 +36,15 @@ fn known_version() -> i64 {
 
 /// Creates the schema if it is missing and brings it up to date. Of several servers one migrates and the others wait.
 pub(super) async fn migrate(options: &PgConnectOptions) -> Result<(), PostgresProblem> {
-    let options = options.clone().options([("lock_timeout", LOCK_MS), ("statement_timeout", STATEMENT_MS)]);
-    let mut connection = connect(&options).await?;
-    let migrated = async {
+    let mut connection = connect_unhurried(options).await?;
+    let looked = async {
         check_server(&mut connection).await?;
         let applied = applied(&mut connection).await?;
         check_newer(&mut connection, &applied).await?;
+        Ok::<_, PostgresProblem>(applied)
+    };
+    let applied = timeout(LOOK_WITHIN, looked).await.unwrap_or_else(|_| Err(no_answer().into()))?;
+    let migrated = async {
         let migrator = migrator();
         if migrator.iter().any(|migration| !applied.contains(&migration.version)) {
             create_schema(&mut connection).await?;
@@ -46,7 +53,17 @@ pub(super) async fn migrate(options: &PgConnectOptions) -> Result<(), PostgresPr
         // The end of the connection also ends the lock of a failed migration.
         Ok(connection.close().await?)
     };
-    timeout(MIGRATE_WITHIN, migrated).await.unwrap_or_else(|_| Err(super::error::no_answer().into()))
+    unhurried(migrated).await
+}
+
+/// Opens a connection whose statements may take as long as those of a migration.
+pub(super) async fn connect_unhurried(options: &PgConnectOptions) -> Result<PgConnection, PostgresProblem> {
+    connect(&options.clone().options([("lock_timeout", LOCK_MS), ("statement_timeout", STATEMENT_MS)])).await
+}
+
+/// Ends the work after the time for all migrations.
+pub(super) async fn unhurried<T, E: From<sqlx::Error>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    timeout(MIGRATE_WITHIN, work).await.unwrap_or_else(|_| Err(no_answer().into()))
 }
 
 /// Fails if the schema is missing, older than this program's, or of a server with which it is not compatible.

@@ -85,8 +85,8 @@ async fn accept_until_shutdown(
     }
 }
 
-/// Finishes the requests in flight and releases the data folder, and for a restore the database as well. Connections wait in the backlog until the new process
-/// accepts them, or this one does again.
+/// Finishes the requests in flight and releases the data folder, and for a restore the database as well. Connections wait in the
+/// backlog until the new process accepts them, or this one does again.
 async fn pause(
     acceptor: &mut HttpAcceptor,
     state: &AppState,
