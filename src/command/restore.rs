@@ -70,13 +70,25 @@ async fn with_server(settings: &StorageSettings, file: &Path) -> Result<Restored
     await_commands(settings).await?;
     let folder = settings.data_dir.display();
     let request = Request::Restore { staged: staged.name().into() };
-    let mut client = ControlClient::request(&settings.data_dir, &request).await.map_err(|error| match error.kind() {
-        ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
-            format!("the server on {folder} has no control socket: stop it, then restore. Nothing was changed")
+    let mut client = match ControlClient::request(&settings.data_dir, &request).await {
+        Ok(client) => client,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+            // The server may have ended meanwhile.
+            let Ok(lock) = DataDirLock::acquire(&settings.data_dir) else {
+                return Err(
+                    format!("the server on {folder} has no control socket: stop it, then restore. Nothing was changed").into()
+                );
+            };
+            let former = put_backup_in_place(settings, &lock, &staged).await?;
+            return Ok(Restored { staged, former, pid: None });
         }
-        _ => format!("the server on {folder} does not answer: {error}"),
+        Err(error) => return Err(format!("the server on {folder} does not answer: {error}").into()),
+    };
+    let response = client.response().await.map_err(|error| {
+        let outcome = if staged.is_in_place() { "the backup is in place" } else { "nothing was restored" };
+        format!("the server on {folder} ended without an answer ({error}): {outcome}")
     })?;
-    match client.response().await? {
+    match response {
         Response::Reloaded { pid } if staged.is_in_place() => {
             Ok(Restored { staged, former: former_database(settings)?, pid: Some(pid) })
         }

@@ -1,11 +1,11 @@
 //! The files of `backup` and `restore`: names that lead elsewhere, owners, modes, and what a killed command left.
 
 use super::{SETTINGS, execute, messages_in, names, printed, refused, roomcast, texts};
-use crate::support::{Place, Server, binary, eventually};
+use crate::support::{Person, Place, Server, binary, eventually};
 use std::fs::File;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 /// Uid and gid of a user that is not this one.
 const OTHER: u32 = 65534;
@@ -96,33 +96,78 @@ async fn files_that_a_command_of_root_makes_belong_to_the_folders_owner() {
     assert_eq!(std::fs::metadata(root.join("mine")).unwrap().uid(), unsafe { libc::geteuid() });
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_reload_leaves_the_copy_that_a_restore_checks() {
+/// A server with enough people that a copy takes a while, and one message.
+async fn large() -> (Server, Person) {
     let server = Server::on(Place::sqlite(), &SETTINGS);
-    let root = server.data.path().to_owned();
     let person = server.guest("a").await;
     person.send("in the backup").await;
-    // Enough that the copy takes a while.
     execute(
-        &root.join("data/roomcast.db"),
+        &server.folder().join("roomcast.db"),
         "WITH n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 60000)
         INSERT INTO people (uid, nickname, created_at) SELECT 'p' || i, hex(randomblob(200)), i FROM n",
     )
     .await;
-    printed(&roomcast(&root, &["backup", "copy.db"]).await);
+    (server, person)
+}
+
+fn started(root: &Path, arguments: &[&str]) -> Child {
     let mut command = binary();
-    command.current_dir(&root).args(["--data-dir", "data", "--addr", "127.0.0.1:0", "restore", "copy.db", "--yes"]);
-    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    eventually("the backup is being copied", async || !staged(&root).is_empty()).await;
-    let pid = child.id().try_into().unwrap();
+    command.current_dir(root).args(["--data-dir", "data", "--addr", "127.0.0.1:0"]).args(arguments);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn signal(child: &Child, signal: i32) {
     // SAFETY: kill() has no memory effects, and the process is not awaited yet.
-    let signal = |signal| assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
-    signal(libc::SIGSTOP);
-    let name = staged(&root).first().cloned().expect("it has not ended");
+    assert_eq!(unsafe { libc::kill(child.id().try_into().unwrap(), signal) }, 0);
+}
+
+/// Starts a restore and halts it while it copies or checks the backup.
+async fn halted_restore(root: &Path) -> Child {
+    printed(&roomcast(root, &["backup", "copy.db"]).await);
+    let child = started(root, &["restore", "copy.db", "--yes"]);
+    eventually("the backup is being copied", async || !staged(root).is_empty()).await;
+    signal(&child, libc::SIGSTOP);
+    let name = staged(root).first().cloned().expect("it has not ended");
     assert!(File::open(root.join("data").join(&name)).unwrap().try_lock().is_err(), "other processes see that it is in use");
+    child
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_leaves_the_copy_that_a_restore_checks() {
+    let (server, person) = large().await;
+    let root = server.data.path().to_owned();
+    let child = halted_restore(&root).await;
     printed(&roomcast(&root, &["reload"]).await);
-    signal(libc::SIGCONT);
+    signal(&child, libc::SIGCONT);
     printed(&child.wait_with_output().unwrap());
     assert_eq!(texts(&person).await, ["in the backup"]);
     assert_eq!(staged(&root), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restore_goes_on_without_a_server_that_ended_meanwhile() {
+    let (mut server, person) = large().await;
+    let root = server.data.path().to_owned();
+    let child = halted_restore(&root).await;
+    person.send("after it").await;
+    server.kill();
+    signal(&child, libc::SIGCONT);
+    printed(&child.wait_with_output().unwrap());
+    server.restart();
+    assert_eq!(texts(&person).await, ["in the backup"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_backup_leaves_no_file() {
+    let (server, _) = large().await;
+    let root = server.data.path();
+    for number in [libc::SIGINT, libc::SIGTERM] {
+        let child = started(root, &["backup", "copy.db"]);
+        eventually("the copy has begun", async || std::fs::metadata(root.join("copy.db.part")).is_ok_and(|part| part.len() > 0))
+            .await;
+        signal(&child, number);
+        let words = refused(&child.wait_with_output().unwrap());
+        assert!(words.contains("copy.db was not written: interrupted"), "{words}");
+        assert!(!names(root).iter().any(|name| name.starts_with("copy.db")), "{:?}", names(root));
+    }
 }

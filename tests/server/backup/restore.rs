@@ -136,7 +136,7 @@ async fn a_file_that_is_no_sound_backup_is_refused_and_nothing_changes() {
     for is_running in [true, false] {
         for (name, reason) in cases {
             let words = refused(&roomcast(&root, &["restore", name, "--yes"]).await);
-            assert!(words.contains(reason), "{name}: {words}");
+            assert!(words.contains(reason) && !words.contains("put back the copy"), "{name}: {words}");
         }
         let left = names(&root.join("data"));
         assert!(!left.iter().any(|name| name.contains("restore")), "{left:?}");
@@ -147,6 +147,23 @@ async fn a_file_that_is_no_sound_backup_is_refused_and_nothing_changes() {
     }
     server.restart();
     assert_eq!((texts(&person).await.len(), epoch(&person).await), (50, before.1));
+}
+
+#[tokio::test]
+async fn a_backup_with_another_schema_is_refused() {
+    let server = Server::on(Place::sqlite(), &SETTINGS);
+    let root = server.data.path();
+    printed(&roomcast(root, &["backup", "copy.db"]).await);
+    for (statement, reason) in [
+        ("DROP TABLE devices", "its table devices is missing or another one"),
+        ("DROP INDEX messages_nonce", "its index messages_nonce is missing or another one"),
+        ("CREATE TRIGGER t AFTER INSERT ON messages BEGIN DELETE FROM devices; END", "it has the trigger t, which"),
+    ] {
+        std::fs::copy(root.join("copy.db"), root.join("changed.db")).unwrap();
+        execute(&root.join("changed.db"), statement).await;
+        let words = refused(&roomcast(root, &["restore", "changed.db", "--yes"]).await);
+        assert!(words.contains(reason), "{statement}: {words}");
+    }
 }
 
 #[tokio::test]

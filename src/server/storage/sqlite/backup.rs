@@ -202,6 +202,10 @@ impl Drop for Part {
     fn drop(&mut self) {
         if !self.is_finished {
             let _ = copy::remove(&self.path);
+            // SQLite keeps it while it copies.
+            let mut journal = self.path.clone().into_os_string();
+            journal.push("-journal");
+            let _ = copy::remove(Path::new(&journal));
         }
     }
 }

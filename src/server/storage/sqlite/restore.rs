@@ -43,6 +43,16 @@ pub enum RestoreError {
         /// The check that failed.
         reason: String,
     },
+    /// The backup needs a newer server.
+    #[error("{path} has schema {found}, which needs a newer roomcast; this one knows schema {known}. Nothing was changed")]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Version of its schema.
+        found: i64,
+        /// Version that this program knows.
+        known: i64,
+    },
     /// The file is damaged.
     #[error("{path} is damaged: {reason}. Nothing was changed")]
     Damaged {
@@ -218,8 +228,14 @@ async fn is_roomcast(connection: &mut SqliteConnection, file: &Path) -> Result<(
         return Err(not("its schema is another program's".into()));
     }
     let applied = schema::applied(connection).await.map_err(damaged)?;
-    schema::check_newer(connection, &applied, file).await?;
-    Ok(())
+    match schema::check_newer(connection, &applied, file).await {
+        Err(OpenError::SchemaNewer { path, found, known }) => return Err(RestoreError::Newer { path, found, known }),
+        checked => checked?,
+    }
+    match schema::difference(connection, &applied).await.map_err(damaged)? {
+        Some(difference) => Err(not(difference)),
+        None => Ok(()),
+    }
 }
 
 /// Puts a staged backup in the place of the database of a data folder that no server uses. Returns the path of the former one, if

@@ -6,8 +6,9 @@
 use super::copy::{self, CopyError};
 use crate::server::storage::{OpenError, OpenNotice};
 use sqlx::migrate::Migrator;
-use sqlx::{SqliteConnection, SqlitePool};
-use std::collections::BTreeSet;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, SqliteConnection, SqlitePool};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Copies of databases that are kept, the newest ones.
@@ -96,6 +97,40 @@ pub(super) async fn is_ours(connection: &mut SqliteConnection) -> Result<bool, s
     let known = |version| migrator.iter().find(|migration| migration.version == version);
     let is_same = |(version, checksum): &(i64, Vec<u8>)| known(*version).is_none_or(|known| *known.checksum == **checksum);
     Ok(found.iter().any(|(version, _)| *version == 1) && found.iter().all(is_same))
+}
+
+/// Returns a table, index or trigger that is missing, differs or is not Roomcast's in a database with these migrations. That of a
+/// newer version is not known.
+pub(super) async fn difference(
+    connection: &mut SqliteConnection,
+    applied: &BTreeSet<i64>,
+) -> Result<Option<String>, sqlx::Error> {
+    let version = applied.last().copied().unwrap_or_default();
+    if version > known_version() {
+        return Ok(None);
+    }
+    let mut expected = SqliteConnectOptions::new().in_memory(true).disable_statement_logging().connect().await?;
+    let migrated = migrator().run_to(version, &mut expected).await;
+    migrated.map_err(|error| sqlx::Error::Migrate(Box::new(error)))?;
+    let (expected, found) = (parts(&mut expected).await?, parts(connection).await?);
+    let differs = |one: &BTreeMap<String, String>, other: &BTreeMap<String, String>| {
+        one.iter().find(|(name, sql)| other.get(*name) != Some(sql)).map(|(name, _)| name.escape_debug().to_string())
+    };
+    Ok(match (differs(&expected, &found), differs(&found, &expected)) {
+        (Some(name), _) => Some(format!("its {name} is missing or another one")),
+        (None, Some(name)) => Some(format!("it has the {name}, which Roomcast does not have")),
+        (None, None) => None,
+    })
+}
+
+/// The schema's parts by kind and name, with their SQL without spaces and quotes, which versions of SQLite write in their own ways.
+/// Tables of SQLite and of the migrations are left out.
+async fn parts(connection: &mut SqliteConnection) -> Result<BTreeMap<String, String>, sqlx::Error> {
+    let parts = sqlx::query_as::<_, (String, String)>(
+        "SELECT type || ' ' || name, coalesce(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite%' AND tbl_name <> '_sqlx_migrations'",
+    );
+    let bare = |sql: String| sql.chars().filter(|sign| !sign.is_whitespace() && *sign != '"').collect();
+    Ok(parts.fetch_all(connection).await?.into_iter().map(|(name, sql)| (name, bare(sql))).collect())
 }
 
 /// Copies the database into the data folder and removes old copies. Returns the path of the copy.
