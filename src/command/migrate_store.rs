@@ -1,9 +1,10 @@
 //! `roomcast migrate-store`: moves the SQLite database of a stopped server to PostgreSQL.
 
-use super::Outcome;
+use super::{Outcome, record};
 use clap::Args;
 use roomcast::server::{
     config::Config,
+    security_log::{Act, Event},
     storage::{MoveNews, Moved, MovedTable, move_store},
 };
 use std::path::PathBuf;
@@ -41,9 +42,15 @@ impl MigrateStoreCommand {
         if moved.replaced > 0 {
             println!("{} values had the character U+0000, which PostgreSQL cannot hold: it is U+FFFD there", moved.replaced);
         }
+        if moved.extra > 0 {
+            println!("{} rows of the target are not of the move: changes, restraints, or heads with a rev", moved.extra);
+        }
         if !moved.is_equal() {
             return Err("the stores differ, so no server can use the new one: run the command again, it begins anew".into());
         }
+        let mut of_source = config.clone();
+        of_source.storage.data_dir.clone_from(from);
+        record(&of_source, &[Event::by_command(Act::Moved)]);
         println!("moved: set storage.url and start the server; the database in {} is as it was", from.display());
         Ok(())
     }

@@ -136,6 +136,12 @@ pub enum ConfigError {
         "storage.url is not a URL such as postgres://ROLE:PASSWORD@HOST/DATABASE: {0}. In a password write %40 for `@`, %2F for `/`"
     )]
     InvalidDatabaseUrl(url::ParseError),
+    /// `storage.url` has no `//` or no host, or a password with a sign that ends it.
+    #[error(
+        "storage.url must be whole, postgres://ROLE:PASSWORD@HOST/DATABASE, with a host there or as `?host=`. In a password write %40 \
+         for `@`, %2F for `/`, %3A for `:`, %3F for `?` and %23 for `#`"
+    )]
+    IncompleteDatabaseUrl,
 }
 
 impl Config {

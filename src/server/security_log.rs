@@ -68,6 +68,8 @@ pub enum Act {
     BackedUp,
     /// A backup took the place of the database.
     Restored,
+    /// The database was copied to another store.
+    Moved,
 }
 
 /// One event. Fields that do not apply are left out of the line.
@@ -149,9 +151,7 @@ impl<'a> Event<'a> {
             #[serde(flatten)]
             event: &'a Event<'a>,
         }
-        let mut line = serde_json::to_string(&Line { time: calendar::iso(now), event: self }).unwrap_or_default();
-        line.push('\n');
-        line
+        serde_json::to_string(&Line { time: calendar::iso(now), event: self }).unwrap_or_default() + "\n"
     }
 }
 

@@ -150,7 +150,7 @@ async fn goes_on(source: Source, place: Place) {
     assert_eq!(first["messages"][1]["role"], "host");
     assert_eq!(guest.try_send("with a nonce", "n1").await.unwrap().body["seq"], 1, "a nonce of before the move");
     assert_eq!(guest.send("goes on").await.body["seq"], 2501);
-    assert!(Source::epoch(&guest).await.starts_with(&epoch), "the same numbering");
+    assert!(!Source::epoch(&guest).await.starts_with(&epoch), "another move of the same source may give other messages its seqs");
     let closed = owner.post("/gateway/send", &[("room", "2"), ("message", "x")]).await;
     assert_eq!((closed.status.as_u16(), &closed.body["code"]), (403, &Value::from("room_mode")), "{}", closed.body);
     let login = server.visitor().post("/session/login", &[("name", "OWNER"), ("password", "correct horse")]).await;
@@ -214,7 +214,9 @@ async fn a_move_prints_rows_and_hashes_and_leaves_the_source_as_it_was() {
     assert!(printed.contains("1 values had the character U+0000"), "{printed}");
     assert_eq!(database(&source.server.folder()), before, "the source is not changed");
     let words = stderr(&source.migrate(to, None).await);
-    assert!(words.contains("already holds people, rooms or messages"), "{words}");
+    assert!(words.contains("the move to this PostgreSQL database is finished"), "{words}");
+    let log = std::fs::read_to_string(source.server.folder().join("security.log")).unwrap();
+    assert_eq!(log.matches(r#""act":"moved","by":"command""#).count(), 1, "{log}");
     goes_on(source, place).await;
 }
 
@@ -236,6 +238,55 @@ async fn a_difference_fails_and_leaves_the_target_unserved() {
     assert!(String::from_utf8_lossy(&again.stderr).contains("begins anew"), "{again:?}");
     assert_eq!(rows(&stdout(&again), "messages"), (2500, 2500));
     goes_on(source, place).await;
+}
+
+/// What PostgreSQL holds beside the tables that are moved.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_are_not_of_the_move_are_a_difference() {
+    let Some(place) = Place::postgres() else { return };
+    let to = place.database.as_ref().unwrap();
+    let source = Source::new().await;
+    for extra in [
+        "INSERT INTO roomcast.changes VALUES ('1', 1, 1, 1, '{}')",
+        "INSERT INTO roomcast.restraints (id, room, uid, kind, since, by_uid) VALUES (gen_random_uuid(), '*', 'u', 'ban', 1, 'o')",
+        "UPDATE roomcast.heads SET rev = 3 WHERE room = '1'",
+    ] {
+        let killed = source.migrate(to, Some("move-copied")).await;
+        assert_eq!(killed.status.signal(), Some(libc::SIGKILL), "{killed:?}");
+        to.sql(extra);
+        let output = source.migrate(to, None).await;
+        assert!(stderr(&output).contains("the stores differ"), "{extra}: {output:?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("1 rows of the target are not of the move"), "{output:?}");
+    }
+    stdout(&source.migrate(to, None).await);
+    goes_on(source, place).await;
+}
+
+/// Each run would fail again: the error names the rows, and does not say that another run goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_that_postgresql_refuses_are_named() {
+    let Some(place) = Place::postgres() else { return };
+    let to = place.database.as_ref().unwrap();
+    let source = Source::new().await;
+    let folder = source.server.folder();
+    for (statement, rows, undo) in [
+        (
+            "UPDATE messages SET id = 'x' WHERE seq = 1500",
+            "(messages, rows 1 1001 to 1 2000)",
+            "UPDATE messages SET id = '0193a5d0-5f3c-7c4e-8a51-000000000001' WHERE seq = 1500",
+        ),
+        (
+            "UPDATE people SET nickname = CAST(x'ff' AS TEXT) WHERE uid = 'p7'",
+            "(people, the first rows)",
+            "UPDATE people SET nickname = 'n' WHERE uid = 'p7'",
+        ),
+    ] {
+        execute(&folder, statement).await;
+        let words = stderr(&source.migrate(to, None).await);
+        assert!(words.contains(rows) && !words.contains("Run the command again"), "{words}");
+        execute(&folder, undo).await;
+    }
+    stdout(&source.migrate(to, None).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -133,6 +133,9 @@ async fn errors_name_the_server_and_never_the_password() {
     assert!(matches!(tls, Problem::Unreachable(_)), "a server without TLS: {tls:?}");
     let mode = problem(&format!("{url}?sslmode=maybe"), password).await;
     assert!(matches!(mode, Problem::SslMode) && !mode.to_string().contains("maybe"), "{mode:?}");
+    for parameter in [format!("sslmode={password}"), format!("port={password}"), format!("{password}@h/d")] {
+        problem(&format!("{url}?{parameter}"), password).await;
+    }
     let folder = TempDir::new().unwrap();
     let Err(error) = Store::open(&settings(&folder, &url.replace(&database.name, "nowhere"))).await else { panic!("it opens") };
     let place = format!("PostgreSQL {}, database nowhere, role roomcast", database.postgres.address());

@@ -121,6 +121,18 @@ fn the_database_is_sqlite_or_postgresql_and_its_password_is_not_shown() {
         let typed = matches!(error, ConfigError::UnsupportedDatabase(_) | ConfigError::InvalidDatabaseUrl(_));
         assert!(typed && !error.to_string().contains("s3cret"), "{error}");
     }
+    for incomplete in [
+        "postgres:room:s3cret@db.example/chat",
+        "postgres:/room:s3cret@db.example/chat",
+        "postgres:///room:s3cret@db.example/chat",
+        "postgres:///chat",
+        "postgres://room:12/s3cret@db.example/chat",
+        "postgres://room:12#s3cret@db.example/chat",
+    ] {
+        let error = load("", &[("ROOMCAST_STORAGE_URL", incomplete)], &[]).unwrap_err();
+        assert!(matches!(error, ConfigError::IncompleteDatabaseUrl) && !error.to_string().contains("s3cret"), "{error}");
+    }
+    assert!(load("", &[], &[("storage.url", "postgres://%2Frun%2Fpostgresql/chat")]).is_ok());
 }
 
 #[test]

@@ -30,8 +30,19 @@ impl DatabaseUrl {
             return Ok(());
         }
         let url = url::Url::parse(&self.0).map_err(ConfigError::InvalidDatabaseUrl)?;
-        if SCHEMES.contains(&url.scheme()) { Ok(()) } else { Err(ConfigError::UnsupportedDatabase(url.scheme().into())) }
+        if !SCHEMES.contains(&url.scheme()) {
+            return Err(ConfigError::UnsupportedDatabase(url.scheme().into()));
+        }
+        if is_whole(&self.0, &url) { Ok(()) } else { Err(ConfigError::IncompleteDatabaseUrl) }
     }
+}
+
+/// Whether the URL names a host, and no part of a password can be taken for the database's name or another part that errors show.
+fn is_whole(text: &str, url: &url::Url) -> bool {
+    let has_authority = text.get(url.scheme().len()..).is_some_and(|rest| rest.starts_with("://"));
+    let names_host = |name: &str| ["host", "hostaddr"].contains(&name);
+    let has_host = url.host_str().is_some_and(|host| !host.is_empty()) || url.query_pairs().any(|(name, _)| names_host(&name));
+    has_authority && has_host && url.fragment().is_none() && !url.path().contains(['@', ':'])
 }
 
 impl From<&str> for DatabaseUrl {

@@ -6,7 +6,7 @@
 mod table;
 
 pub use table::Content;
-pub(in crate::server::storage) use table::{Column, Hasher, Kind, Row, TABLES, Table};
+pub(in crate::server::storage) use table::{Column, Hasher, Kind, Page, Row, TABLES, Table};
 
 use super::OpenError;
 use super::fail_point::fail_point;
@@ -68,12 +68,14 @@ pub struct Moved {
     pub tables: Vec<MovedTable>,
     /// Values with U+0000, which is U+FFFD in the target.
     pub replaced: u64,
+    /// Rows of the target that are not of the move: changes of rooms, and restraints.
+    pub extra: u64,
 }
 
 impl Moved {
     /// Whether each table has the same content in both stores. If not, the target cannot be served.
     pub fn is_equal(&self) -> bool {
-        self.tables.iter().all(|table| table.source == table.target)
+        self.extra == 0 && self.tables.iter().all(|table| table.source == table.target)
     }
 }
 
@@ -81,17 +83,54 @@ impl Moved {
 #[derive(Debug, thiserror::Error)]
 pub enum MoveError {
     /// The target holds data that is not of an unfinished move.
-    #[error("the PostgreSQL database already holds people, rooms or messages: move into an empty one. Nothing was changed")]
+    #[error(
+        "the PostgreSQL database already holds people, rooms or messages, as after a start of the server: move into an empty one, or \
+         drop all that it holds with DROP SCHEMA roomcast CASCADE. Nothing was changed"
+    )]
     NotEmpty,
+    /// A move to the target was finished.
+    #[error("the move to this PostgreSQL database is finished: set storage.url and start the server. Nothing was changed")]
+    Finished,
     /// The source cannot be read.
-    #[error("the database in the data folder cannot be read: {0}. Run the command again to go on")]
-    Source(#[source] sqlx::Error),
+    #[error("the database in the data folder cannot be read: {source} ({at}){advice}")]
+    Source {
+        /// The driver's error.
+        source: sqlx::Error,
+        /// The rows.
+        at: String,
+        /// What to do, if the error may pass.
+        advice: &'static str,
+    },
     /// The target cannot be read or written.
-    #[error("{0}. Run the command again to go on")]
-    Target(#[source] OpenError),
+    #[error("{source} ({at}){advice}")]
+    Target {
+        /// The error, with the name of the server.
+        source: OpenError,
+        /// The rows.
+        at: String,
+        /// What to do, if the error may pass.
+        advice: &'static str,
+    },
     /// A store cannot be opened.
     #[error(transparent)]
     Open(#[from] OpenError),
+}
+
+/// What to do about an error that may pass: a lost connection, a time-out, a full disk. Any other one comes again.
+pub(in crate::server::storage) fn advice(may_pass: bool) -> &'static str {
+    if may_pass { ". Run the command again to go on" } else { "" }
+}
+
+/// Names rows in an error: those of a table from one key to another.
+fn place(table: &Table, from: Option<&Row>, to: Option<&Row>) -> String {
+    let key = |row: &Row| {
+        row.iter().take(table.key).flatten().map(|part| part.escape_debug().to_string()).collect::<Vec<_>>().join(" ")
+    };
+    match (from, to) {
+        (Some(from), Some(to)) => format!("{}, rows {} to {}", table.name, key(from), key(to)),
+        (Some(after), None) => format!("{}, the rows after {}", table.name, key(after)),
+        _ => format!("{}, the first rows", table.name),
+    }
 }
 
 /// Moves the database of the data folder `from` to the PostgreSQL database of `to`, or goes on with a move that was interrupted,
@@ -99,9 +138,10 @@ pub enum MoveError {
 pub async fn move_store(from: &Path, to: &Settings, mut news: impl FnMut(MoveNews<'_>)) -> Result<Moved, MoveError> {
     let mut source = Source::open(from).await?;
     let mut target = Target::open(to).await?;
-    let begun = Progress { source: fingerprint(&mut source).await.map_err(MoveError::Source)?, ..Progress::default() };
+    let begun = Progress { source: fingerprint(&mut source).await?, ..Progress::default() };
     let progress = match target.found().await {
         Ok(Found::Other) => return Err(MoveError::NotEmpty),
+        Ok(Found::Finished) => return Err(MoveError::Finished),
         Ok(Found::Unfinished(progress)) if progress.source == begun.source => {
             news(MoveNews::Resumed);
             progress
@@ -110,11 +150,11 @@ pub async fn move_store(from: &Path, to: &Settings, mut news: impl FnMut(MoveNew
             if matches!(found, Found::Unfinished(_)) {
                 news(MoveNews::BegunAnew);
             }
-            target.begin(&begun).await.map_err(|error| MoveError::Target(target.error(error)))?;
+            target.begin(&begun).await.map_err(|error| target.error("the begin of the move".into(), error))?;
             fail_point("move-begun");
             begun
         }
-        Err(error) => return Err(MoveError::Target(target.error(error))),
+        Err(error) => return Err(target.error("the state of the move".into(), error)),
     };
     copy(&mut source, &mut target, progress, &mut news).await?;
     fail_point("move-copied");
@@ -122,38 +162,42 @@ pub async fn move_store(from: &Path, to: &Settings, mut news: impl FnMut(MoveNew
     let moved = compare(&mut source, &mut target).await?;
     fail_point("move-compared");
     if moved.is_equal() {
-        target.finish().await.map_err(MoveError::Target)?;
+        target.finish().await?;
     } else {
         // The next run begins anew.
-        target.note(&Progress::default()).await.map_err(|error| MoveError::Target(target.error(error)))?;
+        target.note(&Progress::default()).await.map_err(|error| target.error("the state of the move".into(), error))?;
     }
     Ok(moved)
 }
 
 /// A hash by which a source that has changed since is known: of all rows but those of messages, which are never changed.
-async fn fingerprint(source: &mut Source) -> sqlx::Result<String> {
+async fn fingerprint(source: &mut Source) -> Result<String, MoveError> {
     let mut hasher = Hasher::default();
     for table in TABLES.iter().filter(|table| table.name != "messages") {
-        add_all(&mut hasher, table.key, async |after| source.rows(table, after, COMPARED).await).await?;
+        let read = add_all(&mut hasher, async |after| source.rows(table, after, COMPARED).await).await;
+        read.map_err(|(after, error)| Source::error(place(table, after.as_ref(), None), error))?;
     }
-    source.add_extent_of_messages(&mut hasher).await?;
+    let messages = source.add_extent_of_messages(&mut hasher).await;
+    messages.map_err(|error| Source::error("the number of messages".into(), error))?;
     Ok(hasher.finish().hash)
 }
 
-/// Adds the rows that `next` returns after each key, which is the first `key` columns of a row.
+/// Adds the rows that `next` returns after each key. An error comes with the key after which it was met.
 async fn add_all(
     hasher: &mut Hasher,
-    key: usize,
-    mut next: impl AsyncFnMut(Option<&Row>) -> sqlx::Result<Vec<Row>>,
-) -> sqlx::Result<()> {
+    mut next: impl AsyncFnMut(Option<&Row>) -> sqlx::Result<Page>,
+) -> Result<(), (Option<Row>, sqlx::Error)> {
     let mut after: Option<Row> = None;
     loop {
-        let rows = next(after.as_ref()).await?;
-        rows.iter().for_each(|row| hasher.add(row));
-        match rows.last() {
-            Some(last) => after = Some(last.iter().take(key).cloned().collect()),
-            None => return Ok(()),
+        let page = match next(after.as_ref()).await {
+            Ok(page) => page,
+            Err(error) => return Err((after, error)),
+        };
+        page.rows.iter().for_each(|row| hasher.add(row));
+        if page.after.is_none() {
+            return Ok(());
         }
+        after = page.after;
     }
 }
 
@@ -168,14 +212,16 @@ async fn copy(
     for table in TABLES.iter().skip(progress.tables) {
         let mut copied = 0;
         loop {
-            let rows = source.rows(table, progress.after.as_ref(), BATCH).await.map_err(MoveError::Source)?;
+            let read = source.rows(table, progress.after.as_ref(), BATCH).await;
+            let Page { rows, after } = read.map_err(|error| Source::error(place(table, progress.after.as_ref(), None), error))?;
             copied += rows.len() as u64;
-            progress.after = rows.last().map(|last| last.iter().take(table.key).cloned().collect());
+            progress.after = after;
             let is_last = (rows.len() as i64) < BATCH;
             if is_last {
                 progress = Progress { tables: progress.tables + 1, after: None, ..progress };
             }
-            target.store(table, &rows, &progress).await.map_err(|error| MoveError::Target(target.error(error)))?;
+            let stored = target.store(table, &rows, &progress).await;
+            stored.map_err(|error| target.error(place(table, rows.first(), rows.last()), error))?;
             news(MoveNews::Copied { table: table.name, rows: copied });
             batches += 1;
             fail_point(&format!("move-{batches}"));
@@ -193,11 +239,12 @@ async fn compare(source: &mut Source, target: &mut Target) -> Result<Moved, Move
     source.take_replaced();
     for table in &TABLES {
         let (mut ours, mut theirs) = (Hasher::default(), Hasher::default());
-        let read = add_all(&mut ours, table.key, async |after| source.rows(table, after, COMPARED).await).await;
-        read.map_err(MoveError::Source)?;
-        let read = add_all(&mut theirs, table.key, async |after| target.rows(table, after, COMPARED).await).await;
-        read.map_err(|error| MoveError::Target(target.error(error)))?;
+        let read = add_all(&mut ours, async |after| source.rows(table, after, COMPARED).await).await;
+        read.map_err(|(after, error)| Source::error(place(table, after.as_ref(), None), error))?;
+        let read = add_all(&mut theirs, async |after| target.rows(table, after, COMPARED).await).await;
+        read.map_err(|(after, error)| target.error(place(table, after.as_ref(), None), error))?;
         tables.push(MovedTable { name: table.name, source: ours.finish(), target: theirs.finish() });
     }
-    Ok(Moved { tables, replaced: source.take_replaced() })
+    let extra = target.extra().await.map_err(|error| target.error("changes, restraints and heads".into(), error))?;
+    Ok(Moved { tables, replaced: source.take_replaced(), extra })
 }

@@ -39,6 +39,34 @@ pub(in crate::server::storage) struct Table {
 /// A row in its canonical form; `None` is NULL.
 pub(in crate::server::storage) type Row = Vec<Option<String>>;
 
+/// Rows of a table, and the key after which the next ones come, as the store has it; `None` if there are no rows.
+#[derive(Debug)]
+pub(in crate::server::storage) struct Page {
+    pub(in crate::server::storage) rows: Vec<Row>,
+    pub(in crate::server::storage) after: Option<Row>,
+}
+
+impl Table {
+    /// Returns the key of a row.
+    pub(in crate::server::storage) fn key_of(&self, row: &Row) -> Row {
+        row.iter().take(self.key).cloned().collect()
+    }
+
+    /// Returns the query of the next rows: of `columns`, in the `order` of the key, after the key of the placeholders.
+    pub(in crate::server::storage) fn select(
+        &self,
+        from: &str,
+        columns: Vec<String>,
+        order: Vec<String>,
+        after: Option<Vec<String>>,
+        limit: i64,
+    ) -> String {
+        let (columns, order, only) = (columns.join(", "), order.join(", "), self.only);
+        let condition = after.map(|key| format!("({order}) > ({}) AND", key.join(", "))).unwrap_or_default();
+        format!("SELECT {columns} FROM {from} WHERE {condition} {only} ORDER BY {order} LIMIT {limit}")
+    }
+}
+
 const fn column(name: &'static str, kind: Kind) -> Column {
     Column { name, kind, in_sqlite: name }
 }

@@ -27,7 +27,7 @@ pub(super) fn storage_error(error: sqlx::Error, lost: Lost) -> StorageError {
         };
     }
     let Some(database) = database_error(&error) else { return StorageError::Failed(error.into()) };
-    if TRANSIENT.iter().any(|code| database.code().starts_with(code)) {
+    if is_transient(&error) {
         return StorageError::Busy(error.into());
     }
     match database.constraint() {
@@ -42,6 +42,11 @@ pub(super) fn is_lost(error: &sqlx::Error) -> bool {
         sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => true,
         _ => database_error(error).is_some_and(|error| matches!(error.severity(), PgSeverity::Fatal | PgSeverity::Panic)),
     }
+}
+
+/// Whether the server's error may pass.
+pub(super) fn is_transient(error: &sqlx::Error) -> bool {
+    database_error(error).is_some_and(|error| TRANSIENT.iter().any(|code| error.code().starts_with(code)))
 }
 
 /// Whether the server takes no writes any more, as after a change of roles in a failover.

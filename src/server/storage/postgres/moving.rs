@@ -1,21 +1,22 @@
 //! The target of a move from another store: a database without other data. Its fact `move.unfinished` says how far the move is; no
 //! server and no command opens it until the fact is gone.
 
-use super::error::no_answer;
+use super::error::{is_lost, is_transient, no_answer};
 use super::keeper::try_lock;
 use super::open::{connect, open_error, options};
 use super::problem::PostgresProblem;
 use super::schema;
 use crate::server::config::StorageSettings as Settings;
 use crate::server::storage::OpenError;
-use crate::server::storage::moving::{Kind, Progress, Row, TABLES, Table};
+use crate::server::storage::moving::{Kind, MoveError, Page, Progress, Row, TABLES, Table, advice};
 use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row as _};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
-/// The fact that is there while a move is unfinished.
+/// The fact that is there while a move is unfinished, and the one that is there after it.
 const UNFINISHED: &str = "move.unfinished";
+const FINISHED: &str = "move.finished";
 /// Longest statement, in milliseconds, and the time for its answer.
 const STATEMENT_MS: u64 = 60_000;
 const ANSWER_WITHIN: Duration = Duration::from_secs(70);
@@ -27,12 +28,18 @@ const EMPTY: &str = "SELECT EXISTS (SELECT 1 FROM roomcast.people) OR EXISTS (SE
     OR EXISTS (SELECT 1 FROM roomcast.messages) OR EXISTS (SELECT 1 FROM roomcast.api_keys)
     OR EXISTS (SELECT 1 FROM roomcast.changes) OR EXISTS (SELECT 1 FROM roomcast.restraints)";
 
+/// Rows that a move leaves no place for: a target has none.
+const EXTRA: &str = "SELECT (SELECT count(*) FROM roomcast.changes) + (SELECT count(*) FROM roomcast.restraints)
+    + (SELECT count(*) FROM roomcast.heads WHERE rev <> 0)";
+
 /// The content of a target before the move.
 pub(in crate::server::storage) enum Found {
     /// No data.
     Nothing,
     /// A move that was not finished.
     Unfinished(Progress),
+    /// A move that was finished.
+    Finished,
     /// Data of its own.
     Other,
 }
@@ -61,9 +68,10 @@ impl Target {
         Ok(Self { connection, options })
     }
 
-    /// Returns the error of a statement, with the name of the server.
-    pub(in crate::server::storage) fn error(&self, error: sqlx::Error) -> OpenError {
-        open_error(&self.options, error.into())
+    /// Returns the error of a statement on rows, with the name of the server.
+    pub(in crate::server::storage) fn error(&self, at: String, error: sqlx::Error) -> MoveError {
+        let advice = advice(is_lost(&error) || is_transient(&error));
+        MoveError::Target { source: open_error(&self.options, error.into()), at, advice }
     }
 
     pub(in crate::server::storage) async fn found(&mut self) -> sqlx::Result<Found> {
@@ -71,6 +79,11 @@ impl Target {
         if let Some(progress) = limited(unfinished.fetch_optional(&mut self.connection)).await? {
             // A progress that cannot be read is that of another version: the move begins anew.
             return Ok(Found::Unfinished(serde_json::from_slice(&progress).unwrap_or_default()));
+        }
+        let finished =
+            sqlx::query_scalar::<_, bool>("SELECT EXISTS (SELECT 1 FROM roomcast.facts WHERE name = $1)").bind(FINISHED);
+        if limited(finished.fetch_one(&mut self.connection)).await? {
+            return Ok(Found::Finished);
         }
         let has_data = limited(sqlx::query_scalar::<_, bool>(EMPTY).fetch_one(&mut self.connection)).await?;
         Ok(if has_data { Found::Other } else { Found::Nothing })
@@ -81,7 +94,7 @@ impl Target {
         let mut transaction = limited(self.connection.begin()).await?;
         let tables = TABLES.iter().map(|table| table.name).filter(|name| *name != "facts");
         let tables = tables.map(|name| format!("roomcast.{name}")).collect::<Vec<_>>().join(", ");
-        let truncate = format!("TRUNCATE {tables}, roomcast.paces");
+        let truncate = format!("TRUNCATE {tables}, roomcast.paces, roomcast.changes, roomcast.restraints");
         limited(sqlx::query(AssertSqlSafe(truncate)).execute(&mut *transaction)).await?;
         let facts = "DELETE FROM roomcast.facts WHERE name NOT LIKE 'schema.%'";
         limited(sqlx::query(facts).execute(&mut *transaction)).await?;
@@ -131,34 +144,36 @@ impl Target {
         table: &Table,
         after: Option<&Row>,
         limit: i64,
-    ) -> sqlx::Result<Vec<Row>> {
+    ) -> sqlx::Result<Page> {
         let (keys, columns) = (table.columns.iter().take(table.key), table.columns.iter());
         let expressions = columns.map(|column| match column.kind {
             Kind::Text => column.name.to_owned(),
             Kind::Bytes => format!("encode({}, 'hex')", column.name),
             _ => format!("{}::text", column.name),
         });
-        let expressions = expressions.collect::<Vec<_>>().join(", ");
         // With the table's name: a bare one would be the column of the result, which is a text.
-        let order = keys.clone().map(|column| format!("{}.{}", table.name, column.name)).collect::<Vec<_>>().join(", ");
+        let order = keys.clone().map(|column| format!("{}.{}", table.name, column.name)).collect();
         let placeholders = keys.zip(1..).map(|(column, number)| match column.kind {
             Kind::Integer => format!("${number}::bigint"),
             Kind::Bytes => format!("decode(${number}, 'hex')"),
             _ => format!("${number}"),
         });
-        let condition = match after {
-            Some(_) => format!("({order}) > ({}) AND", placeholders.collect::<Vec<_>>().join(", ")),
-            None => String::new(),
-        };
-        let (name, only) = (table.name, table.only);
-        let select = format!("SELECT {expressions} FROM roomcast.{name} WHERE {condition} {only} ORDER BY {order} LIMIT {limit}");
+        let placeholders = after.map(|_| placeholders.collect());
+        let from = format!("roomcast.{}", table.name);
+        let select = table.select(&from, expressions.collect(), order, placeholders, limit);
         let mut query = sqlx::query(AssertSqlSafe(select));
         for value in after.into_iter().flatten() {
             query = query.bind(value.clone());
         }
         let found: Vec<PgRow> = limited(query.fetch_all(&mut self.connection)).await?;
         let canonical = |row: &PgRow| (0..table.columns.len()).map(|index| row.try_get(index)).collect();
-        found.iter().map(canonical).collect()
+        let rows = found.iter().map(canonical).collect::<sqlx::Result<Vec<Row>>>()?;
+        Ok(Page { after: rows.last().map(|last| table.key_of(last)), rows })
+    }
+
+    /// Returns the number of rows that no move has stored.
+    pub(in crate::server::storage) async fn extra(&mut self) -> sqlx::Result<u64> {
+        Ok(limited(sqlx::query_scalar::<_, i64>(EXTRA).fetch_one(&mut self.connection)).await?.unsigned_abs())
     }
 
     /// Notes how far the move is.
@@ -166,18 +181,24 @@ impl Target {
         note(&mut self.connection, progress).await
     }
 
-    /// Ends the move: servers may serve from the database.
-    pub(in crate::server::storage) async fn finish(mut self) -> Result<(), OpenError> {
+    /// Ends the move: servers may serve from the database. Each room begins a new epoch, since the same source may have been moved
+    /// and served before, and its seqs given to other messages.
+    pub(in crate::server::storage) async fn finish(mut self) -> Result<(), MoveError> {
         let finished = async {
             for table in &TABLES {
                 let analyze = format!("ANALYZE roomcast.{}", table.name);
                 limited(sqlx::query(AssertSqlSafe(analyze)).execute(&mut self.connection)).await?;
             }
-            let end = sqlx::query("DELETE FROM roomcast.facts WHERE name = $1").bind(UNFINISHED);
-            limited(end.execute(&mut self.connection)).await
+            let mut transaction = limited(self.connection.begin()).await?;
+            let epochs = sqlx::query("UPDATE roomcast.rooms SET epoch = gen_random_uuid()::text");
+            limited(epochs.execute(&mut *transaction)).await?;
+            let end =
+                sqlx::query("UPDATE roomcast.facts SET name = $2, value = '' WHERE name = $1").bind(UNFINISHED).bind(FINISHED);
+            limited(end.execute(&mut *transaction)).await?;
+            limited(transaction.commit()).await
         };
         let finished = finished.await;
-        finished.map_err(|error| self.error(error))?;
+        finished.map_err(|error| self.error("the end of the move".into(), error))?;
         // The lock ends with the connection, however it ends.
         let _ = limited(self.connection.close()).await;
         Ok(())

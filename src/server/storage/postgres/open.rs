@@ -184,14 +184,15 @@ pub(super) fn options(settings: &Settings) -> std::result::Result<PgConnectOptio
     let mut names = parameters.iter().flat_map(|url| url.query_pairs().map(|(name, _)| name.into_owned()));
     // The driver would log an unknown one, with its value.
     if let Some(unknown) = names.find(|name| !PARAMETERS.contains(&name.as_str())) {
-        return Err(invalid(PostgresProblem::UnknownParameter(unknown)));
+        let is_name = unknown.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        return Err(invalid(PostgresProblem::UnknownParameter(if is_name { unknown } else { "…".into() })));
     }
     // Its error would show the value.
     let mut modes = parameters.iter().flat_map(|url| url.query_pairs().filter(|(name, _)| name == "sslmode"));
     if modes.any(|(_, mode)| !SSL_MODES.contains(&mode.to_lowercase().as_str())) {
         return Err(invalid(PostgresProblem::SslMode));
     }
-    let options = PgConnectOptions::from_str(url).map_err(|error| invalid(PostgresProblem::Url(error)))?;
+    let options = PgConnectOptions::from_str(url).map_err(|_| invalid(PostgresProblem::Url))?;
     Ok(options.application_name("roomcast").options([
         ("search_path", "roomcast".to_owned()),
         ("lock_timeout", settings.busy_within_ms.to_string()),

@@ -8,10 +8,10 @@ pub(super) const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require"
 /// Why a PostgreSQL store could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum PostgresProblem {
-    /// A part of `storage.url` is not valid.
-    #[error("storage.url is not valid: {0}")]
-    Url(#[source] sqlx::Error),
-    /// `storage.url` has a parameter that Roomcast does not know.
+    /// A part of `storage.url` is not valid. The driver's error would show the part, which may be of a password.
+    #[error("storage.url is not valid: look at its port and at the values of its parameters, such as sslmode")]
+    Url,
+    /// `storage.url` has a parameter that Roomcast does not know. A name with signs may be of a password and is `…`.
     #[error("storage.url has the unknown parameter `{0}`")]
     UnknownParameter(String),
     /// `sslmode` in `storage.url` is none of the known words.

@@ -2,7 +2,7 @@
 
 use super::{open, schema};
 use crate::server::storage::commands_lock::{self, CommandsLock};
-use crate::server::storage::moving::{Column, Hasher, Kind, Row, Table};
+use crate::server::storage::moving::{Column, Hasher, Kind, MoveError, Page, Row, Table, advice};
 use crate::server::storage::{DataDirLock, OpenError};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow};
 use sqlx::{AssertSqlSafe, ConnectOptions, Row as _, SqliteConnection};
@@ -46,22 +46,29 @@ impl Source {
         table: &Table,
         after: Option<&Row>,
         limit: i64,
-    ) -> sqlx::Result<Vec<Row>> {
-        let (keys, columns) = (table.columns.iter().take(table.key), table.columns.iter());
-        let expressions: Vec<_> = columns.clone().map(as_text).collect();
-        let order = keys.clone().map(key).collect::<Vec<_>>().join(", ");
-        let condition = match after {
-            Some(_) => format!("({order}) > ({}) AND", keys.clone().map(placeholder).collect::<Vec<_>>().join(", ")),
-            None => String::new(),
-        };
-        let (expressions, from, only) = (expressions.join(", "), table.in_sqlite, table.only);
-        let select = format!("SELECT {expressions} FROM {from} WHERE {condition} {only} ORDER BY {order} LIMIT {limit}");
+    ) -> sqlx::Result<Page> {
+        let keys = || table.columns.iter().take(table.key);
+        let expressions = table.columns.iter().map(as_text).collect();
+        let placeholders = after.map(|_| keys().map(|column| placeholder(column).to_owned()).collect());
+        let select = table.select(table.in_sqlite, expressions, keys().map(key).collect(), placeholders, limit);
         let mut query = sqlx::query(AssertSqlSafe(select));
         for value in after.into_iter().flatten() {
             query = query.bind(value.clone());
         }
         let found = query.fetch_all(&mut self.connection).await?;
-        found.iter().map(|row| self.canonical(table, row)).collect()
+        // The key as it is: one with U+FFFD would be another place in the order.
+        let key_of = |row: &SqliteRow| (0..table.key).map(|index| row.try_get(index)).collect::<sqlx::Result<Row>>();
+        let after = found.last().map(key_of).transpose()?;
+        let rows = found.iter().map(|row| self.canonical(table, row)).collect::<sqlx::Result<_>>()?;
+        Ok(Page { rows, after })
+    }
+
+    /// Returns the error of a read of rows.
+    pub(in crate::server::storage) fn error(at: String, source: sqlx::Error) -> MoveError {
+        // Busy, out of memory, input or output, full disk: the last byte of SQLite's code.
+        let code = source.as_database_error().and_then(|error| error.code()).and_then(|code| code.parse::<i32>().ok());
+        let may_pass = code.is_some_and(|code| [5, 7, 10, 13].contains(&(code & 0xff)));
+        MoveError::Source { source, at, advice: advice(may_pass) }
     }
 
     fn canonical(&mut self, table: &Table, row: &SqliteRow) -> sqlx::Result<Row> {
