@@ -127,8 +127,8 @@ async fn errors_name_the_server_and_never_the_password() {
     assert!(matches!(nowhere, Problem::LogIn(_)) && nowhere.to_string().contains("nowhere"), "{nowhere:?}");
     let closed = problem(&database.url_at("127.0.0.1:1".parse().unwrap()), password).await;
     assert!(matches!(closed, Problem::Unreachable(_)), "{closed:?}");
-    let unknown = problem(&format!("{url}?pasword={password}"), password).await;
-    assert!(matches!(&unknown, Problem::UnknownParameter(name) if name == "pasword"), "{unknown:?}");
+    let unknown = problem(&format!("{url}?passwd={password}"), password).await;
+    assert!(matches!(&unknown, Problem::UnknownParameter(name) if name == "passwd"), "{unknown:?}");
     let tls = problem(&format!("{url}?sslmode=require"), password).await;
     assert!(matches!(tls, Problem::Unreachable(_)), "a server without TLS: {tls:?}");
     let mode = problem(&format!("{url}?sslmode=maybe"), password).await;
