@@ -23,6 +23,7 @@ mod moving;
 mod notice;
 mod opening;
 mod postgres;
+mod raw_rows;
 mod restoring;
 mod rows;
 mod sqlite;

@@ -1,9 +1,9 @@
 //! People: guests and accounts.
 
-use super::sessions::hashes;
 use super::{PostgresStore, corrupt, to_sql};
 use crate::domain::{id::Uid, room::Person};
 use crate::server::names::{account_key, former_account_key};
+use crate::server::storage::raw_rows::hashes;
 use crate::server::storage::{NewPassword, NewPerson, PersonRow, Result, StorageError};
 use std::time::Duration;
 use tokio::time::{Instant, sleep};

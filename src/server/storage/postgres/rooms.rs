@@ -1,40 +1,18 @@
 //! Rooms. What decides about a send (closed, deleted, slow mode, host) changes under the lock of the room's row in `heads`, which
 //! is its place in the commit order: a send that waits for the lock is judged by the new state.
+//!
+//! The epoch that pages get is the room's, with the timeline of the server. After a failover that lost messages the timeline is
+//! another one, and pages begin anew.
 
 use super::{PostgresStore, corrupt, from_sql, to_sql};
 use crate::domain::id::{RoomId, Uid};
+use crate::server::storage::raw_rows::RawRoom;
 use crate::server::storage::{Result, RoomRow, RoomSettings, SetModes};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// Tries to number a room. A try fails only if an operator adds a room under the same number meanwhile.
 const TRIES: usize = 8;
-
-/// A row with the epoch that pages get: the room's, with the timeline of the server. After a failover that lost messages the
-/// timeline is another one, and pages begin anew.
-struct RawRoom {
-    room: String,
-    title: String,
-    host: Option<String>,
-    host_nickname: Option<String>,
-    epoch: String,
-    slow_ms: i64,
-    is_closed: bool,
-}
-
-impl RawRoom {
-    fn into_room(self) -> Result<RoomRow> {
-        Ok(RoomRow {
-            room: self.room.parse().map_err(|_| corrupt("room"))?,
-            title: self.title,
-            host: self.host.map(|uid| uid.parse().map_err(|_| corrupt("host"))).transpose()?,
-            host_nickname: self.host_nickname,
-            epoch: self.epoch.parse().map_err(|_| corrupt("epoch"))?,
-            slow_ms: from_sql(self.slow_ms)?,
-            is_closed: self.is_closed,
-        })
-    }
-}
 
 fn into_rooms(rows: Vec<RawRoom>) -> Result<Vec<RoomRow>> {
     rows.into_iter().map(RawRoom::into_room).collect()

@@ -1,33 +1,9 @@
 //! Login sessions. The token itself is not stored, only its SHA-256. They are added and extended in [`arrivals`](super::arrivals).
 
-use super::{PostgresStore, corrupt, from_sql};
-use crate::domain::{id::Uid, room::Person};
+use super::PostgresStore;
+use crate::domain::id::Uid;
+use crate::server::storage::raw_rows::{RawSession, hashes};
 use crate::server::storage::{Result, SessionRow};
-
-struct RawSession {
-    token_hash: Vec<u8>,
-    uid: String,
-    nickname: String,
-    account: Option<String>,
-    label: String,
-    created_at: i64,
-    used_at: i64,
-    expires_at: i64,
-}
-
-impl RawSession {
-    fn into_session(self) -> Result<SessionRow> {
-        let uid = self.uid.parse().map_err(|_| corrupt("uid"))?;
-        Ok(SessionRow {
-            token_hash: self.token_hash.try_into().map_err(|_| corrupt("token_hash"))?,
-            person: Person { uid, nickname: self.nickname, account: self.account },
-            label: self.label,
-            created_at: from_sql(self.created_at)?,
-            used_at: from_sql(self.used_at)?,
-            expires_at: from_sql(self.expires_at)?,
-        })
-    }
-}
 
 impl PostgresStore {
     pub(crate) async fn session(&self, token_hash: &[u8]) -> Result<Option<SessionRow>> {
@@ -98,8 +74,4 @@ impl PostgresStore {
         });
         hashes(ended.await?)
     }
-}
-
-pub(super) fn hashes(stored: Vec<Vec<u8>>) -> Result<Vec<[u8; 32]>> {
-    stored.into_iter().map(|hash| hash.try_into().map_err(|_| corrupt("token_hash"))).collect()
 }

@@ -28,6 +28,7 @@ pub(super) use open::SqliteStore;
 pub use restore::{RestoreError, Staged, await_commands, former_database, put_backup_in_place, settle_restore, stage_backup};
 
 use super::error::corrupt;
+use super::raw_rows::{from_sql, to_sql};
 use super::{Result, StorageError};
 use sqlx::Sqlite;
 use sqlx::pool::PoolConnection;
@@ -53,14 +54,4 @@ fn finish<T>(mut connection: PoolConnection<Sqlite>, result: Result<T>) -> Resul
         connection.close_on_drop();
     }
     result
-}
-
-/// Times and counts are u64 in Rust and INTEGER (i64) in SQLite. A value above `i64::MAX` is stored as that.
-fn to_sql(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
-}
-
-/// The inverse of [`to_sql`]. A negative value is corrupt.
-fn from_sql(value: i64) -> Result<u64> {
-    u64::try_from(value).map_err(corrupt)
 }

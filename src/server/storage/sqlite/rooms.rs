@@ -2,34 +2,11 @@
 
 use super::{SqliteStore, corrupt, finish, from_sql, to_sql};
 use crate::domain::id::{RoomId, Uid};
+use crate::server::storage::raw_rows::RawRoom;
 use crate::server::storage::{Result, RoomRow, RoomSettings, SetModes};
 use sqlx::{Connection, SqliteConnection};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
-
-struct RawRoom {
-    room: String,
-    title: String,
-    host: Option<String>,
-    host_nickname: Option<String>,
-    epoch: String,
-    slow_ms: i64,
-    is_closed: bool,
-}
-
-impl RawRoom {
-    fn into_room(self) -> Result<RoomRow> {
-        Ok(RoomRow {
-            room: self.room.parse().map_err(|_| corrupt("room"))?,
-            title: self.title,
-            host: self.host.map(|uid| uid.parse().map_err(|_| corrupt("host"))).transpose()?,
-            host_nickname: self.host_nickname,
-            epoch: self.epoch.parse().map_err(|_| corrupt("epoch"))?,
-            slow_ms: from_sql(self.slow_ms)?,
-            is_closed: self.is_closed,
-        })
-    }
-}
 
 impl SqliteStore {
     pub(crate) async fn room(&self, room: &RoomId) -> Result<Option<RoomRow>> {
