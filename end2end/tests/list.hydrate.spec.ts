@@ -23,7 +23,11 @@ test('P10: the reader above the bottom is moved by nothing that the page itself 
   const read = line(page, middle);
   const { y } = (await read.boundingBox())!;
   // A browser scrolls by whole pixels, so a height of 20.5 px leaves a half.
-  const expectStill = async (cause: string) => expect(Math.abs((await read.boundingBox())!.y - y), cause).toBeLessThan(1);
+  // The page answers a new height in the frame that shows it.
+  const expectStill = async (cause: string) => {
+    await page.evaluate(() => new Promise((shown) => requestAnimationFrame(() => requestAnimationFrame(shown))));
+    expect(Math.abs((await read.boundingBox())!.y - y), cause).toBeLessThan(1);
+  };
 
   await box(page).fill(Array.from({ length: 5 }, () => 'grows').join('\n'));
   await expectStill('the box grows');
