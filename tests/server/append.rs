@@ -191,14 +191,11 @@ fn sqlite_does_not_call_a_write_busy_when_its_task_ended() {
     });
     let answer = of_test.block_on(async {
         let _lock = place.lock().await;
-        let answer = tokio::spawn({
-            let store = store.clone();
-            async move { store.append(vec![message("1", "u", None, NOW)], COOLDOWN_MS).await }
-        });
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-        assert!(!answer.is_finished());
+        let mut answer = std::pin::pin!(store.append(vec![message("1", "u", None, NOW)], COOLDOWN_MS));
+        // The first poll queues the batch.
+        assert!(futures_util::poll!(answer.as_mut()).is_pending());
         of_store.shutdown_background();
-        tokio::time::timeout(crate::support::DEADLINE, answer).await.unwrap().unwrap()
+        tokio::time::timeout(crate::support::DEADLINE, answer).await.unwrap()
     });
     assert!(matches!(answer, Err(StorageError::Uncertain(_))), "{answer:?}");
 }

@@ -202,7 +202,7 @@ async fn a_backup_replaces_a_file_only_if_told_to() {
     assert_eq!(messages_in(&copy).await.len(), 1);
     assert_eq!(std::fs::metadata(&copy).unwrap().permissions().mode() & 0o777, 0o600);
 
-    // What a killed backup left does no harm; what another one writes is left alone.
+    // The remains of a killed backup do no harm.
     std::fs::write(root.join("copy.db.part"), "SQLite format 3\0 half").unwrap();
     printed(&roomcast(&root, &["backup", "copy.db", "--force"]).await);
     let other = std::fs::File::create(root.join("copy.db.part")).unwrap();

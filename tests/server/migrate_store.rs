@@ -240,7 +240,7 @@ async fn a_difference_fails_and_leaves_the_target_unserved() {
     goes_on(source, place).await;
 }
 
-/// What PostgreSQL holds beside the tables that are moved.
+/// Rows of PostgreSQL beside the tables that are moved.
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_that_are_not_of_the_move_are_a_difference() {
     let Some(place) = Place::postgres() else { return };

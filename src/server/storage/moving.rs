@@ -98,7 +98,7 @@ pub enum MoveError {
         source: sqlx::Error,
         /// The rows.
         at: String,
-        /// What to do, if the error may pass.
+        /// The remedy, if the error may pass.
         advice: &'static str,
     },
     /// The target cannot be read or written.
@@ -108,7 +108,7 @@ pub enum MoveError {
         source: OpenError,
         /// The rows.
         at: String,
-        /// What to do, if the error may pass.
+        /// The remedy, if the error may pass.
         advice: &'static str,
     },
     /// A store cannot be opened.
@@ -116,7 +116,7 @@ pub enum MoveError {
     Open(#[from] OpenError),
 }
 
-/// What to do about an error that may pass: a lost connection, a time-out, a full disk. Any other one comes again.
+/// Returns the remedy of an error that may pass: a lost connection, a time-out, a full disk. Any other one comes again.
 pub(in crate::server::storage) fn advice(may_pass: bool) -> &'static str {
     if may_pass { ". Run the command again to go on" } else { "" }
 }

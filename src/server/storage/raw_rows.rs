@@ -2,7 +2,13 @@
 
 use super::error::corrupt;
 use super::{Result, RoomRow, SessionRow};
-use crate::domain::room::Person;
+use crate::domain::{
+    id::Seq,
+    message::{Message, Role},
+    room::Person,
+};
+use std::str::FromStr;
+use uuid::Uuid;
 
 /// A row of a room.
 pub(super) struct RawRoom {
@@ -53,6 +59,42 @@ impl RawSession {
             expires_at: from_sql(self.expires_at)?,
         })
     }
+}
+
+/// A row of a message. The drivers return its id in types of their own.
+pub(super) struct RawMessage<I> {
+    pub(super) room: String,
+    pub(super) seq: i64,
+    pub(super) id: I,
+    pub(super) uid: String,
+    pub(super) nickname: String,
+    pub(super) role: String,
+    pub(super) text: String,
+    pub(super) at: i64,
+}
+
+impl<I> RawMessage<I> {
+    /// `parse` makes the message's id of the driver's.
+    pub(super) fn into_message(self, parse: impl FnOnce(I) -> Result<Uuid>) -> Result<Message> {
+        Ok(Message {
+            room: self.room.parse().map_err(|_| corrupt("room"))?,
+            seq: Seq(from_sql(self.seq)?),
+            id: parse(self.id)?,
+            user: self.uid.parse().map_err(|_| corrupt("uid"))?,
+            nickname: self.nickname,
+            role: if self.role == "host" { Role::Host } else { Role::Viewer },
+            text: self.text,
+            at: from_sql(self.at)?,
+        })
+    }
+}
+
+/// Of ids that a search looked at, returns those that it found; and the last one, to go on after, if it looked at `most`.
+pub(super) fn found<T: FromStr>(looked_at: &[(String, bool)], most: i64) -> Result<(Vec<T>, Option<T>)> {
+    let parse = |id: &str| id.parse().map_err(|_| corrupt("the id of a room or a person"));
+    let last = looked_at.last().filter(|_| looked_at.len() as i64 == most);
+    let found = looked_at.iter().filter(|(_, is_found)| *is_found).map(|(id, _)| parse(id));
+    Ok((found.collect::<Result<_>>()?, last.map(|(id, _)| parse(id)).transpose()?))
 }
 
 /// The hashes of tokens.

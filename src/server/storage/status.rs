@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// What the store saw at its last look at the database.
+/// The state of the store at its last look at the database.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct StoreStatus {
     /// Whether this process may write.

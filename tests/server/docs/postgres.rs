@@ -13,7 +13,7 @@ fn documented(start: &str) -> Vec<Block> {
     blocks().into_iter().filter(|block| block.to_string().starts_with("docs/postgres.md") && block.info == start).collect()
 }
 
-/// What a page gets at its bind: the epoch, and the texts.
+/// Binds a page, and returns the epoch and the texts that it gets.
 async fn bound(server: &Server) -> (String, Vec<String>) {
     let person = server.guest("reader").await;
     let answer = person.bind(&person.open(None).await, &[]).await;

@@ -1,38 +1,13 @@
 //! Reads messages by position and by nonce, and the recent senders.
 
-use super::{PostgresStore, corrupt, from_sql, to_sql};
+use super::{PostgresStore, from_sql, to_sql};
 use crate::domain::{
     id::{Nonce, RoomId, Seq, Uid},
-    message::{Message, Role},
+    message::Message,
 };
+use crate::server::storage::raw_rows::RawMessage;
 use crate::server::storage::{Result, SeqRange};
 use uuid::Uuid;
-
-struct RawMessage {
-    room: String,
-    seq: i64,
-    id: Uuid,
-    uid: String,
-    nickname: String,
-    role: String,
-    text: String,
-    at: i64,
-}
-
-impl RawMessage {
-    fn into_message(self) -> Result<Message> {
-        Ok(Message {
-            room: self.room.parse().map_err(|_| corrupt("room"))?,
-            seq: Seq(from_sql(self.seq)?),
-            id: self.id,
-            user: self.uid.parse().map_err(|_| corrupt("uid"))?,
-            nickname: self.nickname,
-            role: if self.role == "host" { Role::Host } else { Role::Viewer },
-            text: self.text,
-            at: from_sql(self.at)?,
-        })
-    }
-}
 
 impl PostgresStore {
     pub(crate) async fn sent_before(&self, user: &Uid, nonce: &Nonce, room: &RoomId) -> Result<Option<(Uuid, Seq)>> {
@@ -84,6 +59,6 @@ impl PostgresStore {
             .fetch_all(db)
             .await
         });
-        rows.await?.into_iter().rev().map(RawMessage::into_message).collect()
+        rows.await?.into_iter().rev().map(|row| row.into_message(Ok)).collect()
     }
 }

@@ -1,8 +1,9 @@
 //! Deletion, in batches: each call is one short transaction. The caller repeats it until a batch is not full.
 
-use super::{PostgresStore, corrupt, to_sql};
+use super::{PostgresStore, to_sql};
 use crate::domain::id::{RoomId, Uid};
 use crate::server::storage::Result;
+use crate::server::storage::raw_rows::found;
 use sqlx::PgConnection;
 
 /// Rooms that one search looks at.
@@ -47,11 +48,8 @@ impl PostgresStore {
             .await
         });
         let rooms = rooms.await?;
-        let parse = |room: &str| room.parse::<RoomId>().map_err(|_| corrupt("room"));
-        let is_full = rooms.len() as i64 == ROOMS_PER_SEARCH;
-        let last = rooms.last().filter(|_| is_full).map(|row| parse(&row.room)).transpose()?;
-        let old = rooms.iter().filter(|row| row.is_old).map(|row| parse(&row.room));
-        Ok((old.collect::<Result<_>>()?, last))
+        let looked_at: Vec<_> = rooms.into_iter().map(|row| (row.room, row.is_old)).collect();
+        found(&looked_at, ROOMS_PER_SEARCH)
     }
 
     /// Looks at the room's first `limit` messages only, so that a batch costs the same wherever the room's old messages end.
@@ -117,11 +115,8 @@ impl PostgresStore {
             .await
         });
         let people = people.await?;
-        let parse = |uid: &str| uid.parse::<Uid>().map_err(|_| corrupt("uid"));
-        let is_full = people.len() as i64 == PEOPLE_PER_SEARCH;
-        let last = people.last().filter(|_| is_full).map(|person| parse(&person.uid)).transpose()?;
-        let idle = people.iter().filter(|person| person.is_idle).map(|person| parse(&person.uid));
-        Ok((idle.collect::<Result<_>>()?, last))
+        let looked_at: Vec<_> = people.into_iter().map(|row| (row.uid, row.is_idle)).collect();
+        found(&looked_at, PEOPLE_PER_SEARCH)
     }
 
     /// Locks the guests and checks each again: one may have come back since [`PostgresStore::idle_guests`]. A guest who comes back
