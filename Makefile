@@ -1,7 +1,7 @@
 # `make run` and `make test` are enough to begin with. Each installs the tools it needs, and builds nothing twice.
 
 .DEFAULT_GOAL := run
-.PHONY: run build test watch bench check audit conformance fuzz queries same-site
+.PHONY: run build test soak watch bench check audit conformance fuzz queries same-site
 
 run: build        ## set up, build, start
 	target/release/roomcast
@@ -11,6 +11,9 @@ build:            ## the binary with its site: target/release/roomcast
 
 test: build       ## every test: Rust, house rules, end to end, conformance
 	tools/test.sh
+
+soak:             ## three nodes under faults, seed after seed from SEED on, until it is stopped
+	cargo test --no-default-features --features ssr --test server -- --ignored --nocapture history::schedule::soak
 
 watch:            ## rebuild and reload the page on every save (builds cargo-leptos once, 8 minutes)
 	PATH="$$(tools/setup.sh watch):$$PATH" cargo leptos watch

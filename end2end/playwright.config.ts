@@ -1,4 +1,4 @@
-// Configuration of the end-to-end tests: Chromium, one worker, no common server (each test starts its own, tests/server.ts).
+// Configuration of the end-to-end tests: Chromium, two workers, no common server (each test starts its own, tests/server.ts).
 // Every spec runs twice, hydrated and with JavaScript off, unless its name says otherwise.
 import { defineConfig, devices } from '@playwright/test';
 import { accessSync, constants } from 'node:fs';
@@ -25,7 +25,7 @@ export default defineConfig({
   testDir: './tests',
   reporter: 'list',
   retries: 0,
-  workers: 1,
+  workers: 2,
   timeout: 40_000,
   expect: { timeout: 8_000 },
   forbidOnly: !!process.env.CI,

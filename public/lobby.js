@@ -22,7 +22,7 @@
   function replace(page) {
     const before = document.getElementById('rooms');
     const now = page.getElementById('rooms');
-    if (!before || !now || before.innerHTML === now.innerHTML) return;
+    if (!before || !now || before.isEqualNode(now)) return;
     const focused = before.contains(document.activeElement) ? document.activeElement.getAttribute('href') : null;
     before.replaceWith(now);
     if (focused === null) return;

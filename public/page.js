@@ -7,6 +7,7 @@
   /** The colours of the browser's own bars, light and dark: `--surface` of style/tokens.css. */
   const BAR_COLOURS = ['#ffffff', '#18191c'];
   const COPIED_FOR_MS = 2000;
+  const source = document.currentScript.src;
 
   /** Runs a step that a browser may refuse, as storage in a frame of another site. @param {() => T} step @template T */
   const attempt = (step) => {
@@ -110,7 +111,7 @@
     const within = range.commonAncestorContainer;
     if (!(within.closest ? within : within.parentElement)?.closest('.list__lines')) return;
     const copied = range.cloneContents();
-    for (const other of copied.querySelectorAll('.line__time, .line__you, .line__more, .list__reload')) other.remove();
+    for (const other of copied.querySelectorAll('.line__time, .line__you, .line__more, .line__re, .list__reload')) other.remove();
     const rows = [...copied.querySelectorAll('li')].map((row) => row.textContent.trim());
     event.clipboardData.setData('text/plain', rows.length ? rows.filter(Boolean).join('\n') : copied.textContent);
     event.preventDefault();
@@ -132,6 +133,49 @@
       attempt(() => localStorage.setItem('roomcast_times', event.target.checked ? 'on' : 'off'));
     });
   }
+
+  // Messages: their menu, replies, mentions and the pin are a script of their own, which is loaded at the first use.
+
+  const messages = () => import(new URL('message.js', source));
+  document.addEventListener('click', async (event) => {
+    if (event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    const link = event.target.closest?.('a.line__time, a[data-re]');
+    // A finger has no pointer that could show the link of a row. The staff's script does this itself.
+    const isTap = event.pointerType === 'touch' && getSelection().isCollapsed && !document.querySelector('[data-staff]');
+    const row = isTap && !event.target.closest('a, button') && event.target.closest('.list__lines [data-seq]');
+    if (row) (await messages()).open(row.querySelector('a.line__time'));
+    if (!link) return;
+    event.preventDefault();
+    // The link leads to the page of the message, which works without a script.
+    const module = await messages().catch(() => {});
+    if (!module) location.assign(link.href);
+    else if (link.dataset.re) module.jump(link);
+    else if (!module.open(link)) location.assign(link.href);
+  });
+  document.addEventListener('input', ({ target }) => {
+    if (target.matches('.composer__text') && /[@＠]/.test(target.value)) messages().then((module) => module.complete(target));
+  });
+  document.addEventListener('keydown', ({ key, target }) => {
+    if (key === 'Enter' && target.matches?.('.list__scroller')) messages().then((module) => module.enterRows(target));
+  });
+  // The panel says that the state of the room has changed.
+  document.addEventListener('roomcast:room', ({ detail }) => {
+    const place = document.querySelector('.menu__title bdi');
+    if (place) place.textContent = detail;
+    if (document.querySelector('.chat:not([data-pinned=""])') || document.querySelector('.pin')) messages().then((module) => module.showPinned());
+  });
+  // Small forms that need no new page.
+  document.addEventListener('submit', async (event) => {
+    const form = event.target;
+    if (!form.matches('[data-quiet]')) return;
+    event.preventDefault();
+    const body = new URLSearchParams(new FormData(form));
+    const response = await fetch(form.action, { method: 'POST', body, headers: { accept: 'application/json' } }).catch(() => {});
+    // The page says why.
+    if (!response?.ok) form.submit();
+    // Without a live panel nothing takes the form away.
+    setTimeout(() => form.offsetParent && location.reload(), 3000);
+  });
 
   // In a frame no link leads the frame away from the room.
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the measurements that benches/RESULTS.md records. Nothing is asserted, since machines differ. Takes 12 minutes, then 40
+# Prints the measurements that benches/RESULTS.md records. Nothing is asserted, since machines differ. Takes 17 minutes, then 40
 # minutes per round of the gateway benchmark. BENCH holds its options: BENCH="--quick" (five minutes),
 # BENCH="--rounds 3 --only idle,room" (the named scenarios).
 set -euo pipefail
@@ -16,27 +16,40 @@ for file in target/site/pkg/roomcast.{wasm,js,css}.br; do
 done
 printf '%-32s %8d bytes\n' sum $total
 
-# sends STORE GUESTS ROOMS: a server on an empty store, and ten seconds of sends.
-sends() {
-    local folder server url=
+# on STORE COMMAND: a server on an empty store, and the command beside it. `address`, `owner` and `folder` are set for it.
+on() {
+    local server url='' store=$1
+    shift
     folder=$(mktemp -d)
-    if [ "$1" = postgres ]; then
+    if [ "$store" = postgres ]; then
         url=$(tools/postgres.sh start "$folder/postgres")
     fi
     export ROOMCAST_STORAGE_URL=$url
     $binary --addr 127.0.0.1:0 --data-dir "$folder/data" --set chat.cooldown_ms=0 --set limits.per_ip=off >"$folder/stdout" 2>/dev/null &
     server=$!
     until grep -q 'Open it' "$folder/stdout"; do sleep 0.05; done
-    for _ in $(seq 2 "$3"); do $binary room add Room --data-dir "$folder/data" >/dev/null; done
-    echo -n "$1: "
-    target/bench-send "$(sed -n 's/.*listening on \([0-9.:]*\),.*/\1/p' "$folder/stdout")" 10 "$2" "$3"
+    address=$(sed -n 's/.*listening on \([0-9.:]*\),.*/\1/p' "$folder/stdout")
+    owner=$(sed -n 's/.*owner=\([^ ]*\).*/\1/p' "$folder/stdout" | head -1)
+    echo -n "$store: "
+    "$@"
     kill "$server"
     wait "$server" || true
-    if [ "$1" = postgres ]; then
+    if [ "$store" = postgres ]; then
         tools/postgres.sh stop "$folder/postgres"
     fi
     unset ROOMCAST_STORAGE_URL
     rm -rf "$folder"
+}
+
+# sends GUESTS ROOMS: ten seconds of sends.
+sends() {
+    for _ in $(seq 2 "$2"); do $binary room add Room --data-dir "$folder/data" >/dev/null; done
+    target/bench-send "$address" 10 "$1" "$2"
+}
+
+# moderation WHAT SECONDS COUNT: see benches/moderation.rs.
+moderation() {
+    target/bench-moderation "$1" "$address" "$owner" "$2" "$3"
 }
 
 echo "# sends on both stores in turns: one room, 200 rooms, and one room while 600 guests a second arrive; and the disk"
@@ -45,9 +58,18 @@ for _ in 1 2 3; do
     target/bench-send disk "${TMPDIR:-/tmp}"
     for load in "0 1" "0 200" "600 1"; do
         # shellcheck disable=SC2086 # two arguments
-        for store in sqlite postgres; do sends $store $load; done
+        for store in sqlite postgres; do on $store sends $load; done
     done
 done
+
+echo "# sends with 1,000 restraints and two modes in force, and without, in turns; sends while 100,000 messages are purged"
+rustc --edition 2024 -O -o target/bench-moderation benches/moderation.rs
+for _ in 1 2 3; do
+    for store in sqlite postgres; do
+        for restraints in 0 1000; do on $store moderation sends 10 $restraints; done
+    done
+done
+for store in sqlite postgres; do on $store moderation purge 20 100000; done
 
 echo "# loads of a hostile client"
 node benches/loads.mjs $binary

@@ -32,9 +32,10 @@ ROOMCAST_API_KEY=conformance target/debug/roomcast --addr 127.0.0.1:0 --data-dir
     >"$work/server" 2>&1 &
 at=$(address "$work/server")
 export SCHEMATHESIS_HOOKS=$PWD/tools/python/hooks.py
+settings=$PWD/tools/python/schemathesis.toml
 # schemathesis writes its findings to the working directory.
 cd "$work"
-if ! "$python/schemathesis" --no-color run --header "Authorization: Bearer conformance" --max-examples 200 --seed 1 \
+if ! "$python/schemathesis" --config-file "$settings" --no-color run --header "Authorization: Bearer conformance" --max-examples 200 --seed 1 \
     --generation-database none "http://$at/gateway/api/openapi.json"; then
     tail -n 20 "$work/server" >&2
     exit 1

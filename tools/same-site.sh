@@ -9,6 +9,7 @@ theirs=$(mktemp -d)
 trap 'rm -rf "$theirs"' EXIT
 
 LEPTOS_SITE_ROOT=$theirs cargo leptos build --release --frontend-only --js-minify=false
+node tools/lean.mjs "$theirs/pkg/roomcast.js" "$theirs/pkg/roomcast.wasm"
 # cargo-leptos would minify with swc; use the same terser for both.
 for script in "$theirs/pkg/roomcast.js" "$theirs"/*.js; do node tools/minify.mjs "$script"; done
 # Only cargo-leptos writes declarations for editors; browsers never load them.

@@ -4,12 +4,12 @@
 #
 #   tools/setup.sh build    wasm target, wasm-bindgen, wasm-opt, lightningcss   (first time about 2 minutes on two cores)
 #   tools/setup.sh watch    build, and cargo-leptos                             (first time about 8 minutes more)
-#   tools/setup.sh test     build, and the npm packages, Chromium, PHP, nginx and PostgreSQL for the tests
+#   tools/setup.sh test     build, and the npm packages, Chromium, PHP, nginx, PostgreSQL and NATS for the tests
 #   tools/setup.sh check    the linters: tsc, biome, shellcheck, codespell
 #   tools/setup.sh audit    cargo-deny                                          (first time about 3 minutes)
 #   tools/setup.sh python   kosoku and schemathesis; prints nothing if Python or its venv is missing
 #
-# PHP, nginx, PostgreSQL, shellcheck and Python are optional. As root on Debian they are installed. Otherwise a line names the
+# PHP, nginx, PostgreSQL, NATS, shellcheck and Python are optional. As root on Debian they are installed. Otherwise a line names the
 # skipped tests; with CI=true the setup fails instead.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -124,15 +124,16 @@ optional() {
     command -v "$1" >/dev/null 2>&1 || { debian "$2" && command -v "$1" >/dev/null 2>&1; } || missing "$@"
 }
 
-# Installs nginx, and no service of it: the package starts one unless policy-rc.d forbids it, and enables it for the next boot.
-optional_nginx() {
+# optional_service COMMAND PACKAGE TESTS: installs a server, and no service of it: the package starts one unless policy-rc.d forbids it,
+# and enables it for the next boot.
+optional_service() {
     local policy=/usr/sbin/policy-rc.d
-    if ! command -v nginx >/dev/null 2>&1 && [ "$(id -u)" = 0 ] && [ ! -e $policy ]; then
+    if ! command -v "$1" >/dev/null 2>&1 && [ "$(id -u)" = 0 ] && [ ! -e $policy ]; then
         printf '#!/bin/sh\nexit 101\n' >$policy && chmod 755 $policy
-        if debian nginx-light; then systemctl disable nginx >/dev/null 2>&1 || true; fi
+        if debian "$2"; then systemctl disable "$1" >/dev/null 2>&1 || true; fi
         rm $policy
     fi
-    optional nginx nginx-light "the test of the nginx blocks in docs/"
+    optional "$@"
 }
 
 # Installs PostgreSQL, and no cluster of it: tests start private instances. Debian keeps its programs out of PATH.
@@ -197,8 +198,11 @@ test)
     end_to_end
     browser
     optional php php-cli "the tests that run PHP"
-    optional_nginx
+    optional_service nginx nginx-light "the tests of the nginx blocks in docs/"
+    optional_service haproxy haproxy "the tests of the HAProxy blocks in docs/"
+    python3 -c 'import yaml' 2>/dev/null || debian python3-yaml || missing python3-yaml python3-yaml "the test of the compose files in docs/"
     optional_postgresql
+    optional_service nats-server nats-server "the tests of several nodes"
     optional curl curl "the documents' curl blocks"
     optional sqlite3 sqlite3 "the documents' sqlite3 blocks"
     ;;

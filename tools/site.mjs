@@ -33,7 +33,7 @@ const files = (folder) =>
     return statSync(path).isDirectory() ? files(path) : [path];
   });
 // The stamp holds a hash over the paths and contents of all inputs. While it is the same, the site is left alone.
-const tools = ["tools/site.mjs", "tools/minify.mjs", "tools/node/package-lock.json"];
+const tools = ["tools/site.mjs", "tools/lean.mjs", "tools/minify.mjs", "tools/node/package-lock.json"];
 const hash = createHash("sha256");
 for (const path of [wasm, "Cargo.toml", ...tools, ...files("style"), ...files(settings["assets-dir"])]) {
   const content = readFileSync(path);
@@ -44,14 +44,15 @@ if (existsSync(site) && existsSync(stamp) && readFileSync(stamp, "utf8") === inp
 rmSync(staging, { recursive: true, force: true });
 mkdirSync(pkg, { recursive: true });
 
-// 2. wasm-bindgen's JavaScript, under the names that the pages load; then wasm-opt and terser.
+// 2. wasm-bindgen's JavaScript, under the names that the pages load; then wasm-opt, lean.mjs and terser.
 run("wasm-bindgen", "--target=web", `--out-name=${name}`, `--out-dir=${pkg}`, wasm);
 renameSync(join(pkg, `${name}_bg.wasm`), join(pkg, `${name}.wasm`));
 // Declarations are for editors; browsers never load them.
 for (const file of readdirSync(pkg)) if (file.endsWith(".d.ts")) rmSync(join(pkg, file));
 const shrunk = join(pkg, `${name}.wasm`);
-run("wasm-opt", "-Oz", "--enable-bulk-memory", "--enable-nontrapping-float-to-int", shrunk, "-o", shrunk);
+run("wasm-opt", ...settings["wasm-opt-features"], shrunk, "-o", shrunk);
 
+run("node", "tools/lean.mjs", join(pkg, `${name}.js`), shrunk);
 run("node", "tools/minify.mjs", join(pkg, `${name}.js`));
 
 // 3. All style sheets bundled into one.

@@ -3,11 +3,11 @@ import { expect, NO_LIMITS, test } from './fixtures';
 import { numbers } from './person';
 
 /** Bytes of all answers, with their headers, from the navigation to the answer of `bind`. */
-const MAX_BYTES = 182_900;
+const MAX_BYTES = 159_300;
 
 test.use({ settings: NO_LIMITS });
 
-test('budget: a room with 50 messages weighs at most 182.9 kB until it is alive', async ({ guest }) => {
+test('budget: a room with 50 messages weighs at most 159.3 kB until it is alive', async ({ guest }) => {
   const anna = await guest('anna');
   await anna.tell(...numbers(1, 50).map((number) => `message ${number} of a calm room`));
   const { page } = anna;

@@ -96,7 +96,7 @@ test('markup and links are shown as plain text', async ({ guest }) => {
   const typed = '<script>document.title="x"</script><img src=x onerror=alert(1)> javascript:alert(1)';
   await ming.tell(typed);
   await expect(texts(anna.page)).toHaveText([typed]);
-  await expect(anna.page.locator('.line script, .line img, .line a')).toHaveCount(0);
+  await expect(anna.page.locator('.line script, .line img, .line__text a')).toHaveCount(0);
 });
 
 test('the number of people online follows arrivals and departures', async ({ guest }) => {

@@ -248,10 +248,16 @@ test('T1: the messages of a later version do not stop the page', async ({ guest 
     };
   });
   await ming.open();
+  // This server does not know the recording: its own answer to the gap would take the lines away.
+  await page.route('**/gateway/bind', async (route) => {
+    const response = await route.fetch();
+    const bound = await response.json();
+    await route.fulfill({ response, json: { ...bound, seq: 4, rev: 4, messages: [], changes: [], gap: false, stale: false } });
+  });
   play();
   await expect(line(page, 'an ordinary line')).toBeVisible();
   await expect(texts(page)).toHaveText(['before', 'from a moderator', 'from a bot', 'Message removed', 'an ordinary line']);
-  await expect(page.locator('.line__badge')).toHaveCount(0);
+  await expect(page.locator('.line__badge')).toHaveText(['[Mod]', '[Bot]']);
   await expect(line(page, 'Message removed').locator('.line__nickname')).toHaveCount(0);
   await expect(page.locator('.chat__online')).toHaveText('12 online');
   expect(failures).toEqual([]);

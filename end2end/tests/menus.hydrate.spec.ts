@@ -67,7 +67,7 @@ test('P32: the times of messages are shown on request, and stay shown', async ({
   await page.getByLabel('显示时间').check();
   await page.keyboard.press('Escape');
   await expect(page.locator('html')).toHaveClass(/list--times/);
-  await expect(time).toBeVisible();
+  await expect(time).toHaveCSS('opacity', '1');
   await page.reload();
   await expect(page.locator('html')).toHaveClass(/list--times/);
 });

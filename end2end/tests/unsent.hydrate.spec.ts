@@ -220,8 +220,8 @@ test.describe('answers of tomorrow', () => {
     const ming = await guest('阿明');
     const page = await ming.open();
     await page.route('**/gateway/send', (route) => route.fulfill({ json: { status: true, held: true, release_at: 5 } }));
-    await ming.say('先给管理员看');
-    await expect(lines(page)).toContainText('先给管理员看 等待管理员审核');
+    await ming.say('先给房管看');
+    await expect(lines(page)).toContainText('先给房管看 等待房管审核');
     await expect(button(page)).toHaveText(/^\d S$/);
     await expect(box(page)).toHaveValue('');
   });
@@ -231,7 +231,7 @@ test.describe('answers of tomorrow', () => {
     const page = await ming.open();
     await page.route('**/gateway/send', (route) => route.fulfill({ json: { status: true, held: true } }));
     await ming.say('先看看');
-    await expect(lines(page)).toContainText('等待管理员审核');
+    await expect(lines(page)).toContainText('等待房管审核');
     await ming.tell('先看看');
     await expect(state(page)).toHaveCount(0);
     await expect(texts(page)).toHaveText(['先看看']);

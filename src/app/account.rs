@@ -3,6 +3,7 @@
 use crate::app::api::account_page;
 use crate::app::field::{Field, FieldRules, FormError};
 use crate::app::i18n::{lang, session_days};
+use crate::app::page_title::PageTitle;
 use crate::app::top_bar::TopBar;
 use crate::domain::{
     paths,
@@ -12,7 +13,6 @@ use crate::domain::{
 };
 use crate::t;
 use leptos::prelude::*;
-use leptos_meta::Title;
 use leptos_router::hooks::use_query_map;
 
 /// Renders the page. `?done=password` tells that the password was changed. Without an account it shows the refusal.
@@ -22,7 +22,7 @@ pub fn AccountPage() -> impl IntoView {
     let query = use_query_map();
     let changed = move || query.with(|query| query.get("done").is_some_and(|done| done == "password"));
     view! {
-        <Title text=format!("{} · Roomcast", t!(account))/>
+        <PageTitle text=t!(account).to_string()/>
         <Suspense>
             {move || Suspend::new(async move {
                 match page.await {

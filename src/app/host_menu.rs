@@ -66,6 +66,24 @@ fn TitleForm(room: RoomId, title: String, here: String, refused: Option<(String,
 
 #[component]
 fn SlowModeForm(room: RoomId, slow_ms: u64, here: String, refusal: Option<Refusal>) -> impl IntoView {
+    view! {
+        <form class="menu__form" method="post" action=paths::MODE>
+            <input type="hidden" name="room" value=room.to_string()/>
+            <input type="hidden" name="next" value=here/>
+            <label class="menu__label" for="menu-slow">{t!(slow_mode)}</label>
+            <div class="row-form">
+                <SlowModeChoice id="menu-slow" slow_ms/>
+                <button class="button">{t!(save)}</button>
+            </div>
+            <FieldRefusal id="menu-slow-refusal" refusal/>
+        </form>
+    }
+    .into_any()
+}
+
+/// Renders the choice of the slow mode, on the one in force.
+#[component]
+pub fn SlowModeChoice(id: &'static str, slow_ms: u64) -> impl IntoView {
     let now = slow_ms.div_ceil(1000);
     let label = move |seconds| if seconds == 0 { t!(off).to_owned() } else { duration(lang(), seconds) };
     let mut choices = CHOICES.to_vec();
@@ -76,19 +94,7 @@ fn SlowModeForm(room: RoomId, slow_ms: u64, here: String, refusal: Option<Refusa
     let options = choices.into_iter().map(|seconds| {
         view! { <option value=seconds * 1000 selected=seconds == now>{label(seconds)}</option> }
     });
-    view! {
-        <form class="menu__form" method="post" action=paths::MODE>
-            <input type="hidden" name="room" value=room.to_string()/>
-            <input type="hidden" name="next" value=here/>
-            <label class="menu__label" for="menu-slow">{t!(slow_mode)}</label>
-            <div class="row-form">
-                <select class="field__input" id="menu-slow" name="slow_ms">{options.collect_view()}</select>
-                <button class="button">{t!(save)}</button>
-            </div>
-            <FieldRefusal id="menu-slow-refusal" refusal/>
-        </form>
-    }
-    .into_any()
+    view! { <select class="field__input" id=id name="slow_ms">{options.collect_view()}</select> }.into_any()
 }
 
 #[component]

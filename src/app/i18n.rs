@@ -23,6 +23,9 @@ macro_rules! texts {
     };
 }
 
+// Other modules define tables of their own with it, under this name.
+pub(crate) use texts as define_texts;
+
 texts! {
     lobby: "直播间", "Rooms";
     tagline: "选一个直播间，进去聊聊", "Pick a room and say hello";
@@ -113,7 +116,7 @@ texts! {
     unsent: "未发送", "Not sent";
     retry: "重试", "Try again";
     delete: "删除", "Delete";
-    held: "等待管理员审核", "Waiting for a moderator";
+    held: "等待房管审核", "Waiting for a moderator";
     cancel: "取消", "Cancel";
     signed_out: "您已退出登录", "You have been signed out";
     expired: "身份已过期，重新取个昵称即可继续", "Your guest name has expired: pick one to go on";
@@ -134,6 +137,17 @@ texts! {
     reload: "刷新", "Reload";
     not_live: "本页暂时不会自动更新，刷新可看新消息", "This page does not update by itself: reload to see new messages";
     live_again: "重新开启", "Try again";
+    role_moderator: "房管", "Mod";
+    role_vip: "贵宾", "VIP";
+    role_bot: "机器人", "Bot";
+    mentions_you: "提到了你", "Mentions you";
+    removed_by_moderator: "消息已被房管移除", "Removed by a moderator";
+    withdrawn: "消息已被发送者撤回", "Withdrawn by its author";
+    pinned: "置顶", "Pinned";
+    until: "至", "until";
+    reason: "理由：", "Reason: ";
+    case: "编号", "Case";
+    understood: "我知道了", "I have read it";
 }
 
 /// Returns the number of people online: `3 online`.
@@ -167,6 +181,12 @@ pub fn duration(lang: Lang, seconds: u64) -> String {
     }
 }
 
+/// Returns milliseconds as seconds: `30 s`.
+pub fn short_duration(lang: Lang, ms: u64) -> String {
+    let unit = if lang == Lang::Zh { " 秒" } else { " s" };
+    [&ms.div_ceil(1000).to_string(), unit].concat()
+}
+
 /// Returns the name of the send button during the cooldown: `Send, in 3 seconds`.
 pub fn send_in(lang: Lang, seconds: u64) -> String {
     let seconds = seconds.to_string();
@@ -191,6 +211,26 @@ pub fn too_fast(lang: Lang, seconds: u64) -> String {
     match lang {
         Lang::Zh => ["发言太快，", &seconds.to_string(), " 秒后可再发"].concat(),
         Lang::En => ["Too fast: you can send again in ", &seconds.to_string(), " s"].concat(),
+    }
+}
+
+/// Returns the rest of a timeout: `4:32 left`, from a day on `6 d 23:59:59 left`.
+pub fn time_left(lang: Lang, seconds: u64) -> String {
+    let two = |number: u64| [if number < 10 { "0" } else { "" }, &number.to_string()].concat();
+    let (days, hours, minutes, seconds) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+    let days = match (days, lang) {
+        (0, _) => String::new(),
+        (days, Lang::Zh) => [&days.to_string(), " 天 "].concat(),
+        (days, Lang::En) => [&days.to_string(), " d "].concat(),
+    };
+    let clock = match (hours, days.is_empty()) {
+        (0, true) => [minutes.to_string(), two(seconds)].join(":"),
+        (hours, true) => [hours.to_string(), two(minutes), two(seconds)].join(":"),
+        (hours, false) => [two(hours), two(minutes), two(seconds)].join(":"),
+    };
+    match lang {
+        Lang::Zh => ["还剩 ", &days, &clock].concat(),
+        Lang::En => [&days, &clock, " left"].concat(),
     }
 }
 

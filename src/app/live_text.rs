@@ -1,5 +1,6 @@
 //! Text that changes in place.
 
+use crate::app::reactive::effect;
 use leptos::html::Span;
 use leptos::prelude::*;
 
@@ -16,7 +17,7 @@ pub fn LiveText(
     let span = NodeRef::<Span>::new();
     let rendered = text.get_untracked();
     let first = rendered.clone();
-    Effect::new(move |shown: Option<String>| {
+    effect(move |shown: Option<String>| {
         let text = text.get();
         if shown.as_ref().unwrap_or(&first) != &text
             && let Some(span) = span.get_untracked()

@@ -4,6 +4,7 @@
 use crate::app::api::lobby_page;
 use crate::app::field::{Field, FieldRules};
 use crate::app::i18n::{lang, online};
+use crate::app::page_title::PageTitle;
 use crate::app::top_bar::TopBar;
 use crate::domain::{
     paths::{self, SignInTab},
@@ -13,7 +14,7 @@ use crate::domain::{
 use crate::t;
 use leptos::nonce::use_nonce;
 use leptos::prelude::*;
-use leptos_meta::{Meta, Title};
+use leptos_meta::Meta;
 use leptos_router::hooks::use_query_map;
 
 /// Rooms from which on a first page has the search.
@@ -27,7 +28,7 @@ pub fn LobbyPage() -> impl IntoView {
     let asked = (field("page"), field("q"));
     let page = Resource::new_blocking(move || asked.clone(), |(page, query)| lobby_page(Some(page), Some(query)));
     view! {
-        <Title text=format!("{} · Roomcast", t!(lobby))/>
+        <PageTitle text=t!(lobby).to_string()/>
         <Meta name="description" content=t!(description)/>
         <Suspense>
             {move || Suspend::new(async move {

@@ -18,8 +18,11 @@ pub mod i18n;
 mod live_text;
 mod lobby;
 mod menu;
+mod moderation;
 pub mod mounted_panel;
 mod not_found;
+mod page_title;
+mod reactive;
 mod room;
 mod room_menu;
 mod sign_in;
@@ -35,16 +38,22 @@ use leptos_meta::{MetaTags, provide_meta_context};
 use leptos_router::components::{Route, Router, Routes};
 use leptos_router::{SsrMode, path};
 use lobby::LobbyPage;
+use moderation::{MessagePageView, ModerationPageView};
 use mounted_panel::WasmUrls;
 use not_found::NotFound;
 use room::RoomPage;
 use sign_in::SignInPage;
+
+/// The prefix of the site's files, which contains their version: a context of every page.
+#[derive(Clone, Default)]
+pub(crate) struct FilesRoot(pub(crate) String);
 
 /// Renders the HTML document. `root` is the prefix of `/pkg/…` and contains the version of the files.
 pub fn shell(options: LeptosOptions, root: String) -> impl IntoView {
     let preferences = use_context::<Preferences>().unwrap_or_default();
     let file = |extension| format!("{root}/{}/{}.{extension}", options.site_pkg_dir, options.output_name);
     let style = file("css");
+    provide_context(FilesRoot(root.clone()));
     provide_context(WasmUrls { js: file("js"), wasm: file("wasm") });
     // Nothing is hydrated, so the data of the render is not sent beside the HTML.
     if let Some(context) = Owner::current_shared_context() {
@@ -99,6 +108,8 @@ pub fn App() -> impl IntoView {
                 // `Async`: the whole page is rendered before its first byte, so it needs no JavaScript to be complete.
                 <Route path=path!("/") view=LobbyPage ssr=SsrMode::Async/>
                 <Route path=path!("/rooms/:room") view=RoomPage ssr=SsrMode::Async/>
+                <Route path=path!("/rooms/:room/messages/:seq") view=MessagePageView ssr=SsrMode::Async/>
+                <Route path=path!("/rooms/:room/moderate") view=ModerationPageView ssr=SsrMode::Async/>
                 <Route path=path!("/account") view=AccountPage ssr=SsrMode::Async/>
                 <Route path=path!("/sign-in") view=SignInPage ssr=SsrMode::Async/>
             </Routes>

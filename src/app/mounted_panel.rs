@@ -68,6 +68,7 @@ pub fn MountedPanel(
     here: String,
 ) -> impl IntoView {
     let lang = lang();
+    let returned = returned.map(|returned| ReturnedForm { refusal: returned.refusal.for_panel(lang), ..returned });
     let props = Props { lang, snapshot, you, returned, here };
     let json = serde_json::to_string(&props).unwrap_or_default();
     let Props { snapshot, you, returned, here, .. } = props;

@@ -2,6 +2,7 @@
 
 use crate::app::host_menu::HostPart;
 use crate::app::menu::{Menu, PersonPart, PreferencesPart, Rename};
+use crate::app::moderation::StaffButton;
 use crate::domain::{
     paths,
     reply::ReturnedForm,
@@ -19,6 +20,7 @@ pub fn RoomBar(
     host_tools: Option<HostTools>,
     returned: Option<ReturnedForm>,
     here: String,
+    is_staff: bool,
 ) -> impl IntoView {
     // A visitor's nickname is asked for by the panel, which shows that refusal itself.
     let rename = returned.clone().filter(|returned| you.is_some() && returned.form == paths::GUEST);
@@ -31,6 +33,7 @@ pub fn RoomBar(
             <a class="icon-button room__back" href="/" aria-label=t!(back) title=t!(back)>
                 <svg viewBox="0 0 20 20" aria-hidden="true"><path d="M12.5 4 6.5 10l6 6"/></svg>
             </a>
+            {is_staff.then(|| view! { <StaffButton room=room.clone()/> })}
             <Menu open=is_refused>
                 <section class="menu__part">
                     <p class="menu__title"><bdi>{title.clone()}</bdi></p>

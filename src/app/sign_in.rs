@@ -4,6 +4,7 @@
 use crate::app::api::sign_in_page;
 use crate::app::field::{Field, FieldRules, FormError};
 use crate::app::i18n::lang;
+use crate::app::page_title::PageTitle;
 use crate::app::top_bar::TopBar;
 use crate::domain::{
     name,
@@ -14,7 +15,7 @@ use crate::domain::{
 };
 use crate::t;
 use leptos::prelude::*;
-use leptos_meta::{Meta, Title};
+use leptos_meta::Meta;
 use leptos_router::hooks::use_query_map;
 
 /// The choices in the address of the page.
@@ -73,7 +74,7 @@ fn SignIn(page: Page<()>, asked: Asked) -> impl IntoView {
         }
     };
     view! {
-        <Title text=format!("{title} · Roomcast")/>
+        <PageTitle text=title.to_string()/>
         <Meta name="description" content=t!(description)/>
         <TopBar you=you.clone()/>
         <main class="page page--narrow">

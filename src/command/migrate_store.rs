@@ -42,9 +42,6 @@ impl MigrateStoreCommand {
         if moved.replaced > 0 {
             println!("{} values had the character U+0000, which PostgreSQL cannot hold: it is U+FFFD there", moved.replaced);
         }
-        if moved.extra > 0 {
-            println!("{} rows of the target are not of the move: changes, restraints, or heads with a rev", moved.extra);
-        }
         if !moved.is_equal() {
             return Err("the stores differ, so no server can use the new one: run the command again, it begins anew".into());
         }

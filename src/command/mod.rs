@@ -1,22 +1,29 @@
 //! The command line: its commands, their arguments, and their `--help` texts.
 //!
 //! `serve` is the server itself. `status`, `connections`, `stop` and `reload` use the control socket of a running server;
-//! `push` uses its HTTP API; `key`, `user` and `room` change the database, also while a server runs; `backup` and `restore` copy
+//! `push` uses its HTTP API; `key`, `user`, `room` and `mod` change the database, also while a server runs; `backup` and `restore` copy
 //! and replace it.
 
 mod backup;
+mod json_lines;
 mod key;
 mod migrate_store;
+mod mod_log;
+mod moderation;
 pub(crate) mod node;
+mod operator_act;
+mod person;
 mod push;
 mod restore;
 mod room;
 mod user;
+mod user_data;
 
 use backup::BackupCommand;
 use clap::{Args, Parser, Subcommand};
 use key::KeyCommand;
 use migrate_store::MigrateStoreCommand;
+use moderation::ModCommand;
 use push::PushCommand;
 use restore::RestoreCommand;
 use room::RoomCommand;
@@ -28,7 +35,7 @@ use roomcast::server::{
     storage::{PersonRow, Store},
 };
 use std::error::Error;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use user::UserCommand;
 
@@ -91,7 +98,7 @@ impl Cli {
 pub(crate) enum Command {
     /// Run the server (the default)
     Serve,
-    /// Show the state of the running server: connections, groups, queues and pushes of each shard
+    /// Show the state of the running server: connections, groups, queues and pushes of each shard, and the nodes of its cluster
     Status {
         /// Repeat every second
         #[arg(short = 'd')]
@@ -102,6 +109,9 @@ pub(crate) enum Command {
         /// Connections listed per shard, at most
         #[arg(long, default_value_t = 1000)]
         limit: usize,
+        /// List those of this node of the cluster, by its gateway.lan_addr [default: all nodes]
+        #[arg(long, value_name = "ADDRESS")]
+        node: Option<SocketAddrV4>,
     },
     /// Shut the running server down and wait until it has exited
     Stop {
@@ -118,15 +128,20 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: KeyCommand,
     },
-    /// Manage accounts: list, add, password, sign-out; also while a server runs
+    /// Manage accounts and personal data: list, add, password, sign-out, export, erase; also while a server runs
     User {
         #[command(subcommand)]
         command: UserCommand,
     },
-    /// Manage rooms: list, add, title, host, slow, close, open, delete; also while a server runs
+    /// Manage rooms: list, add, title, host, mods, slow, close, open, delete; also while a server runs
     Room {
         #[command(subcommand)]
         command: RoomCommand,
+    },
+    /// Moderate: remove, purge, timeout, ban, warn, lift, undo, reports; read and verify the log; also while a server runs
+    Mod {
+        #[command(subcommand)]
+        command: ModCommand,
     },
     /// Copy the database to one file and check the copy; also while a server runs
     Backup(BackupCommand),

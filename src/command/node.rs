@@ -4,10 +4,11 @@ use super::Outcome;
 use roomcast::domain::text::escape_controls;
 use roomcast::server::{
     config::Config,
-    control::{ControlClient, Request, Response, Status},
+    control::{ControlClient, NodeStatus, Request, Response, Status},
     gateway::ShardStatus,
 };
 use std::io;
+use std::net::SocketAddrV4;
 use std::time::Duration;
 
 /// Interval between two readings of the status.
@@ -63,7 +64,7 @@ pub(crate) async fn status(config: &Config, watch: bool) -> Outcome {
 }
 
 fn print_status(before: &Status, now: &Status) {
-    let Status { version, pid, uptime_s, address, data_dir, connections, draining, shards } = now;
+    let Status { version, pid, uptime_s, address, data_dir, connections, draining, shards, nodes } = now;
     let up = *uptime_s as u64;
     println!(
         "Roomcast {version}   pid {pid}   {address}   data in {}{}",
@@ -107,12 +108,25 @@ fn print_status(before: &Status, now: &Status) {
         sum.stats.backlogged += stats.backlogged;
     }
     line("all", &sum, before.shards.iter().map(|line| line.stats.pushes).sum());
+    print_nodes(nodes);
 }
 
-/// `roomcast connections`: prints one row per open connection, at most `limit` per shard.
-pub(crate) async fn connections(config: &Config, limit: usize) -> Outcome {
-    let connections = match request(config, &Request::Connections { limit }).await?.0 {
-        Response::Connections { connections } => connections,
+/// Prints a row per node of a cluster.
+fn print_nodes(nodes: &[NodeStatus]) {
+    if nodes.is_empty() {
+        return;
+    }
+    println!("\n{:<21} {:>11} version", "node", "connections");
+    for NodeStatus { name, version, connections, draining } in nodes {
+        let state = if *draining { "   SHUTTING DOWN" } else { "" };
+        println!("{:<21} {connections:>11} {}{state}", escape_controls(name), escape_controls(version));
+    }
+}
+
+/// `roomcast connections`: prints one row per open connection of a node, or of all nodes, at most `limit` per shard.
+pub(crate) async fn connections(config: &Config, limit: usize, node: Option<SocketAddrV4>) -> Outcome {
+    let (connections, silent) = match request(config, &Request::Connections { limit, node }).await?.0 {
+        Response::Connections { connections, silent } => (connections, silent),
         other => return unexpected(other),
     };
     println!(
@@ -135,7 +149,7 @@ pub(crate) async fn connections(config: &Config, limit: usize) -> Outcome {
             escape_controls(&groups)
         );
     }
-    Ok(())
+    if silent.is_empty() { Ok(()) } else { Err(format!("no answer from {}", escape_controls(&silent.join(", "))).into()) }
 }
 
 /// `roomcast stop`: shuts the server down and waits until its process has exited.

@@ -4,6 +4,7 @@ use super::Outcome;
 use clap::Args;
 use roomcast::server::config::Config;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// Arguments of `roomcast push`. At least one receiver is required.
 #[derive(Args)]
@@ -67,6 +68,11 @@ impl PushCommand {
         }
         let sum = |field: &str| results.iter().filter_map(|result| result["result"][field].as_u64()).sum::<u64>();
         println!("to {}, queued {}, slow {}", sum("to"), sum("queued"), sum("slow"));
+        let silent = results.iter().filter_map(|result| result["silent"].as_array()).flatten();
+        let silent: BTreeSet<_> = silent.filter_map(Value::as_str).collect();
+        if !silent.is_empty() {
+            return Err(format!("no answer from {}", Vec::from_iter(silent).join(", ")).into());
+        }
         Ok(())
     }
 }

@@ -1,12 +1,14 @@
 //! `roomcast room`: rooms, in the database of a running or stopped server.
 
+use super::operator_act::carry_out;
+use super::person::find_person;
 use super::{Outcome, find_account, record, refusal_text};
 use clap::Subcommand;
-use roomcast::domain::{id::RoomId, name, room::MAX_SLOW_MS, text::escape_controls};
+use roomcast::domain::{id::RoomId, name, rank::Rank, room::MAX_SLOW_MS, text::escape_controls};
 use roomcast::server::{
     clock::Clock,
     config::Config,
-    control::{ControlClient, Request, Response, RoomAct},
+    control::{CommandAct, ControlClient, Request, Response, RoomAct},
     security_log::{Act, Event},
     storage::Store,
 };
@@ -45,6 +47,13 @@ pub(crate) enum RoomCommand {
         /// Account name of the new host
         name: String,
     },
+    /// List the moderators and VIPs of a room: role, nickname, uid; or add and remove one
+    Mods {
+        /// Id of the room
+        room: RoomId,
+        #[command(subcommand)]
+        change: Option<ModsChange>,
+    },
     /// Set the slow mode of a room; it holds at once
     Slow {
         /// Id of the room
@@ -73,17 +82,33 @@ pub(crate) enum RoomCommand {
     },
 }
 
+/// Changes of a room's moderators and VIPs.
+#[derive(Subcommand)]
+pub(crate) enum ModsChange {
+    /// Make an account a moderator
+    Add {
+        /// Account name, `uid:` and a uid, or the nickname of a recent message in the room
+        name: String,
+        /// Make it a VIP instead: a guest of honour, whom slow mode does not concern
+        #[arg(long)]
+        vip: bool,
+    },
+    /// Take the role back
+    Remove {
+        /// The person
+        name: String,
+    },
+}
+
 impl RoomCommand {
     /// Runs the subcommand.
     pub(crate) async fn run(self, config: &Config) -> Outcome {
         match self {
-            Self::Close { room } => act_on_room(config, room, RoomAct::Close).await,
-            Self::Open { room } => act_on_room(config, room, RoomAct::Open).await,
             Self::Delete { room, yes } => {
                 if !yes {
                     confirm(&room)?;
                 }
-                act_on_room(config, room, RoomAct::Delete).await
+                delete_room(config, room).await
             }
             command => command.run_on_database(config).await,
         }
@@ -115,22 +140,33 @@ impl RoomCommand {
             }
             Self::Title { room, title } => {
                 let title = name::title(&title).map_err(refusal_text)?;
-                require_room(&room, store.set_room_title(&room, &title).await?)?;
-                tell_server(config, &room).await;
+                carry_out(config, &store, Some(&room), "", CommandAct::Title { title }).await?;
                 record(config, &[Event::by_command(Act::RoomChanged).room(room.as_str())]);
             }
             Self::Host { room, name } => {
                 let uid = find_account(&store, &name).await?.person.uid;
-                require_room(&room, store.set_room_host(&room, &uid).await?)?;
-                tell_server(config, &room).await;
+                carry_out(config, &store, Some(&room), "", CommandAct::Host { user: uid.clone() }).await?;
                 record(config, &[Event::by_command(Act::RoomChanged).room(room.as_str()).uid(&uid).account(&name)]);
             }
             Self::Slow { room, seconds } => {
-                require_room(&room, store.set_room_slow_mode(&room, seconds * 1000).await?)?;
-                tell_server(config, &room).await;
+                let act = CommandAct::Mode { slow_ms: Some(seconds * 1000), closed: None, accounts: None };
+                carry_out(config, &store, Some(&room), "", act).await?;
                 record(config, &[Event::by_command(Act::RoomChanged).room(room.as_str())]);
             }
-            Self::Close { .. } | Self::Open { .. } | Self::Delete { .. } => {}
+            Self::Close { room } => {
+                let act = CommandAct::Mode { slow_ms: None, closed: Some(true), accounts: None };
+                carry_out(config, &store, Some(&room), "", act).await?;
+                println!("room {room} closed");
+                record(config, &[Event::by_command(Act::RoomClosed).room(room.as_str())]);
+            }
+            Self::Open { room } => {
+                let act = CommandAct::Mode { slow_ms: None, closed: Some(false), accounts: None };
+                carry_out(config, &store, Some(&room), "", act).await?;
+                println!("room {room} opened");
+                record(config, &[Event::by_command(Act::RoomChanged).room(room.as_str())]);
+            }
+            Self::Mods { room, change } => change_mods(config, &store, &room, change).await?,
+            Self::Delete { .. } => {}
         }
         store.close().await;
         Ok(())
@@ -142,17 +178,38 @@ fn require_room(room: &RoomId, changed: bool) -> Outcome {
     if changed { Ok(()) } else { Err(format!("no room {room}").into()) }
 }
 
-/// Tells the running server that the row of a room changed. Without an answer it reads the row again within 2 seconds.
-async fn tell_server(config: &Config, room: &RoomId) {
-    let request = Request::Room { room: room.clone(), act: RoomAct::Changed };
-    if let Ok(mut client) = ControlClient::request(&config.storage.data_dir, &request).await {
-        let _ = client.response().await;
-    }
+/// Lists the moderators and VIPs of a room, or changes one.
+async fn change_mods(config: &Config, store: &Store, room: &RoomId, change: Option<ModsChange>) -> Outcome {
+    let (name, role) = match change {
+        None => return list_mods(store, room).await,
+        Some(ModsChange::Add { name, vip }) => (name, Some(if vip { Rank::Vip } else { Rank::Moderator })),
+        Some(ModsChange::Remove { name }) => (name, None),
+    };
+    let user = find_person(store, Some(room), &name).await?;
+    carry_out(config, store, Some(room), "", CommandAct::Role { user: user.clone(), role }).await?;
+    let word = match role {
+        Some(Rank::Vip) => "is a VIP",
+        Some(_) => "is a moderator",
+        None => "has no role",
+    };
+    println!("{} {word} in room {room}", escape_controls(&name));
+    record(config, &[Event::by_command(Act::Moderated).verb("role").room(room.as_str()).uid(&user)]);
+    Ok(())
 }
 
-/// Asks the running server to act, so that it holds at once; without one, acts on the database.
-async fn act_on_room(config: &Config, room: RoomId, act: RoomAct) -> Outcome {
-    let sockets = match ControlClient::request(&config.storage.data_dir, &Request::Room { room: room.clone(), act }).await {
+async fn list_mods(store: &Store, room: &RoomId) -> Outcome {
+    require_room(room, store.room(room).await?.is_some())?;
+    for granted in store.granted(room).await? {
+        let (role, nickname) = (granted.role.as_str(), escape_controls(&granted.nickname));
+        println!("{role}\t{nickname}\tuid:{}", escape_controls(granted.uid.as_str()));
+    }
+    Ok(())
+}
+
+/// Asks the running server to delete the room, so that it holds at once; without one, deletes it in the database.
+async fn delete_room(config: &Config, room: RoomId) -> Outcome {
+    let request = Request::Room { room: room.clone(), act: RoomAct::Delete };
+    let sockets = match ControlClient::request(&config.storage.data_dir, &request).await {
         Ok(mut client) => match client.response().await? {
             Response::RoomDone { sockets } => sockets,
             Response::Failed { reason } => return Err(reason.into()),
@@ -160,41 +217,23 @@ async fn act_on_room(config: &Config, room: RoomId, act: RoomAct) -> Outcome {
         },
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
             let store = Store::open_unlocked(&config.storage).await?;
-            let done = act_on_database(&store, &room, act).await;
+            let done = delete_from_database(&store, &room).await;
             store.close().await;
             done?;
             0
         }
         Err(error) => return Err(error.into()),
     };
-    let recorded = match act {
-        RoomAct::Close => Act::RoomClosed,
-        RoomAct::Open | RoomAct::Changed => Act::RoomChanged,
-        RoomAct::Delete => Act::RoomDeleted,
-    };
-    record(config, &[Event::by_command(recorded).room(room.as_str())]);
-    match act {
-        RoomAct::Close => println!("room {room} closed"),
-        RoomAct::Open => println!("room {room} opened"),
-        RoomAct::Changed => {}
-        RoomAct::Delete => println!("room {room} deleted, {sockets} sockets left it"),
-    }
+    record(config, &[Event::by_command(Act::RoomDeleted).room(room.as_str())]);
+    println!("room {room} deleted, {sockets} sockets left it");
     Ok(())
 }
 
-async fn act_on_database(store: &Store, room: &RoomId, act: RoomAct) -> Outcome {
-    let now = Clock::system().now_ms();
-    match act {
-        RoomAct::Close => require_room(room, store.close_room(room, now).await?),
-        RoomAct::Open => require_room(room, store.reopen_room(room).await?),
-        RoomAct::Changed => Ok(()),
-        RoomAct::Delete => {
-            require_room(room, store.delete_room(room, now).await?)?;
-            while store.sweep_deleted_rooms(ROWS_PER_BATCH).await? > 0 {}
-            store.scrub().await?;
-            Ok(())
-        }
-    }
+async fn delete_from_database(store: &Store, room: &RoomId) -> Outcome {
+    require_room(room, store.delete_room(room, Clock::system().now_ms()).await?)?;
+    while store.sweep_deleted_rooms(ROWS_PER_BATCH).await? > 0 {}
+    store.scrub().await?;
+    Ok(())
 }
 
 /// Returns an error unless the operator types the room's id.

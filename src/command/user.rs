@@ -1,6 +1,6 @@
 //! `roomcast user`: accounts, in the database of a running or stopped server.
 
-use super::{Outcome, find_account, record, refusal_text};
+use super::{Outcome, find_account, record, refusal_text, user_data};
 use clap::Subcommand;
 use roomcast::domain::{id::Uid, room::Person, text::escape_controls};
 use roomcast::server::{
@@ -14,6 +14,7 @@ use roomcast::server::{
 };
 use std::error::Error;
 use std::io::{ErrorKind, IsTerminal, Read};
+use std::path::PathBuf;
 
 /// Subcommands of `roomcast user`.
 #[derive(Subcommand)]
@@ -32,6 +33,22 @@ pub(crate) enum UserCommand {
     Password {
         /// Account name
         name: String,
+    },
+    /// Write everything that is stored about a person as JSON Lines, without passwords and tokens
+    Export {
+        /// Account name, or `uid:` and a uid
+        name: String,
+        /// A new file, which only its owner reads [default: standard output]
+        #[arg(long, value_name = "FILE")]
+        to: Option<PathBuf>,
+    },
+    /// Erase a person for good: sessions, messages in every room, notes, reports, the account; asks for the name again
+    Erase {
+        /// Account name, or `uid:` and a uid
+        name: String,
+        /// Erase without asking
+        #[arg(long)]
+        yes: bool,
     },
     /// End an account's sessions and close their sockets
     SignOut {
@@ -84,6 +101,8 @@ impl UserCommand {
                 print_sockets(sockets);
                 record(config, &[event(Act::SessionsEnded).count(sessions as u64)]);
             }
+            Self::Export { name, to } => user_data::export(config, &store, &name, to.as_deref()).await?,
+            Self::Erase { name, yes } => user_data::erase(config, &store, &name, yes).await?,
             Self::SignOut { name } => {
                 let uid = find_account(&store, &name).await?.person.uid;
                 let SignedOut { sessions, sockets } = sign_out(config, &store, &uid).await?;
@@ -98,15 +117,16 @@ impl UserCommand {
 }
 
 /// Result of [`sign_out`].
-struct SignedOut {
-    sessions: usize,
+pub(super) struct SignedOut {
+    /// Sessions ended.
+    pub(super) sessions: usize,
     /// Sockets closed; `None` if no server runs on the data folder.
-    sockets: Option<usize>,
+    pub(super) sockets: Option<usize>,
 }
 
 /// Ends the sessions of `uid`: on the running server, which also closes their sockets, and in the database. Fails if a server
 /// runs and does not confirm: it may go on with sessions that it has looked up, and with their sockets.
-async fn sign_out(config: &Config, store: &Store, uid: &Uid) -> Result<SignedOut, Box<dyn Error>> {
+pub(super) async fn sign_out(config: &Config, store: &Store, uid: &Uid) -> Result<SignedOut, Box<dyn Error>> {
     // The server first: it must know the sessions to close the sockets that they opened.
     let (ended, sockets) = match ControlClient::request(&config.storage.data_dir, &Request::SignOut { uid: uid.clone() }).await {
         Ok(mut client) => match client.response().await? {

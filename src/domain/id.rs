@@ -105,10 +105,23 @@ identifier!(
     |text| (1..=64).contains(&text.len()) && !text.chars().any(char::is_control)
 );
 
+/// The start of the uid of a key, also in the audit log.
+const BOT_PREFIX: &str = "bot:";
+
 impl Uid {
     /// Returns the author of messages whose person was erased. No session has this uid.
     pub fn nobody() -> Self {
         Self("-".into())
+    }
+
+    /// Returns the uid of a key of the API, which sends as a bot. `None` for a name over 60 bytes.
+    pub fn of_bot(key: &str) -> Option<Self> {
+        format!("{BOT_PREFIX}{key}").parse().ok()
+    }
+
+    /// Returns whether this is the uid of a key of the API. No session has it.
+    pub fn is_bot(&self) -> bool {
+        self.0.starts_with(BOT_PREFIX)
     }
 }
 

@@ -3,6 +3,7 @@
 
 pub mod backoff;
 pub mod calendar;
+pub mod change;
 pub mod draft;
 pub mod id;
 pub mod lang;
@@ -12,10 +13,17 @@ pub mod paging;
 pub mod paths;
 pub mod preferences;
 pub mod push;
+pub mod rank;
 pub mod reading;
+#[cfg(test)]
+mod reading_tests;
 pub mod refusal;
+pub mod removals;
+#[cfg(test)]
+mod removals_tests;
 pub mod reply;
 pub mod room;
+pub mod staff;
 pub mod text;
 pub mod timeline;
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Paths that pages, forms and the server share. The path of a form is also its id: a refused form comes back to the page
 //! under it ([`ReturnedForm::form`](crate::domain::reply::ReturnedForm::form)).
 
-use crate::domain::id::RoomId;
+use crate::domain::id::{RoomId, Seq};
 
 /// The sign-in page.
 pub const SIGN_IN_PAGE: &str = "/sign-in";
@@ -31,13 +31,81 @@ pub const BIND: &str = "/gateway/bind";
 pub const SEND: &str = "/gateway/send";
 /// Returns stored messages before a position.
 pub const HISTORY: &str = "/gateway/history";
+/// Removes messages.
+pub const REMOVE: &str = "/gateway/mod/remove";
+/// Removes a person's messages.
+pub const PURGE: &str = "/gateway/mod/purge";
+/// Takes an act back.
+pub const UNDO: &str = "/gateway/mod/undo";
+/// Takes a person the right to send for a time.
+pub const TIMEOUT: &str = "/gateway/mod/timeout";
+/// Takes a person the right to send for good.
+pub const BAN: &str = "/gateway/mod/ban";
+/// Ends a restraint.
+pub const LIFT: &str = "/gateway/mod/lift";
+/// Warns a person.
+pub const WARN: &str = "/gateway/mod/warn";
+/// Adds a note about a person.
+pub const NOTE: &str = "/gateway/mod/note";
+/// Removes a note.
+pub const UNNOTE: &str = "/gateway/mod/unnote";
+/// Pins a message.
+pub const PIN: &str = "/gateway/mod/pin";
+/// Removes the pin.
+pub const UNPIN: &str = "/gateway/mod/unpin";
 /// Sets a room's modes.
 pub const MODE: &str = "/gateway/mod/mode";
 /// Sets a room's title.
 pub const TITLE: &str = "/gateway/mod/title";
+/// Grants or revokes a role.
+pub const ROLE: &str = "/gateway/mod/role";
+/// Settles the reports of a message.
+pub const SETTLE: &str = "/gateway/mod/settle";
+/// Destroys the kept text of a removed message.
+pub const ERASE: &str = "/gateway/mod/erase";
+/// Removes a message of one's own.
+pub const RETRACT: &str = "/gateway/retract";
+/// Reports a message to the staff.
+pub const REPORT: &str = "/gateway/report";
+/// Acknowledges a warning of one's own.
+pub const ACKNOWLEDGE: &str = "/gateway/acknowledge";
+/// Every act of moderation.
+pub const ACTS: [&str; 19] = [
+    REMOVE,
+    PURGE,
+    UNDO,
+    TIMEOUT,
+    BAN,
+    LIFT,
+    WARN,
+    NOTE,
+    UNNOTE,
+    PIN,
+    UNPIN,
+    MODE,
+    TITLE,
+    ROLE,
+    SETTLE,
+    ERASE,
+    RETRACT,
+    REPORT,
+    ACKNOWLEDGE,
+];
+/// Returns the audit log of a room.
+pub const LOG: &str = "/gateway/mod/log";
+/// Returns the card of a person.
+pub const PERSON: &str = "/gateway/mod/person";
+/// Returns the restraints of a room.
+pub const RESTRAINTS: &str = "/gateway/mod/restraints";
+/// Returns the open reports of a room.
+pub const REPORTS: &str = "/gateway/mod/reports";
+/// Every read of the staff.
+pub const STAFF_READS: [&str; 4] = [LOG, PERSON, RESTRAINTS, REPORTS];
 /// Opens a room.
 pub const OPEN_ROOM: &str = "/gateway/rooms";
 
+/// The field of a page's address with the act that a form without JavaScript has just done, so that the page offers to take it back.
+pub const DONE_FIELD: &str = "done";
 /// The field of a page's address with the key of a form that waits for the page without a cookie.
 pub const COOKIES_FIELD: &str = "cookies";
 
@@ -91,6 +159,21 @@ pub fn push_encoded(address: &mut String, value: &str) {
             }
         }
     }
+}
+
+/// Returns the path of an act of moderation: of a verb's word.
+pub fn act(verb: &str) -> String {
+    format!("/gateway/mod/{verb}")
+}
+
+/// Returns the path of the page of one message.
+pub fn message_page(room: &RoomId, seq: Seq) -> String {
+    format!("/rooms/{room}/messages/{}", seq.0)
+}
+
+/// Returns the path of a room's moderation page.
+pub fn moderation_page(room: &RoomId) -> String {
+    format!("/rooms/{room}/moderate")
 }
 
 /// Returns the path of a room's page.

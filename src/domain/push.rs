@@ -2,10 +2,11 @@
 //! `domain/message.rs` lists the places besides tests that a new field of a message touches.
 
 use crate::domain::{
+    change::{Changed, Restraint, Rev, RoomState},
     id::{ClientId, RoomId, Seq},
     message::Message,
 };
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The WebSocket subprotocol in which every push is a JSON object with a `type`.
 pub const SUBPROTOCOL: &str = "roomcast.v1";
@@ -30,7 +31,8 @@ pub const OWN_TYPES: [&str; 15] = [
     "you",
 ];
 
-/// A push in the dialect [`SUBPROTOCOL`]. Pages read it with [`reading`](crate::domain::reading).
+/// A push in the dialect [`SUBPROTOCOL`]. Pages read it with [`reading`](crate::domain::reading); nodes read those of other nodes by
+/// serde.
 ///
 /// ```
 /// use roomcast::domain::push::Push;
@@ -38,7 +40,7 @@ pub const OWN_TYPES: [&str; 15] = [
 /// let push = Push::Bye { reconnect_after_ms: 1730 };
 /// assert_eq!(push.to_json(), r#"{"type":"bye","reconnect_after_ms":1730}"#);
 /// ```
-#[derive(Clone, PartialEq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Push {
     /// The first push of every connection. The page posts the id to `bind`.
@@ -48,14 +50,40 @@ pub enum Push {
     },
     /// A chat message.
     Message(Message),
-    /// Messages that this connection skipped because it read too slowly. The page fetches them from the history.
+    /// Pushes that this connection skipped because it read too slowly. The page fetches the messages from the history; with a
+    /// `rev` it binds again.
     Gap {
-        /// The room of the messages.
+        /// The room of the pushes.
         room: RoomId,
-        /// First skipped seq.
-        from: Seq,
+        /// First skipped seq; absent if only changes were skipped.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        from: Option<Seq>,
         /// Last skipped seq.
-        to: Seq,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<Seq>,
+        /// The newest skipped change; absent if none was skipped.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rev: Option<Rev>,
+    },
+    /// Messages were removed or restored.
+    Changed(Changed),
+    /// The room's state, whole.
+    Room {
+        /// The room.
+        room: RoomId,
+        /// The number of the change.
+        rev: Rev,
+        /// The state from now on.
+        state: RoomState,
+    },
+    /// To all connections of one person: the restraint in force, or null after its end.
+    You {
+        /// The room of the restraint.
+        room: RoomId,
+        /// A timeout or a ban.
+        restraint: Option<Restraint>,
+        /// A warning to be acknowledged.
+        warning: Option<Restraint>,
     },
     /// The number of people in a room, at most once per second and room, and only if it changed.
     Online {
@@ -70,6 +98,7 @@ pub enum Push {
         reconnect_after_ms: u64,
     },
     /// A push of a back end, or of a type that this version does not know. The chat page ignores it.
+    #[serde(other)]
     Data,
 }
 
@@ -142,18 +171,21 @@ impl CloseCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{message::Role, reading::FromJson};
+    use crate::domain::{
+        change::{Pinned, Purged, Removed, RestraintKind, RoomModes, Seqs, Why},
+        id::Uid,
+        message::{ReplyTo, Role},
+        reading::FromJson,
+    };
     use serde_json::Value;
 
     fn read(json: &str) -> Option<Push> {
         Push::from_json(&serde_json::from_str::<Value>(json).unwrap())
     }
 
-    #[test]
-    fn every_push_has_its_wire_form() {
-        let room: RoomId = "1".parse().unwrap();
-        let message = Message {
-            room: room.clone(),
+    fn message() -> Message {
+        Message {
+            room: "1".parse().unwrap(),
             seq: Seq(42),
             id: uuid::Uuid::nil(),
             user: "u1".parse().unwrap(),
@@ -161,11 +193,67 @@ mod tests {
             role: Role::Host,
             text: "大家好".into(),
             at: 1_700_000_000_000,
+            re: None,
+            mentions: vec![],
+            removed: None,
+        }
+    }
+
+    fn change(rev: u64) -> Changed {
+        Changed {
+            room: "1".parse().unwrap(),
+            rev: Rev(rev),
+            at: 1_700_000_000_000,
+            why: Why::Moderator,
+            removed: vec![],
+            purged: None,
+            restored: vec![],
+            reread: false,
+        }
+    }
+
+    #[test]
+    fn every_push_has_its_wire_form() {
+        let room: RoomId = "1".parse().unwrap();
+        let message = message();
+        let state = RoomState {
+            modes: RoomModes::default(),
+            raid: None,
+            pinned: Some(Pinned { seq: Seq(7), until: None }),
+            poll: None,
+            title: "一".into(),
+        };
+        let restraint = Restraint {
+            kind: RestraintKind::Timeout,
+            until: Some(1_700_000_600_000),
+            reason: "刷屏".into(),
+            case: uuid::Uuid::nil(),
         };
         let pushes = [
             Push::Init { client_id: "7f0000010b54000000ff".parse().unwrap() },
-            Push::Message(message),
-            Push::Gap { room: room.clone(), from: Seq(43), to: Seq(51) },
+            Push::Message(message.clone()),
+            Push::Gap { room: room.clone(), from: Some(Seq(43)), to: Some(Seq(51)), rev: None },
+            Push::Gap { room: room.clone(), from: None, to: None, rev: Some(Rev(321)) },
+            Push::Message(Message {
+                user: Uid::nobody(),
+                nickname: String::new(),
+                text: String::new(),
+                re: Some(ReplyTo { seq: Seq(41), nickname: "阿明".into() }),
+                removed: Some(Removed { why: Why::Site, rev: Rev(7) }),
+                ..message.clone()
+            }),
+            Push::Changed(Changed {
+                removed: vec![Seqs { from: Seq(3), to: Seq(3) }, Seqs { from: Seq(5), to: Seq(9) }],
+                ..change(322)
+            }),
+            Push::Changed(Changed {
+                purged: Some(Purged { user: "u2".parse().unwrap(), from: Seq(1), upto: Seq(42) }),
+                ..change(323)
+            }),
+            Push::Changed(Changed { why: Why::Undo, reread: true, ..change(324) }),
+            Push::Changed(Changed { why: Why::Undo, restored: vec![message], ..change(325) }),
+            Push::Room { room: room.clone(), rev: Rev(326), state },
+            Push::You { room: room.clone(), restraint: Some(restraint), warning: None },
             Push::Online { room, count: 1234 },
             Push::Bye { reconnect_after_ms: 1730 },
             Push::Data,
@@ -179,16 +267,12 @@ mod tests {
     #[test]
     fn t1_a_push_of_a_later_version_is_read_as_far_as_it_is_known() {
         let line = r#"{"type":"message","room":"1","seq":42,"id":"00000000-0000-0000-0000-000000000000","user":"","nickname":"",
-            "role":"moderator","text":"","message":"","at":1,"badges":["vip3"],"avatar":"/a.png","re":{"seq":4,"nickname":"a"},
+            "role":"captain","text":"","message":"","at":1,"badges":["vip3"],"avatar":"/a.png","re":{"seq":4,"nickname":"a"},
             "mentions":["u1"],"style":"announce","removed":{"why":"author","rev":7}}"#;
         let Some(Push::Message(message)) = read(line) else { panic!("not a message") };
         assert_eq!((message.role, message.user.as_str(), message.text.as_str()), (Role::Viewer, "-", ""));
         assert_eq!(serde_json::from_str::<Message>(line).unwrap(), message);
-        for later in [
-            r#"{"type":"changed","room":"1","rev":318,"at":5,"why":"author","removed":[41,[57,63]]}"#,
-            r#"{"type":"room","room":"1","rev":321,"state":{"modes":{},"raid":null,"pinned":null,"poll":null}}"#,
-            r#"{"type":"you","room":"1","held":{"id":"h","outcome":"released","seq":4}}"#,
-        ] {
+        for later in [r#"{"type":"tick","room":"1","likes":5}"#, r#"{"type":"queue","room":"1","held":{"id":"h","by":"rule"}}"#] {
             assert_eq!(read(later), Some(Push::Data), "{later}");
         }
     }

@@ -1,7 +1,11 @@
 //! Refusals: the reasons for which a person's request is not done, with code, HTTP status and text. They never carry an
 //! internal error text; the log has the cause of [`Refusal::Internal`] under its incident.
 
-use crate::domain::lang::Lang;
+mod sentences;
+
+pub use sentences::whole_seconds;
+
+use crate::domain::change::{Restraint, RestraintKind, case_of};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
@@ -18,9 +22,17 @@ pub enum Refusal {
     NotAllowed,
     /// The room does not take this message as long as a mode of it is on.
     RoomMode {
-        /// Name of the mode: `closed` if the room takes no messages at all.
+        /// Name of the mode: `closed` if the room takes no messages at all, `accounts` if it takes those of accounts only.
         mode: Cow<'static, str>,
     },
+    /// A timeout of the person is in force, or a warning waits to be acknowledged.
+    Muted(Restraint),
+    /// A ban of the person is in force.
+    Banned(Restraint),
+    /// The act was done before, or its opposite.
+    AlreadyDecided,
+    /// The act can be taken back no more.
+    TooLate,
     /// The room does not exist.
     NoSuchRoom,
     /// The connection does not exist on this node, or is closed.
@@ -76,32 +88,79 @@ pub enum Refusal {
 
 /// A refusal on the wire, with the fields of all codes. Serde's code for tagged enums would make the wasm larger.
 #[derive(Serialize, Deserialize)]
-pub(super) struct FlatRefusal {
-    pub(super) code: Cow<'static, str>,
+struct FlatRefusal {
+    code: Cow<'static, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) max: Option<u32>,
+    max: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) field: Option<Cow<'static, str>>,
+    field: Option<Cow<'static, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) mode: Option<Cow<'static, str>>,
+    mode: Option<Cow<'static, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) retry_after_ms: Option<u64>,
+    retry_after_ms: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) incident: Option<String>,
+    incident: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) message: Option<String>,
+    message: Option<String>,
+    /// When a restraint ends; `Some(None)` is one without an end, null on the wire.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    until: Option<Option<u64>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    case: Option<String>,
+    /// The restraint's kind, where it does not follow from the code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+}
+
+/// Reads a field that may be null as present.
+fn present<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Option<u64>>, D::Error> {
+    Option::deserialize(input).map(Some)
+}
+
+impl FlatRefusal {
+    /// Returns the restraint of the codes `muted` and `banned`.
+    fn restraint(&self) -> Option<Restraint> {
+        let kind = match (&*self.code, self.kind.as_deref()) {
+            ("banned", _) => RestraintKind::Ban,
+            (_, Some("warning")) => RestraintKind::Warning,
+            _ => RestraintKind::Timeout,
+        };
+        let reason = self.reason.clone().unwrap_or_default();
+        Some(Restraint { kind, until: self.until.flatten(), reason, case: case_of(self.case.as_deref()?)? })
+    }
 }
 
 impl From<Refusal> for FlatRefusal {
     fn from(refusal: Refusal) -> Self {
         let code = refusal.code().into();
-        let mut flat = Self { code, max: None, field: None, mode: None, retry_after_ms: None, incident: None, message: None };
+        let mut flat = Self {
+            code,
+            max: None,
+            field: None,
+            mode: None,
+            retry_after_ms: None,
+            incident: None,
+            message: None,
+            until: None,
+            reason: None,
+            case: None,
+            kind: None,
+        };
         match refusal {
             Refusal::TooLong { max } => flat.max = Some(max),
             Refusal::Blank { field } | Refusal::Malformed { field } => flat.field = Some(field),
             Refusal::RoomMode { mode } => flat.mode = Some(mode),
             Refusal::TooFast { retry_after_ms } => flat.retry_after_ms = Some(retry_after_ms),
             Refusal::Internal { incident } => flat.incident = Some(incident),
+            Refusal::Muted(restraint) | Refusal::Banned(restraint) => {
+                let Restraint { kind, until, reason, case } = restraint;
+                flat.until = Some(until);
+                flat.reason = Some(reason);
+                flat.case = Some(case.to_string());
+                flat.kind = (kind == RestraintKind::Warning).then(|| kind.as_str().to_owned());
+            }
             Refusal::Other { code, message } => {
                 flat.code = code.into();
                 flat.message = Some(message);
@@ -114,12 +173,20 @@ impl From<Refusal> for FlatRefusal {
 
 impl From<FlatRefusal> for Refusal {
     fn from(flat: FlatRefusal) -> Self {
+        let restraint = flat.restraint();
         let field = flat.field.unwrap_or_default();
         match &*flat.code {
             "not_signed_in" => Self::NotSignedIn,
             "not_yours" => Self::NotYours,
             "not_allowed" => Self::NotAllowed,
             "room_mode" if flat.mode.as_deref() == Some("closed") => Self::room_closed(),
+            "room_mode" if flat.mode.as_deref() == Some("accounts") => Self::accounts_only(),
+            "muted" | "banned" => match restraint {
+                Some(restraint) => restraint.into(),
+                None => Self::Other { code: flat.code.into_owned(), message: flat.message.unwrap_or_default() },
+            },
+            "already_decided" => Self::AlreadyDecided,
+            "too_late" => Self::TooLate,
             "no_such_room" => Self::NoSuchRoom,
             "no_such_client" => Self::NoSuchClient,
             "no_such_method" => Self::NoSuchMethod,
@@ -154,13 +221,24 @@ impl Refusal {
         Self::RoomMode { mode: "closed".into() }
     }
 
+    /// Returns the refusal of a room that takes messages of accounts only.
+    pub fn accounts_only() -> Self {
+        Self::RoomMode { mode: "accounts".into() }
+    }
+
     /// Returns the HTTP status.
     pub fn status(&self) -> u16 {
         match self {
             Self::NotSignedIn => 401,
-            Self::NotYours | Self::NotAllowed | Self::RoomMode { .. } | Self::NoCookies | Self::Other { .. } => 403,
+            Self::NotYours
+            | Self::NotAllowed
+            | Self::RoomMode { .. }
+            | Self::Muted(_)
+            | Self::Banned(_)
+            | Self::NoCookies
+            | Self::Other { .. } => 403,
             Self::NoSuchRoom | Self::NoSuchClient | Self::NoSuchMethod => 404,
-            Self::NameTaken => 409,
+            Self::NameTaken | Self::AlreadyDecided | Self::TooLate => 409,
             Self::TooLong { .. } => 413,
             Self::Blank { .. } | Self::Malformed { .. } => 422,
             Self::TooFast { .. } => 429,
@@ -177,6 +255,10 @@ impl Refusal {
             Self::NotYours => "not_yours",
             Self::NotAllowed => "not_allowed",
             Self::RoomMode { .. } => "room_mode",
+            Self::Muted(_) => "muted",
+            Self::Banned(_) => "banned",
+            Self::AlreadyDecided => "already_decided",
+            Self::TooLate => "too_late",
             Self::NoSuchRoom => "no_such_room",
             Self::NoSuchClient => "no_such_client",
             Self::NoSuchMethod => "no_such_method",
@@ -193,67 +275,11 @@ impl Refusal {
             Self::Unreachable => "unreachable",
         }
     }
+}
 
-    /// Returns the sentence that the person reads.
-    pub fn message(&self, lang: Lang) -> String {
-        match (lang, self) {
-            (Lang::Zh, Self::NotSignedIn) => "请先登录".into(),
-            (Lang::En, Self::NotSignedIn) => "Please sign in first".into(),
-            (Lang::Zh, Self::NotYours) => "此页面属于另一个会话，请刷新".into(),
-            (Lang::En, Self::NotYours) => "This page belongs to another session: load it again".into(),
-            (Lang::Zh, Self::NotAllowed) => "没有权限".into(),
-            (Lang::En, Self::NotAllowed) => "You are not allowed to do this".into(),
-            (Lang::Zh, Self::RoomMode { .. }) => "该房间已关闭，不能发言".into(),
-            (Lang::En, Self::RoomMode { .. }) => "This room is closed: nothing can be sent".into(),
-            (Lang::Zh, Self::NoSuchRoom) => "房间不存在".into(),
-            (Lang::En, Self::NoSuchRoom) => "There is no such room".into(),
-            (Lang::Zh, Self::NoSuchClient) => "连接已断开".into(),
-            (Lang::En, Self::NoSuchClient) => "This connection is gone".into(),
-            (Lang::Zh, Self::NoSuchMethod) => "没有这个接口".into(),
-            (Lang::En, Self::NoSuchMethod) => "There is no such method".into(),
-            (Lang::Zh, Self::NoCookies) => "浏览器没有保存 Cookie，请允许本站使用 Cookie 后再试".into(),
-            (Lang::En, Self::NoCookies) => "Your browser kept no cookie: allow cookies for this site, then try again".into(),
-            (Lang::Zh, Self::NameTaken) => "该用户名已被使用".into(),
-            (Lang::En, Self::NameTaken) => "This name is taken".into(),
-            (Lang::Zh, Self::TooLong { max }) => format!("不能超过{max}个字符"),
-            (Lang::En, Self::TooLong { max }) => format!("No more than {max} characters"),
-            (Lang::Zh, Self::Blank { field: of }) if of == "message" => "不能发送空消息".into(),
-            (Lang::En, Self::Blank { field: of }) if of == "message" => "An empty message cannot be sent".into(),
-            (Lang::Zh, Self::Blank { field: of }) => format!("{}不能为空", field_name(of, lang)),
-            (Lang::En, Self::Blank { field: of }) => format!("The {} must not be empty", field_name(of, lang)),
-            (Lang::Zh, Self::Malformed { field: of }) if of == "password" => "密码太短或太常见，请换一个（至少 8 位）".into(),
-            (Lang::En, Self::Malformed { field: of }) if of == "password" => {
-                "This password is too short or too common (8 characters or more)".into()
-            }
-            (Lang::Zh, Self::Malformed { field: of }) if of == "current" => "当前密码不正确".into(),
-            (Lang::En, Self::Malformed { field: of }) if of == "current" => "The current password is wrong".into(),
-            (Lang::Zh, Self::Malformed { field: of }) if of == "nickname" => {
-                "这个昵称不能用：它像主播或系统的标记，请换一个".into()
-            }
-            (Lang::En, Self::Malformed { field: of }) if of == "nickname" => {
-                "This nickname is reserved: it looks like a host's or the system's".into()
-            }
-            (Lang::Zh, Self::Malformed { field: of }) if of == "name" => {
-                "用户名需 2–32 个字，只能用文字、数字和 _ - .，不能有空格".into()
-            }
-            (Lang::En, Self::Malformed { field: of }) if of == "name" => {
-                "A username has 2 to 32 letters, digits, _ - . and no spaces".into()
-            }
-            (Lang::Zh, Self::Malformed { field: of }) => format!("{}格式不正确", field_name(of, lang)),
-            (Lang::En, Self::Malformed { field: of }) => format!("The {} is not valid", field_name(of, lang)),
-            (Lang::Zh, Self::TooFast { retry_after_ms }) => format!("太快了，请 {} 秒后再试", whole_seconds(*retry_after_ms)),
-            (Lang::En, Self::TooFast { retry_after_ms }) => {
-                format!("Too fast: try again in {} s", whole_seconds(*retry_after_ms))
-            }
-            (_, Self::Busy) => busy(lang).into(),
-            (_, Self::Uncertain) => uncertain(lang).into(),
-            (Lang::Zh, Self::Internal { incident }) => format!("服务器出错了（编号 {incident}）"),
-            (Lang::En, Self::Internal { incident }) => format!("Something went wrong here (incident {incident})"),
-            (_, Self::Other { code, message }) if message.is_empty() => code.clone(),
-            (_, Self::Other { message, .. }) => message.clone(),
-            (Lang::Zh, Self::Unreachable) => "网络不通，消息可能没有发出".into(),
-            (Lang::En, Self::Unreachable) => "No answer from the server: it may not have been sent".into(),
-        }
+impl From<Restraint> for Refusal {
+    fn from(restraint: Restraint) -> Self {
+        if restraint.kind == RestraintKind::Ban { Self::Banned(restraint) } else { Self::Muted(restraint) }
     }
 }
 
@@ -265,84 +291,6 @@ impl std::fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// Returns milliseconds as whole seconds, rounded up.
-pub fn whole_seconds(ms: u64) -> u64 {
-    ms.div_ceil(1000)
-}
-
-fn busy(lang: Lang) -> &'static str {
-    match lang {
-        Lang::Zh => "服务器繁忙，请稍后再试",
-        Lang::En => "The server is busy: please try again soon",
-    }
-}
-
-fn uncertain(lang: Lang) -> &'static str {
-    match lang {
-        Lang::Zh => "不确定是否已保存，请再发一次",
-        Lang::En => "It is not known whether this was stored: please send it again",
-    }
-}
-
-fn field_name(field: &str, lang: Lang) -> Cow<'_, str> {
-    match (lang, field) {
-        (Lang::Zh, "nickname") => "昵称".into(),
-        (Lang::Zh, "name") => "用户名".into(),
-        (Lang::Zh, "password") => "密码".into(),
-        (Lang::Zh, "title") => "标题".into(),
-        (Lang::Zh, "message") => "消息".into(),
-        (Lang::Zh, "owner") => "链接".into(),
-        (Lang::En, "owner") => "link".into(),
-        (_, other) => other.into(),
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn t1_an_unknown_code_is_a_final_refusal_with_the_servers_sentence() {
-        for (wire, code, sentence) in [
-            (
-                r#"{"status":false,"code":"muted","message":"禁言至 12:00","until":5,"reason":"spam","case":[1]}"#,
-                "muted",
-                "禁言至 12:00",
-            ),
-            (r#"{"code":"room_mode","mode":"links","message":"No links here"}"#, "room_mode", "No links here"),
-            (r#"{"code":"of_tomorrow"}"#, "of_tomorrow", "of_tomorrow"),
-        ] {
-            let refusal: Refusal = serde_json::from_str(wire).unwrap();
-            assert!(matches!(&refusal, Refusal::Other { code: kept, .. } if kept == code), "{refusal:?}");
-            assert_eq!(refusal.message(Lang::En), sentence);
-        }
-    }
-
-    #[test]
-    fn every_refusal_has_its_wire_form() {
-        let field = || Cow::Borrowed("room");
-        let refusals = [
-            Refusal::NotSignedIn,
-            Refusal::NotYours,
-            Refusal::NotAllowed,
-            Refusal::room_closed(),
-            Refusal::NoSuchRoom,
-            Refusal::NoSuchClient,
-            Refusal::NoSuchMethod,
-            Refusal::NoCookies,
-            Refusal::NameTaken,
-            Refusal::TooLong { max: 140 },
-            Refusal::Blank { field: field() },
-            Refusal::Malformed { field: field() },
-            Refusal::TooFast { retry_after_ms: 2990 },
-            Refusal::Busy,
-            Refusal::Uncertain,
-            Refusal::Internal { incident: "i".into() },
-            Refusal::Unreachable,
-        ];
-        insta::assert_json_snapshot!(refusals);
-        for refusal in refusals {
-            assert_eq!(serde_json::from_str::<Refusal>(&serde_json::to_string(&refusal).unwrap()).unwrap(), refusal);
-        }
-    }
-}
+#[path = "refusal_tests.rs"]
+mod tests;

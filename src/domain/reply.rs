@@ -1,9 +1,11 @@
 //! Successful replies to the requests of the pages (docs/protocol-pages.md). Their field names are a contract.
 
 use crate::domain::{
+    change::{Restraint, Rev, RoomState},
     id::{Epoch, RoomId, Seq, Uid},
     message::Message,
-    push::as_pushes,
+    push::{Push, as_pushes},
+    rank::Rank,
     refusal::Refusal,
     room::Person,
 };
@@ -11,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 /// Reply of `bind`: the socket receives the room's pushes from now on; `messages` fills the time before.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct BindReply {
     /// The person's uid, under the name that pages written for GatewayWorker read. `None` for a reader, who has no session: an
     /// empty text on the wire.
@@ -38,6 +40,27 @@ pub struct BindReply {
     /// True if messages that the room keeps are missing between `since` and the first of `messages`, or if `since` was of
     /// another epoch.
     pub gap: bool,
+    /// The number of the room's newest change. An older server leaves it and the fields below out.
+    #[serde(default)]
+    pub rev: Rev,
+    /// The room's state.
+    #[serde(default)]
+    pub state: Option<RoomState>,
+    /// The pushes `changed` and `room` after the `rev` of the request, oldest first; at most 500, and 256 KiB.
+    #[serde(default)]
+    pub changes: Vec<Push>,
+    /// True if `changes` is not complete: the page reads its window again.
+    #[serde(default)]
+    pub stale: bool,
+    /// The person's rank in the room. Left out for a reader.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rank: Option<Rank>,
+    /// The restraint of the person that is in force: a ban before a timeout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restraint: Option<Restraint>,
+    /// The warning that the person has not acknowledged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<Restraint>,
 }
 
 /// A uid on the wire, where an empty text is none.
@@ -71,31 +94,6 @@ pub struct SendReply {
     pub cooldown_ms: Option<u64>,
 }
 
-/// Reply of [`paths::MODE`](super::paths::MODE): the room's modes from now on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct ModeReply {
-    /// Always true.
-    pub status: bool,
-    /// The room's state.
-    pub state: RoomState,
-}
-
-/// The state of a room that its host sets.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct RoomState {
-    /// The modes.
-    pub modes: RoomModes,
-}
-
-/// The modes of a room.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct RoomModes {
-    /// Slow mode: milliseconds between two messages of one person; 0 is off.
-    pub slow_ms: u64,
-    /// The room takes no messages.
-    pub closed: bool,
-}
-
 /// Reply of [`paths::TITLE`](super::paths::TITLE): the room's title from now on.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct TitleReply {
@@ -103,6 +101,34 @@ pub struct TitleReply {
     pub status: bool,
     /// The title, cleaned.
     pub title: String,
+    /// Id of the act, which `undo` takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<Uuid>,
+    /// The change of the room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rev: Option<Rev>,
+}
+
+/// Reply of an act of moderation, with the fields that it has.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct ActReply {
+    /// Always true.
+    pub status: bool,
+    /// Id of the act, which `undo` takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub action: Option<Uuid>,
+    /// Id of the restraint, which `lift` takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub case: Option<Uuid>,
+    /// When the restraint or the pin ends, unix milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+    /// The change of the room.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rev: Option<Rev>,
+    /// The room's state from now on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<RoomState>,
 }
 
 /// Reply of `history`.

@@ -1,9 +1,11 @@
 //! Rooms and people as pages show them, and the data that pages are rendered from.
 
 use crate::domain::{
+    change::{Restraint, Rev, RoomState},
     draft::Rules,
     id::{Epoch, RoomId, Seq, Uid},
     message::Message,
+    rank::Rank,
     reply::ReturnedForm,
 };
 use serde::{Deserialize, Serialize};
@@ -103,8 +105,16 @@ pub struct Snapshot {
     pub oldest: Seq,
     /// The newest messages, newest last.
     pub messages: Vec<Message>,
-    /// The room takes no messages.
-    pub closed: bool,
+    /// The number of the newest change.
+    pub rev: Rev,
+    /// The room's state.
+    pub state: RoomState,
+    /// The person's rank in the room; `None` for a reader.
+    pub rank: Option<Rank>,
+    /// The restraint of the person that is in force.
+    pub restraint: Option<Restraint>,
+    /// The warning that the person has not acknowledged.
+    pub warning: Option<Restraint>,
 }
 
 /// The data that a page is rendered from, in one request.

@@ -5,6 +5,9 @@
 //! consecutive, and after the last message if a newer seq is known. Messages below [`Timeline::oldest`] were removed, which is
 //! no gap.
 //!
+//! A removed message keeps its place as a tombstone. The changes of a room are counted by its rev: a timeline knows the newest one
+//! before which it misses none ([`Timeline::rev`]), and remembers removals for messages that arrive later ([`Removals`]).
+//!
 //! ```
 //! use roomcast::domain::{id::Seq, timeline::{Timeline, TimelineItem}};
 //!
@@ -14,10 +17,16 @@
 //! # Ok::<(), roomcast::domain::refusal::Refusal>(())
 //! ```
 
+mod changes;
+
+pub use changes::Follow;
+
 use crate::domain::{
+    change::Rev,
     id::{Epoch, Seq},
     message::Message,
-    reply::{BindReply, HistoryReply},
+    removals::Removals,
+    reply::HistoryReply,
 };
 use std::collections::VecDeque;
 
@@ -42,6 +51,15 @@ pub struct Timeline {
     /// The reader scrolled up so far that the newest messages left the window. Pushes then raise `newest` only, until
     /// [`Timeline::add_newer`] reaches it.
     detached: bool,
+    /// Every change up to this one is applied.
+    rev: Rev,
+    removals: Removals,
+    /// The window has to be read again: not all changes are known.
+    stale: bool,
+    /// The rev at which `stale` became true: removals up to it may have been undone. Messages that were read before it are not used.
+    unsure: Rev,
+    /// The newest seq at that time. Pushed messages up to it may have been removed by a change that is not known.
+    unsure_to: Seq,
 }
 
 /// An item of the list that the page shows, from the top.
@@ -65,8 +83,19 @@ pub enum TimelineItem {
 impl Timeline {
     /// Creates a timeline from a snapshot: the room's newest `seq` and its newest messages.
     pub fn new(epoch: Epoch, seq: Seq, messages: Vec<Message>) -> Self {
-        let mut timeline = Self { epoch, window: VecDeque::with_capacity(TRIM_AT), newest: seq, oldest: Seq(1), detached: false };
-        timeline.merge(messages);
+        let mut timeline = Self {
+            epoch,
+            window: VecDeque::with_capacity(TRIM_AT),
+            newest: seq,
+            oldest: Seq(1),
+            detached: false,
+            rev: Rev(0),
+            removals: Removals::default(),
+            stale: false,
+            unsure: Rev(0),
+            unsure_to: Seq(0),
+        };
+        timeline.merge(messages, Rev(0));
         timeline
     }
 
@@ -126,21 +155,6 @@ impl Timeline {
         self.position_of(seq).is_ok()
     }
 
-    /// Adds the reply of a `bind` that was sent with `since`. Starts over if the reply is of another epoch, or if its newest
-    /// seq is before `since` (the database is an older copy): then the window holds messages of another history. Returns true
-    /// if it started over.
-    pub fn apply_bind(&mut self, since: Seq, bound: BindReply) -> bool {
-        if bound.epoch != self.epoch || bound.seq < since {
-            *self = Self::new(bound.epoch, bound.seq, bound.messages);
-            self.note_oldest(bound.oldest);
-            return true;
-        }
-        self.note_oldest(bound.oldest);
-        self.newest = self.newest.max(bound.seq);
-        self.apply_pushed(bound.messages);
-        false
-    }
-
     /// Starts over with the newest messages of the history, which names no epoch: the next `bind` brings it.
     pub fn start_over(&mut self, latest: HistoryReply) {
         *self = Self::new(self.epoch.clone(), Seq(0), latest.messages);
@@ -148,11 +162,20 @@ impl Timeline {
     }
 
     /// Adds messages from the socket. A detached window only notes that they exist.
-    pub fn apply_pushed(&mut self, messages: Vec<Message>) {
+    pub fn apply_pushed(&mut self, mut messages: Vec<Message>) {
+        messages.retain(|message| message.seq > self.unsure_to);
+        self.add_newest(messages, Rev(0));
+    }
+
+    fn add_newest(&mut self, mut messages: Vec<Message>, read_at: Rev) {
         let Some(last) = messages.iter().map(|message| message.seq).max() else { return };
         self.newest = self.newest.max(last);
         if !self.detached {
-            self.merge(messages);
+            // A message that is on the list anew, or not: the gap is fetched.
+            messages.retain(|message| {
+                self.removals.mark(message.seq, &message.user, read_at).is_none_or(|mark| mark.rev > self.unsure)
+            });
+            self.merge(messages, read_at);
         }
     }
 
@@ -163,8 +186,8 @@ impl Timeline {
 
     /// Adds history before the window, when the reader scrolls up. Above [`TRIM_AT`] messages the newest leave the window,
     /// which is then detached.
-    pub fn add_older(&mut self, messages: Vec<Message>) {
-        self.merge(messages);
+    pub fn add_older(&mut self, messages: Vec<Message>, read_at: Rev) {
+        self.merge(messages, read_at);
         if self.window.len() > TRIM_AT {
             self.window.truncate(TRIM_TO);
             self.detached = true;
@@ -172,22 +195,22 @@ impl Timeline {
     }
 
     /// Adds history after a detached window, when the reader scrolls down again; the oldest leave the window.
-    pub fn add_newer(&mut self, messages: Vec<Message>) {
-        self.merge(messages);
+    pub fn add_newer(&mut self, messages: Vec<Message>, read_at: Rev) {
+        self.merge(messages, read_at);
         self.detached = self.detached && self.newest_held() < Some(self.newest);
         self.trim();
     }
 
     /// Adds history inside a gap.
-    pub fn fill_gap(&mut self, messages: Vec<Message>) {
-        self.merge(messages);
+    pub fn fill_gap(&mut self, messages: Vec<Message>, read_at: Rev) {
+        self.merge(messages, read_at);
     }
 
     /// Replaces the window by the newest messages, when the reader jumps down from far above.
-    pub fn reset_to_latest(&mut self, messages: Vec<Message>) {
+    pub fn reset_to_latest(&mut self, messages: Vec<Message>, read_at: Rev) {
         self.window.clear();
         self.detached = false;
-        self.merge(messages);
+        self.merge(messages, read_at);
     }
 
     /// Returns true if the window holds [`TRIM_AT`] messages or more. Call [`Timeline::trim`] when the reader is at the
@@ -237,13 +260,20 @@ impl Timeline {
         items
     }
 
-    fn merge(&mut self, messages: Vec<Message>) {
+    /// Adds messages that were read at the change `read_at` or after it, or puts them in the place of older readings.
+    fn merge(&mut self, messages: Vec<Message>, read_at: Rev) {
         for message in messages {
             self.newest = self.newest.max(message.seq);
+            let message = self.removals.applied(message, read_at);
             if self.window.back().is_none_or(|last| last.seq < message.seq) {
                 self.window.push_back(message);
-            } else if let Err(index) = self.position_of(message.seq) {
-                self.window.insert(index, message);
+                continue;
+            }
+            match self.position_of(message.seq) {
+                // The text of a message that was removed after the reading.
+                Ok(index) if message.removed.is_none() && self.window[index].removed.is_some_and(|mark| mark.rev > read_at) => {}
+                Ok(index) => self.window[index] = message,
+                Err(index) => self.window.insert(index, message),
             }
         }
     }

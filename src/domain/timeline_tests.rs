@@ -1,6 +1,7 @@
 //! Tests of [`Timeline`]: single cases, then any interleaving of events.
 
 use crate::domain::{
+    change::Rev,
     id::{Epoch, Seq},
     message::{Message, Role},
     reply::{BindReply, HistoryReply},
@@ -18,6 +19,9 @@ fn message(seq: u64) -> Message {
         role: Role::Viewer,
         text: seq.to_string(),
         at: seq * 1000,
+        re: None,
+        mentions: vec![],
+        removed: None,
     }
 }
 
@@ -41,6 +45,13 @@ fn bind_reply(name: &str, seq: u64, messages: Vec<Message>, gap: bool) -> BindRe
         messages,
         gap,
         you: None,
+        rev: Default::default(),
+        state: None,
+        changes: vec![],
+        stale: false,
+        rank: None,
+        restraint: None,
+        warning: None,
     }
 }
 
@@ -61,7 +72,7 @@ fn missing_seqs_are_gaps_until_they_are_filled() {
     timeline.apply_pushed(vec![message(6)]);
     timeline.note_skipped(Seq(8));
     assert_eq!(gaps(&timeline), [(4, 5), (7, 8)]);
-    timeline.fill_gap(messages(4..=8));
+    timeline.fill_gap(messages(4..=8), Rev(0));
     assert_eq!((held(&timeline), gaps(&timeline)), ((2..=8).collect(), vec![]));
 }
 
@@ -104,18 +115,18 @@ fn p32_the_time_follows_each_silence_of_five_minutes_within_a_day() {
 #[test]
 fn a_detached_window_catches_up_page_by_page_or_at_once() {
     let mut timeline = Timeline::new(epoch("a"), Seq(600), messages(401..=600));
-    timeline.add_older(messages(351..=400));
+    timeline.add_older(messages(351..=400), Rev(0));
     assert!(!timeline.is_detached());
-    timeline.add_older(messages(301..=350));
+    timeline.add_older(messages(301..=350), Rev(0));
     assert_eq!((timeline.is_detached(), timeline.newest_held()), (true, Some(Seq(500))));
     timeline.apply_pushed(messages(601..=602));
     assert_eq!((timeline.len(), timeline.newest(), gaps(&timeline).len()), (200, Seq(602), 0));
     let mut jumped = timeline.clone();
-    jumped.reset_to_latest(messages(553..=602));
+    jumped.reset_to_latest(messages(553..=602), Rev(0));
     assert_eq!((held(&jumped), jumped.is_detached()), ((553..=602).collect(), false));
-    timeline.add_newer(messages(501..=550));
+    timeline.add_newer(messages(501..=550), Rev(0));
     assert!(timeline.is_detached());
-    timeline.add_newer(messages(551..=602));
+    timeline.add_newer(messages(551..=602), Rev(0));
     assert_eq!((timeline.is_detached(), timeline.len(), timeline.newest_held()), (false, 200, Some(Seq(602))));
 }
 
@@ -149,7 +160,7 @@ proptest! {
                 Event::Pushed(seq) => timeline.apply_pushed(vec![message(seq)]),
                 Event::Skipped(to) => timeline.note_skipped(Seq(to)),
                 Event::BoundSince(since) => { timeline.apply_bind(Seq(since), bind_reply("a", total, messages(since + 1..=total), false)); }
-                Event::History { before, limit } => timeline.fill_gap(messages(before.saturating_sub(limit).max(1)..=before - 1)),
+                Event::History { before, limit } => timeline.fill_gap(messages(before.saturating_sub(limit).max(1)..=before - 1), Rev(0)),
             }
             let held = held(&timeline);
             prop_assert!(held.windows(2).all(|pair| pair[0] < pair[1]));
@@ -162,9 +173,9 @@ proptest! {
         let since = timeline.newest();
         timeline.apply_bind(since, bind_reply("a", total, messages(since.0 + 1..=total), false));
         for (from, to) in gaps(&timeline) {
-            timeline.fill_gap(messages(from..=to));
+            timeline.fill_gap(messages(from..=to), Rev(0));
         }
-        timeline.add_older(messages(1..=timeline.oldest_held().unwrap().0 - 1));
+        timeline.add_older(messages(1..=timeline.oldest_held().unwrap().0 - 1), Rev(0));
         prop_assert_eq!(held(&timeline), (1..=total).collect::<Vec<_>>());
         prop_assert_eq!(gaps(&timeline), vec![]);
     }
@@ -181,10 +192,10 @@ proptest! {
                     newest += count;
                 }
                 1 => if let Some(Seq(oldest)) = timeline.oldest_held() {
-                    timeline.add_older(messages(oldest.saturating_sub(count).max(1)..=oldest - 1));
+                    timeline.add_older(messages(oldest.saturating_sub(count).max(1)..=oldest - 1), Rev(0));
                 },
                 _ => if timeline.is_detached() && let Some(Seq(last)) = timeline.newest_held() {
-                    timeline.add_newer(messages(last + 1..=(last + count).min(newest)));
+                    timeline.add_newer(messages(last + 1..=(last + count).min(newest)), Rev(0));
                 },
             }
             prop_assert!(timeline.len() <= TRIM_AT + 60);
@@ -200,7 +211,7 @@ fn f3_removed_messages_are_no_gap() {
     assert_eq!(gaps(&timeline), [(6, 9)]);
     timeline.note_oldest(Seq(8));
     assert_eq!((gaps(&timeline), timeline.oldest()), (vec![(8, 9)], Seq(8)));
-    timeline.fill_gap(messages(8..=9));
+    timeline.fill_gap(messages(8..=9), Rev(0));
     assert_eq!((held(&timeline), gaps(&timeline)), (vec![3, 4, 5, 8, 9], vec![]));
     // Nothing is kept: one above the newest.
     let mut empty = Timeline::new(epoch("a"), Seq(9), vec![]);

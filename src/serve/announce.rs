@@ -15,7 +15,7 @@ pub(super) async fn announce(services: &Services, address: SocketAddr, php: Opti
     let url = if config.web.public_url.is_empty() { format!("{scheme}://{address}") } else { config.web.public_url.clone() };
     let mut lines =
         vec![format!("Roomcast serves {url}  (listening on {address}, data in {})", config.storage.data_dir.display())];
-    if let Some(link) = services.accounts.owner_link().await? {
+    if let Some(link) = services.accounts.owner_link(!services.cluster.is_alone()).await? {
         let page = paths::SIGN_IN_PAGE;
         lines.push(format!("No owner yet: make the owner's account, once, at {url}{page}?owner={}", link.reveal()));
     }

@@ -2,28 +2,33 @@
 //! closes everything in the opposite order. It knows both the pages (`app`) and the server, as `main.rs` does.
 
 mod announce;
+mod gateways;
 mod listeners;
+mod nodes;
 mod rooms;
 mod signals;
 
 use crate::Outcome;
 use announce::announce;
 use futures_util::TryFutureExt;
+use gateways::other_gateways;
 use listeners::NodeListeners;
 use roomcast::app::{App, shell};
 use roomcast::server::{
     accounts::{Accounts, ApiKeys},
     chat::Chat,
     clock::Clock,
+    cluster::Cluster,
     config::Config,
-    control::{CommandQueues, ControlServer, Reloader, ServerCommand, Takeover},
+    control::{CommandQueues, ControlReach, ControlServer, Reloader, ServerCommand, Takeover},
     gateway::Gateway,
     gatewayworker::{GatewayWorkerServer, Listeners as PhpListeners},
+    kicks::Kicks,
     security_log::SecurityLog,
     storage::{self, DataDirLock, Store},
     web::{self, AppState, LogGuard, Services, Tls},
 };
-use rooms::act_on_rooms;
+use rooms::{act_on_rooms, moderate};
 use signals::shutdown_on_signal;
 use std::error::Error;
 use std::io;
@@ -47,8 +52,7 @@ const PHP_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(3);
 /// Returns an error if a port, the data folder, the certificate or the configuration cannot be used.
 pub(crate) async fn serve(mut config: Config) -> Outcome {
     let _log = start_process(&config)?;
-    let metrics = web::init_metrics()?;
-    let tls = Tls::new(&config.web)?;
+    let (metrics, tls) = (web::init_metrics()?, Tls::new(&config.web)?);
     let listeners = NodeListeners::open(&mut config)?;
     let gateway = Gateway::start(config.gateway.clone())?;
     let address = listeners.site.local_addr()?;
@@ -59,50 +63,68 @@ pub(crate) async fn serve(mut config: Config) -> Outcome {
     let clock = Clock::system();
     let store = open_store(&config, data_dir.clone(), &clock).await?;
     let security_log = open_security_log(&config, &clock)?;
-    let chat = Chat::start(config.chat.clone(), &config.limits, store.clone(), gateway.clone(), clock.clone());
+    let cluster = nodes::join(&config, &store, &gateway, takeover.as_ref()).await?;
     let (accepting, is_accepting) = watch::channel(true);
     let services = Services {
         accounts: Accounts::new(store.clone(), clock.clone(), security_log.clone()),
-        security_log: security_log.clone(),
+        security_log,
+        chat: start_chat(&config, &store, &gateway, &cluster, &clock),
         old_cookie_names: web::OldCookieNames::load(&store, clock.clone(), &config.web).await?,
         api_keys: ApiKeys::new(store.clone(), clock, &config.gateway.api_key),
+        kicks: Kicks::start(gateway.clone(), cluster.clone()),
         config,
         data_dir,
-        store: store.clone(),
+        store,
         gateway,
-        chat: chat.clone(),
+        cluster,
         metrics,
         tls,
         accepting,
         shutdown: CancellationToken::new(),
     };
-    announce(&services, address, listeners.php.as_ref()).await?;
 
     let closed = CancellationToken::new();
     let (command_sender, commands) = mpsc::channel(MAX_QUEUED_COMMANDS);
     let control = tokio::spawn(control(&services, &listeners, address, &command_sender)?.serve(closed.clone()));
-    tokio::spawn(shutdown_on_signal(command_sender)?);
+    tokio::spawn(shutdown_on_signal(command_sender.clone())?);
+    tokio::spawn(nodes::follow(services.cluster.clone(), command_sender, services.shutdown.clone()));
+    // After the signals: it says that Ctrl+C stops the server.
+    announce(&services, address, listeners.php.as_ref()).await?;
     let state = AppState::new(services);
     let options = state.config.leptos.clone();
     let router = web::router(state.clone(), App, move |root| shell(options.clone(), root));
-    if let Some(takeover) = takeover {
-        // From here on, publishes are also relayed to the connections that the old process still holds.
-        takeover.confirm(&state.gateway).await?;
-    }
+    begin_to_serve(&state, takeover).await?;
     let php = listeners.php.and_then(|php| spawn_php_server(&state, php, address.port(), is_accepting, closed.clone()));
 
-    let outcome = web::serve(TcpListener::from_std(listeners.site)?, state, router, commands).await;
+    let outcome = web::serve(TcpListener::from_std(listeners.site)?, state.clone(), router, commands).await;
     if outcome.requests_cut_off {
         tracing::warn!("requests aborted at shutdown: they took longer than web.drain_within_ms");
     }
-    chat.close().await;
-    store.close().await;
-    security_log.close();
+    close(state).await;
     closed.cancel();
     let _ = control.await;
     wait_for_php(php).await;
     tracing::info!("closed");
     Ok(())
+}
+
+/// Takes over from the process before, after a reload, and tells the other nodes that this one serves.
+async fn begin_to_serve(services: &Services, takeover: Option<Takeover>) -> Outcome {
+    if let Some(takeover) = takeover {
+        // From here on, publishes are also relayed to the connections that the old process still holds.
+        let state = takeover.confirm(&services.gateway).await?;
+        services.chat.go_on(&state).await;
+    }
+    services.cluster.announce();
+    Ok(())
+}
+
+/// Closes the services from the top floor down. The other nodes hear of it before the database is closed.
+async fn close(services: AppState) {
+    services.chat.close().await;
+    services.cluster.leave().await;
+    services.store.close().await;
+    services.security_log.close();
 }
 
 /// Waits until PHP's connections are closed, for [`PHP_SHUTDOWN_TIMEOUT`] at most.
@@ -112,6 +134,11 @@ async fn wait_for_php(php: Option<JoinHandle<io::Result<()>>>) {
     {
         tracing::warn!(timeout = ?PHP_SHUTDOWN_TIMEOUT, "PHP connections aborted at shutdown: they did not read their replies in time");
     }
+}
+
+fn start_chat(config: &Config, store: &Store, gateway: &Gateway, cluster: &Cluster, clock: &Clock) -> Chat {
+    let settings = (config.chat.clone(), &config.moderation);
+    Chat::start(settings, &config.limits, store.clone(), gateway.clone(), cluster.clone(), clock.clone())
 }
 
 /// Opens the security log. The error names the data folder.
@@ -144,15 +171,15 @@ async fn take_data_dir(config: &Config) -> Result<(Option<Takeover>, DataDirLock
     Ok((takeover, data_dir))
 }
 
-/// Opens the store, logs the notices, and opens the first room of a new installation. One whose operator deleted all rooms
-/// stays without any.
+/// Opens the store, logs the notices, and opens the first room of a new installation.
 async fn open_store(config: &Config, data_dir: DataDirLock, clock: &Clock) -> Result<Store, Box<dyn Error>> {
     data_dir.notices().iter().for_each(|notice| tracing::warn!("{notice}"));
-    let store = Store::open_locked(&config.storage, data_dir).await?;
+    let store = match config.cluster.nats.is_empty() {
+        true => Store::open_locked(&config.storage, data_dir).await?,
+        false => Store::open_in_cluster(&config.storage, data_dir).await?,
+    };
     store.notices().iter().for_each(|notice| tracing::warn!("{notice}"));
-    if store.rooms(1).await?.is_empty() && !store.has_numbered_rooms().await? {
-        store.open_room(FIRST_ROOM_TITLE, None, clock.now_ms()).await?;
-    }
+    store.open_first_room(FIRST_ROOM_TITLE, clock.now_ms()).await?;
     Ok(store)
 }
 
@@ -165,9 +192,15 @@ fn control(
 ) -> io::Result<ControlServer> {
     let reloader = Reloader::new(&listeners.all())?;
     let data_dir = &services.config.storage.data_dir;
-    let (gateway, accounts, shutdown) = (services.gateway.clone(), services.accounts.clone(), services.shutdown.clone());
-    let queues = CommandQueues { server: commands.clone(), rooms: act_on_rooms(services.chat.clone()) };
-    Ok(ControlServer::new(gateway, accounts, queues, reloader, address.to_string(), data_dir, shutdown))
+    let reach =
+        ControlReach { gateway: services.gateway.clone(), cluster: services.cluster.clone(), kicks: services.kicks.clone() };
+    let (accounts, shutdown) = (services.accounts.clone(), services.shutdown.clone());
+    let queues = CommandQueues {
+        server: commands.clone(),
+        rooms: act_on_rooms(services.chat.clone()),
+        acts: moderate(services.chat.clone()),
+    };
+    Ok(ControlServer::new(reach, accounts, queues, reloader, address.to_string(), data_dir, shutdown))
 }
 
 /// Starts the PHP gateway protocol in a task that ends after `closed`. `None`: the gateway has a subscriber already.
@@ -178,7 +211,8 @@ fn spawn_php_server(
     is_accepting: watch::Receiver<bool>,
     closed: CancellationToken,
 ) -> Option<JoinHandle<io::Result<()>>> {
-    let (server, events) = GatewayWorkerServer::new(&state.config.gateway, state.gateway.clone(), gateway_port)?;
+    let nodes = other_gateways(&state.cluster, closed.clone());
+    let (server, events) = GatewayWorkerServer::new(&state.config.gateway, state.gateway.clone(), nodes, gateway_port)?;
     let served = server.serve(events, listeners, is_accepting, closed);
     Some(tokio::spawn(served.inspect_err(|error| tracing::error!(%error, "could not serve the PHP gateway protocol"))))
 }

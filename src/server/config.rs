@@ -7,12 +7,17 @@
 mod config_tests;
 mod database_url;
 mod environment;
+mod nats_url;
 mod origin;
 mod settings;
 
 pub use database_url::DatabaseUrl;
+pub use nats_url::{NatsCredentials, NatsServers, NatsUrl, NatsUrlError};
 pub use origin::normalized_origin;
-pub use settings::{ChatSettings, GatewaySettings, InitFrom, LimitsSettings, OpenRooms, StorageSettings, Switch, WebSettings};
+pub use settings::{
+    ChatSettings, ClusterError, ClusterSettings, GatewaySettings, InitFrom, LimitsSettings, ModerationSettings, OpenRooms,
+    StorageSettings, Switch, WebSettings,
+};
 
 use config::{Config as Layers, ConfigError as LayerError, File, FileFormat};
 use leptos::config::{LeptosOptions, get_config_from_str};
@@ -44,6 +49,10 @@ pub struct Config {
     pub storage: StorageSettings,
     /// `[limits]`
     pub limits: LimitsSettings,
+    /// `[moderation]`
+    pub moderation: ModerationSettings,
+    /// `[cluster]`
+    pub cluster: ClusterSettings,
     /// Sentences for the log: variables of the environment that set nothing.
     pub warnings: Vec<String>,
 }
@@ -57,6 +66,8 @@ struct Tables {
     chat: ChatSettings,
     storage: StorageSettings,
     limits: LimitsSettings,
+    moderation: ModerationSettings,
+    cluster: ClusterSettings,
 }
 
 /// Configuration given on the command line.
@@ -142,6 +153,9 @@ pub enum ConfigError {
          for `@`, %2F for `/`, %3A for `:`, %3F for `?` and %23 for `#`"
     )]
     IncompleteDatabaseUrl,
+    /// The settings of a cluster do not fit together.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
 }
 
 impl Config {
@@ -176,9 +190,10 @@ impl Config {
         }
         let layers = layers.build()?;
 
-        let Tables { web, gateway, chat, storage, limits } = layers.try_deserialize()?;
+        let Tables { web, gateway, chat, storage, limits, moderation, cluster } = layers.try_deserialize()?;
         let warnings = environment::unknown_variables(environment, &known);
-        let mut config = Self { leptos: leptos_options(text)?, web, gateway, chat, storage, limits, warnings };
+        let mut config =
+            Self { leptos: leptos_options(text)?, web, gateway, chat, storage, limits, moderation, cluster, warnings };
         if let Some(addr) = flags.addr {
             config.leptos.site_addr = addr;
         }
@@ -199,6 +214,7 @@ impl Config {
     fn check(mut self) -> Result<Self, ConfigError> {
         self.check_address(self.leptos.site_addr)?;
         self.storage.url.check()?;
+        self.cluster.check(&self.storage, &self.gateway)?;
         if self.web.tls_cert.as_os_str().is_empty() != self.web.tls_key.as_os_str().is_empty() {
             return Err(ConfigError::IncompleteTlsPair);
         }

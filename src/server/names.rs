@@ -15,7 +15,7 @@ use unicode_normalization::char::is_combining_mark;
 use unicode_security::skeleton as uts39_skeleton;
 
 /// Words that stand alone in a badge or a notice of the system, compared by [`skeleton`].
-const RESERVED_WORDS: [&str; 14] = [
+const RESERVED_WORDS: [&str; 15] = [
     "host",
     "streamer",
     "system",
@@ -23,6 +23,7 @@ const RESERVED_WORDS: [&str; 14] = [
     "mods",
     "moderator",
     "moderators",
+    "modbot",
     "admin",
     "admins",
     "administrator",
@@ -32,7 +33,9 @@ const RESERVED_WORDS: [&str; 14] = [
     "sysop",
 ];
 /// Words that are a badge between brackets, and a name like any other without them.
-const BRACKETED_WORDS: [&str; 4] = ["vip", "bot", "viewer", "owner"];
+const BRACKETED_WORDS: [&str; 7] = ["vip", "vips", "bot", "bots", "robot", "viewer", "owner"];
+/// The same in Chinese, where a badge may have more words before or after it.
+const BRACKETED_PARTS: [&str; 5] = ["贵宾", "貴賓", "机器人", "機器人", "系统"];
 /// Chinese has no spaces: these are reserved wherever they stand in a name.
 const RESERVED_PARTS: [&str; 16] = [
     "主播",
@@ -53,7 +56,8 @@ const RESERVED_PARTS: [&str; 16] = [
     "超管",
 ];
 /// These only as the whole name.
-const RESERVED_NAMES: [&str; 8] = ["系统", "系統", "站长", "站長", "房主", "群主", "客服", "版主"];
+const RESERVED_NAMES: [&str; 12] =
+    ["系统", "系統", "站长", "站長", "房主", "群主", "客服", "贵宾", "貴賓", "机器人", "機器人", "版主"];
 
 /// The reserved words as they are compared.
 static SKELETONS: LazyLock<Reserved> = LazyLock::new(|| {
@@ -61,6 +65,7 @@ static SKELETONS: LazyLock<Reserved> = LazyLock::new(|| {
     Reserved {
         words: of(&RESERVED_WORDS),
         bracketed: of(&BRACKETED_WORDS),
+        bracketed_parts: of(&BRACKETED_PARTS),
         parts: of(&RESERVED_PARTS),
         names: of(&RESERVED_NAMES),
     }
@@ -69,8 +74,16 @@ static SKELETONS: LazyLock<Reserved> = LazyLock::new(|| {
 struct Reserved {
     words: Vec<String>,
     bracketed: Vec<String>,
+    bracketed_parts: Vec<String>,
     parts: Vec<String>,
     names: Vec<String>,
+}
+
+impl Reserved {
+    /// Whether the text of a bracket is that of a badge.
+    fn is_bracketed(&self, part: &String) -> bool {
+        self.bracketed.contains(part) || self.bracketed_parts.iter().any(|reserved| part.contains(reserved.as_str()))
+    }
 }
 
 /// Cleans and checks a nickname: 1-32 graphemes, without fillers. [`Refusal::Malformed`] if it looks like a badge or a notice
@@ -127,7 +140,12 @@ pub fn skeleton(name: &str) -> String {
 fn imitates_badge(nickname: &str) -> bool {
     // Marks that form no letter with the one before, such as strokes through it, only disguise.
     let composed: String = nickname.nfkc().filter(|c| !is_combining_mark(*c)).collect();
-    let folded = skeleton(&composed);
+    // A bar separates words, and looks like an l in the skeleton.
+    shows_badge(&skeleton(&composed)) || (composed.contains('|') && shows_badge(&skeleton(&composed.replace('|', " "))))
+}
+
+/// The same for a skeleton.
+fn shows_badge(folded: &str) -> bool {
     let reserved = &*SKELETONS;
     let is_letter = |c: char| c.is_alphanumeric() || is_combining_mark(c);
     let letters: String = folded.chars().filter(|c| is_letter(*c)).collect();
@@ -143,7 +161,7 @@ fn imitates_badge(nickname: &str) -> bool {
         || reserved.names.contains(&letters)
         || words.any(|word| reserved.words.iter().any(|reserved| reserved == word))
         || spaced.iter().any(|part| reserved.words.contains(part))
-        || (begins_with_bracket && spaced.first().is_some_and(|part| reserved.bracketed.contains(part)))
+        || (begins_with_bracket && spaced.first().is_some_and(|part| reserved.is_bracketed(part)))
 }
 
 /// Default-ignorable code points (Unicode's property): invisible, and part of no comparison.
@@ -194,6 +212,25 @@ mod tests {
             "[bot] x",
             "Host小明",
             "roomcast",
+            "【房\u{200b}管】x",
+            "[ＭＯＤ]阿明",
+            "[M0D] x",
+            "Ⓜod",
+            "[Мod] x",
+            "ʀoomcast mod",
+            "房 管",
+            "[V I P] x",
+            "(ＶＩＰ)x",
+            "【贵宾】阿明",
+            "[貴賓]x",
+            "贵宾",
+            "[机器人] 7",
+            "機器人",
+            "[BОT] x",
+            "[robot] x",
+            "[系统]x",
+            "Mod|阿明",
+            "管理員",
         ];
         for name in imitations {
             assert_eq!(nickname(name), Err(Refusal::malformed("nickname")), "{name}");
@@ -224,6 +261,17 @@ mod tests {
             "vip",
             "系统之外",
             "Bottega",
+            "robot",
+            "vipassana",
+            "admiral",
+            "modest",
+            "Robot 7",
+            "Botond",
+            "阿明机器人",
+            "贵宾犬",
+            "Modou",
+            "Administrate",
+            "bot",
             "z̷a̷l̷g̷o̷",
         ];
         for name in names {

@@ -6,11 +6,13 @@
 //! A bounded queue and a thread of its own write it: a slow disk holds no request up, and lines that find the queue full are
 //! counted in `roomcast_security_log_dropped_total`.
 
+mod act;
 mod counts;
 mod file;
 
 use crate::domain::{calendar, id::Uid};
 use crate::server::{clock::Clock, config::StorageSettings as Settings};
+pub use act::Act;
 use counts::{Call, CountedAct, Counts};
 use file::RotatedFile;
 use serde::Serialize;
@@ -25,52 +27,6 @@ use std::time::Duration;
 const MAX_QUEUED: usize = 1_024;
 /// Interval at which the counts of repetitions are written.
 const FLUSH_EVERY: Duration = Duration::from_secs(60);
-
-/// The acts that are recorded.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Act {
-    /// An account was registered, or added by the command line.
-    Registered,
-    /// An account signed in.
-    SignedIn,
-    /// A wrong password for an account, or an unknown account.
-    SignInFailed,
-    /// A log-in was refused because of a limit.
-    SignInRefused,
-    /// A session was ended by its own person.
-    SignedOut,
-    /// A password was changed.
-    PasswordChanged,
-    /// Other sessions of an account were ended.
-    SessionsEnded,
-    /// The owner's link made an account the owner.
-    OwnerLinkUsed,
-    /// A wrong, used or expired owner's link.
-    OwnerLinkRefused,
-    /// An API key was created.
-    KeyAdded,
-    /// An API key was removed.
-    KeyRemoved,
-    /// A request with an unknown, removed or expired API key.
-    KeyRefused,
-    /// Calls of the API: with the scope `admin`, and those that failed.
-    ApiCalls,
-    /// A room was created by the command line.
-    RoomAdded,
-    /// A room's title or host was changed, or a closed room was opened, by the command line.
-    RoomChanged,
-    /// A room was closed.
-    RoomClosed,
-    /// A room was deleted.
-    RoomDeleted,
-    /// The database was copied by the command line.
-    BackedUp,
-    /// A backup took the place of the database.
-    Restored,
-    /// The database was copied to another store.
-    Moved,
-}
 
 /// One event. Fields that do not apply are left out of the line.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -91,6 +47,8 @@ pub struct Event<'a> {
     outcome: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     room: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verb: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     count: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,6 +94,12 @@ impl<'a> Event<'a> {
     #[must_use]
     pub fn room(self, room: &'a str) -> Self {
         Self { room: Some(room), ..self }
+    }
+
+    /// Adds the verb of an act of moderation.
+    #[must_use]
+    pub fn verb(self, verb: &'a str) -> Self {
+        Self { verb: Some(verb), ..self }
     }
 
     /// Adds a number: of sessions ended, of calls.

@@ -2,9 +2,9 @@
 /*
  * Makes every call of GatewayClient against a running node with two sockets, and checks the results.
  *
- *     php tests/php/client.php <register host:port> <client_id of A> <client_id of B> [secret]
+ *     php tests/php/client.php <register host:port> <client_id of A> <client_id of B> [secret] [inner addresses with commas]
  *
- * A and B are the node's only sockets, of the plain dialect, without uid, group or session. Prints one line of JSON per check,
+ * The addresses are those of several nodes; without them there is one. A and B are the only sockets, of the plain dialect, without uid, group or session. Prints one line of JSON per check,
  * {"check", "ok", "got", "want"}; the exit code is 1 if one failed. One-way calls use connections of their own and have no
  * reply, so each check repeats its query for up to 5 s.
  *
@@ -103,7 +103,8 @@ $failed = false;
 
 // The key
 
-check('Register tells the address', [Gateway::parts($a)[0]], fn() => Gateway::addresses());
+$nodes = sorted(isset($argv[5]) ? explode(',', $argv[5]) : [Gateway::parts($a)[0]]);
+check('Register tells the addresses', $nodes, fn() => sorted(Gateway::addresses()));
 Gateway::$secretKey = 'not the key';
 check('Register closes on a wrong key', 'closed', fn() => refused(fn() => Gateway::addresses()));
 check('the inner address closes on a wrong key', 'closed', fn() => refused(fn() => Gateway::isOnline($a)));

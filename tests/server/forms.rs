@@ -9,18 +9,18 @@ async fn reader(server: &Server) -> Person {
     person
 }
 
-async fn post(person: &Person, path: &str, form: &[(&str, &str)]) -> Answer {
+pub async fn post(person: &Person, path: &str, form: &[(&str, &str)]) -> Answer {
     let request = person.request("POST", path).header("accept", "text/html").header("accept-language", "en");
     read(request.form(form).send().await.unwrap()).await
 }
 
 /// The address that the answer leads to.
-fn target(answer: &Answer) -> String {
+pub fn target(answer: &Answer) -> String {
     assert_eq!(answer.status, 303, "{}", answer.body);
     answer.headers["location"].to_str().unwrap().to_owned()
 }
 
-async fn page(person: &Person, path: &str) -> String {
+pub async fn page(person: &Person, path: &str) -> String {
     let request = person.request("GET", path).header("accept", "text/html").header("accept-language", "en");
     request.send().await.unwrap().text().await.unwrap()
 }

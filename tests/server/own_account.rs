@@ -233,13 +233,13 @@ async fn the_owners_link_ends_after_a_day() {
     let accounts = Accounts::new(store, clock.clone(), SecurityLog::off());
     let address = std::net::IpAddr::from([127, 0, 0, 1]);
     let client = Client { address, network: address, label: "", device: None };
-    let link = accounts.owner_link().await.unwrap().unwrap().reveal();
+    let link = accounts.owner_link(false).await.unwrap().unwrap().reveal();
     let register = async |account, link: &str| {
         let form = Registration { account, password: "correct horse", nickname: "", owner_link: Some(link) };
         accounts.register(form, &client, None).await.map(|session| session.person.nickname)
     };
     clock.set(24 * 3600 * 1000);
     assert!(register("late", &link).await.is_err());
-    let link = accounts.owner_link().await.unwrap().unwrap().reveal();
+    let link = accounts.owner_link(false).await.unwrap().unwrap().reveal();
     assert_eq!(register("boss", &link).await.unwrap(), "boss");
 }

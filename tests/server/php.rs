@@ -1,10 +1,11 @@
 //! PHP itself, if it is installed: every call of GatewayClient, from our own PHP code, and values compared with PHP's.
 
-use crate::support::Server;
+use crate::support::{Server, Socket};
 use futures_util::StreamExt;
 use roomcast::server::php::{Document, Serializer, replace_recursive};
 use serde_json::Value;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::process::Command;
 use std::time::Duration;
 use tokio_tungstenite::tungstenite::Message as Frame;
@@ -27,7 +28,7 @@ fn php(script: &str, arguments: &[&str]) -> Option<(bool, Vec<Value>)> {
 }
 
 /// The messages that a socket receives, until it closes or `count` have arrived.
-async fn texts(socket: &mut crate::support::Socket, count: usize) -> Vec<String> {
+async fn texts(socket: &mut Socket, count: usize) -> Vec<String> {
     let mut texts = Vec::new();
     while texts.len() < count {
         match tokio::time::timeout(Duration::from_secs(20), socket.stream.next()).await.expect("nothing was sent") {
@@ -44,10 +45,16 @@ async fn texts(socket: &mut crate::support::Socket, count: usize) -> Vec<String>
 async fn every_call(settings: &[&str], secret: &[&str]) {
     let server = Server::with(settings);
     let visitor = server.visitor();
-    let (mut a, mut b) = (visitor.open(None).await, visitor.open(None).await);
-    let (register, ids) = (server.register.to_string(), [a.client_id.clone(), b.client_id.clone()]);
+    let (a, b) = (visitor.open(None).await, visitor.open(None).await);
+    each_call_of(server.register, a, b, secret).await;
+    assert_eq!(server.errors(), [""; 0]);
+}
+
+/// Makes every call through a Register, against the only two sockets. `more` are further arguments of the script.
+pub async fn each_call_of(register: SocketAddr, mut a: Socket, mut b: Socket, more: &[&str]) {
+    let ids = [a.client_id.clone(), b.client_id.clone()];
     let arguments: Vec<String> =
-        [register].into_iter().chain(ids).chain(secret.iter().map(|secret| secret.to_string())).collect();
+        [register.to_string()].into_iter().chain(ids).chain(more.iter().map(|more| more.to_string())).collect();
     let called =
         tokio::task::spawn_blocking(move || php("client.php", &arguments.iter().map(String::as_str).collect::<Vec<_>>()));
     let Some((succeeded, checks)) = called.await.unwrap() else { return };
@@ -88,7 +95,6 @@ async fn every_call(settings: &[&str], secret: &[&str]) {
     let at_b = at_b.into_iter().chain(["to groups", "room less A", "b\"\\xff\\0\"", r#"{"a":1,"b":[]}"#]);
     let at_b: Vec<_> = at_b.chain(std::iter::repeat_n("burst", 20)).collect();
     assert_eq!(texts(&mut b, at_b.len()).await, at_b);
-    assert_eq!(server.errors(), [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -122,7 +122,8 @@ async fn f9_a_database_that_cannot_be_read_tells_nobody_that_the_session_ended()
     let person = server.guest("阿明").await;
     let body = "room=1&message=late";
     let mut begun = begin_form(&server, "/gateway/send", &person.cookie().unwrap(), body.len()).await;
-    // The new nickname removes the session from the cache, after the header of the send was read.
+    // The server has looked the session up, as above. The new nickname removes it from the cache after that.
+    assert_eq!(person.post("/gateway/history", &[("room", "1"), ("before", "1"), ("limit", "1")]).await.status, 200);
     assert_eq!(person.post("/session/guest", &[("nickname", "阿亮")]).await.status, 200);
     server.sql("ALTER TABLE {}sessions RENAME TO unreadable").await;
     begun.write_all(body.as_bytes()).await.unwrap();

@@ -4,13 +4,22 @@
 mod cooldown;
 mod faults;
 mod messages;
+mod moderation;
+mod moderation_log;
+mod moderation_model;
+mod moderation_removal;
+mod moderation_restraints;
+mod moderation_sweeps;
+mod moderation_undo;
 mod people;
 mod rooms;
 mod sqlite_file;
 mod sweeps;
 
-use crate::support::Place;
-use roomcast::server::storage::{Appended, NewMessage, NewSessionRow, StorageError, Store};
+use crate::support::{Place, eventually};
+use roomcast::domain::id::{RoomId, Uid};
+use roomcast::server::storage::moderation::ActQueries;
+use roomcast::server::storage::{Appended, NewMessage, NewSessionRow, OpenError, SetModes, StorageError, Store};
 use std::time::{SystemTime, UNIX_EPOCH};
 use uuid::Uuid;
 
@@ -52,7 +61,15 @@ impl Opened {
         self.store.close().await;
         // The one before holds the data folder's lock until it is dropped.
         self.store = Store::open_unlocked(&self.place.settings()).await.unwrap();
-        self.store = Store::open(&self.place.settings()).await.unwrap();
+        // A process that another test starts at this moment has the lock until it is another program.
+        eventually("the data folder's lock is free", async || match Store::open(&self.place.settings()).await {
+            Err(OpenError::InUse { .. }) => false,
+            opened => {
+                self.store = opened.unwrap();
+                true
+            }
+        })
+        .await;
     }
 }
 
@@ -69,6 +86,11 @@ fn message(room: &str, user: &str, text: &str, nonce: Option<&str>) -> NewMessag
         text: text.into(),
         at: now_ms(),
         nonce: nonce.map(|nonce| nonce.parse().unwrap()),
+        has_account: false,
+        re: None,
+        mentions: vec![],
+        networks: vec![],
+        is_bot: false,
     }
 }
 
@@ -89,6 +111,33 @@ async fn add_rooms(store: &Store, rooms: &[&str]) {
     for room in rooms {
         assert!(store.add_room(&room.parse().unwrap(), room, None, 0).await.unwrap());
     }
+}
+
+/// Sets modes of a room as the operator.
+async fn set_modes(store: &Store, room: &RoomId, modes: SetModes) {
+    let mut act = store.begin_act(room, now_ms()).await.unwrap();
+    act.set_modes(modes, true).await.unwrap();
+    act.commit().await.unwrap();
+}
+
+pub async fn set_closed(store: &Store, room: &RoomId, closed: bool) {
+    set_modes(store, room, SetModes { closed: Some(closed), slow_ms: None, accounts: None }).await;
+}
+
+pub async fn set_slow_mode(store: &Store, room: &RoomId, slow_ms: u64) {
+    set_modes(store, room, SetModes { slow_ms: Some(slow_ms), closed: None, accounts: None }).await;
+}
+
+pub async fn set_title(store: &Store, room: &RoomId, title: &str) {
+    let mut act = store.begin_act(room, now_ms()).await.unwrap();
+    act.set_title(title).await.unwrap();
+    act.commit().await.unwrap();
+}
+
+pub async fn set_host(store: &Store, room: &RoomId, host: &Uid) {
+    let mut act = store.begin_act(room, now_ms()).await.unwrap();
+    act.set_host(host).await.unwrap();
+    act.commit().await.unwrap();
 }
 
 async fn put_session(store: &Store, token_hash: &[u8], uid: &str, expires_at: u64) -> Result<(), StorageError> {

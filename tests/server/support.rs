@@ -1,17 +1,20 @@
 //! Starts the real binary as a server on port 0, and polls with a deadline. The clients are in `client`,
-//! PostgreSQL in `postgres`, broken links in `proxy`.
+//! PostgreSQL in `postgres`, NATS in `nats`, several nodes in `cluster`, broken links in `proxy`.
 
 mod client;
+pub mod cluster;
+pub mod nats;
 mod place;
 pub mod postgres;
 pub mod proxy;
+pub mod routes;
 
 pub use client::{Answer, Person, Socket, read};
 pub use place::Place;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, SocketAddrV4};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 
 /// The deadline of every single wait.
@@ -27,6 +30,26 @@ const DEFAULTS: [&str; 6] = [
     "limits.room_address_burst=100000",
     "limits.new_guest_burst=100000",
 ];
+
+/// Sends a signal to a child that has not been waited for. After SIGSTOP it waits until each thread has stopped.
+fn signal(child: &Child, signal: i32) {
+    // SAFETY: the child has not been waited for, so its pid is not reused.
+    unsafe { libc::kill(child.id() as i32, signal) };
+    let deadline = Instant::now() + DEADLINE;
+    while signal == libc::SIGSTOP && !has_stopped(child.id()) {
+        assert!(Instant::now() < deadline, "it does not stop");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn has_stopped(pid: u32) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    threads.flatten().all(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // The state is behind the name in parentheses.
+        stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
+    })
+}
 
 /// Polls every 20 ms until `condition` returns true. Panics with its name after [`DEADLINE`].
 pub async fn eventually(name: &str, mut condition: impl AsyncFnMut() -> bool) {
@@ -92,8 +115,7 @@ impl Server {
     }
 
     pub fn signal(&self, signal: i32) {
-        // SAFETY: the child has not been waited for, so its pid is not reused.
-        unsafe { libc::kill(self.child.id() as i32, signal) };
+        self::signal(&self.child, signal);
     }
 
     pub fn kill(&mut self) {

@@ -13,19 +13,31 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{RequestInit, Response, UrlSearchParams};
 
 /// Names of the fields of each form, those of its server function; a test holds both together.
-pub(super) const BIND_FIELDS: [&str; 4] = ["client_id", "room", "since", "epoch"];
-pub(super) const SEND_FIELDS: [&str; 4] = ["room", "message", "nonce", "user"];
+pub(super) const BIND_FIELDS: [&str; 5] = ["client_id", "room", "since", "epoch", "rev"];
+pub(super) const SEND_FIELDS: [&str; 5] = ["room", "message", "nonce", "user", "re"];
 pub(super) const HISTORY_FIELDS: [&str; 3] = ["room", "before", "limit"];
 pub(super) const GUEST_FIELDS: [&str; 1] = ["nickname"];
 
 /// Binds the socket `client_id`; see [`forms::bind`](super::forms::bind).
-pub async fn bind(client_id: String, room: String, since: Option<String>, epoch: Option<String>) -> Result<BindReply, Refusal> {
-    read(post(paths::BIND, &BIND_FIELDS, &[Some(client_id), Some(room), since, epoch]).await)
+pub async fn bind(
+    client_id: String,
+    room: String,
+    since: Option<String>,
+    epoch: Option<String>,
+    rev: Option<String>,
+) -> Result<BindReply, Refusal> {
+    read(post(paths::BIND, &BIND_FIELDS, &[Some(client_id), Some(room), since, epoch, rev]).await)
 }
 
 /// Sends a message; see [`forms::send`](super::forms::send).
-pub async fn send(room: String, message: String, nonce: Option<String>, user: Option<String>) -> Result<SendReply, Refusal> {
-    read(post(paths::SEND, &SEND_FIELDS, &[Some(room), Some(message), nonce, user]).await)
+pub async fn send(
+    room: String,
+    message: String,
+    nonce: Option<String>,
+    user: Option<String>,
+    re: Option<String>,
+) -> Result<SendReply, Refusal> {
+    read(post(paths::SEND, &SEND_FIELDS, &[Some(room), Some(message), nonce, user, re]).await)
 }
 
 /// Fetches a page of messages; see [`forms::history`](super::forms::history).

@@ -3,15 +3,23 @@
 //! contract (docs/protocol-pages.md): pages of other sites post them by hand.
 
 mod fetch;
+mod moderation;
 mod room;
 mod session;
+mod staff;
 
 pub use fetch::{bind, enter_as_guest, history, parse, send};
 pub use room::{lobby_page, room_page};
 pub use session::{account_page, sign_in_page};
+pub use staff::{message_page, moderation_page};
 
 /// The server functions that pages call by posting a form, or through the functions above of the same name.
 pub mod forms {
+    pub use super::moderation::{
+        acknowledge, ban, erase, lift, note, pin, purge, remove, report, retract, set_mode, set_role, set_title, settle,
+        time_out, undo, unnote, unpin, warn,
+    };
+    pub use super::moderation::{log, person, reports, restraints};
     pub use super::room::{bind, history, open_room, send};
     pub use super::session::{
         change_password, end_other_sessions, end_session, enter_as_guest, log_in, log_out, register, set_preferences,
@@ -53,7 +61,7 @@ pub async fn with_timeout<T>(request: impl Future<Output = Result<T, Refusal>>) 
 
 #[cfg(test)]
 mod tests {
-    use super::{fetch, room, session};
+    use super::{fetch, moderation, room, session};
     use crate::domain::paths;
     use leptos::server_fn::ServerFn;
     use serde::Serialize;
@@ -68,8 +76,14 @@ mod tests {
             assert_eq!(fields, names);
         }
         let (text, none) = (String::new, None);
-        check(room::Bind { client_id: text(), room: text(), since: none.clone(), epoch: none.clone() }, &fetch::BIND_FIELDS);
-        check(room::SendRequest { room: text(), message: text(), nonce: none.clone(), user: none.clone() }, &fetch::SEND_FIELDS);
+        check(
+            room::Bind { client_id: text(), room: text(), since: none.clone(), epoch: none.clone(), rev: none.clone() },
+            &fetch::BIND_FIELDS,
+        );
+        check(
+            room::SendRequest { room: text(), message: text(), nonce: none.clone(), user: none.clone(), re: none.clone() },
+            &fetch::SEND_FIELDS,
+        );
         check(room::HistoryRequest { room: text(), before: text(), limit: none }, &fetch::HISTORY_FIELDS);
         check(session::EnterAsGuest { nickname: text() }, &fetch::GUEST_FIELDS);
     }
@@ -88,8 +102,30 @@ mod tests {
         assert_eq!(room::Bind::PATH, paths::BIND);
         assert_eq!(room::SendRequest::PATH, paths::SEND);
         assert_eq!(room::HistoryRequest::PATH, paths::HISTORY);
-        assert_eq!(room::SetMode::PATH, paths::MODE);
-        assert_eq!(room::SetTitle::PATH, paths::TITLE);
+        let acts = [
+            moderation::Remove::PATH,
+            moderation::Purge::PATH,
+            moderation::Undo::PATH,
+            moderation::TimeOut::PATH,
+            moderation::Ban::PATH,
+            moderation::Lift::PATH,
+            moderation::Warn::PATH,
+            moderation::Note::PATH,
+            moderation::Unnote::PATH,
+            moderation::Pin::PATH,
+            moderation::Unpin::PATH,
+            moderation::SetMode::PATH,
+            moderation::SetTitle::PATH,
+            moderation::SetRole::PATH,
+            moderation::Settle::PATH,
+            moderation::Erase::PATH,
+            moderation::Retract::PATH,
+            moderation::Report::PATH,
+            moderation::Acknowledge::PATH,
+        ];
+        assert_eq!(acts, paths::ACTS);
+        let reads = [moderation::Log::PATH, moderation::Person::PATH, moderation::Restraints::PATH, moderation::Reports::PATH];
+        assert_eq!(reads, paths::STAFF_READS);
         assert_eq!(room::OpenRoom::PATH, paths::OPEN_ROOM);
     }
 }

@@ -49,7 +49,7 @@ pub async fn set_preferences(lang: Option<String>, theme: Option<String>) -> Res
 pub async fn sign_in_page() -> Result<Page<()>, Refusal> {
     let actions = crate::server::web::actions::Actions::current()?;
     actions.count_page()?;
-    Ok(Page { content: (), you: actions.person(), returned: actions.returned_form() })
+    Ok(Page { content: (), you: actions.person(), returned: actions.returned_form().await })
 }
 
 /// Changes the password of the account, ends its other sessions and closes their sockets. A wrong `current` password is
@@ -75,5 +75,5 @@ pub async fn end_other_sessions() -> Result<Done, Refusal> {
 #[server(prefix = "/page", endpoint = "account")]
 pub async fn account_page() -> Result<Page<Vec<OwnSession>>, Refusal> {
     let actions = crate::server::web::actions::Actions::current()?;
-    Ok(Page { content: actions.own_sessions().await?, you: actions.person(), returned: actions.returned_form() })
+    Ok(Page { content: actions.own_sessions().await?, you: actions.person(), returned: actions.returned_form().await })
 }

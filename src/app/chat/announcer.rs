@@ -1,8 +1,9 @@
-//! The list for screen readers: a digest of the new messages, at most every 3 s.
+//! The list for screen readers: a digest of the new messages, at most every 3 s, and at once if one mentions the person.
 
 use super::conversation::Conversation;
 use crate::app::i18n::{and_more, lang, new_messages};
-use crate::domain::timeline::Timeline;
+use crate::app::reactive::effect;
+use crate::domain::{message::Message, timeline::Timeline};
 use crate::t;
 use leptos::html::Div;
 use leptos::prelude::*;
@@ -47,16 +48,22 @@ pub fn Announcer(conversation: Conversation) -> impl IntoView {
             }
             words
         });
-        if let Some(region) = region.get_untracked() {
+        if let Some(region) = region.get_untracked().filter(|_| !words.is_empty()) {
             say(&region, &words);
         }
     };
-    Effect::new(move || {
-        let newest = conversation.timeline.with(Timeline::newest);
-        if announced.get_value() > newest {
+    effect(move |_| {
+        let after = announced.get_value();
+        let (newest, mentions_you) = conversation.timeline.with(|timeline| {
+            let mentions_you = |message: &Message| message.mentions.iter().any(|user| conversation.is_mine(user));
+            (timeline.newest(), timeline.newer_than(after).any(mentions_you))
+        });
+        if after > newest {
             // The numbering began anew.
             announced.set_value(newest);
-        } else if announced.get_value() < newest && !waiting.get_value() {
+        } else if mentions_you {
+            announce();
+        } else if after < newest && !waiting.get_value() {
             waiting.set_value(true);
             set_timeout(announce, std::time::Duration::from_millis(DIGEST_EVERY_MS));
         }

@@ -7,10 +7,12 @@ use super::cooldown::Cooldown;
 use super::draft_box::{TEXT, focus, focus_after_key, use_draft};
 use super::join::JoinForm;
 use super::notice::Notice;
+use super::shut::sentence;
 use super::submit::{Submit, use_submit};
-use crate::app::i18n::{lang, over_limit, send_in, sends_in};
+use crate::app::i18n::{lang, over_limit, send_in, sends_in, short_duration};
 use crate::app::live_text::LiveText;
-use crate::domain::{id::Uid, paths, refusal::Refusal, reply::ReturnedForm};
+use crate::app::reactive::{effect, shown};
+use crate::domain::{id::Uid, paths, rank::Rank, refusal::Refusal, reply::ReturnedForm};
 use crate::t;
 use leptos::ev::{InputEvent, KeyboardEvent, MouseEvent, SubmitEvent};
 use leptos::prelude::*;
@@ -26,7 +28,7 @@ pub fn Composer(conversation: Conversation, returned: Option<ReturnedForm>) -> i
     // The box of a reader is hidden, and keeps the text of a session that ended.
     let text = returned.clone().filter(|returned| returned.form == paths::SEND).map(|returned| {
         if !is_reader() {
-            conversation.notice.set(Some(returned.refusal));
+            conversation.show_refusal(returned.refusal);
         }
         returned.text
     });
@@ -41,7 +43,7 @@ pub fn Composer(conversation: Conversation, returned: Option<ReturnedForm>) -> i
             event.prevent_default();
         }
     };
-    Effect::new(move |was: Option<Option<Uid>>| {
+    effect(move |was: Option<Option<Uid>>| {
         let uid = conversation.you.with(|you| you.as_ref().map(|you| you.uid.clone()));
         match (was.as_ref(), &uid) {
             (Some(None), Some(_)) => {
@@ -64,10 +66,11 @@ pub fn Composer(conversation: Conversation, returned: Option<ReturnedForm>) -> i
     view! {
         <div class="composer-place" on:mousedown=keep_focus>
             <Notice conversation cooldown/>
+            {sentence(conversation)}
             <MessageForm conversation submit text/>
             {move || is_reader().then(|| {
                 let returned = returned.try_update_value(Option::take).flatten();
-                view! { <JoinForm conversation returned/> }
+                view! { <JoinForm conversation returned/> }.into_any()
             })}
         </div>
     }
@@ -121,7 +124,7 @@ fn MessageForm(conversation: Conversation, submit: Submit, text: Option<String>)
     let user = move || conversation.you.with(|you| you.as_ref().map(|you| you.uid.to_string()));
     view! {
         <form
-            class="composer" method="post" action=paths::SEND hidden=move || conversation.you.with(Option::is_none)
+            class="composer" method="post" action=paths::SEND hidden=move || conversation.you.with(Option::is_none) || conversation.shut().is_some()
             on:submit=on_submit
         >
             <input type="hidden" name="room" value=conversation.room().to_string()/>
@@ -130,12 +133,12 @@ fn MessageForm(conversation: Conversation, submit: Submit, text: Option<String>)
             <span class="composer__box" class:composer__box--over=move || left() < 0>
                 <textarea
                     class="composer__text" name="message" rows="1" dir="auto" enterkeyhint="send" autocomplete="off"
-                    aria-label=t!(placeholder) aria-describedby="composer-hint composer-left" placeholder=placeholder(conversation)
+                    aria-label=t!(placeholder) aria-describedby="composer-hint composer-left" placeholder=untrack(|| placeholder(conversation))
                     node_ref=draft.textarea on:keydown=on_keydown on:beforeinput=on_beforeinput on:input=on_input
                 >{text.unwrap_or_default()}</textarea>
-                <Show when=move || left() <= COUNTER_SHOWN_AT>
+                {shown(move || left() <= COUNTER_SHOWN_AT, move || view! {
                     <span class="composer__left" class:composer__left--over=move || left() < 0 id="composer-left"><LiveText text=counter/></span>
-                </Show>
+                })}
             </span>
             <button
                 class="button composer__send" class:composer__send--waiting=move || seconds() != 0 node_ref=cooldown.button
@@ -144,12 +147,12 @@ fn MessageForm(conversation: Conversation, submit: Submit, text: Option<String>)
                 <LiveText text=label/>
             </button>
             <span class="composer__hint" id="composer-hint" aria-live="polite">
-                <Show when=move || armed.get()>
+                {shown(move || armed.get(), move || view! {
                     // Announced once: the running number is for the eye.
                     <span class="visually-hidden">{sends_in(lang, cooldown.seconds.get_untracked())}</span>
                     <span aria-hidden="true"><LiveText text=hint/></span>
                     <button type="button" class="composer__disarm" on:click=disarm>{t!(cancel)}</button>
-                </Show>
+                })}
             </span>
         </form>
     }
@@ -162,7 +165,17 @@ fn clear_notice(conversation: Conversation) {
     }
 }
 
-/// Returns the words in the empty box. A closed room says so before one types.
+/// Returns the words in the empty box. A room with a mode says so before one types.
 pub fn placeholder(conversation: Conversation) -> String {
-    if conversation.is_closed() { Refusal::room_closed().message(lang()) } else { t!(placeholder).to_owned() }
+    let (modes, is_exempt) =
+        conversation.standing.with(|standing| (standing.state.modes, standing.rank.is_some_and(Rank::is_exempt)));
+    let words = t!(placeholder);
+    match modes {
+        _ if modes.closed => Refusal::room_closed().panel_message(lang()),
+        _ if modes.accounts && !is_exempt => Refusal::accounts_only().panel_message(lang()),
+        _ if modes.slow_ms != 0 && !is_exempt => {
+            [words, " · ", t!(slow_mode), " ", &short_duration(lang(), modes.slow_ms)].concat()
+        }
+        _ => words.to_owned(),
+    }
 }

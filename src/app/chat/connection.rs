@@ -3,13 +3,17 @@
 
 use super::conversation::{ConnectionState, Conversation, SessionEnd};
 use super::person;
+use super::tab_title::tell;
 use crate::app::api::{bind, history, parse, with_timeout};
+use crate::app::reactive::effect;
 use crate::domain::{
     backoff::Backoff,
     id::ClientId,
     push::{CloseCode, Push, SUBPROTOCOL},
+    rank::Rank,
     refusal::Refusal,
     room::Person,
+    timeline::Timeline,
 };
 use futures_util::future::{Either, select};
 use futures_util::{FutureExt, StreamExt};
@@ -30,13 +34,15 @@ const OPEN_TIMEOUT_MS: u32 = 10_000;
 const ATTEMPTS_BEFORE_POLLING: u32 = 2;
 /// Milliseconds between two fetches: the first and the last.
 const POLL_MS: [u32; 2] = [5_000, 15_000];
+/// Milliseconds between two looks at a list that a moderator holds.
+const HELD_FLUSH_MS: u64 = 100;
 /// Milliseconds between two flushes in a hidden tab, which gets no animation frames.
 const HIDDEN_FLUSH_MS: u64 = 500;
 
 /// Starts the connection of a conversation. It ends when the panel is removed.
 pub fn start(conversation: Conversation) {
     // In an effect, because effects do not run on the server.
-    Effect::new(move || {
+    effect(move |_| {
         let lifetime = Lifetime::default();
         let wake = {
             let lifetime = lifetime.clone();
@@ -54,7 +60,7 @@ pub fn start(conversation: Conversation) {
             }),
             on_visible(wake.clone()),
         ];
-        Effect::new(move || {
+        effect(move |_| {
             if conversation.rebind.get() != 0 {
                 wake();
             }
@@ -156,10 +162,10 @@ async fn reconnect_loop(conversation: Conversation, lifetime: Lifetime) {
 
 /// Fetches the newest messages, where no socket comes through. Returns false if no answer came.
 async fn poll(conversation: Conversation) -> bool {
-    let room = conversation.room().to_string();
+    let (room, read_at) = (conversation.room().to_string(), conversation.timeline.with_untracked(Timeline::rev));
     // The highest position that a database takes.
     let Ok(reply) = with_timeout(history(room, i64::MAX.to_string(), None)).await else { return false };
-    conversation.apply_poll(reply);
+    conversation.apply_poll(reply, read_at);
     conversation.retry.set(true);
     true
 }
@@ -187,6 +193,8 @@ async fn run_socket(conversation: Conversation, lifetime: &Lifetime, backoff: &m
                         backoff.reset();
                     }
                     Push::Bye { reconnect_after_ms } => retry_ms = Some(u32::try_from(reconnect_after_ms).unwrap_or(u32::MAX)),
+                    // Of the staff, for its script.
+                    Push::Data => tell("roomcast:staff", &js_sys::JSON::parse(&text).unwrap_or_default()),
                     push => {
                         if conversation.receive(push) {
                             schedule_flush(conversation);
@@ -247,10 +255,11 @@ fn disconnected(conversation: Conversation, end: Option<Result<Message, WebSocke
 
 /// Binds the socket to the page's person and adds the messages since the newest known one to the timeline.
 async fn rebind(conversation: Conversation, client: ClientId) -> Result<(), Disconnect> {
-    let (since, epoch) = conversation.timeline.with_untracked(|timeline| (timeline.newest(), timeline.epoch().to_string()));
+    let (since, epoch, rev) =
+        conversation.timeline.with_untracked(|timeline| (timeline.newest(), timeline.epoch().to_string(), timeline.rev().0));
     let asked_as = conversation.uid();
     let room = conversation.room().to_string();
-    match with_timeout(bind(client.to_string(), room, Some(since.to_string()), Some(epoch))).await {
+    match with_timeout(bind(client.to_string(), room, Some(since.to_string()), Some(epoch), Some(rev.to_string()))).await {
         Ok(mut bound) => {
             // A node of an older version names the person by `code` alone.
             let is_named = |you: &Person| bound.code.as_ref() == Some(&you.uid);
@@ -260,7 +269,7 @@ async fn rebind(conversation: Conversation, client: ClientId) -> Result<(), Disc
             conversation.apply_bind(since, bound);
             conversation.connection.set(ConnectionState::Connected);
             conversation.retry.set(true);
-            if conversation.notice.with_untracked(|notice| *notice == Some(Refusal::Unreachable)) {
+            if conversation.notice.with_untracked(|notice| matches!(notice, Some(Refusal::Unreachable))) {
                 conversation.notice.set(None);
             }
             Ok(())
@@ -302,15 +311,28 @@ fn schedule_flush(conversation: Conversation) {
         if conversation.timeline.is_disposed() {
             return;
         }
-        if conversation.flush() {
+        let is_waiting = if is_held(conversation) {
+            conversation.count_held();
+            true
+        } else {
+            conversation.flush()
+        };
+        if is_waiting {
             schedule_flush(conversation);
         }
     };
-    if document().hidden() {
-        set_timeout(show, std::time::Duration::from_millis(HIDDEN_FLUSH_MS));
-    } else {
-        request_animation_frame(show);
-    }
+    let wait_ms = match () {
+        () if document().hidden() => HIDDEN_FLUSH_MS,
+        () if is_held(conversation) => HELD_FLUSH_MS,
+        () => return request_animation_frame(show),
+    };
+    set_timeout(show, std::time::Duration::from_millis(wait_ms));
+}
+
+/// Returns true while `public/mod.js` holds the list, so that a moderator acts on a row that does not move.
+fn is_held(conversation: Conversation) -> bool {
+    conversation.standing.try_with_untracked(|standing| standing.rank.is_some_and(Rank::is_staff)) == Some(true)
+        && document().query_selector(".list__scroller[data-hold]").ok().flatten().is_some()
 }
 
 /// Returns the address of the socket: `/ws` of the page's own host.

@@ -1,7 +1,11 @@
 //! State of the panel as signals: the timeline, the outgoing message, the connection. Also the changes of that state; the
 //! socket and the markup are elsewhere.
 
+use super::changes::Standing;
+use super::history::reread;
+use super::outgoing::Outgoing;
 use crate::domain::{
+    change::Rev,
     draft::Rules,
     id::{RoomId, Seq, Uid},
     message::Message,
@@ -28,47 +32,6 @@ pub enum ConnectionState {
     Ended,
 }
 
-/// One of the person's own messages between the send button and the list.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Outgoing {
-    /// The cleaned text.
-    pub text: String,
-    /// Key of this attempt: repetitions under it are stored once.
-    pub nonce: String,
-    /// How far it is.
-    pub state: OutgoingState,
-}
-
-/// State of an outgoing message.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum OutgoingState {
-    /// A request with it is on its way.
-    Sending,
-    /// No request got through. It is sent again when the network is back.
-    Unsent,
-    /// Accepted, and shown to moderators first.
-    Held,
-    /// Stored under this seq. It leaves when the timeline holds that seq.
-    Accepted(Seq),
-}
-
-impl Outgoing {
-    /// Returns true if the message is stored, so that the list gets it.
-    fn is_accepted(&self) -> bool {
-        matches!(self.state, OutgoingState::Accepted(_))
-    }
-
-    /// Returns the class that the line has beside `line--mine`.
-    pub fn state_class(&self) -> &'static str {
-        match self.state {
-            OutgoingState::Sending => " line--pending",
-            OutgoingState::Unsent => " line--unsent",
-            OutgoingState::Held => " line--held",
-            OutgoingState::Accepted(_) => "",
-        }
-    }
-}
-
 /// Why the page has no person any more.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SessionEnd {
@@ -81,9 +44,6 @@ pub enum SessionEnd {
     /// The browser took no cookie, so joining had no effect.
     NoCookies,
 }
-
-/// Most accepted messages that wait for the list.
-const MAX_OUTGOING: usize = 50;
 
 /// State of one panel. Cheap to copy; all copies are one state.
 #[derive(Clone, Copy)]
@@ -116,6 +76,12 @@ pub struct Conversation {
     pub following: RwSignal<bool>,
     /// Messages that arrived while `following` was false.
     pub unseen: RwSignal<u32>,
+    /// The room's state and the person's standing in it.
+    pub standing: RwSignal<Standing>,
+    /// True from the moment changes were missed until the next answer of `bind`.
+    pub is_behind: StoredValue<bool>,
+    /// True while the window is read again.
+    pub is_rereading: StoredValue<bool>,
     context: StoredValue<RoomContext>,
     /// Pushed messages that are not shown yet; one flush per animation frame shows them all.
     pending: StoredValue<Vec<Message>>,
@@ -126,14 +92,13 @@ struct RoomContext {
     room: RoomId,
     here: String,
     rules: Rules,
-    is_closed: bool,
 }
 
 impl Conversation {
     /// Creates the state from the data of the page, whose address is `here`.
     pub fn new(snapshot: Snapshot, you: Option<Person>, here: String) -> Self {
-        let Snapshot { card, rules, closed, epoch, seq, oldest, messages, .. } = snapshot;
-        let mut timeline = Timeline::new(epoch, seq, messages);
+        let Snapshot { card, rules, epoch, seq, oldest, messages, rev, state, rank, restraint, warning } = snapshot;
+        let mut timeline = Timeline::new(epoch, seq, messages).at_rev(rev);
         timeline.note_oldest(oldest);
         Self {
             timeline: RwSignal::new(timeline),
@@ -150,7 +115,10 @@ impl Conversation {
             notice: RwSignal::new(None),
             following: RwSignal::new(true),
             unseen: RwSignal::new(0),
-            context: StoredValue::new(RoomContext { room: card.room, here, rules, is_closed: closed }),
+            standing: RwSignal::new(Standing { state, state_rev: rev, rank, restraint, warning }),
+            is_behind: StoredValue::new(false),
+            is_rereading: StoredValue::new(false),
+            context: StoredValue::new(RoomContext { room: card.room, here, rules }),
             pending: StoredValue::new(Vec::new()),
         }
     }
@@ -168,11 +136,6 @@ impl Conversation {
     /// Returns the room's limits on messages.
     pub fn rules(self) -> Rules {
         self.context.with_value(|context| context.rules)
-    }
-
-    /// Returns true if the room took no messages when the page was loaded.
-    pub fn is_closed(self) -> bool {
-        self.context.with_value(|context| context.is_closed)
     }
 
     /// Returns the person's nickname; empty without a session.
@@ -203,12 +166,29 @@ impl Conversation {
                 });
                 true
             }
-            Push::Gap { to, .. } => {
-                self.timeline.update(|timeline| timeline.note_skipped(to));
+            Push::Gap { to, rev, .. } => {
+                if let Some(to) = to {
+                    self.timeline.update(|timeline| timeline.note_skipped(to));
+                }
+                if rev.is_some() {
+                    self.catch_up();
+                }
                 false
             }
             Push::Online { count, .. } => {
                 self.online.set(count);
+                false
+            }
+            Push::Changed(changed) => {
+                self.apply_change(changed);
+                false
+            }
+            Push::Room { rev, state, .. } => {
+                self.apply_state(rev, state);
+                false
+            }
+            Push::You { restraint, warning, .. } => {
+                self.standing.update(|standing| (standing.restraint, standing.warning) = (restraint, warning));
                 false
             }
             Push::Init { .. } | Push::Bye { .. } | Push::Data => false,
@@ -241,16 +221,28 @@ impl Conversation {
         });
         if !following {
             self.unseen.update(|unseen| *unseen += others);
+        } else if self.unseen.get_untracked() != 0 {
+            self.unseen.set(0);
         }
         self.clear_delivered_outgoing();
         false
     }
 
+    /// Counts the pushed messages of others that are not shown, while a moderator holds the list.
+    pub fn count_held(self) {
+        let is_others = |message: &&Message| !self.is_mine(&message.user);
+        let held = self.pending.with_value(|pending| pending.iter().filter(is_others).count()) as u32;
+        if self.following.get_untracked() && self.unseen.get_untracked() != held {
+            self.unseen.set(held);
+        }
+    }
+
     /// Applies the reply of a `bind` that was sent with `since`.
-    pub fn apply_bind(self, since: Seq, bound: BindReply) {
+    pub fn apply_bind(self, since: Seq, mut bound: BindReply) {
         let before = self.timeline.with_untracked(Timeline::newest);
         let newest = bound.seq;
         self.match_outgoing(&bound.messages);
+        self.apply_standing(&mut bound);
         if self.timeline.try_update(|timeline| timeline.apply_bind(since, bound)) == Some(true) {
             self.drop_accepted();
         }
@@ -258,11 +250,12 @@ impl Conversation {
             self.unseen.update(|unseen| *unseen += newest.0.saturating_sub(before.0) as u32);
         }
         self.clear_delivered_outgoing();
+        reread(self);
     }
 
     /// Applies the newest messages of the history. Seqs between them and the known ones become a gap. Starts over if the
     /// room's newest seq fell: its database began anew.
-    pub fn apply_poll(self, reply: HistoryReply) {
+    pub fn apply_poll(self, reply: HistoryReply, read_at: Rev) {
         while self.flush() {}
         let known = self.timeline.with_untracked(Timeline::newest);
         // A room that keeps no message has `oldest` one above its newest seq; 0 is that of an older server.
@@ -272,62 +265,13 @@ impl Conversation {
             self.timeline.update(|timeline| timeline.start_over(reply));
             return self.drop_accepted();
         }
-        self.timeline.update(|timeline| timeline.note_oldest(reply.oldest));
-        self.pending.set_value(reply.messages.into_iter().filter(|message| message.seq > known).collect());
+        let (new, old) = reply.messages.into_iter().partition(|message| message.seq > known);
+        self.timeline.update(|timeline| {
+            timeline.note_oldest(reply.oldest);
+            timeline.refresh(old, read_at);
+        });
+        self.pending.set_value(new);
         while self.flush() {}
-    }
-
-    /// Removes the accepted messages: their seqs are of another epoch.
-    fn drop_accepted(self) {
-        self.outgoing.update(|outgoing| outgoing.retain(|outgoing| !outgoing.is_accepted()));
-    }
-
-    /// Assigns the seq to the outgoing message if its push arrives before the response to `send`, or after moderators held it.
-    fn match_outgoing(self, messages: &[Message]) {
-        let found = self.outgoing.with_untracked(|outgoing| {
-            outgoing.iter().filter(|outgoing| !outgoing.is_accepted()).find_map(|waiting| {
-                let message = messages.iter().find(|message| message.text == waiting.text && self.is_mine(&message.user))?;
-                Some((waiting.nonce.clone(), message.seq))
-            })
-        });
-        if let Some((nonce, seq)) = found {
-            self.set_outgoing(&nonce, OutgoingState::Accepted(seq));
-        }
-    }
-
-    /// Adds an outgoing message. The oldest accepted one leaves if there are too many.
-    pub fn add_outgoing(self, message: Outgoing) {
-        self.outgoing.update(|outgoing| {
-            if outgoing.len() == MAX_OUTGOING {
-                outgoing.remove(0);
-            }
-            outgoing.push(message);
-        });
-    }
-
-    /// Changes the state of the outgoing message of a nonce, if it is there and not accepted.
-    pub fn set_outgoing(self, nonce: &str, state: OutgoingState) {
-        self.outgoing.update(|outgoing| {
-            if let Some(message) = outgoing.iter_mut().find(|message| message.nonce == nonce && !message.is_accepted()) {
-                message.state = state;
-            }
-        });
-    }
-
-    /// Removes the outgoing message of a nonce.
-    pub fn remove_outgoing(self, nonce: &str) {
-        self.outgoing.update(|outgoing| outgoing.retain(|message| message.nonce != nonce));
-    }
-
-    /// Removes the outgoing messages that the timeline holds.
-    pub fn clear_delivered_outgoing(self) {
-        let is_delivered = |outgoing: &Outgoing| match outgoing.state {
-            OutgoingState::Accepted(seq) => self.timeline.with_untracked(|timeline| timeline.contains(seq)),
-            _ => false,
-        };
-        if self.outgoing.with_untracked(|outgoing| outgoing.iter().any(is_delivered)) {
-            self.outgoing.update(|outgoing| outgoing.retain(|message| !is_delivered(message)));
-        }
     }
 
     /// Stops following: the reader scrolled up.

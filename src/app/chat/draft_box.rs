@@ -2,6 +2,7 @@
 //! copy belongs to one person: for another one it is deleted.
 
 use super::conversation::Conversation;
+use crate::app::reactive::effect;
 use crate::domain::draft::Draft;
 use leptos::ev::MouseEvent;
 use leptos::html::Textarea;
@@ -28,7 +29,7 @@ pub struct DraftBox {
 pub fn use_draft(conversation: Conversation) -> DraftBox {
     let draft = DraftBox { conversation, textarea: NodeRef::new(), length: RwSignal::new(0) };
     // An effect: the server renders and never runs it.
-    Effect::new(move || {
+    effect(move |_| {
         let stored = load(conversation, "draft");
         match stored.filter(|_| draft.text().is_empty()) {
             Some(stored) => draft.set_text(&stored),

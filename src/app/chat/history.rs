@@ -7,6 +7,7 @@ use crate::domain::{
     paging::{MAX_PAGE_MESSAGES, PAGE_MESSAGES},
     timeline::Timeline,
 };
+use gloo_timers::future::TimeoutFuture;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 
@@ -33,6 +34,7 @@ pub fn fetch_history(conversation: Conversation, loading: RwSignal<bool>, target
     let (kept_from, oldest, newest_held, newest) = conversation
         .timeline
         .with_untracked(|timeline| (timeline.oldest(), timeline.oldest_held(), timeline.newest_held(), timeline.newest()));
+    let read_at = conversation.timeline.with_untracked(Timeline::rev);
     let page = u64::from(PAGE_MESSAGES);
     let (before, limit) = match target {
         HistoryTarget::Older => match oldest {
@@ -60,13 +62,15 @@ pub fn fetch_history(conversation: Conversation, loading: RwSignal<bool>, target
             let rest = conversation.timeline.try_update(|timeline| {
                 timeline.note_oldest(history.oldest);
                 match target {
+                    // A text may have been removed since.
+                    _ if !timeline.takes(read_at) => {}
                     // If the window moved during the request, the page does not fit its edge.
                     HistoryTarget::Older if timeline.oldest_held() != oldest => {}
                     HistoryTarget::Newer if timeline.newest_held() != newest_held => {}
-                    HistoryTarget::Older => timeline.add_older(history.messages),
-                    HistoryTarget::Newer => timeline.add_newer(history.messages),
-                    HistoryTarget::Latest => timeline.reset_to_latest(history.messages),
-                    HistoryTarget::Gap { .. } => timeline.fill_gap(history.messages),
+                    HistoryTarget::Older => timeline.add_older(history.messages, read_at),
+                    HistoryTarget::Newer => timeline.add_newer(history.messages, read_at),
+                    HistoryTarget::Latest => timeline.reset_to_latest(history.messages, read_at),
+                    HistoryTarget::Gap { .. } => timeline.fill_gap(history.messages, read_at),
                 }
                 rest_of_gap(timeline, target, first)
             });
@@ -83,4 +87,38 @@ fn rest_of_gap(timeline: &Timeline, target: HistoryTarget, first: Option<Seq>) -
     let HistoryTarget::Gap { from, .. } = target else { return None };
     let (from, first) = (from.max(timeline.oldest()), first?);
     (from < first && timeline.len() < GAP_FILLS_TO).then(|| HistoryTarget::Gap { from, to: first.previous() })
+}
+
+/// Milliseconds within which the pages of a room begin to read their windows again.
+const REREAD_WITHIN_MS: f64 = 1_000.0;
+/// Milliseconds before a page of the window is asked for again after a refusal.
+const REREAD_RETRY_MS: u32 = 5_000;
+
+/// Reads the window again if it is stale: not all changes are known, and removed texts may be on the list.
+pub fn reread(conversation: Conversation) {
+    let is_stale = move || conversation.timeline.try_with_untracked(Timeline::is_stale).unwrap_or_default();
+    if !is_stale() || conversation.is_rereading.get_value() {
+        return;
+    }
+    conversation.is_rereading.set_value(true);
+    spawn_local(async move {
+        TimeoutFuture::new((js_sys::Math::random() * REREAD_WITHIN_MS) as u32).await;
+        let mut before = None;
+        while is_stale() {
+            let (newest, read_at) = conversation.timeline.with_untracked(|timeline| (timeline.newest_held(), timeline.rev()));
+            let end = before.unwrap_or(newest.unwrap_or_default().next());
+            let (room, limit) = (conversation.room().to_string(), MAX_PAGE_MESSAGES.to_string());
+            match with_timeout(history(room, end.to_string(), Some(limit))).await {
+                Ok(reply) => {
+                    // Since the window became stale once more, it is read from its end.
+                    let next =
+                        |timeline: &mut Timeline| timeline.takes(read_at).then(|| timeline.reread(reply.messages, read_at));
+                    before = conversation.timeline.try_update(next).flatten().flatten();
+                }
+                Err(_) => TimeoutFuture::new(REREAD_RETRY_MS).await,
+            }
+        }
+        conversation.is_rereading.try_set_value(false);
+        conversation.clear_delivered_outgoing();
+    });
 }

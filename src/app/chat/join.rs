@@ -31,10 +31,10 @@ pub fn JoinForm(conversation: Conversation, returned: Option<ReturnedForm>) -> i
     let words = Signal::derive(move || match (refusal.get(), end) {
         (Some(Refusal::NotSignedIn), _) | (None, SessionEnd::Expired) => Some(expired.to_owned()),
         (Some(Refusal::Unreachable), _) => Some(no_answer.to_owned()),
-        (Some(refusal), _) => Some(refusal.message(lang)),
+        (Some(refusal), _) => Some(refusal.panel_message(lang)),
         (None, SessionEnd::None) => None,
         (None, SessionEnd::SignedOut) => Some(signed_out.to_owned()),
-        (None, SessionEnd::NoCookies) => Some(Refusal::NoCookies.message(lang)),
+        (None, SessionEnd::NoCookies) => Some(Refusal::NoCookies.panel_message(lang)),
     });
     let nickname = NodeRef::<Input>::new();
     let is_joining = StoredValue::new(false);
@@ -78,7 +78,7 @@ pub fn JoinForm(conversation: Conversation, returned: Option<ReturnedForm>) -> i
                     aria-invalid=move || refusal.with(Option::is_some).then_some("true")
                     node_ref=nickname on:input=on_input
                 />
-                <span class="composer__look" aria-hidden="true">{placeholder(conversation)}</span>
+                <span class="composer__look" aria-hidden="true">{untrack(|| placeholder(conversation))}</span>
             </span>
             <button class="button composer__join">{if end == SessionEnd::None { t!(enter) } else { t!(join_again) }}</button>
             <p class="composer__account">

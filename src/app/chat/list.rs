@@ -6,17 +6,17 @@
 use super::announcer::Announcer;
 use super::conversation::{ConnectionState, Conversation};
 use super::history::{GAP_FILLS_TO, HistoryTarget, fetch_history};
-use super::line::{Line, OutgoingLines, local_clock, local_day};
+use super::line::{Line, OutgoingLines, RowKey, local_clock, local_day};
 use super::long_lines;
 use super::scroll::{Anchor, hold_line, on_resize, preserve_scroll, scroll_down_on_follow, set_anchor};
 use super::tab_title::count_unread_in_title;
 use crate::app::i18n::{lang, missing, new_messages};
+use crate::app::reactive::{effect, shown};
 use crate::domain::{
     calendar,
     timeline::{Timeline, TimelineItem},
 };
 use crate::t;
-use leptos::either::EitherOf4;
 use leptos::ev::MouseEvent;
 use leptos::html::Div;
 use leptos::prelude::*;
@@ -65,16 +65,17 @@ pub fn MessageList(conversation: Conversation, title: String) -> impl IntoView {
     mark_own_lines(conversation, scroller);
     let at_beginning =
         move || conversation.timeline.with(|timeline| timeline.oldest_held().is_some_and(|held| held <= timeline.oldest()));
+    let is_away = move || !conversation.following.get() || conversation.unseen.get() != 0;
     view! {
         <div class="list">
             <ConnectionStatus conversation/>
             <div class="list__scroller" node_ref=scroller on:scroll=on_scroll on:click=on_click tabindex="0" role="log" aria-live="off" aria-label=t!(chat)>
                 <ol class="list__lines">
-                    <Show when=move || loading.get()><li class="list__edge">{t!(loading)}</li></Show>
-                    <Show when=at_beginning><li class="list__edge">{t!(beginning)}</li></Show>
-                    <Show when=is_empty>
+                    {shown(move || loading.get(), move || edge(t!(loading)))}
+                    {shown(at_beginning, move || edge(t!(beginning)))}
+                    {shown(is_empty, move || view! {
                         <li class="list__empty"><p class="list__title">{title.clone()}</p><p>{t!(no_messages)}</p></li>
-                    </Show>
+                    })}
                     <For each=items key=move |item| item_key(item, conversation) let:item>
                         <ItemView item conversation loading/>
                     </For>
@@ -82,10 +83,14 @@ pub fn MessageList(conversation: Conversation, title: String) -> impl IntoView {
                     <li class="list__reload"><noscript><a href="">{t!(reload_for_new)}</a></noscript></li>
                 </ol>
             </div>
-            <Show when=move || !conversation.following.get()><Pill conversation scroller/></Show>
+            {shown(is_away, move || view! { <Pill conversation scroller/> })}
             <Announcer conversation/>
         </div>
     }
+}
+
+fn edge(words: &'static str) -> impl IntoView {
+    view! { <li class="list__edge">{words}</li> }
 }
 
 /// Follows or stops following, fixes the line that is read, and fetches the history that the reader comes near.
@@ -110,7 +115,7 @@ fn scrolled(conversation: Conversation, loading: RwSignal<bool>, anchor: Anchor,
 
 /// Takes `data-empty` from the page around the panel with the first message: the page greets an empty room.
 fn greet_no_longer(scroller: NodeRef<Div>, is_empty: impl Fn() -> bool + 'static) {
-    Effect::new(move || {
+    effect(move |_| {
         let room = scroller.get().and_then(|node| node.closest(".room").ok().flatten());
         if let Some(room) = room.filter(|_| !is_empty()) {
             let _ = room.remove_attribute("data-empty");
@@ -120,7 +125,7 @@ fn greet_no_longer(scroller: NodeRef<Div>, is_empty: impl Fn() -> bool + 'static
 
 /// Marks long lines again after another person's lines became the own ones: rows that are rendered anew may have their old height.
 fn mark_own_lines(conversation: Conversation, scroller: NodeRef<Div>) {
-    Effect::new(move || {
+    effect(move |_| {
         conversation.you.track();
         request_animation_frame(move || {
             if let Some(node) = scroller.try_get_untracked().flatten() {
@@ -154,12 +159,14 @@ fn Pill(conversation: Conversation, scroller: NodeRef<Div>) -> impl IntoView {
 }
 
 /// The key holds everything that can change an item, because `<For>` does not render an item again under the same key.
-fn item_key(item: &TimelineItem, conversation: Conversation) -> (u8, i64, u64) {
+fn item_key(item: &TimelineItem, conversation: Conversation) -> RowKey {
     match item {
         TimelineItem::Day(day) => (0, *day, 0),
         // A message of another epoch has the same seq and another time.
         TimelineItem::Message(message) => {
-            (1, message.seq.0 as i64, message.at << 1 | u64::from(conversation.is_mine(&message.user)))
+            let is = |value: bool| u64::from(value);
+            let looks = is(conversation.is_mine(&message.user)) << 1 | is(message.removed.is_some());
+            (1, message.seq.0 as i64, message.at << 2 | looks)
         }
         TimelineItem::Gap { from, to } => (2, from.0 as i64, to.0),
         TimelineItem::Time(at) => (3, *at as i64, 0),
@@ -193,9 +200,9 @@ fn is_writing() -> bool {
 #[component]
 fn ItemView(item: TimelineItem, conversation: Conversation, loading: RwSignal<bool>) -> impl IntoView {
     match item {
-        TimelineItem::Day(day) => EitherOf4::A(view! { <li class="list__day">{calendar::day_name(day, lang())}</li> }),
-        TimelineItem::Time(at) => EitherOf4::C(view! { <li class="list__day">{local_clock(at)}</li> }),
-        TimelineItem::Message(message) => EitherOf4::B(view! { <Line message conversation/> }),
+        TimelineItem::Day(day) => divider(calendar::day_name(day, lang())),
+        TimelineItem::Time(at) => divider(local_clock(at)),
+        TimelineItem::Message(message) => view! { <Line message conversation/> }.into_any(),
         TimelineItem::Gap { from, to } => {
             let words = [&missing(lang(), to.0 - from.0 + 1), " · ", t!(fetch_missing)].concat();
             let fill = move |event: MouseEvent| {
@@ -208,11 +215,14 @@ fn ItemView(item: TimelineItem, conversation: Conversation, loading: RwSignal<bo
                 }
                 fetch_history(conversation, loading, HistoryTarget::Gap { from, to });
             };
-            EitherOf4::D(
-                view! { <li class="list__gap"><button type="button" class="quiet-button" on:click=fill>{words}</button></li> },
-            )
+            view! { <li class="list__gap"><button type="button" class="quiet-button" on:click=fill>{words}</button></li> }
+                .into_any()
         }
     }
+}
+
+fn divider(words: String) -> AnyView {
+    view! { <li class="list__day">{words}</li> }.into_any()
 }
 
 /// Renders one line over the list while the connection is lost or ended, and nothing otherwise.
@@ -228,7 +238,7 @@ fn ConnectionStatus(conversation: Conversation) -> impl IntoView {
     // The element owns its text, because a translator may have replaced the text node.
     view! {
         <div role="status">
-            <Show when=move || words().is_some()><p class="chat__link" prop:textContent=move || words().unwrap_or_default()></p></Show>
+            {shown(move || words().is_some(), move || view! { <p class="chat__link" prop:textContent=move || words().unwrap_or_default()></p> })}
         </div>
     }
 }

@@ -5,6 +5,7 @@ use super::conversation::Conversation;
 use super::cooldown::Cooldown;
 use crate::app::i18n::{lang, too_fast};
 use crate::app::live_text::LiveText;
+use crate::app::reactive::{effect, shown};
 use crate::domain::refusal::{Refusal, whole_seconds};
 use crate::t;
 use leptos::prelude::*;
@@ -19,11 +20,11 @@ pub fn Notice(conversation: Conversation, cooldown: Cooldown) -> impl IntoView {
                 0 => too_fast(lang, whole_seconds(retry_after_ms)),
                 seconds => too_fast(lang, seconds),
             },
-            refusal @ (Refusal::TooLong { .. } | Refusal::Blank { .. }) => [system, ": ", &refusal.message(lang)].concat(),
-            refusal => refusal.message(lang),
+            refusal @ (Refusal::TooLong { .. } | Refusal::Blank { .. }) => [system, ": ", &refusal.panel_message(lang)].concat(),
+            refusal => refusal.panel_message(lang),
         })
     });
-    Effect::new(move |was: Option<u64>| {
+    effect(move |was: Option<u64>| {
         let seconds = cooldown.seconds.get();
         let is_cooldown = |notice: &Option<Refusal>| matches!(notice, Some(Refusal::TooFast { .. }));
         if seconds == 0 && was.is_some_and(|was| was != 0) && conversation.notice.with_untracked(is_cooldown) {
@@ -42,14 +43,14 @@ pub fn Notice(conversation: Conversation, cooldown: Cooldown) -> impl IntoView {
 /// Renders words over the list, and nothing without words. If `heard` is not empty, it is announced in their place.
 #[component]
 pub fn NoticeCard(id: &'static str, words: Signal<Option<String>>, #[prop(optional)] heard: Signal<String>) -> impl IntoView {
-    let shown = Signal::derive(move || words.get().unwrap_or_default());
+    let seen = Signal::derive(move || words.get().unwrap_or_default());
     let is_for_the_eye = move || heard.with(|heard| !heard.is_empty()).then_some("true");
     view! {
         <div class="composer__card" role="alert" id=id>
-            <Show when=move || words.with(Option::is_some)>
-                <p class="notice" aria-hidden=is_for_the_eye><LiveText text=shown/></p>
+            {shown(move || words.with(Option::is_some), move || view! {
+                <p class="notice" aria-hidden=is_for_the_eye><LiveText text=seen/></p>
                 <LiveText class="visually-hidden" text=heard/>
-            </Show>
+            })}
         </div>
     }
 }

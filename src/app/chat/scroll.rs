@@ -2,6 +2,7 @@
 
 use super::conversation::Conversation;
 use super::history::{HistoryTarget, fetch_history};
+use crate::app::reactive::effect;
 use crate::domain::timeline::Timeline;
 use leptos::html::Div;
 use leptos::prelude::*;
@@ -41,7 +42,7 @@ pub fn preserve_scroll(conversation: Conversation, scroller: NodeRef<Div>, ancho
             restore_anchor(conversation, anchor, &node);
         }
     };
-    Effect::new(move |_| {
+    effect(move |_| {
         conversation.timeline.track();
         // Leptos changes the rows in the same flush as this effect, in either order: restore after the flush, and again
         // before the paint.
@@ -78,7 +79,7 @@ pub fn on_resize(
     anchor: Anchor,
     changed: impl Fn(&Element) + Copy + 'static,
 ) {
-    Effect::new(move || {
+    effect(move |_| {
         let Some(node) = scroller.get() else { return };
         let list: Element = node.clone().into();
         let callback = Closure::<dyn FnMut()>::new(move || {
@@ -103,7 +104,7 @@ pub fn on_resize(
 
 /// Scrolls to the newest line when the reader follows again, by the button for new messages or by sending a message.
 pub fn scroll_down_on_follow(conversation: Conversation, scroller: NodeRef<Div>, loading: RwSignal<bool>) {
-    Effect::new(move |was: Option<bool>| {
+    effect(move |was: Option<bool>| {
         let following = conversation.following.get();
         if following && was == Some(false) {
             if conversation.timeline.with_untracked(Timeline::is_detached) {

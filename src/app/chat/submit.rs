@@ -1,10 +1,13 @@
 //! Sending a message: check, show it as outgoing, send it until the server answers, and give the text back if it is refused.
 
-use super::conversation::{ConnectionState, Conversation, Outgoing, OutgoingState, SessionEnd};
+use super::conversation::{ConnectionState, Conversation, SessionEnd};
 use super::cooldown::Cooldown;
 use super::draft_box::{DraftBox, load, store, take_focus_of_actions};
+use super::outgoing::{Outgoing, OutgoingState};
 use super::person;
+use super::reply;
 use crate::app::api::{send, with_timeout};
+use crate::app::reactive::effect;
 use crate::domain::{
     backoff::Backoff,
     draft::{Draft, Rules},
@@ -45,7 +48,7 @@ pub fn use_submit(conversation: Conversation, draft: DraftBox, cooldown: Cooldow
     let (armed, unconfirmed) = (RwSignal::new(false), StoredValue::new(None));
     let is_sending = RwSignal::new(false);
     let submit = Submit { conversation, draft, cooldown, rules: conversation.rules(), armed, is_sending, unconfirmed };
-    Effect::new(move |was: Option<Option<Uid>>| {
+    effect(move |was: Option<Option<Uid>>| {
         let uid = conversation.you.with(|you| you.as_ref().map(|you| you.uid.clone()));
         if was.as_ref() == Some(&uid) {
             return uid;
@@ -59,7 +62,7 @@ pub fn use_submit(conversation: Conversation, draft: DraftBox, cooldown: Cooldow
         }
         uid
     });
-    Effect::new(move || {
+    effect(move |_| {
         let is_blocked = cooldown.seconds.get() != 0 || is_sending.get();
         if armed.get() && !is_blocked {
             untrack(|| submit.run());
@@ -73,7 +76,7 @@ impl Submit {
     /// itself afterwards. A text that breaks the rules stays in the box, with a notice.
     pub fn run(self) {
         let Self { conversation, draft: draft_box, .. } = self;
-        if conversation.uid().is_none() {
+        if conversation.uid().is_none() || conversation.shut().is_some() {
             return;
         }
         let draft = Draft::new(&draft_box.text());
@@ -97,11 +100,12 @@ impl Submit {
         let unconfirmed = self.unconfirmed.try_update_value(Option::take).flatten();
         let nonce = unconfirmed.filter(|(text, _)| text == draft.as_str()).map(|(_, nonce)| nonce);
         let is_open = nonce.is_some();
-        self.send(draft.into_text(), nonce.unwrap_or_else(new_nonce), is_open);
+        let nonce = nonce.unwrap_or_else(|| [&new_nonce(), " ", &reply::take()].concat());
+        self.send(draft.into_text(), nonce, is_open);
     }
 
     /// Shows the message as outgoing, and sends it until an answer comes. Until then it is stored in the tab. `is_open`: an earlier
-    /// attempt with this nonce may have stored it.
+    /// attempt with this nonce may have stored it. After a blank the nonce has the seq of the message that this one answers.
     fn send(self, text: String, nonce: String, mut is_open: bool) {
         let Some(author) = self.conversation.uid() else { return };
         store(self.conversation, "unsent", &[&nonce, "\n", &text].concat());
@@ -156,7 +160,9 @@ impl Submit {
                 conversation.set_outgoing(nonce, OutgoingState::Sending);
                 let room = conversation.room().to_string();
                 let author = Some(author.to_string());
-                match with_timeout(send(room, text.to_owned(), Some(nonce.to_owned()), author)).await {
+                let (nonce, re) = nonce.split_once(' ').unwrap_or((nonce, ""));
+                let re = Some(re.to_owned()).filter(|re| !re.is_empty());
+                match with_timeout(send(room, text.to_owned(), Some(nonce.to_owned()), author, re)).await {
                     // The session is another person's: the next `bind` tells whose.
                     Err(Refusal::NotYours) => conversation.rebind.try_update(|count| *count += 1)?,
                     Err(refusal) if leaves_open(&refusal, *is_open) => {
@@ -190,6 +196,7 @@ impl Submit {
         conversation.session_proven.set_value(true);
         conversation.notice.set(None);
         self.cooldown.start(reply.cooldown_ms.unwrap_or(self.rules.cooldown_ms));
+        reply::sent(true);
     }
 
     /// Shows the refusal and returns the text to the box, before anything typed since. `is_open`: an earlier attempt may have stored
@@ -198,6 +205,7 @@ impl Submit {
         let conversation = self.conversation;
         conversation.remove_outgoing(&nonce);
         self.armed.set(false);
+        reply::sent(false);
         let since = self.draft.text();
         let back = if since.is_empty() { text.clone() } else { [&text, "\n", &since].concat() };
         self.draft.set_text(&back);
@@ -209,13 +217,13 @@ impl Submit {
             Refusal::TooFast { retry_after_ms } => self.cooldown.start(retry_after_ms),
             _ => {}
         }
-        conversation.notice.set(Some(refusal));
+        conversation.show_refusal(refusal);
     }
 }
 
 /// Whether it is not known after this refusal if the message is stored.
 fn leaves_open(refusal: &Refusal, was_open: bool) -> bool {
-    matches!(refusal, Refusal::Uncertain | Refusal::Unreachable) || (was_open && *refusal == Refusal::Busy)
+    matches!(refusal, Refusal::Uncertain | Refusal::Unreachable) || (was_open && matches!(refusal, Refusal::Busy))
 }
 
 fn new_nonce() -> String {

@@ -1,8 +1,9 @@
 //! The words after an outgoing message: on its way, with the moderators, or not sent, with a button to try again and one to
 //! delete it.
 
-use super::conversation::{Conversation, Outgoing, OutgoingState as State};
+use super::conversation::Conversation;
 use super::draft_box::{focus_after_key, store};
+use super::outgoing::{Outgoing, OutgoingState as State};
 use crate::t;
 use leptos::ev::MouseEvent;
 use leptos::prelude::*;

@@ -1,7 +1,7 @@
 //! API keys of back ends: name, scopes, expiry. The database holds only the hash of a key's secret.
 
 use super::Token;
-use crate::domain::refusal::Refusal;
+use crate::domain::{id::RoomId, refusal::Refusal};
 use crate::server::{
     clock::Clock,
     incident::refusal_of,
@@ -18,8 +18,8 @@ use subtle::ConstantTimeEq;
 const CACHED_FOR: Duration = Duration::from_secs(5);
 /// Prefix of every secret, recognised by people and by scanners of leaked secrets.
 const PREFIX: &str = "roomcast_";
-/// Longest name of a key, in bytes.
-const MAX_NAME_BYTES: usize = 64;
+/// Longest name of a key, in bytes: `bot:` before it is a uid.
+const MAX_NAME_BYTES: usize = 60;
 
 /// The right that an API method requires.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -30,11 +30,22 @@ pub enum Scope {
     Query,
     /// Bind uids, join groups, store sessions, close connections.
     Admin,
+    /// Read the messages of rooms.
+    ChatRead,
+    /// Send messages to rooms as a bot.
+    ChatSend,
+    /// Read what the staff of rooms reads: persons, restraints, reports, the audit log.
+    ModRead,
+    /// Carry out acts of moderation with the rank of a moderator.
+    ModAct,
+    /// Change title and roles of rooms, and act with the rank of a host.
+    ModRules,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 3] = [Self::Push, Self::Query, Self::Admin];
+    pub const ALL: [Self; 8] =
+        [Self::Push, Self::Query, Self::Admin, Self::ChatRead, Self::ChatSend, Self::ModRead, Self::ModAct, Self::ModRules];
 
     /// Returns the scope's word on the command line and in the database.
     pub fn as_str(self) -> &'static str {
@@ -42,7 +53,17 @@ impl Scope {
             Self::Push => "push",
             Self::Query => "query",
             Self::Admin => "admin",
+            Self::ChatRead => "chat.read",
+            Self::ChatSend => "chat.send",
+            Self::ModRead => "mod.read",
+            Self::ModAct => "mod.act",
+            Self::ModRules => "mod.rules",
         }
+    }
+
+    /// Returns whether methods of this scope read, and change nothing.
+    pub fn is_read(self) -> bool {
+        matches!(self, Self::Query | Self::ChatRead | Self::ModRead)
     }
 }
 
@@ -59,7 +80,7 @@ impl FromStr for Scope {
         Self::ALL
             .into_iter()
             .find(|scope| scope.as_str() == text)
-            .ok_or_else(|| format!("`{text}` is not a scope: push, query, admin"))
+            .ok_or_else(|| format!("`{text}` is not a scope: {}", Self::ALL.map(Self::as_str).join(", ")))
     }
 }
 
@@ -69,6 +90,8 @@ pub struct ApiKey {
     /// Name, unique; `configured` for the key of the configuration.
     pub name: String,
     scopes: Vec<Scope>,
+    /// `None`: every room, and the methods of the gateway.
+    rooms: Option<Vec<RoomId>>,
     expires_at: Option<u64>,
 }
 
@@ -76,6 +99,16 @@ impl ApiKey {
     /// Returns whether the key may call methods that require `scope`.
     pub fn has_scope(&self, scope: Scope) -> bool {
         self.scopes.contains(&scope)
+    }
+
+    /// Returns whether the key is limited to rooms. Then it calls methods of rooms only.
+    pub fn is_limited(&self) -> bool {
+        self.rooms.is_some()
+    }
+
+    /// Returns whether the key may act in the room.
+    pub fn has_room(&self, room: &RoomId) -> bool {
+        self.rooms.as_ref().is_none_or(|rooms| rooms.contains(room))
     }
 }
 
@@ -133,14 +166,19 @@ impl ApiKeys {
     ) -> Result<Option<ApiKey>, Refusal> {
         let hash = hash(secret);
         if self.configured.as_ref().is_some_and(|configured| configured.ct_eq(&hash).into()) {
-            return Ok(Some(ApiKey { name: "configured".into(), scopes: Scope::ALL.into(), expires_at: None }));
+            return Ok(Some(ApiKey { name: "configured".into(), scopes: Scope::ALL.into(), rooms: None, expires_at: None }));
         }
         let key = match self.by_hash.get(&hash) {
             Some(key) => key,
             None => {
                 check_rate_limit()?;
                 let row = self.store.api_key(&hash).await.map_err(|error| refusal_of(&error, "api key"))?;
-                let key = row.map(|row| ApiKey { scopes: scopes(&row), name: row.name, expires_at: row.expires_at });
+                let key = row.map(|row| ApiKey {
+                    scopes: scopes(&row),
+                    rooms: rooms(&row),
+                    name: row.name,
+                    expires_at: row.expires_at,
+                });
                 self.by_hash.insert(hash, key.clone());
                 key
             }
@@ -149,11 +187,24 @@ impl ApiKeys {
         Ok(key.filter(|key| key.expires_at.is_none_or(|end| now < end)))
     }
 
-    /// Creates a key and returns its secret, which is not stored. `lifetime_ms` counts from now; `None` never expires.
+    /// Drops this node's look-ups, because keys changed.
+    pub fn forget(&self) {
+        self.by_hash.invalidate_all();
+        self.any_stored.invalidate_all();
+    }
+
+    /// Creates a key and returns its secret, which is not stored. Without `rooms` it is for all rooms and for the gateway.
+    /// `lifetime_ms` counts from now; `None` never expires.
     ///
     /// # Errors
     /// [`CreateKeyError`]: the name is invalid or taken, or the query failed.
-    pub async fn create(&self, name: &str, scopes: &[Scope], lifetime_ms: Option<u64>) -> Result<String, CreateKeyError> {
+    pub async fn create(
+        &self,
+        name: &str,
+        scopes: &[Scope],
+        rooms: &[RoomId],
+        lifetime_ms: Option<u64>,
+    ) -> Result<String, CreateKeyError> {
         if name.trim().is_empty() || name.len() > MAX_NAME_BYTES || name.chars().any(char::is_control) {
             return Err(CreateKeyError::InvalidName);
         }
@@ -163,6 +214,7 @@ impl ApiKeys {
         let row = ApiKeyRow {
             name: name.into(),
             scopes: scopes.join(","),
+            rooms: rooms.iter().map(RoomId::as_str).collect::<Vec<_>>().join(","),
             expires_at: lifetime_ms.map(|lifetime| now.saturating_add(lifetime)),
         };
         match self.store.put_api_key(&row, &hash(&secret), now).await {
@@ -190,6 +242,11 @@ pub enum CreateKeyError {
 /// The scopes of a row; words of a later version are ignored.
 fn scopes(row: &ApiKeyRow) -> Vec<Scope> {
     row.scopes.split(',').filter_map(|word| word.parse().ok()).collect()
+}
+
+/// The rooms of a row; `None` for one without a limit.
+fn rooms(row: &ApiKeyRow) -> Option<Vec<RoomId>> {
+    (!row.rooms.is_empty()).then(|| row.rooms.split(',').filter_map(|room| room.parse().ok()).collect())
 }
 
 /// One round of SHA-256: a secret of 32 random bytes cannot be guessed from it, unlike a password.

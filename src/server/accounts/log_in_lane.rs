@@ -2,9 +2,11 @@
 //! the lowest rank. The caller passes the time, in milliseconds.
 
 /// Turns that an account has saved when nobody logged in for five minutes.
-const BURST: u64 = 60;
+pub(super) const BURST: u32 = 60;
 /// Time per turn, in milliseconds.
 pub(super) const TURN_MS: u64 = 5_000;
+/// Time in which all turns are saved.
+const FULL_MS: u64 = BURST as u64 * TURN_MS;
 /// Log-ins that wait for a turn of one account. A further one takes the place of one whose network has tried more often, or is
 /// refused.
 const MAX_WAITING: usize = 16;
@@ -79,8 +81,13 @@ impl Lane {
             return Poll::Turn;
         }
         // The next turn; after that, a moment in which the log-in that is next takes it.
-        let until_turn = (self.full_at + TURN_MS).saturating_sub(now + BURST * TURN_MS);
+        let until_turn = (self.full_at + TURN_MS).saturating_sub(now + FULL_MS);
         Poll::Wait { ms: until_turn.max(if is_next { 1 } else { 50 }) }
+    }
+
+    /// Gives no turn before `at`.
+    pub(super) fn postpone(&mut self, at: u64) {
+        self.full_at = self.full_at.max(at + FULL_MS - TURN_MS);
     }
 
     /// Removes a log-in that no longer waits.
@@ -95,7 +102,7 @@ impl Lane {
 
     fn take_turn(&mut self, now: u64) -> bool {
         let full_at = self.full_at.max(now) + TURN_MS;
-        let has_turn = full_at <= now + BURST * TURN_MS;
+        let has_turn = full_at <= now + FULL_MS;
         if has_turn {
             self.full_at = full_at;
         }
@@ -160,8 +167,19 @@ mod tests {
                 last = lane.waiting.iter().min().map(|(_, number)| *number);
                 prop_assert!(lane.waiting.len() <= MAX_WAITING);
             }
-            prop_assert!(turns <= BURST + now / TURN_MS);
+            prop_assert!(turns <= u64::from(BURST) + now / TURN_MS);
         }
+    }
+
+    #[test]
+    fn a_turn_that_another_node_took_is_waited_for() {
+        let mut lane = Lane::new(0);
+        assert_eq!(lane.join(0, 0), Joined::Turn);
+        lane.postpone(3_000);
+        let next = waiting(lane.join(0, 10));
+        assert_eq!(lane.poll(next, 10), Poll::Wait { ms: 2_990 });
+        assert_eq!(lane.poll(next, 3_000), Poll::Turn);
+        assert!(matches!(lane.join(0, 3_000), Joined::Waiting { .. }), "the saved turns are gone");
     }
 
     #[test]

@@ -4,9 +4,13 @@
 //! Without a free turn a log-in waits; it is not refused, so that strangers who guess cannot lock the owner out. The turn goes
 //! to the network with the fewest log-ins to this account in the last day: an owner on a fresh network is next,
 //! before any number of addresses that guess all the time. A waiting log-in holds no hashing thread.
+//!
+//! Turns and limits hold across nodes: this node's memory decides who is next, and then the store gives the turn.
 
-use super::log_in_lane::{Joined, Lane, Poll, TURN_MS};
+use super::log_in_lane::{BURST, Joined, Lane, Poll, TURN_MS};
 use crate::domain::{id::Uid, refusal::Refusal};
+use crate::server::incident::refusal_of;
+use crate::server::storage::{Store, Turns};
 use governor::clock::{Clock as _, DefaultClock, QuantaInstant};
 use governor::{DefaultKeyedRateLimiter, NotUntil, Quota, RateLimiter};
 use moka::sync::Cache;
@@ -16,6 +20,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::OnceCell;
 
 /// Longest wait for a turn, in milliseconds; then the log-in is refused.
 const MAX_WAIT_MS: u64 = 15_000;
@@ -30,6 +35,9 @@ const PER_SOURCE: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
 /// The same for all devices and sessions of an account together, each of which could be used in turn.
 const PER_ACCOUNT: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
 
+/// Key in the table `facts` of the secret of the hashes that the store counts by: 32 random bytes.
+const TURNS_KEY: &str = "turns_key";
+
 /// SHA-256 of an account name in its compared form: names of any length take the same memory.
 type NameHash = [u8; 32];
 
@@ -42,6 +50,16 @@ pub(super) enum Source {
     Device([u8; 32]),
 }
 
+impl Source {
+    fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Network(IpAddr::V4(address)) => address.octets().to_vec(),
+            Self::Network(IpAddr::V6(address)) => address.octets().to_vec(),
+            Self::Device(hash) => hash.to_vec(),
+        }
+    }
+}
+
 /// The turns of all accounts. A clone shares them.
 #[derive(Clone)]
 pub(super) struct LogInTurns(Arc<Shared>);
@@ -52,38 +70,53 @@ struct Shared {
     sources: DefaultKeyedRateLimiter<(NameHash, Source)>,
     accounts: DefaultKeyedRateLimiter<NameHash>,
     started: Instant,
-}
-
-impl Default for LogInTurns {
-    fn default() -> Self {
-        let attempts = Cache::builder().max_capacity(MAX_NETWORKS).time_to_live(DAY).build();
-        let sources = RateLimiter::keyed(Quota::per_minute(PER_SOURCE));
-        let accounts = RateLimiter::keyed(Quota::per_minute(PER_ACCOUNT));
-        Self(Arc::new(Shared { lanes: Mutex::default(), attempts, sources, accounts, started: Instant::now() }))
-    }
+    /// `None`: this node alone counts.
+    store: Option<Store>,
+    /// The secret of the hashes that the store counts by.
+    secret: OnceCell<Vec<u8>>,
 }
 
 impl LogInTurns {
+    /// The turns of a node. The store counts for all nodes, if there may be several.
+    pub(super) fn new(store: Store) -> Self {
+        Self::with(store.counts_turns().then_some(store))
+    }
+
+    fn with(store: Option<Store>) -> Self {
+        let attempts = Cache::builder().max_capacity(MAX_NETWORKS).time_to_live(DAY).build();
+        let sources = RateLimiter::keyed(Quota::per_minute(PER_SOURCE));
+        let accounts = RateLimiter::keyed(Quota::per_minute(PER_ACCOUNT));
+        let (lanes, secret, started) = (Mutex::default(), OnceCell::new(), Instant::now());
+        Self(Arc::new(Shared { lanes, attempts, sources, accounts, started, store, secret }))
+    }
+
     /// Counts a log-in to `account` against the limit of its source, and one of a device or session also against the limit of
     /// all devices and sessions of the account.
     ///
     /// # Errors
     /// [`Refusal::TooFast`]: more than 10 log-ins, and 10 per minute; 20 of all devices and sessions.
-    pub(super) fn check_source(&self, account: &str, source: Source) -> Result<(), Refusal> {
+    pub(super) async fn check_source(&self, account: &str, source: Source) -> Result<(), Refusal> {
         let name: NameHash = Sha256::digest(account).into();
+        // This node's memory first: a flood that it refuses does not reach the store.
         self.0.sources.check_key(&(name, source)).map_err(|denied| too_fast(&denied))?;
-        match source {
-            Source::Device(_) => self.0.accounts.check_key(&name).map_err(|denied| too_fast(&denied)),
-            Source::Network(_) => Ok(()),
+        let is_device = matches!(source, Source::Device(_));
+        if is_device {
+            self.0.accounts.check_key(&name).map_err(|denied| too_fast(&denied))?;
         }
+        free(self.shared(b"source", &name, &source.bytes(), a_minute(PER_SOURCE)).await?)?;
+        if is_device {
+            free(self.shared(b"account", &name, &[], a_minute(PER_ACCOUNT)).await?)?;
+        }
+        Ok(())
     }
 
     /// Returns when the log-in to `account` may be checked, at once or after a wait of up to 15 s. `uid` is that of the account,
-    /// for the log: a name without an account may be a password.
+    /// for the log: a name without an account may be a password. The store has the last word: a turn that another node took is waited
+    /// for again.
     ///
     /// # Errors
     /// [`Refusal::TooFast`]: too many log-ins wait whose networks have tried less often, or no turn came in time;
-    /// [`Refusal::Busy`]: `may_wait` returned false, which is asked four times per second.
+    /// [`Refusal::Busy`]: `may_wait` returned false, which is asked four times per second, or the store does not answer.
     pub(super) async fn take(
         &self,
         account: &str,
@@ -94,7 +127,25 @@ impl LogInTurns {
         let name: NameHash = Sha256::digest(account).into();
         let rank = self.0.count_attempt(name, network);
         let since = self.0.now_ms();
-        let number = match self.0.join(name, rank, since) {
+        let turns = Turns { burst: BURST, every_ms: TURN_MS };
+        loop {
+            self.wait(name, (rank, since), uid, &may_wait).await?;
+            match self.shared(b"lane", &name, &[], turns).await? {
+                0 => return Ok(()),
+                wait_ms => self.0.postpone(name, wait_ms),
+            }
+        }
+    }
+
+    /// Waits for a turn on this node, until 15 s after `since`.
+    async fn wait(
+        &self,
+        name: NameHash,
+        (rank, since): (u32, u64),
+        uid: Option<&Uid>,
+        may_wait: impl Fn() -> bool,
+    ) -> Result<(), Refusal> {
+        let number = match self.0.join(name, rank, self.0.now_ms()) {
             Joined::Turn => return Ok(()),
             Joined::Refused => return Err(refused()),
             Joined::Waiting { number, warn } => {
@@ -121,6 +172,17 @@ impl LogInTurns {
         }
     }
 
+    /// Takes a turn of all nodes. Returns 0, or the milliseconds until there is one. The store gets a keyed hash: it learns neither
+    /// names nor addresses.
+    async fn shared(&self, kind: &[u8], name: &NameHash, source: &[u8], turns: Turns) -> Result<u64, Refusal> {
+        let Some(store) = &self.0.store else { return Ok(0) };
+        let failed = |error| refusal_of(&error, "log-in");
+        let draw = || async { store.fact_or_set(TURNS_KEY, &rand::random::<[u8; 32]>()).await };
+        let secret = self.0.secret.get_or_try_init(draw).await.map_err(failed)?;
+        let key = Sha256::new().chain_update(secret).chain_update(kind).chain_update(name).chain_update(source).finalize();
+        store.take_turn(&key.into(), turns).await.map_err(failed)
+    }
+
     /// Frees the memory of accounts and sources whose full burst is available again.
     pub(super) fn remove_idle(&self) {
         let now = self.0.now_ms();
@@ -138,6 +200,16 @@ impl LogInTurns {
 fn too_fast(denied: &NotUntil<QuantaInstant>) -> Refusal {
     let wait = denied.wait_time_from(DefaultClock::default().now());
     Refusal::TooFast { retry_after_ms: u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1) }
+}
+
+/// The refusal of a turn that the store did not give.
+fn free(wait_ms: u64) -> Result<(), Refusal> {
+    if wait_ms == 0 { Ok(()) } else { Err(Refusal::TooFast { retry_after_ms: wait_ms }) }
+}
+
+/// The pace of a limit per minute, as the limiters of this node have it.
+fn a_minute(limit: NonZeroU32) -> Turns {
+    Turns { burst: limit.get(), every_ms: u64::from(60_000 / limit.get()) }
 }
 
 fn refused() -> Refusal {
@@ -176,6 +248,12 @@ impl Shared {
         self.lanes().entry(name).or_insert_with(|| Lane::new(now)).join(rank, now)
     }
 
+    /// Another node took the turn: the next one of this node is after `wait_ms`.
+    fn postpone(&self, name: NameHash, wait_ms: u64) {
+        let now = self.now_ms();
+        self.lanes().entry(name).or_insert_with(|| Lane::new(now)).postpone(now + wait_ms);
+    }
+
     fn now_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -202,7 +280,7 @@ mod tests {
 
     #[test]
     fn f7_addresses_of_one_wide_network_stop_being_fresh() {
-        let turns = LogInTurns::default();
+        let turns = LogInTurns::with(None);
         let rank = |address: &str| turns.0.count_attempt([1; 32], address.parse().unwrap());
         assert_eq!(rank("2001:db8:1:1::"), 0);
         for host in 2..20 {
@@ -213,19 +291,25 @@ mod tests {
         assert_eq!(turns.0.count_attempt([2; 32], "2001:db8:1:1::".parse().unwrap()), 0, "another account");
     }
 
-    #[test]
-    fn f8_the_devices_and_sessions_of_an_account_share_a_limit() {
-        let turns = LogInTurns::default();
-        let log_ins =
-            |account: &str| (0..100_u8).filter(|n| turns.check_source(account, Source::Device([*n; 32])).is_ok()).count();
-        assert!((20..=25).contains(&log_ins("ming")), "as much as one minute allows, and a slow machine");
-        assert!(turns.check_source("ming", Source::Network(IpAddr::from([10, 0, 0, 1]))).is_ok(), "unknown devices have turns");
-        assert!(log_ins("lena") >= 20, "another account");
+    #[tokio::test]
+    async fn f8_the_devices_and_sessions_of_an_account_share_a_limit() {
+        let turns = LogInTurns::with(None);
+        let log_ins = async |account: &str| {
+            let mut passed = 0;
+            for n in 0..100_u8 {
+                passed += usize::from(turns.check_source(account, Source::Device([n; 32])).await.is_ok());
+            }
+            passed
+        };
+        assert!((20..=25).contains(&log_ins("ming").await), "as much as one minute allows, and a slow machine");
+        let network = Source::Network(IpAddr::from([10, 0, 0, 1]));
+        assert!(turns.check_source("ming", network).await.is_ok(), "unknown devices have turns");
+        assert!(log_ins("lena").await >= 20, "another account");
     }
 
     #[tokio::test(start_paused = true)]
     async fn f7_a_waiting_log_in_leaves_its_lane_when_its_client_hangs_up() {
-        let turns = LogInTurns::default();
+        let turns = LogInTurns::with(None);
         let network = IpAddr::from([10, 0, 0, 1]);
         for _ in 0..60 {
             turns.take("ming", None, network, || true).await.unwrap();

@@ -38,7 +38,7 @@ use crate::server::{
     clock::Clock,
     names,
     security_log::SecurityLog,
-    storage::{StorageError, Store},
+    storage::{Job, StorageError, Store},
 };
 use hash_threads::Queue;
 use hosts::Hosts;
@@ -53,6 +53,9 @@ const OWNER_LINK: &str = "owner_link";
 const OWNER_LINK_END: &str = "owner_link_end";
 /// Lifetime of the owner link. Each start of a server without an owner makes a new one.
 const OWNER_LINK_MS: u64 = 24 * 3600 * 1000;
+
+/// Turns of log-ins that a sweep removes.
+const SWEPT_TURNS: u32 = 5_000;
 
 /// Registers people, signs them in and out, finds sessions. A clone shares the caches.
 #[derive(Clone)]
@@ -70,7 +73,8 @@ impl Accounts {
     /// Creates the service on an open store. `log` gets the events of sign-ins.
     pub fn new(store: Store, clock: Clock, log: SecurityLog) -> Self {
         let (sessions, hosts) = (Sessions::new(store.clone(), clock.clone()), Hosts::new(store.clone()));
-        Self { store, clock, passwords: Passwords::default(), turns: LogInTurns::default(), sessions, hosts, log }
+        let turns = LogInTurns::new(store.clone());
+        Self { store, clock, passwords: Passwords::default(), turns, sessions, hosts, log }
     }
 
     /// Returns the session of a token, or `None` if the token is unknown, ended or expired. Extends a session that was last
@@ -113,17 +117,38 @@ impl Accounts {
         self.sessions.end_all(uid).await
     }
 
+    /// Drops this node's copies of sessions that ended, or whose person changed, on another node.
+    pub fn forget_sessions(&self, token_hashes: &[[u8; 32]]) {
+        self.sessions.forget(token_hashes);
+    }
+
+    /// Drops this node's copy of the hosts' nicknames.
+    pub fn forget_hosts(&self) {
+        self.hosts.forget();
+    }
+
+    /// Drops this node's copies of all sessions and hosts.
+    pub fn forget_all(&self) {
+        self.sessions.forget_everything();
+        self.hosts.forget();
+    }
+
     /// Creates the one-time token with which the owner registers, valid for 24 hours, and replaces an earlier one. Returns
-    /// `None` if the installation has an owner.
+    /// `None` if the installation has an owner, or if it has several nodes and another one printed a token that still holds.
     ///
     /// # Errors
     /// A failed query.
-    pub async fn owner_link(&self) -> Result<Option<Token>, StorageError> {
+    pub async fn owner_link(&self, has_nodes: bool) -> Result<Option<Token>, StorageError> {
         if self.store.has_owner().await? {
             return Ok(None);
         }
-        let (token, end) = (Token::random(), self.clock.now_ms().saturating_add(OWNER_LINK_MS));
-        self.store.set_fact(OWNER_LINK_END, &end.to_be_bytes()).await?;
+        let (token, now) = (Token::random(), self.clock.now_ms());
+        let end = now.saturating_add(OWNER_LINK_MS).to_be_bytes();
+        if !has_nodes {
+            self.store.set_fact(OWNER_LINK_END, &end).await?;
+        } else if !self.store.raise_fact(OWNER_LINK_END, &end, &now.to_be_bytes()).await? {
+            return Ok(None);
+        }
         self.store.set_fact(OWNER_LINK, &token.hash()).await?;
         Ok(Some(token))
     }
@@ -143,6 +168,11 @@ impl Accounts {
     /// A failed query.
     pub async fn sweep(&self) -> Result<u64, StorageError> {
         self.turns.remove_idle();
+        // Of several nodes one removes the rows.
+        if !self.store.holds(Job::Sessions) {
+            return Ok(0);
+        }
+        self.store.sweep_turns(SWEPT_TURNS).await?;
         self.sessions.sweep().await
     }
 }

@@ -35,7 +35,7 @@ impl Accounts {
         let account = session.person.account.as_deref().ok_or(Refusal::NotAllowed)?;
         let new = names::password(form.new, account)?;
         let person = Some(&session.person);
-        let checked = self.turns.check_source(&names::account_key(account), Source::Device(session.token_hash));
+        let checked = self.turns.check_source(&names::account_key(account), Source::Device(session.token_hash)).await;
         checked.inspect_err(|_| self.log.record_counted(&event(Act::SignInRefused, person, client)))?;
         let replaced = self.account(account).await?.ok_or(Refusal::NotSignedIn)?.password;
         let is_right = self.passwords.verify(Queue::Known, form.current, replaced.as_deref()).await?;

@@ -148,6 +148,12 @@ impl Sessions {
         token_hashes.iter().for_each(|token_hash| self.cached.invalidate(token_hash));
     }
 
+    /// Removes all cached look-ups.
+    pub(super) fn forget_everything(&self) {
+        self.count_ending();
+        self.cached.invalidate_all();
+    }
+
     fn count_ending(&self) {
         *self.endings.lock().unwrap_or_else(PoisonError::into_inner) += 1;
     }

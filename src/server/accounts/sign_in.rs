@@ -161,7 +161,7 @@ impl Accounts {
             _ => None,
         };
         let queue = match device {
-            Some(device) => self.turns.check_source(&key, Source::Device(device.hash())).map(|()| Queue::Known),
+            Some(device) => self.turns.check_source(&key, Source::Device(device.hash())).await.map(|()| Queue::Known),
             None => {
                 check_rate_limit()?;
                 let uid = found.as_ref().map(|person| &person.uid);
@@ -202,7 +202,7 @@ impl Accounts {
         client: &Client<'_>,
         may_wait: &(dyn Fn() -> bool + Sync),
     ) -> Result<(), Refusal> {
-        self.turns.check_source(account_key, Source::Network(client.network))?;
+        self.turns.check_source(account_key, Source::Network(client.network)).await?;
         self.turns.take(account_key, uid, client.network, may_wait).await
     }
 

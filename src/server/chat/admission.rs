@@ -37,7 +37,7 @@ impl Admission {
     ) -> Result<Reserved, Refusal> {
         let settings = settings.ok_or(Refusal::NoSuchRoom)?;
         let (is_host, now) = (settings.is_host(&message.user), message.at);
-        let cooldown_ms = self.cooldown_ms(settings, &message.user);
+        let cooldown_ms = self.cooldown_ms(settings, &message.user, sender);
         self.cooldowns.sweep(now);
         let cooldown = self.cooldowns.try_acquire(&message.room, &message.user, cooldown_ms, now);
         let cooldown = cooldown.map_err(|retry_after_ms| Refusal::TooFast { retry_after_ms })?;
@@ -65,8 +65,8 @@ impl Admission {
     }
 
     /// Returns the milliseconds between two messages of a person in a room.
-    pub(super) fn cooldown_ms(&self, settings: &RoomSettings, user: &Uid) -> u64 {
-        settings.cooldown_ms(self.cooldown_ms, user)
+    pub(super) fn cooldown_ms(&self, settings: &RoomSettings, user: &Uid, sender: Sender) -> u64 {
+        if sender.is_exempt { self.cooldown_ms } else { settings.cooldown_ms(self.cooldown_ms, user) }
     }
 
     /// The cooldown of every room.
@@ -104,8 +104,13 @@ mod tests {
                 text: "x".into(),
                 at: now,
                 nonce: None,
+                has_account: false,
+                re: None,
+                mentions: vec![],
+                networks: vec![],
+                is_bot: false,
             };
-            let sender = Sender { address: Some([10, 0, 0, 1].into()), guest_since: None };
+            let sender = Sender { address: Some([10, 0, 0, 1].into()), guest_since: None, is_exempt: false };
             self.admission.admit(&message, sender, Some(&self.settings))
         }
     }
@@ -164,6 +169,11 @@ mod tests {
         assert_eq!(room.send("host", NOW + 2999).err(), Some(Refusal::TooFast { retry_after_ms: 1 }), "the cooldown stays");
         assert!(room.send("host", NOW + 3000).is_ok());
         room.settings.slow_ms = 1;
-        assert_eq!(room.admission.cooldown_ms(&room.settings, &"viewer".parse().unwrap()), 3000, "the larger of the two");
+        let viewer = Sender { address: None, guest_since: None, is_exempt: false };
+        let cooldown_ms = room.admission.cooldown_ms(&room.settings, &"viewer".parse().unwrap(), viewer);
+        assert_eq!(cooldown_ms, 3000, "the larger of the two");
+        room.settings.slow_ms = 60_000;
+        let vip = Sender { is_exempt: true, ..viewer };
+        assert_eq!(room.admission.cooldown_ms(&room.settings, &"vip".parse().unwrap(), vip), 3000);
     }
 }

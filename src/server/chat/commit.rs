@@ -1,163 +1,126 @@
 //! The group commit. A lane takes its queued sends, admits those that the room's rules permit, stores them in one transaction,
 //! answers the senders, and passes the messages on to be pushed in the order of their seqs. Sends that arrive during a commit form
-//! the next batch, so there is no timer and a lone message is committed at once.
-//!
-//! The store says how many lanes there are. All sends of a room are in one of them, so that its pushes keep their order and its
-//! limits have one owner.
+//! the next batch, so there is no timer and a lone message is committed at once. An act of moderation, or a batch of a purge, has a
+//! transaction of its own between two batches: its pushes leave after those of the messages before it.
 
 use super::admission::{Admission, Reserved};
-use super::send_limits::Sender;
+use super::lanes::{Answer, QueuedSend, Rejected, Work};
+use super::lost_acts::LostActs;
+use super::pushes::RoomPush;
 use super::tails::Tails;
 use super::unsettled::Unsettled;
 use crate::domain::{
     id::{RoomId, Seq},
     message::Message,
-    push::Push,
     refusal::Refusal,
     reply::SendReply,
 };
 use crate::server::{
     clock::Clock,
-    gateway::{Except, Frame, Gateway, Group, Publication},
     incident::refusal_of,
-    storage::{Appended, NewMessage, StorageError, Store},
+    moderation::{NotDone, Rules, is_committed, next_batch, perform},
+    storage::{Appended, NewMessage, Result as StorageResult, RoomSettings, StorageError, Store, fail_point},
 };
-use std::sync::Arc;
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
-/// Sends that may be queued, in all lanes; further ones are refused with `busy`.
-const MAX_QUEUED_SENDS: usize = 4096;
 /// Messages per transaction.
 const MAX_BATCH: usize = 512;
-/// Time that a send may be queued; then it is refused with `busy`. Pages wait 10 s for an answer.
+/// Time that a send or an act may be queued; then it is refused with `busy`. Pages wait 10 s for an answer.
 const MAX_QUEUED_FOR: Duration = Duration::from_secs(5);
-/// Committed batches of a lane that may be queued for pushing; then the lane waits.
-const MAX_QUEUED_PUSHES: usize = 64;
 
-type Answer = oneshot::Sender<Result<SendReply, Rejected>>;
-
-/// A send that was not stored.
-struct Rejected {
-    refusal: Refusal,
-    /// The room's cooldown for this person; 0 if it was not found.
-    cooldown_ms: u64,
+/// The commit task of a lane.
+pub(super) struct Committer {
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) rules: Rules,
+    pub(super) admission: Admission,
+    pub(super) pushes: mpsc::Sender<Vec<RoomPush>>,
+    /// `None`: the order of the rooms adds the messages.
+    pub(super) tails: Option<Tails>,
+    pub(super) unsettled: Unsettled,
+    pub(super) lost_acts: LostActs,
 }
 
-struct QueuedSend {
-    message: NewMessage,
-    sender: Sender,
-    answer: Answer,
-    since: Instant,
-}
+/// The settings of the rooms of a batch.
+type Settings = HashMap<RoomId, RoomSettings>;
 
-/// A push to a room's group. If a slow connection skips the frame, `group` and `seq` are reported in its `gap`.
-struct RoomPush {
-    group: Group,
-    seq: Seq,
-    push: Push,
-}
-
-impl From<Message> for RoomPush {
-    fn from(message: Message) -> Self {
-        Self { group: Group::new(message.room.as_str()), seq: message.seq, push: Push::Message(message) }
-    }
-}
-
-/// The queues of the lanes. Cheap to clone; all clones are the same queues.
-#[derive(Clone)]
-pub(super) struct Commits {
-    lanes: Arc<[mpsc::Sender<QueuedSend>]>,
-    store: Store,
-}
-
-impl Commits {
-    /// Starts the commit task and the push task of each lane. They end when `closing` is cancelled and the queued sends are
-    /// committed and pushed. `admission` makes the admission of a lane.
-    pub(super) fn start(
-        tasks: &TaskTracker,
-        closing: CancellationToken,
-        store: Store,
-        gateway: Gateway,
-        clock: Clock,
-        admission: impl Fn() -> Admission,
-        tails: Tails,
-    ) -> Self {
-        let count = store.lanes();
-        let lane = |_| {
-            let (queue, queued_sends) = mpsc::channel(MAX_QUEUED_SENDS / count);
-            let (pushes, queued_pushes) = mpsc::channel(MAX_QUEUED_PUSHES);
-            let (store, clock, tails) = (store.clone(), clock.clone(), tails.clone());
-            let committer = Committer { store, clock, admission: admission(), pushes, tails, unsettled: Unsettled::default() };
-            tasks.spawn(committer.run(queued_sends, closing.clone()));
-            tasks.spawn(push(queued_pushes, gateway.clone()));
-            queue
-        };
-        Self { lanes: (0..count).map(lane).collect(), store }
-    }
-
-    /// Returns id and seq once the message is durable; for a repeated nonce, those of the first message. The message gets its
-    /// time here. Fails with [`Refusal::Busy`] when the queue is full or closed, and with the refusal of [`Admission`] or of
-    /// the store.
-    pub(super) async fn commit(&self, message: NewMessage, sender: Sender) -> Result<SendReply, Refusal> {
-        let (answer, answered) = oneshot::channel();
-        let (user, nonce, room) = (message.user.clone(), message.nonce.clone(), message.room.clone());
-        let queue = &self.lanes[lane_of(&room, self.lanes.len())];
-        let queued = QueuedSend { message, sender, answer, since: Instant::now() };
-        queue.try_send(queued).map_err(|_| Refusal::Busy)?;
-        let Rejected { refusal, cooldown_ms } = match answered.await.map_err(|_| Refusal::Uncertain)? {
-            Ok(reply) => return Ok(reply),
-            Err(rejected) => rejected,
-        };
-        // A send that came too early may repeat the nonce of a message that is stored. The look-up is made here, since the
-        // commit task must not wait for a flood of refused sends.
-        let (Some(nonce), Refusal::TooFast { .. }) = (nonce, &refusal) else { return Err(refusal) };
-        let before = self.store.sent_before(&user, &nonce, &room).await.map_err(|error| refusal_of(&error, "send"))?;
-        before.map(|(id, seq)| SendReply { status: true, id, seq, cooldown_ms: Some(cooldown_ms) }).ok_or(refusal)
-    }
-}
-
-/// Returns the lane of a room. Every node has the same one, so that two nodes' batches of one lane meet at few rooms: FNV-1a.
-fn lane_of(room: &RoomId, lanes: usize) -> usize {
-    let hash = room
-        .as_str()
-        .bytes()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    usize::try_from(hash % lanes as u64).unwrap_or_default()
-}
-
-struct Committer {
-    store: Store,
-    clock: Clock,
-    admission: Admission,
-    pushes: mpsc::Sender<Vec<RoomPush>>,
-    tails: Tails,
-    unsettled: Unsettled,
+/// The sends of a batch after the cooldowns and limits.
+#[derive(Default)]
+struct Judged {
+    batch: Vec<NewMessage>,
+    /// For each message of the batch.
+    reserved: Vec<(Reserved, Answer)>,
+    refused: Vec<(QueuedSend, Rejected)>,
 }
 
 impl Committer {
-    async fn run(mut self, mut queue: mpsc::Receiver<QueuedSend>, closing: CancellationToken) {
+    /// Commits the queued sends and does the queued work, until `closing` is cancelled and both queues are empty.
+    pub(super) async fn run(
+        mut self,
+        mut queue: mpsc::Receiver<QueuedSend>,
+        mut works: mpsc::Receiver<Work>,
+        closing: CancellationToken,
+    ) {
         let mut sends = Vec::new();
         loop {
-            let look_at = self.unsettled.look_at();
+            let look_at = self.unsettled.look_at().into_iter().chain(self.lost_acts.look_at()).min();
+            // Not biased: neither sends nor acts wait for a flood of the others.
             let count = tokio::select! {
-                biased;
-                () = closing.cancelled(), if !queue.is_closed() => { queue.close(); continue }
+                () = closing.cancelled(), if !queue.is_closed() => {
+                    queue.close();
+                    works.close();
+                    continue;
+                }
                 count = queue.recv_many(&mut sends, MAX_BATCH) => count,
+                Some(work) = works.recv() => {
+                    self.work(work).await;
+                    continue;
+                }
                 () = sleep_until(look_at.unwrap_or_else(tokio::time::Instant::now)), if look_at.is_some() => {
                     self.look().await;
                     continue;
                 }
             };
             if count == 0 {
-                return;
+                break;
             }
             self.commit(std::mem::take(&mut sends)).await;
         }
+        while let Some(work) = works.recv().await {
+            self.work(work).await;
+        }
+    }
+
+    async fn work(&mut self, work: Work) {
+        match work {
+            Work::Act { since, answer, .. } if since.elapsed() > MAX_QUEUED_FOR => _ = answer.send(Err(Refusal::Busy)),
+            Work::Act { act, room, answer, .. } => {
+                // A lost act of the room comes first: this one may be the same again.
+                self.look_for_acts(Some(&room)).await;
+                let done = perform(&self.store, &act, None, &self.rules, self.clock.now_ms()).await;
+                match &done {
+                    Ok(outcome) => self.publish(RoomPush::of_act(&room, outcome.clone())).await,
+                    Err(NotDone::Unknown { outcome, .. }) => self.lost_acts.add(room, (**outcome).clone()),
+                    Err(NotDone::Refused(_)) => {}
+                }
+                // The caller may have disconnected: the act is done all the same.
+                let _ = answer.send(done.map_err(Refusal::from));
+            }
+            Work::Batch { room, action, answer } => _ = answer.send(self.batch(&room, action).await),
+        }
+    }
+
+    async fn batch(&mut self, room: &RoomId, action: Uuid) -> StorageResult<bool> {
+        let mut tx = self.store.begin_act(room, self.clock.now_ms()).await?;
+        let batch = next_batch(&mut tx, action).await?;
+        tx.commit().await?;
+        self.publish(RoomPush::of_act(room, batch.outcome)).await;
+        Ok(batch.has_more)
     }
 
     async fn commit(&mut self, mut sends: Vec<QueuedSend>) {
@@ -168,39 +131,59 @@ impl Committer {
             return;
         }
         let rooms = sends.iter().map(|send| send.message.room.clone()).collect();
-        // SQLite reads them now; PostgreSQL may keep those of a room without a slow mode for a moment. `append` decides.
         let settings = match self.store.room_settings(rooms).await {
             Ok(settings) => settings,
-            Err(error) => {
-                let refusal = refusal_of(&error, "send");
-                let rejected = || Rejected { refusal: refusal.clone(), cooldown_ms: 0 };
-                sends.into_iter().for_each(|send| _ = send.answer.send(Err(rejected())));
-                return;
-            }
+            Err(error) => return reject_all(sends.into_iter(), &error),
         };
-        let (mut batch, mut reserved, mut rejected) = (Vec::new(), Vec::new(), Vec::new());
         // One time for the batch, so that times rise with the seqs.
         let now = self.clock.now_ms();
-        for QueuedSend { mut message, sender, answer, .. } in sends {
-            let settings = settings.get(&message.room);
-            message.at = now;
-            match self.admission.admit(&message, sender, settings) {
-                Ok(admitted) => {
-                    batch.push(message);
-                    reserved.push((admitted, answer));
-                }
-                Err(refusal) => {
-                    let cooldown_ms = settings.map_or(0, |room| self.admission.cooldown_ms(room, &message.user));
-                    rejected.push((answer, Rejected { refusal, cooldown_ms }));
-                }
-            }
-        }
+        let mut judged = Judged::default();
+        self.admit(sends, &settings, now, &mut judged);
+        self.admit_slowed(&settings, now, &mut judged).await;
+        let Judged { batch, reserved, refused } = judged;
         if !batch.is_empty() {
             self.append(batch, reserved).await;
         }
         // After the append: a refused send may repeat the nonce of a message just stored.
-        for (answer, rejected) in rejected {
-            let _ = answer.send(Err(rejected));
+        for (send, rejected) in refused {
+            let _ = send.answer.send(Err(rejected));
+        }
+    }
+
+    /// Admits or refuses each send at `now` (unix ms).
+    fn admit(&mut self, sends: Vec<QueuedSend>, settings: &Settings, now: u64, judged: &mut Judged) {
+        for mut send in sends {
+            let settings = settings.get(&send.message.room);
+            send.message.at = now;
+            match self.admission.admit(&send.message, send.sender, settings) {
+                Ok(admitted) => {
+                    judged.batch.push(send.message);
+                    judged.reserved.push((admitted, send.answer));
+                }
+                Err(refusal) => {
+                    let user = &send.message.user;
+                    let cooldown_ms = settings.map_or(0, |room| self.admission.cooldown_ms(room, user, send.sender));
+                    judged.refused.push((send, Rejected { refusal, cooldown_ms }));
+                }
+            }
+        }
+    }
+
+    /// Admits the sends that came too fast for a slow mode, if it has ended since the settings were kept.
+    async fn admit_slowed(&mut self, settings: &Settings, now: u64, judged: &mut Judged) {
+        let is_slow = |room: &RoomId| settings.get(room).is_some_and(|settings| settings.slow_ms > 0);
+        let is_slowed = |(send, rejected): &mut (QueuedSend, Rejected)| {
+            matches!(rejected.refusal, Refusal::TooFast { .. }) && is_slow(&send.message.room)
+        };
+        let slowed: Vec<_> = judged.refused.extract_if(.., is_slowed).collect();
+        if slowed.is_empty() {
+            return;
+        }
+        let rooms = slowed.iter().map(|(send, _)| send.message.room.clone()).collect();
+        match self.store.read_kept_settings(rooms).await {
+            Ok(Some(settings)) => self.admit(slowed.into_iter().map(|(send, _)| send).collect(), &settings, now, judged),
+            Ok(None) => judged.refused.extend(slowed),
+            Err(error) => reject_all(slowed.into_iter().map(|(send, _)| send), &error),
         }
     }
 
@@ -212,6 +195,7 @@ impl Committer {
         metrics::histogram!("roomcast_commit_seconds").record(started.elapsed().as_secs_f64());
         match appended {
             Ok(appended) => {
+                fail_point("appended");
                 let pushes = self.answer_all(appended, reserved, &sent);
                 self.publish(pushes).await;
                 self.look().await;
@@ -230,21 +214,40 @@ impl Committer {
         }
     }
 
+    fn keep(&self, message: &Message) {
+        if let Some(tails) = &self.tails {
+            tails.push(message);
+        }
+    }
+
     async fn publish(&self, pushes: Vec<RoomPush>) {
         if self.pushes.send(pushes).await.is_err() {
             tracing::error!("the push task has ended: pages receive stored messages only when they bind again");
         }
     }
 
-    /// Looks for the unsettled messages of the rooms that are due, and pushes those that are stored, with the ones that waited for
-    /// them.
+    /// Looks for the lost acts that are due, or for those of a room, and lets pages know of those that are committed.
+    async fn look_for_acts(&mut self, room: Option<&RoomId>) {
+        for (room, action) in self.lost_acts.due(room) {
+            let Ok(is_committed) = is_committed(&self.store, &room, action, self.clock.now_ms()).await else {
+                return self.lost_acts.failed();
+            };
+            if let Some(outcome) = self.lost_acts.remove(action).filter(|_| is_committed) {
+                self.publish(RoomPush::of_lost_act(&room, outcome)).await;
+            }
+        }
+    }
+
+    /// Looks for the lost acts and the unsettled messages of the rooms that are due, and pushes those messages that are stored, with the
+    /// ones that waited for them.
     async fn look(&mut self) {
+        self.look_for_acts(None).await;
         for (room, limit) in self.unsettled.due() {
             let Ok(newest) = self.store.messages_between(&room, Seq::default(), None, limit).await else {
                 return self.unsettled.failed();
             };
             let found = self.unsettled.found(&room, newest);
-            found.iter().for_each(|message| self.tails.push(message));
+            found.iter().for_each(|message| self.keep(message));
             if !found.is_empty() {
                 self.publish(found.into_iter().map(RoomPush::from).collect()).await;
             }
@@ -266,7 +269,7 @@ impl Committer {
                 Appended::Stored(message) => {
                     let accepted = (message.id, message.seq);
                     if !self.unsettled.hold(room, message.id) {
-                        self.tails.push(&message);
+                        self.keep(&message);
                         pushes.push(message.into());
                     }
                     Ok(accepted)
@@ -283,7 +286,8 @@ impl Committer {
                             Ok((id, seq))
                         }
                         Appended::RoomClosed => Err(Refusal::room_closed()),
-                        Appended::Restrained => Err(Refusal::NotAllowed),
+                        Appended::AccountsOnly => Err(Refusal::accounts_only()),
+                        Appended::Restrained(restraint) => Err(restraint.into()),
                         _ => Err(Refusal::NoSuchRoom),
                     }
                 }
@@ -296,13 +300,8 @@ impl Committer {
     }
 }
 
-/// Publishes committed batches. Each push is encoded once, for any number of receivers.
-async fn push(mut batches: mpsc::Receiver<Vec<RoomPush>>, gateway: Gateway) {
-    while let Some(batch) = batches.recv().await {
-        for RoomPush { group, seq, push } in batch {
-            let frame = Frame::text(push.to_json().as_bytes()).at(group.clone(), seq);
-            // The delivery report is dropped: the next push is posted while the shards write this one.
-            drop(gateway.send_to_group(vec![group], Except::default(), Publication::both(frame)).await);
-        }
-    }
+/// Answers sends whose rooms could not be read.
+fn reject_all(sends: impl Iterator<Item = QueuedSend>, error: &StorageError) {
+    let refusal = refusal_of(error, "send");
+    sends.for_each(|send| _ = send.answer.send(Err(Rejected { refusal: refusal.clone(), cooldown_ms: 0 })));
 }

@@ -72,23 +72,24 @@ impl Chat {
         Ok(page)
     }
 
-    /// The rooms whose host has a socket in them.
+    /// The rooms whose host has a socket in them, on whichever node.
     async fn rooms_with_host(&self, rows: &[RoomRow]) -> HashSet<RoomId> {
-        let hosted = |row: &RoomRow| {
-            let host = row.host.as_ref().filter(|_| self.presence.count(&row.room) > 0)?;
-            Some((GatewayUid::from(host), row.room.clone()))
-        };
-        let hosted: Vec<_> = rows.iter().filter_map(hosted).collect();
+        let with_people = rows.iter().filter(|row| self.presence.count(&row.room) > 0);
+        let hosted = with_people.filter_map(|row| Some((row.host.as_ref()?, &row.room)));
+        let (elsewhere, hosted): (Vec<_>, Vec<_>) = hosted.partition(|(host, room)| self.presence.is_elsewhere(room, host));
+        let mut live: HashSet<_> = elsewhere.into_iter().map(|(_, room)| room.clone()).collect();
         if hosted.is_empty() {
-            return HashSet::new();
+            return live;
         }
+        let hosted: Vec<_> = hosted.into_iter().map(|(host, room)| (GatewayUid::from(host), room.clone())).collect();
         let hosts = hosted.iter().map(|(host, _)| host.clone()).collect();
         let joined = self.gateway.select(Selection::Uids(hosts), |_, member| {
             member.groups().filter_map(|group| Some((member.uid()?.clone(), group.clone()))).collect::<Vec<_>>()
         });
         let joined: HashSet<_> = joined.await.into_iter().flatten().collect();
         let is_in = |(host, room): &(GatewayUid, RoomId)| joined.contains(&(host.clone(), Group::new(room.as_str())));
-        hosted.into_iter().filter(|hosted| is_in(hosted)).map(|(_, room)| room).collect()
+        live.extend(hosted.into_iter().filter(|hosted| is_in(hosted)).map(|(_, room)| room));
+        live
     }
 
     async fn may_open(&self, person: Option<&Person>) -> Result<MayOpen, Refusal> {

@@ -26,6 +26,9 @@ impl Chat {
         self.forget_rooms();
         self.search.forget();
         self.tails.forget_all();
+        if let Some(order) = &self.order {
+            order.forget_all().await;
+        }
         tokio::select! {
             () = self.send_members_away() => {}
             () = self.closing.cancelled() => {}

@@ -3,7 +3,7 @@
 
 use crate::domain::id::RoomId;
 use crate::server::clock::Clock;
-use crate::server::storage::{Result, Store};
+use crate::server::storage::{Job, Result, Store};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
@@ -46,9 +46,14 @@ impl Retention {
         Self { store, clock, keep_days: keep_days.into(), wake, closing }
     }
 
-    /// Sweeps at the start, every hour and when woken, until `closing` is cancelled. A batch under way is finished.
+    /// Sweeps at the start, every hour and when woken, until `closing` is cancelled. A batch under way is finished. Of several nodes
+    /// one sweeps.
     pub(super) async fn run(self) {
         loop {
+            tokio::select! {
+                () = self.store.take(Job::Retention) => {}
+                () = self.closing.cancelled() => return,
+            }
             if let Err(error) = self.sweep().await {
                 tracing::warn!(%error, "retention: the sweep failed and is repeated in an hour");
             }
@@ -59,6 +64,7 @@ impl Retention {
             tokio::select! {
                 () = tokio::time::sleep(SWEEP_EVERY) => {}
                 () = self.wake.notified() => {}
+                () = self.store.lose(Job::Retention) => {}
                 () = self.closing.cancelled() => return,
             }
         }
@@ -72,6 +78,7 @@ impl Retention {
         };
         // Notes without a text, which nobody misses.
         self.in_batches(|| self.store.sweep_paces(PACES_BATCH)).await?;
+        self.in_batches(|| self.store.sweep_news(BATCH)).await?;
         if removed != Removed::default() {
             let Removed { of_deleted_rooms, messages, guests } = removed;
             tracing::info!(of_deleted_rooms, messages, guests, "retention: rows removed");
@@ -153,8 +160,8 @@ impl Retention {
         Ok(())
     }
 
-    /// Whether the node shuts down, or another process has taken the data folder over.
+    /// Whether the node shuts down, or another process or node has the job now.
     fn is_ending(&self) -> bool {
-        self.closing.is_cancelled() || !self.store.is_serving()
+        self.closing.is_cancelled() || !self.store.holds(Job::Retention)
     }
 }

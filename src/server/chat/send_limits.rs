@@ -23,13 +23,15 @@ pub(super) struct Sender {
     pub(super) address: Option<IpAddr>,
     /// When the guest was created, unix milliseconds; `None` for an account.
     pub(super) guest_since: Option<u64>,
+    /// The room's slow mode does not concern the person.
+    pub(super) is_exempt: bool,
 }
 
 impl Sender {
     /// A guest's age is in its uid, a UUID v7 that this server made. Another uid is of no guest of ours.
     pub(super) fn new(person: &Person, address: Option<IpAddr>) -> Self {
         let guest_since = person.account.is_none().then(|| created_ms(&person.uid)).flatten();
-        Self { address, guest_since }
+        Self { address, guest_since, is_exempt: false }
     }
 
     /// Milliseconds since the guest was created. `None` for an account, and for a time in the future: if the clock was set
@@ -179,7 +181,7 @@ mod tests {
 
     /// A sender at `10.0.0.n`; `age` in milliseconds for a guest, `None` for an account.
     fn sender(n: u8, age: Option<u64>) -> Sender {
-        Sender { address: Some([10, 0, 0, n].into()), guest_since: age.map(|age| NOW - age) }
+        Sender { address: Some([10, 0, 0, n].into()), guest_since: age.map(|age| NOW - age), is_exempt: false }
     }
 
     fn accepted(limits: &mut SendLimits, sends: usize, sender: Sender, now: u64) -> usize {
@@ -231,8 +233,11 @@ mod tests {
     #[test]
     fn f1_a_48_of_ipv6_has_eight_times_the_sends_of_an_address() {
         let mut limits = limits();
-        let of_64 =
-            |n: u16| Sender { address: Some(IpAddr::from([0x2001, 0xdb8, 1, n, 0, 0, 0, 1])), guest_since: Some(NOW - 60_000) };
+        let of_64 = |n: u16| Sender {
+            address: Some(IpAddr::from([0x2001, 0xdb8, 1, n, 0, 0, 0, 1])),
+            guest_since: Some(NOW - 60_000),
+            is_exempt: false,
+        };
         assert_eq!((0..500).filter(|n| limits.try_take(&room("1"), of_64(*n), false, NOW).is_ok()).count(), 80);
     }
 
@@ -248,7 +253,7 @@ mod tests {
         assert_eq!(Sender::new(&uid(made), None).guest_since, Some(NOW + 123));
         assert_eq!(Sender::new(&Person { account: Some("ming".into()), ..uid(made) }, None).guest_since, None);
         assert_eq!(Sender::new(&Person { uid: "42".parse().unwrap(), ..uid(made) }, None).guest_since, None);
-        let from_the_future = Sender { address: None, guest_since: Some(NOW + 1) };
+        let from_the_future = Sender { address: None, guest_since: Some(NOW + 1), is_exempt: false };
         assert_eq!(from_the_future.guest_age_ms(NOW), None, "the clock was set back");
     }
 

@@ -1,13 +1,18 @@
 //! The newest messages of busy rooms, in memory: most reads of a room want these. The store says which messages a room has, at
-//! every read; a tail only saves reading them again. A tail that does not end with the newest message is not used.
+//! every read; a tail only saves reading them again. A tail that does not end with the newest message, or is older than the room's
+//! newest change, is not used: no removed text is read from memory.
 
 use crate::domain::{
-    id::{Epoch, RoomId, Seq},
+    change::Rev,
+    id::{Epoch, RoomId, Seq, Uid},
     message::Message,
 };
+use crate::server::storage::moderation::RoomNow;
 use crate::server::storage::{Result, SeqRange, Store};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Messages of a tail, at most: the most that a `bind` returns.
 const MAX_MESSAGES: u32 = 200;
@@ -15,6 +20,8 @@ const MAX_MESSAGES: u32 = 200;
 const MAX_BYTES: usize = 128 * 1024;
 /// Rooms with a tail, at most; the one that was read longest ago makes way. Together 32 MiB at most.
 const MAX_ROOMS: usize = 256;
+/// Time for which a tail may be behind the room's newest message.
+const BEHIND_FOR: Duration = Duration::from_secs(2);
 /// Rooms that were read once from the store, at most; beyond it all are forgotten.
 const MAX_MISSED: usize = 1024;
 
@@ -24,6 +31,23 @@ pub(super) struct Window {
     pub after: Seq,
     pub before: Option<Seq>,
     pub limit: u32,
+}
+
+/// A room as the store has it now.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Now<'a> {
+    pub room: &'a RoomId,
+    pub epoch: &'a Epoch,
+    pub rev: Rev,
+    pub range: SeqRange,
+}
+
+impl<'a> From<&'a RoomNow> for Now<'a> {
+    fn from(now: &'a RoomNow) -> Self {
+        let record = &now.record;
+        let range = SeqRange { oldest: now.oldest, newest: record.newest };
+        Self { room: &record.room, epoch: &record.epoch, rev: record.rev, range }
+    }
 }
 
 /// The tails of a node. Cheap to clone; all clones are the same tails.
@@ -44,14 +68,24 @@ struct Table {
 /// Messages with consecutive seqs.
 struct Tail {
     epoch: Epoch,
+    /// The room's newest change when it was read from the store, or an earlier one.
+    rev: Rev,
     messages: VecDeque<Message>,
     bytes: usize,
+    /// When a read found it behind the room's newest message, and no message came since.
+    behind_since: Option<Instant>,
     /// [`Table::reads`] at its last read.
     read_at: u64,
 }
 
 impl Tails {
-    /// Adds a message that was stored, before its sender is answered. A room without a tail gets none.
+    /// Whether the room has a tail.
+    pub(super) fn contains(&self, room: &RoomId) -> bool {
+        self.table().rooms.contains_key(room)
+    }
+
+    /// Adds a message that was stored: on the only node before its sender is answered, else in the order of the room. A room without
+    /// a tail gets none.
     pub(super) fn push(&self, message: &Message) {
         let mut table = self.table();
         let Some(tail) = table.rooms.get_mut(&message.room) else { return };
@@ -62,19 +96,14 @@ impl Tails {
         }
     }
 
-    /// Returns the messages of a window, and reads the store where the tail of the room has not all of them. `range` was read from
+    /// Returns the messages of a window, and reads the store where the tail of the room has not all of them. `now` was read from
     /// the store just now.
-    pub(super) async fn messages(
-        &self,
-        store: &Store,
-        of: (&RoomId, &Epoch),
-        range: SeqRange,
-        window: Window,
-    ) -> Result<Vec<Message>> {
-        let (room, epoch) = of;
+    pub(super) async fn messages<'a>(&self, store: &Store, now: impl Into<Now<'a>>, window: Window) -> Result<Vec<Message>> {
+        let now = now.into();
+        let room = now.room;
         // A process that was taken over is told of no further message.
         if store.is_serving()
-            && let Some(messages) = self.read(room, epoch, range, window)
+            && let Some(messages) = self.read(now, window)
         {
             metrics::counter!("roomcast_windows_read_total", "from" => "memory").increment(1);
             return Ok(messages);
@@ -85,7 +114,7 @@ impl Tails {
             return store.messages_between(room, after, before, limit).await;
         };
         let mut messages = store.messages_between(room, Seq::default(), None, MAX_MESSAGES.max(limit)).await?;
-        self.keep(room, epoch, &messages, begun);
+        self.keep(now, &messages, begun);
         messages.retain(|message| message.seq > after);
         let too_many = messages.len().saturating_sub(usize::try_from(limit).unwrap_or(usize::MAX));
         messages.drain(..too_many);
@@ -110,7 +139,8 @@ impl Tails {
     }
 
     /// Returns the messages of a window, if the tail of the room has them all.
-    fn read(&self, room: &RoomId, epoch: &Epoch, range: SeqRange, window: Window) -> Option<Vec<Message>> {
+    fn read(&self, now: Now<'_>, window: Window) -> Option<Vec<Message>> {
+        let Now { room, epoch, rev, range } = now;
         let mut table = self.table();
         table.reads += 1;
         let reads = table.reads;
@@ -120,15 +150,26 @@ impl Tails {
         while tail.messages.front().is_some_and(|first| first.seq < range.oldest) {
             tail.pop();
         }
-        if tail.epoch != *epoch {
+        if tail.epoch != *epoch || tail.rev < rev {
             table.rooms.remove(room);
+            // It was read twice before: the next read makes it anew.
+            table.missed.insert(room.clone());
+            return None;
+        }
+        // A read that began before the newest change: the store answers it.
+        if tail.rev > rev {
+            return None;
+        }
+        // The push of a message that was just stored may be under way: the tail stays. One of another node may not come, if the
+        // room has no members here.
+        if tail.newest() < Some(range.newest) {
+            if tail.behind_since.get_or_insert_with(Instant::now).elapsed() > BEHIND_FOR {
+                table.rooms.remove(room);
+                table.missed.insert(room.clone());
+            }
             return None;
         }
         let first = tail.messages.front()?.seq;
-        // The push of a message that was just stored may be under way: the tail stays.
-        if tail.newest() < Some(range.newest) {
-            return None;
-        }
         // Not beyond what the store said: what was stored since comes by push.
         let end = window.before.map_or(u64::MAX, |before| before.0).min(range.newest.next().0);
         let start = window.after.next().max(range.oldest).0.max(end.saturating_sub(window.limit.into()));
@@ -142,17 +183,18 @@ impl Tails {
     }
 
     /// Keeps the newest messages of a room, as they were read from the store in a read that [began](Self::begin).
-    fn keep(&self, room: &RoomId, epoch: &Epoch, messages: &[Message], begun: u64) {
+    fn keep(&self, now: Now<'_>, messages: &[Message], begun: u64) {
+        let Now { room, epoch, rev, .. } = now;
         let Some(newest) = messages.last().map(|message| message.seq) else { return };
         let is_needed = |table: &Table| {
-            let is_newer = |kept: &Tail| kept.epoch == *epoch && kept.newest() >= Some(newest);
+            let is_newer = |kept: &Tail| kept.epoch == *epoch && kept.rev >= rev && kept.newest() >= Some(newest);
             table.forgotten == begun && !table.rooms.get(room).is_some_and(is_newer)
         };
         if !is_needed(&self.table()) {
             return;
         }
         // The copies are made without the lock.
-        let mut tail = Tail { epoch: epoch.clone(), messages: VecDeque::new(), bytes: 0, read_at: 0 };
+        let mut tail = Tail { epoch: epoch.clone(), rev, messages: VecDeque::new(), bytes: 0, behind_since: None, read_at: 0 };
         messages.iter().for_each(|message| tail.push(message.clone()));
         let mut table = self.table();
         if !is_needed(&table) {
@@ -168,6 +210,20 @@ impl Tails {
         table.missed.remove(room);
         drop(table);
         drop((evicted, replaced));
+    }
+
+    /// Returns the authors of a room's newest messages with their nicknames, newest first, without asking the store: a message may have
+    /// been removed since. `None`: the room has no tail.
+    pub(super) fn speakers(&self, room: &RoomId) -> Option<Vec<(String, Uid)>> {
+        let table = self.table();
+        let messages = table.rooms.get(room)?.messages.iter().rev();
+        let said = messages.filter(|message| message.removed.is_none());
+        Some(said.map(|message| (message.nickname.clone(), message.user.clone())).collect())
+    }
+
+    /// Whether a tail knows that the room has had a message of this seq, or a later one.
+    pub(super) fn reaches(&self, room: &RoomId, seq: Seq) -> bool {
+        self.table().rooms.get(room).is_some_and(|tail| tail.newest() >= Some(seq))
     }
 
     /// Drops the tail of a room, because the room is deleted.
@@ -198,6 +254,7 @@ impl Tail {
     }
 
     fn push(&mut self, message: Message) {
+        self.behind_since = None;
         self.bytes += bytes(&message);
         self.messages.push_back(message);
         while self.messages.len() > MAX_MESSAGES as usize || self.bytes > MAX_BYTES {

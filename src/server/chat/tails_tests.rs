@@ -19,6 +19,10 @@ async fn open() -> (TempDir, Store, RoomId, Epoch) {
     (folder, store, room, epoch)
 }
 
+fn at<'a>(room: &'a RoomId, epoch: &'a Epoch, range: SeqRange) -> Now<'a> {
+    Now { room, epoch, rev: Rev::default(), range }
+}
+
 /// Stores messages whose time is their place, as the commit task does; a tail that is not told of them misses them.
 async fn append(store: &Store, tails: Option<&Tails>, room: &RoomId, places: impl Iterator<Item = u64>, text: &str) -> Vec<Seq> {
     let new = |at| NewMessage {
@@ -29,6 +33,11 @@ async fn append(store: &Store, tails: Option<&Tails>, room: &RoomId, places: imp
         text: text.into(),
         at,
         nonce: None,
+        has_account: false,
+        re: None,
+        mentions: vec![],
+        networks: vec![],
+        is_bot: false,
     };
     let stored = store.append(places.map(new).collect(), 0).await.unwrap();
     let stored = stored.into_iter().map(|appended| match appended {
@@ -77,7 +86,7 @@ async fn run(steps: Vec<Step>) -> std::result::Result<(), TestCaseError> {
             Step::Read { after, before, limit } => {
                 let range = store.seq_range(&room).await.unwrap();
                 let window = Window { after: Seq(after), before: before.map(Seq), limit };
-                let read = tails.messages(&store, (&room, &epoch), range, window).await.unwrap();
+                let read = tails.messages(&store, at(&room, &epoch, range), window).await.unwrap();
                 let expected = store.messages_between(&room, window.after, window.before, limit).await.unwrap();
                 prop_assert_eq!(read, expected, "{:?} of {:?}", window, range);
             }
@@ -117,7 +126,7 @@ async fn p1_no_window_lacks_a_message_that_was_acknowledged_before() {
         before = acknowledged.load(Ordering::SeqCst);
         let range = store.seq_range(&room).await.unwrap();
         let window = Window { after: Seq(0), before: None, limit: 50 };
-        let messages = tails.messages(&store, (&room, &epoch), range, window).await.unwrap();
+        let messages = tails.messages(&store, at(&room, &epoch, range), window).await.unwrap();
         let seqs: Vec<u64> = messages.iter().map(|message| message.seq.0).collect();
         let newest = seqs.last().copied().unwrap_or(0);
         assert!(newest >= before, "{newest} of {before} messages");
@@ -133,17 +142,17 @@ async fn p1_rooms_with_a_tail_are_bounded_and_another_epoch_has_none() {
     append(&store, None, &room, 1..=3, "x").await;
     let range = store.seq_range(&room).await.unwrap();
     let window = Window { after: Seq(0), before: None, limit: 50 };
-    tails.messages(&store, (&room, &epoch), range, window).await.unwrap();
-    assert_eq!(tails.read(&room, &epoch, range, window), None, "the first read makes no tail");
-    let messages = tails.messages(&store, (&room, &epoch), range, window).await.unwrap();
-    assert_eq!(tails.read(&room, &epoch, range, window), Some(messages.clone()));
+    tails.messages(&store, at(&room, &epoch, range), window).await.unwrap();
+    assert_eq!(tails.read(at(&room, &epoch, range), window), None, "the first read makes no tail");
+    let messages = tails.messages(&store, at(&room, &epoch, range), window).await.unwrap();
+    assert_eq!(tails.read(at(&room, &epoch, range), window), Some(messages.clone()));
     for n in 0..MAX_ROOMS * 2 {
-        tails.keep(&format!("r{n}").parse().unwrap(), &epoch, &messages, 0);
+        tails.keep(at(&format!("r{n}").parse().unwrap(), &epoch, range), &messages, 0);
     }
     assert_eq!(tails.table().rooms.len(), MAX_ROOMS);
-    tails.keep(&room, &epoch, &messages, 0);
+    tails.keep(at(&room, &epoch, range), &messages, 0);
     let other: Epoch = "another".parse().unwrap();
-    assert_eq!(tails.read(&room, &other, range, window), None);
+    assert_eq!(tails.read(at(&room, &other, range), window), None);
 }
 
 #[tokio::test]
@@ -155,7 +164,8 @@ async fn p4_a_read_that_began_before_the_room_was_deleted_is_not_kept() {
     assert_eq!(tails.begin(&room), None);
     let begun = tails.begin(&room).unwrap();
     tails.forget(&room);
-    tails.keep(&room, &epoch, &messages, begun);
+    let range = store.seq_range(&room).await.unwrap();
+    tails.keep(at(&room, &epoch, range), &messages, begun);
     assert!(tails.table().rooms.is_empty());
 }
 
@@ -167,13 +177,32 @@ async fn p4_a_message_whose_push_is_under_way_costs_no_tail() {
     let window = Window { after: Seq(0), before: None, limit: 50 };
     for _ in 0..2 {
         let range = store.seq_range(&room).await.unwrap();
-        tails.messages(&store, (&room, &epoch), range, window).await.unwrap();
+        tails.messages(&store, at(&room, &epoch, range), window).await.unwrap();
     }
     append(&store, None, &room, 4..=4, "x").await;
     let range = store.seq_range(&room).await.unwrap();
-    assert_eq!(tails.read(&room, &epoch, range, window), None);
+    assert_eq!(tails.read(at(&room, &epoch, range), window), None);
     assert_eq!(tails.begin(&room), None, "and no read of a whole one");
     let messages = store.messages_between(&room, Seq(0), None, 50).await.unwrap();
     tails.push(&messages[3]);
-    assert_eq!(tails.read(&room, &epoch, range, window), Some(messages));
+    assert_eq!(tails.read(at(&room, &epoch, range), window), Some(messages));
+}
+
+#[tokio::test]
+async fn a_tail_from_before_the_newest_change_is_not_read() {
+    let (_folder, store, room, epoch) = open().await;
+    let tails = Tails::default();
+    append(&store, None, &room, 1..=3, "x").await;
+    let window = Window { after: Seq(0), before: None, limit: 50 };
+    let range = store.seq_range(&room).await.unwrap();
+    let now = at(&room, &epoch, range);
+    for _ in 0..2 {
+        tails.messages(&store, now, window).await.unwrap();
+    }
+    assert!(tails.read(now, window).is_some());
+    let later = Now { rev: Rev(1), ..now };
+    assert_eq!(tails.read(later, window), None, "a message of it may be removed");
+    tails.messages(&store, later, window).await.unwrap();
+    assert!(tails.read(later, window).is_some(), "one read makes it anew");
+    assert_eq!(tails.read(now, window), None, "a read that began before the change");
 }

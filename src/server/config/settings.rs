@@ -2,6 +2,12 @@
 //! milliseconds, `_bytes` bytes), its default. A new key also stands in `docs/configuration.md` and, if operators change it
 //! often, in `Leptos.toml`; lists are named in `LISTS` of `environment.rs`.
 
+mod cluster;
+mod moderation;
+
+pub use cluster::{ClusterError, ClusterSettings};
+pub use moderation::ModerationSettings;
+
 use super::DatabaseUrl;
 use ipnet::IpNet;
 use serde::de::Error as _;
@@ -182,6 +188,9 @@ pub struct ChatSettings {
     pub first_message_ms: u64,
     /// Age at which messages are removed, in days. Default: 0, never.
     pub keep_days: u32,
+    /// Whether connections without a subprotocol get the push `changed`, too. Default: false, since old pages would show it as a
+    /// message.
+    pub plain_changes: bool,
 }
 
 /// `chat.open_rooms`.
@@ -203,6 +212,7 @@ impl Default for ChatSettings {
             open_rooms: OpenRooms::Owner,
             first_message_ms: 3000,
             keep_days: 0,
+            plain_changes: false,
         }
     }
 }

@@ -38,6 +38,13 @@ impl ControlClient {
         Ok(serde_json::from_str(&line)?)
     }
 
+    /// Returns one more line. A server that sends none in time, or is gone, is no error.
+    pub(super) async fn next_line(&mut self, within: Duration) -> String {
+        let mut line = String::new();
+        let _ = tokio::time::timeout(within, self.0.read_line(&mut line)).await;
+        line
+    }
+
     /// Waits until the server closes the connection, which it does when it exits.
     pub async fn wait_for_exit(mut self) {
         let mut discarded = [0; 64];

@@ -5,9 +5,10 @@
 //!
 //! | file | responsibility |
 //! |---|---|
-//! | `protocol` | requests and responses |
+//! | `protocol`, `acts` | requests and responses |
 //! | `server` | accepts connections, answers requests, passes [`ServerCommand`]s to the web listener |
 //! | `client` | sends a request and reads the response |
+//! | `nodes` | what it shows of the other nodes |
 //! | `takeover` | reload: starts a successor, hands over listeners and data folder |
 //!
 //! ```no_run
@@ -21,13 +22,17 @@
 //! # }
 //! ```
 
+mod acts;
 mod bounded_line;
 mod client;
+mod nodes;
 mod protocol;
 mod server;
 mod takeover;
 
+pub use acts::CommandAct;
 pub use client::ControlClient;
-pub use protocol::{Request, Response, RoomAct, Status};
-pub use server::{CommandQueues, ControlServer, RoomCommand, ServerCommand};
+pub use nodes::ControlReach;
+pub use protocol::{NodeStatus, Request, Response, RoomAct, Status};
+pub use server::{ActCommand, CommandQueues, ControlServer, RoomCommand, ServerCommand};
 pub use takeover::{InheritedListeners, Reloader, Takeover, TakeoverError};

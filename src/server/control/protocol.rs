@@ -1,9 +1,15 @@
 //! Requests and responses of the control socket. Their JSON words are a contract: after an upgrade, the command line of one
 //! version talks to the server of another.
 
-use crate::domain::id::{RoomId, Uid};
+use super::acts::CommandAct;
+use crate::domain::{
+    id::{RoomId, Uid},
+    reply::ActReply,
+};
+use crate::server::cluster::Incarnation;
 use crate::server::gateway::{ConnectionStatus, ShardStatus};
 use serde::{Deserialize, Serialize};
+use std::net::SocketAddrV4;
 use std::path::PathBuf;
 
 /// File name of the socket, in the data folder.
@@ -19,6 +25,9 @@ pub enum Request {
     Connections {
         /// Connections listed per shard, at most.
         limit: usize,
+        /// The node; left out for all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        node: Option<SocketAddrV4>,
     },
     /// Ends the sessions of a person and closes the sockets. Returns [`Response::Closed`].
     SignOut {
@@ -31,6 +40,17 @@ pub enum Request {
         room: RoomId,
         /// The act.
         act: RoomAct,
+    },
+    /// Carries out an act of moderation. Returns [`Response::Acted`].
+    Act {
+        /// The room; left out for the whole site.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        room: Option<RoomId>,
+        /// The reason.
+        #[serde(default)]
+        reason: String,
+        /// The act.
+        act: CommandAct,
     },
     /// Shuts the server down. Returns [`Response::Stopping`] at once; the connection closes when the process has exited.
     Stop {
@@ -60,8 +80,6 @@ pub enum RoomAct {
     Open,
     /// The room and its messages are removed.
     Delete,
-    /// The room's title, host or slow mode was changed in the database: the server reads it again at once.
-    Changed,
 }
 
 /// State of the running server.
@@ -84,6 +102,23 @@ pub struct Status {
     pub draining: bool,
     /// One row per shard, in shard order.
     pub shards: Vec<ShardStatus>,
+    /// The nodes of the cluster, by name, this one too; empty if there can be no other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<NodeStatus>,
+}
+
+/// One node in `roomcast status`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// Its inner address.
+    pub name: String,
+    /// Version of Roomcast.
+    pub version: String,
+    /// Open sockets.
+    pub connections: usize,
+    /// The node is shutting down.
+    #[serde(rename = "leaving")]
+    pub draining: bool,
 }
 
 /// The server's response to a [`Request`]: `{"answer":"closed","sockets":1}`.
@@ -92,10 +127,13 @@ pub struct Status {
 pub enum Response {
     /// State of the server.
     Status(Status),
-    /// Open connections, in shard order.
+    /// Open connections, by node, in shard order.
     Connections {
         /// One row per connection.
         connections: Vec<ConnectionStatus>,
+        /// Nodes that did not answer.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        silent: Vec<String>,
     },
     /// The person's sockets were closed.
     Closed {
@@ -110,6 +148,11 @@ pub enum Response {
         /// Sockets that were in a deleted room.
         sockets: usize,
     },
+    /// The act of moderation holds, and is pushed.
+    Acted {
+        /// Its result.
+        reply: ActReply,
+    },
     /// The server shuts down and closes this connection when it exits.
     #[serde(rename = "leaving")]
     Stopping {
@@ -123,7 +166,11 @@ pub enum Response {
     },
     /// The running process has paused and unlocked the data folder: the successor may serve.
     #[serde(rename = "yours")]
-    TakeoverGranted,
+    TakeoverGranted {
+        /// The node's run, which the successor goes on with. `None` outside of a cluster.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        incarnation: Option<Incarnation>,
+    },
     /// The request failed.
     #[serde(rename = "not_done")]
     Failed {

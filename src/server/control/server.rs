@@ -1,15 +1,21 @@
 //! The server's side of the control socket.
 
+use super::acts::CommandAct;
 use super::bounded_line::{BoundedLine, read_line};
+use super::nodes::ControlReach;
 use super::protocol::{FILE, Request, Response, RoomAct, Status};
 use super::takeover::{Reloader, SUCCESSOR_START_TIMEOUT};
 use crate::domain::{
     id::{RoomId, Uid},
+    lang::Lang,
     push::CloseCode,
     refusal::Refusal,
+    reply::ActReply,
 };
 use crate::server::accounts::Accounts;
-use crate::server::gateway::{Gateway, Relayed, SocketOwner};
+use crate::server::gateway::{Relayed, SocketOwner};
+use crate::server::kicks::Whose;
+use crate::server::moderation::{Act, Actor};
 use std::fs::Permissions;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -22,8 +28,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Longest request, in bytes.
-const MAX_REQUEST_BYTES: u64 = 4096;
+/// Longest request, in bytes: a reason of 500 characters, each of them escaped, and 100 messages.
+const MAX_REQUEST_BYTES: u64 = 16 * 1024;
 /// Longest line with a relayed publish, in bytes: in base64, PHP's largest packet (10 MiB) as the plain frame, and a v1 frame
 /// of up to twice that size, because JSON escapes quotes. A longer line (control characters take six bytes) is skipped.
 const MAX_RELAYED_BYTES: u64 = 40 * 1024 * 1024;
@@ -60,12 +66,22 @@ pub struct RoomCommand {
     pub done: oneshot::Sender<Result<usize, Refusal>>,
 }
 
+/// An act of moderation, for the task that carries such acts out.
+pub struct ActCommand {
+    /// The act.
+    pub act: Act,
+    /// Receives the result.
+    pub done: oneshot::Sender<Result<ActReply, Refusal>>,
+}
+
 /// The tasks that carry commands out.
 pub struct CommandQueues {
     /// The task that accepts HTTP connections.
     pub server: mpsc::Sender<ServerCommand>,
     /// The task that acts on rooms.
     pub rooms: mpsc::Sender<RoomCommand>,
+    /// The task that carries out acts of moderation.
+    pub acts: mpsc::Sender<ActCommand>,
 }
 
 /// The control socket's server. A clone shares its state; there is one clone per connection.
@@ -73,7 +89,7 @@ pub struct CommandQueues {
 pub struct ControlServer(Arc<Inner>);
 
 struct Inner {
-    gateway: Gateway,
+    reach: ControlReach,
     accounts: Accounts,
     queues: CommandQueues,
     reloader: Reloader,
@@ -87,7 +103,7 @@ impl ControlServer {
     /// Creates the server; [`ControlServer::serve`] opens the socket. `address` is shown by `roomcast status`; `shutdown` is
     /// cancelled when the shutdown starts.
     pub fn new(
-        gateway: Gateway,
+        reach: ControlReach,
         accounts: Accounts,
         queues: CommandQueues,
         reloader: Reloader,
@@ -96,7 +112,8 @@ impl ControlServer {
         shutdown: CancellationToken,
     ) -> Self {
         let (data_dir, started) = (data_dir.to_owned(), Instant::now());
-        Self(Arc::new(Inner { gateway, accounts, queues, reloader, address, data_dir, started, shutdown }))
+        reach.answer();
+        Self(Arc::new(Inner { reach, accounts, queues, reloader, address, data_dir, started, shutdown }))
     }
 
     /// Serves requests until `closed` is cancelled. Replaces a socket file left by a process that was killed, and removes
@@ -156,11 +173,10 @@ impl ControlServer {
         tokio::time::timeout(REQUEST_TIMEOUT, bounded.read_line(&mut line)).await??;
         let response = match serde_json::from_str(&line) {
             Ok(Request::Status) => Response::Status(self.status().await),
-            Ok(Request::Connections { limit }) => {
-                Response::Connections { connections: self.0.gateway.connection_statuses(limit).await }
-            }
+            Ok(Request::Connections { limit, node }) => self.0.reach.connections(limit, node).await,
             Ok(Request::SignOut { uid }) => self.sign_out(&uid).await,
             Ok(Request::Room { room, act }) => self.act_on_room(room, act).await,
+            Ok(Request::Act { room, reason, act }) => self.act(room, reason, act).await,
             Ok(Request::Stop { gracefully }) => {
                 write_response(&mut stream, &Response::Stopping { pid: std::process::id() }).await?;
                 let _ = self.0.queues.server.send(ServerCommand::Shutdown { gracefully }).await;
@@ -184,15 +200,15 @@ impl ControlServer {
         }
     }
 
-    /// Ends the sessions of a person, and after that closes their sockets: those that they opened, and those of the uid.
+    /// Ends the sessions of a person, and after that closes their sockets on all nodes: those that they opened, and those of the uid.
     async fn sign_out(&self, uid: &Uid) -> Response {
-        let Inner { gateway, accounts, .. } = &*self.0;
+        let Inner { reach, accounts, .. } = &*self.0;
         let ended = match accounts.sign_out(uid).await {
             Ok(ended) => ended,
             Err(error) => return Response::Failed { reason: error.to_string() },
         };
-        let mut sockets = gateway.close_uid(uid.into(), None, CloseCode::SIGNED_OUT.into()).await;
-        sockets += gateway.close_owners(ended.iter().copied().map(SocketOwner), CloseCode::SIGNED_OUT).await;
+        let whose = Whose { uid: Some(uid.clone()), owners: ended.iter().copied().map(SocketOwner).collect() };
+        let sockets = reach.kicks.close(whose, CloseCode::SIGNED_OUT).await;
         Response::Closed { sockets, sessions: ended.len() }
     }
 
@@ -210,6 +226,21 @@ impl ControlServer {
         }
     }
 
+    async fn act(&self, room: Option<RoomId>, reason: String, act: CommandAct) -> Response {
+        let (done, is_done) = oneshot::channel();
+        let act = Act { actor: Actor::Cli, room: room.clone(), nonce: None, reason, kind: act.into() };
+        let outcome = match self.0.queues.acts.send(ActCommand { act, done }).await {
+            Ok(()) => is_done.await.ok(),
+            Err(_) => None,
+        };
+        match (outcome, room) {
+            (Some(Ok(reply)), _) => Response::Acted { reply },
+            (Some(Err(Refusal::NoSuchRoom)), Some(room)) => Response::Failed { reason: format!("no room {room}") },
+            (Some(Err(refusal)), _) => Response::Failed { reason: refusal.message(Lang::En) },
+            (None, _) => Response::Failed { reason: "the server is shutting down".into() },
+        }
+    }
+
     /// Pauses this process and lets the successor serve. If it confirms in time, this process shuts down and publishes the
     /// successor's messages to its remaining sockets; otherwise `confirm` is dropped and this process resumes.
     async fn grant_takeover(&self, stream: &mut BufReader<UnixStream>) -> io::Result<()> {
@@ -222,13 +253,22 @@ impl ControlServer {
             )
             .await;
         }
-        write_response(stream, &Response::TakeoverGranted).await?;
+        write_response(stream, &Response::TakeoverGranted { incarnation: self.0.reach.cluster.incarnation() }).await?;
         let mut line = String::new();
-        let mut bounded = stream.take(MAX_REQUEST_BYTES);
+        let mut bounded = (&mut *stream).take(MAX_REQUEST_BYTES);
         let read = tokio::time::timeout(SUCCESSOR_START_TIMEOUT, bounded.read_line(&mut line)).await;
         if matches!(read, Ok(Ok(1..))) {
             self.0.reloader.confirm_takeover();
-            let _ = confirm.send(());
+            let cluster = &self.0.reach.cluster;
+            if cluster.is_alone() {
+                let _ = confirm.send(());
+            } else {
+                // Messages of other nodes reach this process through the successor. Before the shutdown, which would take the node away.
+                let state = cluster.hand_over().await;
+                let _ = confirm.send(());
+                stream.write_all(&[&state[..], b"\n"].concat()).await?;
+                stream.flush().await?;
+            }
             return self.publish_relayed(stream).await;
         }
         Ok(())
@@ -247,14 +287,15 @@ impl ControlServer {
                 BoundedLine::End => return Ok(()),
             };
             match Relayed::from_line(&line) {
-                Ok(relayed) => self.0.gateway.publish_relayed(relayed).await,
+                Ok(relayed) => self.0.reach.gateway.publish_relayed(relayed).await,
                 Err(error) => tracing::warn!(%error, "could not decode a publish of the successor"),
             }
         }
     }
 
     async fn status(&self) -> Status {
-        let Inner { gateway, address, data_dir, started, shutdown, .. } = &*self.0;
+        let Inner { reach, address, data_dir, started, shutdown, .. } = &*self.0;
+        let (gateway, draining) = (&reach.gateway, shutdown.is_cancelled());
         Status {
             version: env!("CARGO_PKG_VERSION").into(),
             pid: std::process::id(),
@@ -262,8 +303,9 @@ impl ControlServer {
             address: address.clone(),
             data_dir: data_dir.clone(),
             connections: gateway.connection_count(),
-            draining: shutdown.is_cancelled(),
+            draining,
             shards: gateway.shard_statuses().await,
+            nodes: reach.nodes(draining),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! finishes requests in flight, unlocks the folder
 //!                       --- TakeoverGranted ----->  opens the data folder
 //! drains its sockets    <-- serving --------------  Takeover::confirm
+//!                       --- state of the order -->  in a cluster: alone hears the other nodes, and goes on
 //! publishes locally     <-- every publish --------
 //! ```
 //!
@@ -17,6 +18,7 @@
 
 use super::client::ControlClient;
 use super::protocol::{Request, Response};
+use crate::server::cluster::Incarnation;
 use crate::server::gateway::Gateway;
 use command_fds::{CommandFdExt, FdMapping};
 use std::ffi::OsString;
@@ -35,6 +37,8 @@ const TAKE_OVER: &str = "ROOMCAST_SUCCEEDS";
 const RESTORE: &str = "ROOMCAST_RESTORES";
 /// First inherited file descriptor (the convention of systemd's socket activation).
 const FIRST_FD: i32 = 3;
+/// Time in which the old process leaves the cluster's bus.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Start-up deadline of a successor; afterwards it is killed and this process keeps serving.
 pub(super) const SUCCESSOR_START_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -163,6 +167,7 @@ impl InheritedListeners {
 /// The successor's side of a reload, once the running process has released the data folder.
 pub struct Takeover {
     old: ControlClient,
+    incarnation: Option<Incarnation>,
     restores: Option<String>,
 }
 
@@ -177,7 +182,9 @@ impl Takeover {
         }
         let mut client = ControlClient::request(data_dir, &Request::TakeOver).await?;
         match client.response().await? {
-            Response::TakeoverGranted => Ok(Some(Self { old: client, restores: std::env::var(RESTORE).ok() })),
+            Response::TakeoverGranted { incarnation } => {
+                Ok(Some(Self { old: client, incarnation, restores: std::env::var(RESTORE).ok() }))
+            }
             Response::Failed { reason } => Err(TakeoverError::Declined(reason)),
             other => Err(TakeoverError::Declined(format!("{other:?}"))),
         }
@@ -188,14 +195,25 @@ impl Takeover {
         self.restores.as_deref()
     }
 
-    /// Reports that this process serves: the old one starts to drain. Until the old one's last socket is closed, a task forwards
-    /// every publish of `gateway` to it; after a restore only those without a number, since its pages show another history.
+    /// Returns the node's run in its cluster.
+    pub fn incarnation(&self) -> Option<Incarnation> {
+        self.incarnation
+    }
+
+    /// Reports that this process serves: the old one starts to drain, and leaves the cluster's bus. Until the old one's last socket is closed, a task forwards
+    /// every publish of `gateway` to it; after a restore only those without a number, since its pages show another history. Returns
+    /// the state of the old process's pushes, as [`Cluster::hand_over`](crate::server::cluster::Cluster::hand_over) returned it there.
     ///
     /// # Errors
     /// The old process is gone.
-    pub async fn confirm(mut self, gateway: &Gateway) -> Result<(), TakeoverError> {
+    pub async fn confirm(mut self, gateway: &Gateway) -> Result<String, TakeoverError> {
         let mut publishes = gateway.relay();
         self.old.write_line("serving\n").await?;
+        // In a cluster this process alone hears the other nodes from here on.
+        let state = match self.incarnation {
+            Some(_) => self.old.next_line(LEAVE_TIMEOUT).await,
+            None => String::new(),
+        };
         tokio::spawn(async move {
             while let Some((relayed, _permit)) = publishes.recv().await {
                 if self.restores.is_some() && relayed.is_numbered() {
@@ -208,6 +226,6 @@ impl Takeover {
                 }
             }
         });
-        Ok(())
+        Ok(state)
     }
 }

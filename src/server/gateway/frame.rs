@@ -1,7 +1,7 @@
 //! Encoded WebSocket frames (RFC 6455, 5.2). A frame is encoded once per publish and shared by all its receivers.
 
 use super::Group;
-use crate::domain::{id::Seq, push::CloseCode};
+use crate::domain::{change::Rev, id::Seq, push::CloseCode};
 use bytes::Bytes;
 use tungstenite::protocol::frame::FrameHeader;
 use tungstenite::protocol::frame::coding::{Control, Data, OpCode};
@@ -14,8 +14,19 @@ const MAX_REASON: usize = 123;
 pub struct Position {
     /// The group whose name a `gap` reports as the room.
     pub group: Group,
-    /// The message's seq.
-    pub seq: Seq,
+    /// Its number there.
+    pub number: Number,
+}
+
+/// The two numberings of a group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Number {
+    /// Of a message.
+    Seq(Seq),
+    /// Of a frame that stands for several messages: the first and the last.
+    Seqs(Seq, Seq),
+    /// Of a change.
+    Rev(Rev),
 }
 
 /// An encoded frame. Cheap to clone.
@@ -23,7 +34,7 @@ pub struct Position {
 pub struct Frame {
     /// Header and payload as on the wire.
     pub bytes: Bytes,
-    /// Set for numbered messages; frames without a position are dropped without a gap.
+    /// Set for numbered messages and changes; frames without a position are dropped without a gap.
     pub position: Option<Position>,
 }
 
@@ -43,10 +54,23 @@ impl Frame {
         Self { bytes, position: None }
     }
 
-    /// Sets the frame's position.
-    pub fn at(mut self, group: Group, seq: Seq) -> Self {
-        self.position = Some(Position { group, seq });
-        self
+    /// Sets the frame's position among the messages of a group.
+    pub fn at(self, group: Group, seq: Seq) -> Self {
+        self.at_number(group, Number::Seq(seq))
+    }
+
+    /// Sets the frame's position in place of the messages of a group from `from` to `to`.
+    pub fn over(self, group: Group, from: Seq, to: Seq) -> Self {
+        self.at_number(group, Number::Seqs(from, to))
+    }
+
+    /// Sets the frame's position among the changes of a group.
+    pub fn at_rev(self, group: Group, rev: Rev) -> Self {
+        self.at_number(group, Number::Rev(rev))
+    }
+
+    fn at_number(self, group: Group, number: Number) -> Self {
+        Self { position: Some(Position { group, number }), ..self }
     }
 
     pub(super) fn ping() -> Self {

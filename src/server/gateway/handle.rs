@@ -6,9 +6,11 @@ use super::connection::NewConnection;
 use super::events::{self, EventReceiver, EventSender};
 use super::idle::IdlePasses;
 use super::limits::{ConnectionLimits, ConnectionPermit, LimitReached};
+use super::live_groups::LiveGroups;
 use super::outcome::{GroupChange, Kick, Sent};
 use super::publish::Publish;
 use super::relay::{Relay, Relayed};
+use super::senders::Senders;
 use super::session::{ClientSession, SessionError};
 use super::shard::Shard;
 use super::shard_thread::{OpenConnection, ShardCommand, ShardHandle};
@@ -17,7 +19,6 @@ use super::{Credentials, Except, Group, LogicalTime, Publication, SocketOwner, T
 use crate::domain::{id::ClientId, push::CloseCode};
 use crate::server::config::GatewaySettings as Settings;
 use std::collections::HashSet;
-use std::hash::RandomState;
 use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -47,12 +48,12 @@ pub(super) struct Shared {
     pub(super) idle_passes: IdlePasses,
     /// Forwards publishes to the old process after a reload.
     pub(super) relay: Relay,
+    pub(super) live_groups: LiveGroups,
+    pub(super) senders: Senders,
     pub(super) event_sender: Arc<EventSender>,
     pub(super) events: Mutex<Option<EventReceiver>>,
     /// Held while a publish is posted to the shards, so that all shards see publishes in one order.
     pub(super) posting: Mutex<()>,
-    /// Hashes uids identically on every shard.
-    pub(super) hasher: RandomState,
 }
 
 impl Drop for Shared {
@@ -73,7 +74,9 @@ impl Gateway {
         };
         let (ids, settings) = (ClientIds::new(settings.lan_addr, shards), Arc::new(settings));
         let (event_sender, events) = events::channel();
-        let started = (0..shards).map(|index| ShardHandle::start(index, settings.clone(), ids, event_sender.clone()));
+        let live_groups = LiveGroups::new(shards);
+        let started = (0..shards)
+            .map(|index| ShardHandle::start(index, settings.clone(), ids, event_sender.clone(), live_groups.of_shard(index)));
         let (shards, threads) = started.collect::<io::Result<(Vec<_>, Vec<_>)>>()?;
         Ok(Self(Arc::new(Shared {
             ids,
@@ -88,7 +91,8 @@ impl Gateway {
             events: Mutex::new(Some(events)),
             posting: Mutex::new(()),
             relay: Relay::default(),
-            hasher: RandomState::new(),
+            live_groups,
+            senders: Senders::default(),
             settings,
         })))
     }
@@ -157,7 +161,7 @@ impl Gateway {
         self.0.relay.attach()
     }
 
-    async fn publish_here(&self, mut target: Target, except: Except, publication: Publication) -> Sent {
+    pub(super) async fn publish_here(&self, mut target: Target, except: Except, publication: Publication) -> Sent {
         let mut shards: Vec<_> = (0..self.0.shards.len()).collect();
         if let Target::Clients(clients) = &mut target {
             // Each id once, and only ids of this node.
@@ -277,9 +281,5 @@ impl Gateway {
     /// Returns the next logical time.
     pub(super) fn logical_now(&self) -> LogicalTime {
         LogicalTime(self.0.logical_clock.fetch_add(1, Ordering::Relaxed))
-    }
-
-    pub(super) fn hasher(&self) -> &RandomState {
-        &self.0.hasher
     }
 }

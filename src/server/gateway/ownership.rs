@@ -6,16 +6,18 @@ use super::shard::Shard;
 use super::stream::Stream;
 use super::{BindOutcome, Gateway, Group, LogicalTime, Uid};
 use crate::domain::id::ClientId;
+use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 
 /// Groups that a reader's socket is in, at most.
 pub const MAX_READER_GROUPS: usize = 4;
 
 /// A session as the owner of sockets: a hash of its token. Only compared.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct SocketOwner(pub [u8; 32]);
 
 /// A browser: a hash of its visitor cookie. Only compared.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Visitor(pub [u8; 32]);
 
 impl Visitor {
@@ -26,7 +28,7 @@ impl Visitor {
 }
 
 /// The credentials that a handshake or a request came with.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct Credentials {
     /// The session.
     pub session: Option<SocketOwner>,
@@ -77,6 +79,26 @@ impl Gateway {
         let bound = self.on_client(client, move |shard, slot, _| shard.bind(slot, &by, uid.as_ref(), &group, now));
         bound.await.unwrap_or(BindOutcome::NotFound)
     }
+
+    /// Returns the sessions that own sockets, each once.
+    pub async fn owners(&self) -> HashSet<SocketOwner> {
+        let owners = self.on_all_shards(|shard, _| {
+            let owner = |slot| shard.get(slot).and_then(|connection| connection.permit.credentials().session);
+            shard.registry.all().filter_map(owner).collect::<HashSet<_>>()
+        });
+        owners.await.into_iter().flatten().collect()
+    }
+
+    /// Returns the connections of a uid that a session owns, each with its session.
+    pub async fn owned_by_sessions(&self, uid: Uid) -> Vec<(ClientId, SocketOwner)> {
+        let owned = self.on_all_shards(move |shard, _| {
+            let owned = |slot| {
+                Some((shard.client_id(slot)?, shard.get(slot).and_then(|connection| connection.permit.credentials().session)?))
+            };
+            shard.of_uid(&uid).into_iter().filter_map(owned).collect::<Vec<_>>()
+        });
+        owned.await.into_iter().flatten().collect()
+    }
 }
 
 impl<S: Stream> Shard<S> {
@@ -88,6 +110,8 @@ impl<S: Stream> Shard<S> {
             Claim::TakeOver(session) if connection.permit.take_over(session).is_err() => return BindOutcome::SessionLimit,
             Claim::TakeOver(_) | Claim::Own => {}
         }
+        // The caller joins the staff again, if the rank is still that of a moderator.
+        self.registry.staff.leave(slot, group);
         match uid {
             Some(uid) => {
                 self.registry.bind_uid(slot, uid, now);

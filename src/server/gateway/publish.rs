@@ -25,6 +25,8 @@ pub enum Target {
     Uids(Vec<Uid>),
     /// All members of these groups.
     Groups(Vec<Group>),
+    /// The staff of this group: not a group, and reached by [`Gateway::send_to_staff`](super::Gateway::send_to_staff) alone.
+    Staff(Group),
 }
 
 /// Repeated names allowed in one list: each repetition sends the publish once more.
@@ -113,6 +115,7 @@ impl Publish {
             Target::Clients(clients) => Box::new(clients.iter().filter_map(|client| registry.slot_of(client.connection))),
             Target::Uids(uids) => Box::new(uids.iter().flat_map(|uid| registry.of_uid(uid))),
             Target::Groups(groups) => Box::new(groups.iter().flat_map(|group| registry.of_group(group))),
+            Target::Staff(group) => Box::new(registry.staff.of_group(group)),
         };
         if self.except.clients.is_empty() && self.except.uids.is_empty() {
             return all;
@@ -136,6 +139,7 @@ impl Target {
                 Self::Clients(clients) => clients.len(),
                 Self::Uids(uids) => uids.len(),
                 Self::Groups(groups) => groups.len(),
+                Self::Staff(_) => 1,
             }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::handle::Gateway;
 use super::metrics::ShardStats;
-use super::people::People;
+use super::people::{People, PeopleKey};
 use super::registry::{ConnectionView, Slot};
 use super::shard::Shard;
 use super::stream::Socket;
@@ -177,25 +177,39 @@ impl Gateway {
         self.inspect(client, |member| member.groups().cloned().collect()).await
     }
 
+    /// Keeps the groups with members for [`Gateway::has_members`]. It is called before the first connection.
+    pub fn track_groups(&self) {
+        self.0.live_groups.track();
+    }
+
+    /// Whether a publish to the group may reach anybody: a member, or the old process after a reload. Does not wait; false before
+    /// [`Gateway::track_groups`].
+    pub fn has_members(&self, group: &Group) -> bool {
+        self.0.live_groups.contains(group) || self.0.relay.is_attached()
+    }
+
+    /// Returns the groups with members on this node; none before [`Gateway::track_groups`].
+    pub fn live_groups(&self) -> HashSet<Group> {
+        self.0.live_groups.names()
+    }
+
     /// Returns the groups whose people may have changed since the last call.
     pub async fn take_changed_groups(&self) -> HashSet<Group> {
         self.on_all_shards(|shard, _| shard.registry.take_changed()).await.into_iter().flatten().collect()
     }
 
-    /// Returns the number of people of each group, in the order of `groups`: distinct uids, distinct visitors without a uid, and
-    /// connections of nobody. It looks at every member.
-    pub async fn people(&self, groups: Vec<Group>) -> Vec<u32> {
+    /// Returns the people of each group, in the order of `groups`. It looks at every member.
+    pub async fn people(&self, groups: Vec<Group>, key: PeopleKey) -> Vec<People> {
         if groups.is_empty() {
             return Vec::new();
         }
-        let mut counts: Vec<People> = groups.iter().map(|_| People::default()).collect();
-        let hasher = self.hasher().clone();
-        let people = self
-            .on_all_shards(move |shard, _| groups.iter().map(|group| shard.registry.people(group, &hasher)).collect::<Vec<_>>());
+        let mut merged: Vec<People> = groups.iter().map(|_| People::default()).collect();
+        let people =
+            self.on_all_shards(move |shard, _| groups.iter().map(|group| shard.registry.people(group, &key)).collect::<Vec<_>>());
         for people in people.await {
-            counts.iter_mut().zip(people).for_each(|(all, of_shard)| all.merge(of_shard));
+            merged.iter_mut().zip(people).for_each(|(all, of_shard)| all.merge(of_shard));
         }
-        counts.iter().map(People::count).collect()
+        merged
     }
 
     /// Returns the state of each shard.

@@ -1,6 +1,12 @@
 //! The tables of one shard: connections, their uids, groups and sessions. Plain data without streams; changed only on
 //! the shard's thread, by [`super::shard`] and by the closures of [`super::handle`].
 
+mod view;
+
+pub use view::ConnectionView;
+
+use super::live_groups::ShardGroups;
+use super::staff::Staff;
 use super::{ClientSession, Group, LogicalTime, Uid, Visitor};
 use slab::Slab;
 use smallvec::SmallVec;
@@ -49,51 +55,6 @@ struct Membership {
     joined_at: LogicalTime,
 }
 
-/// A read-only view of one connection.
-#[derive(Clone, Copy)]
-pub struct ConnectionView<'a> {
-    registry: &'a Registry,
-    entry: &'a ConnectionEntry,
-}
-
-impl<'a> ConnectionView<'a> {
-    /// The connection id in its client id.
-    pub fn connection_id(self) -> u32 {
-        self.entry.id
-    }
-
-    /// The uid, if it is bound.
-    pub fn uid(self) -> Option<&'a Uid> {
-        self.entry.uid.as_ref()
-    }
-
-    /// The number of the visitor that opened it, if it sent a visitor cookie.
-    pub(super) fn visitor(self) -> Option<u64> {
-        self.entry.visitor.map(NonZeroU64::get)
-    }
-
-    /// Whether it has a uid, a session, or a group that it did not join as a reader.
-    pub(super) fn is_given(self) -> bool {
-        let ConnectionEntry { uid, session, joined, .. } = self.entry;
-        uid.is_some() || session.is_some() || joined.iter().any(|joined| !joined.as_reader)
-    }
-
-    /// The session that a back end stored.
-    pub fn session(self) -> Option<&'a ClientSession> {
-        self.entry.session.as_ref()
-    }
-
-    /// Its groups, in joining order.
-    pub fn groups(self) -> impl Iterator<Item = &'a Group> {
-        self.registry.names(self.entry)
-    }
-
-    /// Whether it has ever joined a group.
-    pub fn has_joined(self) -> bool {
-        self.entry.has_joined
-    }
-}
-
 /// The tables of one shard: entries by slot, and indices by connection id, uid and group.
 #[derive(Default)]
 pub(super) struct Registry {
@@ -105,10 +66,19 @@ pub(super) struct Registry {
     group_ids: HashMap<Group, u32>,
     /// Groups whose people may have changed since [`Registry::take_changed`].
     changed: HashSet<Group>,
+    /// The groups' names, for other threads.
+    live: ShardGroups,
+    pub(super) staff: Staff,
     unlinked: usize,
 }
 
 impl Registry {
+    /// Returns empty tables that note their groups in `live`.
+    pub(super) fn new(live: ShardGroups) -> Self {
+        live.clear();
+        Self { live, ..Self::default() }
+    }
+
     /// Connections that are not closing.
     pub(super) fn len(&self) -> usize {
         self.entries.len() - self.unlinked
@@ -146,6 +116,7 @@ impl Registry {
         let (id, joined, uid) = (entry.id, std::mem::take(&mut entry.joined), entry.uid.take());
         self.unlinked += 1;
         self.ids.remove(&id);
+        self.staff.leave_all(slot);
         for joined in joined {
             self.remove_from_group(joined);
         }
@@ -195,6 +166,7 @@ impl Registry {
         let changes = |entry: &&mut ConnectionEntry| !entry.unlinked && entry.uid != uid;
         let Some(entry) = self.entries.get_mut(slot).filter(changes) else { return false };
         let before = std::mem::replace(&mut entry.uid, uid);
+        self.staff.leave_all(slot);
         let groups = entry.joined.iter().filter_map(|joined| self.groups.get(joined.group as usize));
         self.changed.extend(groups.map(|group| group.name.clone()));
         if let Some(before) = before {
@@ -229,6 +201,7 @@ impl Registry {
         let id = id.unwrap_or_else(|| {
             let name = group.to_owned_copy();
             let id = self.groups.insert(GroupEntry { name: name.clone(), created_at: now, members: Vec::new() }) as u32;
+            self.live.add(&name);
             self.group_ids.insert(name, id);
             id
         });
@@ -246,12 +219,14 @@ impl Registry {
         let (Some(id), Some(entry)) = (self.group_ids.get(group), self.entries.get_mut(slot)) else { return false };
         let Some(at) = entry.joined.iter().position(|joined| joined.group == *id) else { return false };
         let joined = entry.joined.remove(at);
+        self.staff.leave(slot, group);
         self.remove_from_group(joined);
         true
     }
 
     /// Removes all members from a group and returns their number.
     pub(super) fn ungroup(&mut self, group: &Group) -> usize {
+        self.staff.dissolve(group);
         let Some(id) = self.group_ids.remove(group) else { return 0 };
         let GroupEntry { name, members, .. } = self.groups.remove(id as usize);
         for member in &members {
@@ -259,6 +234,7 @@ impl Registry {
                 entry.joined.retain(|joined| joined.group != id);
             }
         }
+        self.live.remove(&name);
         self.changed.insert(name);
         members.len()
     }
@@ -324,6 +300,7 @@ impl Registry {
         self.changed.insert(group.name.clone());
         if group.members.is_empty() {
             let GroupEntry { name, .. } = self.groups.remove(id as usize);
+            self.live.remove(&name);
             self.group_ids.remove(&name);
         }
     }

@@ -1,9 +1,10 @@
 //! The registry against a model: random commands leave both with the same content.
 
 use super::*;
+use crate::server::gateway::PeopleKey;
+use crate::server::gateway::live_groups::LiveGroups;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::RandomState;
 
 #[derive(Clone, Debug)]
 enum Command {
@@ -17,6 +18,8 @@ enum Command {
     Leave(u32, u8),
     Ungroup(u8),
     Keep(u32, u8),
+    JoinStaff(u32, u8, u8),
+    LeaveStaff(u32, u8),
 }
 
 fn command() -> impl Strategy<Value = Command> {
@@ -31,7 +34,9 @@ fn command() -> impl Strategy<Value = Command> {
         3 => (id.clone(), name.clone()).prop_map(|(c, n)| Command::Read(c, n)),
         2 => (id.clone(), name.clone()).prop_map(|(c, n)| Command::Leave(c, n)),
         1 => name.clone().prop_map(Command::Ungroup),
-        1 => (id, name).prop_map(|(c, n)| Command::Keep(c, n)),
+        1 => (id.clone(), name.clone()).prop_map(|(c, n)| Command::Keep(c, n)),
+        4 => (id.clone(), name.clone(), name.clone()).prop_map(|(c, u, n)| Command::JoinStaff(c, u, n)),
+        1 => (id, name).prop_map(|(c, n)| Command::LeaveStaff(c, n)),
     ]
 }
 
@@ -43,6 +48,8 @@ struct Known {
     groups: BTreeMap<u8, LogicalTime>,
     /// Those of the groups that it joined as a reader only.
     reads: BTreeSet<u8>,
+    /// Groups of whose staff it is.
+    staff: BTreeSet<u8>,
     session: Option<u8>,
 }
 
@@ -88,6 +95,7 @@ fn apply(command: Command, now: LogicalTime, registry: &mut Registry, model: &mu
             prop_assert_eq!(slot(registry, c).is_some_and(|slot| registry.unlink(slot)), known);
         }
         Command::Ungroup(n) => {
+            model.values_mut().for_each(|known| _ = known.staff.remove(&n));
             let left = model.values_mut().filter_map(|known| (known.reads.remove(&n), known.groups.remove(&n)).1).count();
             prop_assert_eq!(registry.ungroup(&group(n)), left);
         }
@@ -96,6 +104,8 @@ fn apply(command: Command, now: LogicalTime, registry: &mut Registry, model: &mu
         | Command::Join(c, ..)
         | Command::Read(c, ..)
         | Command::Leave(c, ..)
+        | Command::JoinStaff(c, ..)
+        | Command::LeaveStaff(c, ..)
         | Command::Keep(c, ..) => {
             if let (Some(slot), Some(known)) = (slot(registry, c), model.get_mut(&c)) {
                 apply_to_one(command, now, registry, slot, known)?;
@@ -116,11 +126,15 @@ fn apply_to_one(
     match command {
         Command::Bind(_, n) => {
             registry.bind_uid(slot, &uid(n), now);
+            if known.uid != Some(n) {
+                known.staff.clear();
+            }
             known.uid = Some(n);
         }
         Command::Unbind(_) => {
             registry.unbind_uid(slot);
             known.uid = None;
+            known.staff.clear();
         }
         Command::Join(_, n) => {
             prop_assert_eq!(registry.join_group(slot, &group(n), now), !known.groups.contains_key(&n));
@@ -138,6 +152,17 @@ fn apply_to_one(
         Command::Leave(_, n) => {
             prop_assert_eq!(registry.leave_group(slot, &group(n)), known.groups.remove(&n).is_some());
             known.reads.remove(&n);
+            known.staff.remove(&n);
+        }
+        Command::JoinStaff(_, u, n) => {
+            let is_permitted = known.uid == Some(u) && known.groups.contains_key(&n);
+            prop_assert_eq!(registry.join_staff(slot, &uid(u), &group(n)), is_permitted);
+            if is_permitted {
+                known.staff.insert(n);
+            }
+        }
+        Command::LeaveStaff(_, n) => {
+            prop_assert_eq!(registry.staff.leave(slot, &group(n)), known.staff.remove(&n));
         }
         Command::Keep(_, n) => {
             *registry.session_of(slot).unwrap() = Some(session(n));
@@ -156,7 +181,7 @@ fn compare_groups_and_uids(registry: &Registry, model: &Model) -> Result<(), Tes
     let with = |wanted: &dyn Fn(&Known) -> bool| -> BTreeSet<u32> {
         model.iter().filter(|(_, known)| wanted(known)).map(|(id, _)| *id).collect()
     };
-    let hasher = RandomState::new();
+    let key = PeopleKey::new(&[7; 16]);
     let mut groups = 0;
     for n in 0..3 {
         let members = with(&|known| known.groups.contains_key(&n));
@@ -168,12 +193,13 @@ fn compare_groups_and_uids(registry: &Registry, model: &Model) -> Result<(), Tes
         };
         let readers = visitors(false).difference(&visitors(true)).count();
         let nobody = members.iter().filter(|id| model[id].uid.is_none() && visitor(**id).is_none()).count();
-        prop_assert_eq!(registry.people(&group(n), &hasher).count() as usize, uids.len() + readers + nobody);
+        prop_assert_eq!(registry.people(&group(n), &key).count() as usize, uids.len() + readers + nobody);
         prop_assert_eq!(registry.of_group(&group(n)).count(), members.len());
         for (slot, since) in registry.of_group_with_joined_at(&group(n)) {
             prop_assert_eq!(model[&registry.get(slot).unwrap().connection_id()].groups[&n], since);
         }
         prop_assert_eq!(ids(registry, registry.of_group(&group(n))), members);
+        prop_assert_eq!(ids(registry, registry.staff.of_group(&group(n))), with(&|known| known.staff.contains(&n)));
         prop_assert_eq!(ids(registry, registry.of_uid(&uid(n))), with(&|known| known.uid == Some(n)));
     }
     prop_assert_eq!(registry.group_count(), groups);
@@ -200,13 +226,17 @@ fn compare_connections(registry: &Registry, model: &Model) -> Result<(), TestCas
 proptest! {
     #[test]
     fn the_tables_equal_the_model(commands in prop::collection::vec(command(), 0..80)) {
-        let (mut registry, mut model) = (Registry::default(), Model::new());
+        let live = LiveGroups::new(1);
+        live.track();
+        let (mut registry, mut model) = (Registry::new(live.of_shard(0)), Model::new());
         for (now, command) in commands.into_iter().enumerate() {
             apply(command, LogicalTime(now as u32), &mut registry, &mut model)?;
             compare_groups_and_uids(&registry, &model)?;
             compare_connections(&registry, &model)?;
+            prop_assert_eq!(live.names(), registry.group_ids.keys().cloned().collect());
         }
         for slot in registry.all().collect::<Vec<_>>() { registry.remove(slot); }
         prop_assert!(registry.groups.is_empty() && registry.group_ids.is_empty() && registry.uids.is_empty() && registry.ids.is_empty());
+        prop_assert!(registry.staff.is_empty());
     }
 }

@@ -1,7 +1,7 @@
 //! After a reload, forwards the publishes of this process to the old process, for the connections that it still drains.
 //! Bounded; a publish that does not fit is dropped and counted, and a publisher never waits.
 
-use super::frame::{Frame, Position, Publication};
+use super::frame::{Frame, Publication};
 use super::publish::{Except, Target};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::{self, error::TrySendError};
@@ -40,6 +40,12 @@ impl Relay {
         receiver
     }
 
+    /// Whether there is an old process.
+    pub(super) fn is_attached(&self) -> bool {
+        let relay = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        relay.as_ref().is_some_and(|old| !old.queue.is_closed())
+    }
+
     /// Queues a publish for the old process, if there is one.
     pub(super) fn forward(&self, target: &Target, except: &Except, publication: &Publication) {
         let mut relay = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -59,9 +65,12 @@ impl Relay {
 
 /// The line format between two processes, which may be of neighbouring versions: fields may be added, not changed.
 mod wire {
-    use super::{Except, Frame, Position, Publication, Relayed, Target};
-    use crate::domain::id::{ClientId, Seq};
-    use crate::server::gateway::{Group, Uid};
+    use super::{Except, Frame, Publication, Relayed, Target};
+    use crate::domain::{
+        change::Rev,
+        id::{ClientId, Seq},
+    };
+    use crate::server::gateway::{Group, Number, Uid};
     use base64::Engine;
     use base64::prelude::BASE64_STANDARD;
     use serde::{Deserialize, Serialize};
@@ -78,6 +87,9 @@ mod wire {
     struct Encoded {
         bytes: String,
         position: Option<(String, Seq)>,
+        /// Position among the changes of a group; an older process ignores it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        change: Option<(String, Rev)>,
     }
 
     #[derive(Serialize, Deserialize)]
@@ -95,15 +107,21 @@ mod wire {
     }
 
     fn encoded(frame: Frame) -> Encoded {
-        let position = frame.position.map(|Position { group, seq }| (group.as_text().into_owned(), seq));
-        Encoded { bytes: BASE64_STANDARD.encode(&frame.bytes), position }
+        let group = |group: Group| group.as_text().into_owned();
+        let (position, change) = match frame.position.map(|position| (group(position.group), position.number)) {
+            Some((group, Number::Seq(seq) | Number::Seqs(_, seq))) => (Some((group, seq)), None),
+            Some((group, Number::Rev(rev))) => (None, Some((group, rev))),
+            None => (None, None),
+        };
+        Encoded { bytes: BASE64_STANDARD.encode(&frame.bytes), position, change }
     }
 
-    fn decoded(Encoded { bytes, position }: Encoded) -> Option<Frame> {
+    fn decoded(Encoded { bytes, position, change }: Encoded) -> Option<Frame> {
         let frame = Frame::raw(BASE64_STANDARD.decode(bytes).ok()?.into());
-        Some(match position {
-            Some((group, seq)) => frame.at(Group::new(group), seq),
-            None => frame,
+        Some(match (position, change) {
+            (Some((group, seq)), _) => frame.at(Group::new(group), seq),
+            (None, Some((group, rev))) => frame.at_rev(Group::new(group), rev),
+            (None, None) => frame,
         })
     }
 
@@ -114,6 +132,8 @@ mod wire {
                 Target::Clients(clients) => To::Clients(clients),
                 Target::Uids(uids) => To::Uids(texts(uids.iter().map(Uid::as_bytes))),
                 Target::Groups(groups) => To::Groups(texts(groups.iter().map(Group::as_bytes))),
+                // Never relayed: the old process would not learn of a moderator that is revoked.
+                Target::Staff(_) => To::Clients(Vec::new()),
             };
             let (except_clients, except_uids) =
                 (except.clients.into_iter().collect(), texts(except.uids.iter().map(Uid::as_bytes)));
@@ -158,7 +178,8 @@ impl Relayed {
 mod tests {
     use super::super::Group;
     use super::*;
-    use crate::domain::id::Seq;
+    use crate::domain::{change::Rev, id::Seq};
+    use bytes::Bytes;
 
     #[test]
     fn a_publish_survives_the_line_format() {
@@ -172,6 +193,19 @@ mod tests {
         assert_eq!((back.target, back.except), (relayed.target, relayed.except));
         let v1 = back.publication.v1.unwrap();
         assert_eq!((v1.bytes, v1.position, back.publication.plain.is_none()), (frame.bytes, frame.position, true));
+    }
+
+    #[test]
+    fn a_change_survives_the_line_format() {
+        let frame = Frame::text(b"{}").at_rev(Group::new("1"), Rev(9));
+        let relayed = Relayed { target: Target::All, except: Except::default(), publication: Publication::v1(frame.clone()) };
+        let back = Relayed::from_line(&relayed.to_line().unwrap()).unwrap();
+        assert!(back.is_numbered() && back.publication.plain.is_none());
+        assert_eq!(back.publication.v1.unwrap().position, frame.position);
+        // A process of the version before this one wrote no `change`.
+        let before = r#"{"to":"All","except_clients":[],"except_uids":[],"plain":null,"v1":{"bytes":"gQA=","position":["1",4]}}"#;
+        let before = Relayed::from_line(before).unwrap().publication.v1.unwrap();
+        assert_eq!(before.position, Frame::raw(Bytes::new()).at(Group::new("1"), Seq(4)).position);
     }
 
     #[test]

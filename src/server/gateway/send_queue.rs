@@ -2,12 +2,12 @@
 //!
 //! A reader that keeps up only has spans pending in the shard's [`WriteBatch`] and owns no buffer. A slow reader has a
 //! [`Backlog`]: a queue of its own, whose frames share their bytes with other backlogs. At the limit the newest frame is
-//! skipped and counted. On `roomcast.v1`, skipped positions are also reported, by one `gap` per group, once half of the queue
-//! is free or all of it is written. A publisher never waits for a send queue.
+//! skipped and counted. On `roomcast.v1`, skipped positions, of messages and of changes, are also reported, by one `gap` per
+//! group, once half of the queue is free or all of it is written. A publisher never waits for a send queue.
 
 use super::write_batch::{PendingSpans, SLICES, WriteBatch};
-use super::{Dialect, Frame, Group};
-use crate::domain::{id::Seq, push::Push};
+use super::{Dialect, Frame, Group, Number, Position};
+use crate::domain::{change::Rev, id::Seq, push::Push};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Write};
@@ -27,10 +27,38 @@ struct Backlog {
     /// The first may be the unwritten rest of a frame.
     frames: VecDeque<Bytes>,
     bytes: usize,
-    /// Skipped frames not yet reported: group, first and last seq. Rarely more than one group.
-    skipped: Vec<(Group, Seq, Seq)>,
+    /// Skipped frames not yet reported. Rarely more than one group.
+    skipped: Vec<Skipped>,
     /// When the peer last accepted bytes.
     progress_at: Instant,
+}
+
+/// Skipped frames of one group.
+struct Skipped {
+    group: Group,
+    /// The first and the last skipped message.
+    seqs: Option<(Seq, Seq)>,
+    /// The newest skipped change.
+    rev: Option<Rev>,
+}
+
+impl Skipped {
+    fn add(&mut self, number: Number) {
+        match number {
+            Number::Seq(seq) => self.add(Number::Seqs(seq, seq)),
+            Number::Seqs(first, last) => {
+                let (from, to) = self.seqs.unwrap_or((first, last));
+                self.seqs = Some((from, to.max(last)));
+            }
+            Number::Rev(rev) => self.rev = self.rev.max(Some(rev)),
+        }
+    }
+
+    /// Returns the `gap`; `None` if the group is not a room.
+    fn gap(&self) -> Option<Push> {
+        let room = self.group.as_text().parse().ok()?;
+        Some(Push::Gap { room, from: self.seqs.map(|(from, _)| from), to: self.seqs.map(|(_, to)| to), rev: self.rev })
+    }
 }
 
 /// Result of queueing one frame.
@@ -155,25 +183,29 @@ impl Backlog {
         if frame.position.is_some() && self.bytes <= limit_bytes / 2 {
             self.queue_gaps();
         }
-        let owes_gap = |group: &Group| self.skipped.iter().any(|(skipped, ..)| skipped == group);
+        let owes_gap = |group: &Group| self.skipped.iter().any(|skipped| skipped.group == *group);
         let fits = self.bytes + frame.bytes.len() <= limit_bytes;
         if fits && !frame.position.as_ref().is_some_and(|position| owes_gap(&position.group)) {
             self.append(frame.bytes.clone());
             return Enqueue::Backlogged;
         }
-        if let (Some(position), Dialect::V1) = (&frame.position, dialect) {
-            match self.skipped.iter_mut().find(|(group, ..)| *group == position.group) {
-                Some((_, _, to)) => *to = (*to).max(position.seq),
-                None => self.skipped.push((position.group.clone(), position.seq, position.seq)),
+        if let (Some(Position { group, number }), Dialect::V1) = (&frame.position, dialect) {
+            match self.skipped.iter_mut().find(|skipped| skipped.group == *group) {
+                Some(skipped) => skipped.add(*number),
+                None => {
+                    let mut skipped = Skipped { group: group.clone(), seqs: None, rev: None };
+                    skipped.add(*number);
+                    self.skipped.push(skipped);
+                }
             }
         }
         Enqueue::Skipped
     }
 
     fn queue_gaps(&mut self) {
-        for (group, from, to) in std::mem::take(&mut self.skipped) {
-            if let Ok(room) = group.as_text().parse() {
-                self.append(Frame::text(Push::Gap { room, from, to }.to_json().as_bytes()).bytes);
+        for skipped in std::mem::take(&mut self.skipped) {
+            if let Some(gap) = skipped.gap() {
+                self.append(Frame::text(gap.to_json().as_bytes()).bytes);
             }
         }
     }
@@ -221,123 +253,5 @@ impl Backlog {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A peer that accepts `capacity` bytes and then blocks.
-    #[derive(Default)]
-    struct Peer {
-        capacity: usize,
-        took: Vec<u8>,
-    }
-
-    impl Write for Peer {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            if self.capacity == 0 {
-                return Err(ErrorKind::WouldBlock.into());
-            }
-            let count = bytes.len().min(self.capacity);
-            self.took.extend(&bytes[..count]);
-            self.capacity -= count;
-            Ok(count)
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    struct Bench {
-        send_queue: SendQueue,
-        batch: WriteBatch,
-        peer: Peer,
-        dialect: Dialect,
-        now: Instant,
-    }
-
-    impl Bench {
-        fn new(dialect: Dialect) -> Self {
-            Self {
-                send_queue: SendQueue::default(),
-                batch: WriteBatch::default(),
-                peer: Peer::default(),
-                dialect,
-                now: Instant::now(),
-            }
-        }
-
-        /// Pushes a frame of 100 bytes into a queue of `limit` bytes.
-        fn push(&mut self, seq: u64, limit: usize) -> Enqueue {
-            let frame = Frame::text(&[b'x'; 98]).at(Group::new("1"), Seq(seq));
-            let span = self.batch.append_frame(&frame);
-            self.send_queue.push(&mut self.batch, &frame, span, limit, self.dialect)
-        }
-
-        /// Lets the peer accept up to `capacity` bytes and returns them, each 98-byte text as one `x`.
-        fn take(&mut self, capacity: usize) -> String {
-            self.peer.capacity = capacity;
-            self.send_queue.write(&mut self.batch, &mut self.peer, self.now).unwrap();
-            self.batch.clear();
-            let took = std::mem::take(&mut self.peer.took);
-            String::from_utf8_lossy(&took).replace(&"x".repeat(98), "x").replace("\u{fffd}bx", "x")
-        }
-    }
-
-    #[test]
-    fn a_reader_that_keeps_up_owns_no_buffer() {
-        let mut bench = Bench::new(Dialect::V1);
-        assert_eq!((bench.push(1, 1000), bench.push(2, 1000)), (Enqueue::Batched, Enqueue::Batched));
-        assert_eq!((bench.send_queue.unsent_bytes(), bench.take(200).as_str()), (200, "xx"));
-        assert!(bench.send_queue.backlog.is_none() && bench.send_queue.unsent_bytes() == 0);
-        assert_eq!((bench.push(3, 150), bench.push(4, 150)), (Enqueue::Batched, Enqueue::FlushFirst));
-    }
-
-    #[test]
-    fn a_full_queue_skips_frames_and_sends_one_gap() {
-        let mut bench = Bench::new(Dialect::V1);
-        bench.push(1, 300);
-        bench.take(50);
-        let queued: Vec<_> = (2..=5).map(|seq| bench.push(seq, 300)).collect();
-        assert_eq!(queued, [Enqueue::Backlogged, Enqueue::Backlogged, Enqueue::Skipped, Enqueue::Skipped]);
-        bench.take(149);
-        assert_eq!(bench.push(6, 300), Enqueue::Backlogged, "half is free: the gap is sent first");
-        let remaining_frames = bench.take(10_000);
-        assert!(remaining_frames.ends_with("{\"type\":\"gap\",\"room\":\"1\",\"from\":4,\"to\":5}x"), "{remaining_frames}");
-        assert_eq!(remaining_frames.matches("gap").count(), 1);
-        assert!(bench.send_queue.backlog.is_none());
-    }
-
-    #[test]
-    fn a_gap_at_the_end_is_sent_when_the_queue_is_empty() {
-        let mut bench = Bench::new(Dialect::V1);
-        bench.push(1, 100);
-        bench.take(10);
-        assert_eq!(bench.push(2, 100), Enqueue::Skipped);
-        assert!(bench.take(1000).contains(r#"{"type":"gap","room":"1","from":2,"to":2}"#));
-        assert_eq!(bench.take(1000), "");
-    }
-
-    #[test]
-    fn the_plain_dialect_has_no_gap() {
-        let mut bench = Bench::new(Dialect::Plain);
-        bench.push(1, 100);
-        bench.take(10);
-        assert_eq!(bench.push(2, 100), Enqueue::Skipped);
-        assert_eq!(bench.take(1000).len(), 90);
-    }
-
-    #[test]
-    fn accepted_bytes_count_as_progress() {
-        let mut bench = Bench::new(Dialect::V1);
-        let began = bench.now;
-        bench.push(1, 1000);
-        bench.take(10);
-        bench.now += std::time::Duration::from_secs(9);
-        bench.take(0);
-        assert_eq!(bench.send_queue.last_progress(), Some(began));
-        bench.take(10);
-        assert_eq!(bench.send_queue.last_progress(), Some(bench.now));
-        bench.take(100);
-        assert_eq!(bench.send_queue.last_progress(), None);
-    }
-}
+#[path = "send_queue_tests.rs"]
+mod tests;

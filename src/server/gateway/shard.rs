@@ -4,6 +4,7 @@
 use super::client_ids::ClientIds;
 use super::connection::{Connection, Inbound, NewConnection, ReadOutcome};
 use super::events::EventSender;
+use super::live_groups::ShardGroups;
 use super::metrics::ShardMetrics;
 use super::publish::{Delivered, Publish};
 use super::registry::{Registry, Slot};
@@ -54,6 +55,7 @@ impl<S: Stream> Shard<S> {
         ids: ClientIds,
         settings: Arc<Settings>,
         event_sender: Arc<EventSender>,
+        live: ShardGroups,
         now: Instant,
     ) -> Self {
         Self {
@@ -61,7 +63,7 @@ impl<S: Stream> Shard<S> {
             ids,
             wheel: TimerWheel::new(&settings, now),
             settings,
-            registry: Registry::default(),
+            registry: Registry::new(live),
             connections: Vec::new(),
             batch: WriteBatch::default(),
             write_queue: WriteQueue::default(),

@@ -6,7 +6,7 @@ use super::publish::{Except, Publish, Target};
 use super::shard::Shard;
 use super::stream::Stream;
 use super::write_batch::WriteBatch;
-use super::{Credentials, Delivered, Dialect, Frame, Group, LogicalTime, NewConnection, Publication};
+use super::{Credentials, Delivered, Dialect, Frame, Group, LogicalTime, NewConnection, Publication, Uid};
 use crate::domain::{id::Seq, push::CloseCode};
 use crate::server::config::GatewaySettings as Settings;
 use bytes::Bytes;
@@ -89,7 +89,14 @@ impl Bench {
         let ids = ClientIds::new(settings.lan_addr, 1);
         Self {
             limits: Arc::new(ConnectionLimits::new(&settings)),
-            shard: Shard::new(0, ids, Arc::new(settings), super::events::channel().0, now),
+            shard: Shard::new(
+                0,
+                ids,
+                Arc::new(settings),
+                super::events::channel().0,
+                crate::server::gateway::live_groups::ShardGroups::default(),
+                now,
+            ),
             now,
         }
     }
@@ -481,4 +488,28 @@ fn client_frames_over_the_limit_close_the_socket_and_a_ping_is_answered() {
     bench.shard.readable(slot, bench.now);
     bench.shard.flush(bench.now);
     assert_eq!(close_code(&fake), Some(CloseCode::INBOUND_LIMIT.0));
+}
+
+/// Trap 13.
+#[test]
+fn a_staff_frame_reaches_the_staff_of_its_group_on_v1_alone() {
+    let mut bench = Bench::new(Settings::default());
+    let group = Group::new("1");
+    let staff: Vec<_> = [Dialect::V1, Dialect::Plain, Dialect::V1].map(|dialect| bench.open(dialect, PLENTY)).into();
+    let (_, viewer) = bench.open(Dialect::V1, PLENTY);
+    let uid = Uid::new("mod");
+    for (slot, _) in &staff {
+        bench.shard.registry.bind_uid(*slot, &uid, LogicalTime(0));
+        assert!(bench.shard.registry.join_staff(*slot, &uid, &group));
+    }
+    bench.shard.registry.unbind_uid(staff[2].0);
+    let publication = Publication::v1(Frame::text(b"staff"));
+    let (publish, report) = Publish::new(Target::Staff(group), Except::default(), publication, 1, None);
+    bench.shard.publish(Arc::new(publish), bench.now);
+    bench.shard.flush(bench.now);
+    assert_eq!(report.blocking_recv().unwrap().to, 1);
+    let received = [&staff[0].1, &staff[1].1, &staff[2].1, &viewer].map(text);
+    assert!(received[0].ends_with("staff") && received[1..].iter().all(String::is_empty), "{received:?}");
+    // No group has another name for it, and it is no group.
+    assert_eq!(bench.shard.registry.groups().map(|(group, ..)| group.as_text().into_owned()).collect::<Vec<_>>(), ["1"]);
 }

@@ -4,6 +4,7 @@ use super::LogicalTime;
 use super::client_ids::ClientIds;
 use super::connection::NewConnection;
 use super::events::EventSender;
+use super::live_groups::ShardGroups;
 use super::mailbox::{Mailbox, Posted};
 use super::publish::Publish;
 use super::shard::Shard;
@@ -58,11 +59,12 @@ impl ShardHandle {
         settings: Arc<Settings>,
         ids: ClientIds,
         event_sender: Arc<EventSender>,
+        live: ShardGroups,
     ) -> io::Result<(Self, JoinHandle<()>)> {
         let poll = Poll::new()?;
         let waker = Waker::new(poll.registry(), WAKER)?;
         let mailbox = Arc::new(Mailbox::new());
-        let shard_thread = ShardThread { poll, mailbox: mailbox.clone(), settings, ids, event_sender, index };
+        let shard_thread = ShardThread { poll, mailbox: mailbox.clone(), settings, ids, event_sender, live, index };
         let thread = std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || shard_thread.run())?;
         Ok((Self { mailbox, waker }, thread))
     }
@@ -84,6 +86,7 @@ struct ShardThread {
     settings: Arc<Settings>,
     ids: ClientIds,
     event_sender: Arc<EventSender>,
+    live: ShardGroups,
     index: usize,
 }
 
@@ -105,7 +108,8 @@ impl ShardThread {
 
     /// Runs the event loop until [`ShardCommand::Stop`].
     fn serve(&mut self) -> io::Result<()> {
-        let mut shard = Shard::new(self.index, self.ids, self.settings.clone(), self.event_sender.clone(), Instant::now());
+        let (settings, events, live) = (self.settings.clone(), self.event_sender.clone(), self.live.clone());
+        let mut shard = Shard::new(self.index, self.ids, settings, events, live, Instant::now());
         let mut events = Events::with_capacity(EVENTS);
         let mut commands = Vec::new();
         loop {

@@ -33,7 +33,8 @@
 //!     Listeners { inner: TcpListener::bind(settings.lan_addr)?, register: TcpListener::bind(settings.register_addr)? };
 //! listeners.inner.set_nonblocking(true)?;
 //! listeners.register.set_nonblocking(true)?;
-//! let (server, events) = GatewayWorkerServer::new(&settings, gateway, 3000).ok_or("the gateway has a subscriber already")?;
+//! let (_nodes, other_nodes) = watch::channel(Vec::new());
+//! let (server, events) = GatewayWorkerServer::new(&settings, gateway, other_nodes, 3000).ok_or("the gateway has a subscriber already")?;
 //! let (_is_open, open) = watch::channel(true);
 //! server.serve(events, listeners, open, CancellationToken::new()).await?;
 //! # Ok(())
@@ -64,7 +65,7 @@ use register::server::Register;
 use secret_key::SecretKey;
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,9 +103,15 @@ pub struct GatewayWorkerServer {
 }
 
 impl GatewayWorkerServer {
-    /// Creates the server, and the receiver of the gateway's events, which it forwards to workers. `gateway_port` is the
-    /// port that browsers connect to. Returns `None` if the gateway has a subscriber already.
-    pub fn new(settings: &GatewaySettings, gateway: Gateway, gateway_port: u16) -> Option<(Self, EventReceiver)> {
+    /// Creates the server, and the receiver of the gateway's events, which it forwards to workers. `other_nodes` are the inner
+    /// addresses of the cluster's other nodes; `gateway_port` is the port that browsers connect to. Returns `None` if the gateway
+    /// has a subscriber already.
+    pub fn new(
+        settings: &GatewaySettings,
+        gateway: Gateway,
+        other_nodes: watch::Receiver<Vec<SocketAddrV4>>,
+        gateway_port: u16,
+    ) -> Option<(Self, EventReceiver)> {
         let lan_addr = settings.lan_addr;
         let events = gateway.take_events()?;
         let secret_key = SecretKey::new(&settings.secret_key);
@@ -124,7 +131,7 @@ impl GatewayWorkerServer {
         };
         let max_connections = settings.max_inner_connections;
         ::metrics::gauge!("roomcast_php_connections_max").set(max_connections as f64);
-        let register = Register::new(lan_addr, secret_key, max_connections);
+        let register = Register::new(lan_addr, other_nodes, secret_key, max_connections);
         Some((Self { inner: Arc::new(inner), register, max_connections }, events))
     }
 
@@ -148,6 +155,10 @@ impl GatewayWorkerServer {
             // Runs until one of the other branches completes.
             () = self.inner.workers.forward(&mut events, open.clone()) => {}
             () = self.serve_both(&inner, &register, open, &drained) => {}
+            () = async {
+                self.register.announce_nodes().await;
+                std::future::pending().await
+            } => {}
             // Workers receive the disconnect event of every drained client before their connections close.
             () = async {
                 closed.cancelled().await;

@@ -19,13 +19,19 @@ mod cooldowns;
 mod data_dir;
 mod error;
 mod fail_point;
+mod jobs;
+pub mod moderation;
 mod moving;
+mod news;
+mod nodes;
 mod notice;
 mod opening;
+mod personal_data;
 mod postgres;
 mod raw_rows;
 mod restoring;
 mod rows;
+mod short_lived;
 mod sqlite;
 mod status;
 mod store;
@@ -34,13 +40,19 @@ mod sweeps;
 pub use cooldowns::{Cooldowns, Reservation};
 pub use data_dir::DataDirLock;
 pub use error::{OpenError, Result, StorageError};
+pub use fail_point::fail_point;
+pub use jobs::Job;
 pub use moving::{Content, MoveError, MoveNews, Moved, MovedTable, move_store};
+pub use news::{News, NewsPage, SessionHash};
+pub use nodes::NodeClaim;
 pub use notice::OpenNotice;
+pub use personal_data::PersonalTable;
 pub use postgres::PostgresProblem;
 pub use rows::{
-    ApiKeyRow, Appended, NewMessage, NewPassword, NewPerson, NewSessionRow, PersonRow, RoomRow, RoomSettings, SeqRange,
+    ApiKeyRow, Appended, NewMessage, NewPassword, NewPerson, NewSessionRow, PersonRow, RoomHead, RoomRow, RoomSettings, SeqRange,
     SessionRow, SetModes,
 };
+pub use short_lived::Turns;
 pub use sqlite::{
     Backup, BackupError, CopyError, RestoreError, Staged, await_commands, back_up, former_database, put_backup_in_place,
     settle_restore, stage_backup,

@@ -1,6 +1,6 @@
 //! The part of the contract that opens a store, hands it over to a successor process, and closes it.
 
-use super::postgres::PostgresStore;
+use super::postgres::{PostgresStore, Sharing};
 use super::sqlite::SqliteStore;
 use super::store::on_store;
 use super::{DataDirLock, OpenError, OpenNotice, Result, Store, StoreStatus};
@@ -19,8 +19,13 @@ impl Store {
         if settings.url.is_empty() {
             SqliteStore::open(settings, lock).await.map(Self::Sqlite)
         } else {
-            PostgresStore::open(settings, lock).await.map(Self::Postgres)
+            PostgresStore::open(settings, lock, Sharing::Alone).await.map(Self::Postgres)
         }
+    }
+
+    /// The same for a node of a cluster: other nodes may serve from the database, and no server that is not in the cluster.
+    pub async fn open_in_cluster(settings: &Settings, lock: DataDirLock) -> std::result::Result<Self, OpenError> {
+        PostgresStore::open(settings, lock, Sharing::Cluster).await.map(Self::Postgres)
     }
 
     /// Opens the store for the command line, beside a running server: without the data folder's lock. Fails if the schema is
@@ -30,6 +35,18 @@ impl Store {
             SqliteStore::open_unlocked(settings).await.map(Self::Sqlite)
         } else {
             PostgresStore::open_unlocked(settings).await.map(Self::Postgres)
+        }
+    }
+
+    /// Opens the first room of a new installation, once, also if several nodes start at the same time. One whose operator deleted all
+    /// rooms stays without any.
+    pub async fn open_first_room(&self, title: &str, now: u64) -> Result<()> {
+        if !self.rooms(1).await?.is_empty() || self.has_numbered_rooms().await? {
+            return Ok(());
+        }
+        match self {
+            Self::Sqlite(store) => store.open_room(title, None, None, now).await.map(|_| ()),
+            Self::Postgres(store) => store.open_first_room(title, now).await,
         }
     }
 

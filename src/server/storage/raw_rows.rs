@@ -2,13 +2,8 @@
 
 use super::error::corrupt;
 use super::{Result, RoomRow, SessionRow};
-use crate::domain::{
-    id::Seq,
-    message::{Message, Role},
-    room::Person,
-};
+use crate::domain::room::Person;
 use std::str::FromStr;
-use uuid::Uuid;
 
 /// A row of a room.
 pub(super) struct RawRoom {
@@ -57,34 +52,6 @@ impl RawSession {
             created_at: from_sql(self.created_at)?,
             used_at: from_sql(self.used_at)?,
             expires_at: from_sql(self.expires_at)?,
-        })
-    }
-}
-
-/// A row of a message. The drivers return its id in types of their own.
-pub(super) struct RawMessage<I> {
-    pub(super) room: String,
-    pub(super) seq: i64,
-    pub(super) id: I,
-    pub(super) uid: String,
-    pub(super) nickname: String,
-    pub(super) role: String,
-    pub(super) text: String,
-    pub(super) at: i64,
-}
-
-impl<I> RawMessage<I> {
-    /// `parse` makes the message's id of the driver's.
-    pub(super) fn into_message(self, parse: impl FnOnce(I) -> Result<Uuid>) -> Result<Message> {
-        Ok(Message {
-            room: self.room.parse().map_err(|_| corrupt("room"))?,
-            seq: Seq(from_sql(self.seq)?),
-            id: parse(self.id)?,
-            user: self.uid.parse().map_err(|_| corrupt("uid"))?,
-            nickname: self.nickname,
-            role: if self.role == "host" { Role::Host } else { Role::Viewer },
-            text: self.text,
-            at: from_sql(self.at)?,
         })
     }
 }

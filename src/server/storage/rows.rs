@@ -1,8 +1,11 @@
 //! The records that go into a store and come out of it, the same for every store. Times are unix milliseconds.
 
+use super::moderation::NetworkHash;
 use crate::domain::{
+    change::{Restraint, Rev},
     id::{Epoch, Nonce, RoomId, Seq, Uid},
     message::{Message, Role},
+    rank::Rank,
     room::Person,
 };
 use uuid::Uuid;
@@ -24,6 +27,24 @@ pub struct NewMessage {
     pub at: u64,
     /// The sender's idempotency key; unique per sender and room.
     pub nonce: Option<Nonce>,
+    /// Whether the sender has an account.
+    pub has_account: bool,
+    /// The message that this one answers. It is left out of the message if the room does not keep that one.
+    pub re: Option<Seq>,
+    /// The people that it mentions.
+    pub mentions: Vec<Uid>,
+    /// The networks of a guest who is new here: a restraint of one of them is the guest's, too, without its reason, which was given to
+    /// another person, and until the network's is over. Empty for everyone else.
+    pub networks: Vec<NetworkHash>,
+    /// Whether the sender is a key of the API. Its messages have the role of a bot; it sends with the rank of a viewer.
+    pub is_bot: bool,
+}
+
+impl NewMessage {
+    /// Returns the role of the message of a sender with this rank.
+    pub fn role(&self, rank: Rank) -> Role {
+        if self.is_bot { Role::Bot } else { rank.role() }
+    }
 }
 
 /// Result of appending one [`NewMessage`].
@@ -42,13 +63,29 @@ pub enum Appended {
     NoSuchRoom,
     /// Nothing was stored: the room is closed.
     RoomClosed,
-    /// Nothing was stored: a ban or a timeout of the sender is in force.
-    Restrained,
+    /// Nothing was stored: the room takes messages of accounts only.
+    AccountsOnly,
+    /// Nothing was stored: a ban, a timeout or a warning of the sender is in force; in this order, and the longest first, if there are
+    /// several.
+    Restrained(Restraint),
     /// Nothing was stored: the cooldown of the sender's last message in the room runs.
     TooFast {
         /// Milliseconds until it is over.
         retry_after_ms: u64,
     },
+}
+
+/// The newest numbers of a room.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RoomHead {
+    /// The room.
+    pub room: RoomId,
+    /// The history that the numbers belong to.
+    pub epoch: Epoch,
+    /// Seq of its newest message.
+    pub seq: Seq,
+    /// Number of its newest change.
+    pub rev: Rev,
 }
 
 /// The messages that a room has: `oldest..=newest`, without holes. A room that keeps none has an `oldest` one above `newest`.
@@ -80,12 +117,14 @@ pub struct RoomRow {
 }
 
 /// The modes of a room that its host sets. `None`: the mode stays as it is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SetModes {
     /// Slow mode in milliseconds; 0 is off.
     pub slow_ms: Option<u64>,
     /// Whether the room takes no messages.
     pub closed: Option<bool>,
+    /// Whether only accounts send.
+    pub accounts: Option<bool>,
 }
 
 /// The settings of a room that decide about a send.
@@ -195,6 +234,8 @@ pub struct ApiKeyRow {
     pub name: String,
     /// Its scopes, separated by commas.
     pub scopes: String,
+    /// The ids of the rooms that it is limited to, separated by commas; empty for all rooms.
+    pub rooms: String,
     /// When it expires, unix milliseconds; `None` for never.
     pub expires_at: Option<u64>,
 }

@@ -5,7 +5,7 @@ use super::postgres::PostgresStore;
 use super::sqlite::SqliteStore;
 use super::{
     ApiKeyRow, Appended, NewMessage, NewPassword, NewPerson, NewSessionRow, PersonRow, Result, RoomRow, RoomSettings, SeqRange,
-    SessionRow, SetModes,
+    SessionRow,
 };
 use crate::domain::id::{Nonce, RoomId, Seq, Uid};
 use crate::domain::message::Message;
@@ -33,7 +33,7 @@ macro_rules! on_store {
     };
 }
 
-pub(super) use on_store;
+pub(in crate::server::storage) use on_store;
 
 impl Store {
     /// Returns the value stored under `name` about the installation as a whole.
@@ -46,6 +46,11 @@ impl Store {
         on_store!(self.set_fact(name, value).await)
     }
 
+    /// Returns the value under `name`, and stores `value` first if there is none.
+    pub async fn fact_or_set(&self, name: &str, value: &[u8]) -> Result<Vec<u8>> {
+        on_store!(self.fact_or_set(name, value).await)
+    }
+
     // Messages
 
     /// Returns the number of batches that it appends at the same time. The messages of a room must not be in two of them.
@@ -56,10 +61,12 @@ impl Store {
     /// Appends a batch in one transaction: when this returns, either every message of the batch is durable or none is.
     /// Numbers each room's messages without holes and answers in the order of the batch.
     ///
-    /// Each message is judged in that transaction, with the room as it is then. A repeated nonce is answered with the first
-    /// message, whatever else holds. A room that is closed or does not exist gets none, so none is stored after the room was
-    /// closed. The host's messages have the role of a host. Two messages of a person in a room are `cooldown_ms` apart, or
-    /// the room's slow mode if that is longer and the person is not the host; so the second one within a batch is too fast.
+    /// Each message is judged in that transaction, with room and sender as they are then, in this order: a repeated nonce is
+    /// answered with the first message, whatever else holds; a room that does not exist gets none; a restraint of the sender; a
+    /// closed room; a room for accounts only, to which guests do not send; the cooldown. So none is stored after the room was
+    /// closed, or after the sender was banned. The role is that of the sender's rank. Two messages of a person in a room are
+    /// `cooldown_ms` apart, or the room's slow mode if that is longer and the person's rank is below a guest of honour's; so the
+    /// second one within a batch is too fast.
     ///
     /// Fails with [`Uncertain`](super::StorageError::Uncertain) if the batch may be stored: the same ids and nonces may be
     /// appended again.
@@ -104,9 +111,14 @@ impl Store {
         on_store!(self.rooms_by_id(rooms, limit).await)
     }
 
-    /// Returns the settings that a commit needs, of those rooms that exist.
+    /// Returns the settings that a commit needs, of those rooms that exist. A store may have kept them for up to 250 ms.
     pub async fn room_settings(&self, rooms: HashSet<RoomId>) -> Result<HashMap<RoomId, RoomSettings>> {
         on_store!(self.room_settings(rooms).await)
+    }
+
+    /// Reads the settings again. `None`: the store keeps none, so [`Store::room_settings`] read them.
+    pub async fn read_kept_settings(&self, rooms: HashSet<RoomId>) -> Result<Option<HashMap<RoomId, RoomSettings>>> {
+        on_store!(self.read_kept_settings(rooms).await)
     }
 
     /// Forgets the settings of rooms that the store keeps for a moment: another process changed some.
@@ -132,43 +144,6 @@ impl Store {
     /// Adds a room under an id that the operator chose. Returns false if the id is in use.
     pub async fn add_room(&self, room: &RoomId, title: &str, host: Option<&Uid>, now: u64) -> Result<bool> {
         on_store!(self.add_room(room, title, host, now).await)
-    }
-
-    /// Sets the room's title. Returns false if there is no such room.
-    pub async fn set_room_title(&self, room: &RoomId, title: &str) -> Result<bool> {
-        on_store!(self.set_room_title(room, title).await)
-    }
-
-    /// Sets the room's slow mode, in milliseconds; 0 is off. Returns false if there is no such room.
-    pub async fn set_room_slow_mode(&self, room: &RoomId, slow_ms: u64) -> Result<bool> {
-        on_store!(self.set_room_slow_mode(room, slow_ms).await)
-    }
-
-    /// Sets the title of a room of this host. Returns false if the host has no such room.
-    pub async fn set_hosted_room_title(&self, room: &RoomId, host: &Uid, title: &str) -> Result<bool> {
-        on_store!(self.set_hosted_room_title(room, host, title).await)
-    }
-
-    /// Sets modes of a room of this host, and returns slow mode in milliseconds and closed state. Returns `None`, and
-    /// changes nothing, if the host has no such room, or if it is to be opened and the operator closed it.
-    pub async fn set_hosted_room_modes(&self, room: &RoomId, host: &Uid, set: SetModes, now: u64) -> Result<Option<(u64, bool)>> {
-        on_store!(self.set_hosted_room_modes(room, host, set, now).await)
-    }
-
-    /// Sets the room's host. Returns false if there is no such room.
-    pub async fn set_room_host(&self, room: &RoomId, host: &Uid) -> Result<bool> {
-        on_store!(self.set_room_host(room, host).await)
-    }
-
-    /// Closes the room for the operator: from now on it takes no messages, and its host does not open it.
-    /// Returns false if there is no such room.
-    pub async fn close_room(&self, room: &RoomId, now: u64) -> Result<bool> {
-        on_store!(self.close_room(room, now).await)
-    }
-
-    /// Opens a closed room. Returns false if there is no such room.
-    pub async fn reopen_room(&self, room: &RoomId) -> Result<bool> {
-        on_store!(self.reopen_room(room).await)
     }
 
     /// Deletes the room: from now on it is not found and takes no messages. [`Store::sweep_deleted_rooms`] removes those that it

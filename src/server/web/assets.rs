@@ -36,8 +36,9 @@ pub fn is_embedded() -> bool {
     Files::iter().next().is_some()
 }
 
-/// Returns the response for a GET or HEAD of an existing file, else `None`.
-pub(super) fn find(request: &Request) -> Option<Response> {
+/// Returns the response for a GET or HEAD of an existing file, else `None`. With other nodes, `has_others`, a file of another version
+/// is on another node: it is answered 404 here, so that the balancer asks there.
+pub(super) fn find(request: &Request, has_others: bool) -> Option<Response> {
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return None;
     }
@@ -47,6 +48,9 @@ pub(super) fn find(request: &Request) -> Option<Response> {
         Some((version, path)) => (Some(version), path),
         None => (None, path.strip_prefix('/')?),
     };
+    if has_others && version.is_some_and(|version| version != *VERSION) {
+        return Some((StatusCode::NOT_FOUND, [(header::CACHE_CONTROL, "no-store")]).into_response());
+    }
     if path.ends_with(".br") || path.ends_with(".gz") {
         return None;
     }
@@ -86,4 +90,25 @@ fn respond(path: &str, plain: EmbeddedFile, immutable: bool, headers: &HeaderMap
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(method: Method, path: &str, has_others: bool) -> Option<Response> {
+        find(&Request::builder().method(method).uri(path).body(Body::empty()).unwrap(), has_others)
+    }
+
+    #[test]
+    fn a_file_of_another_version_is_404_and_not_kept_where_another_node_may_have_it() {
+        for (path, method) in [("/v/0123456789ab/pkg/roomcast.js", Method::GET), ("/v/0123456789ab/new.css", Method::HEAD)] {
+            let response = found(method, path, true).unwrap();
+            assert_eq!(response.status(), StatusCode::NOT_FOUND);
+            assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
+        }
+        assert!(found(Method::POST, "/v/0123456789ab/pkg/roomcast.js", true).is_none());
+        assert!(found(Method::GET, &format!("/v/{}/no-such-file", *VERSION), true).is_none());
+        assert!(found(Method::GET, "/v/0123456789ab/no-such-file", false).is_none());
+    }
 }

@@ -17,6 +17,7 @@
 //! # }
 //! ```
 
+mod act_fields;
 pub mod actions;
 mod api;
 mod assets;
@@ -25,6 +26,7 @@ mod listener;
 mod log_limit;
 mod log_sink;
 mod middleware;
+mod news;
 mod rate_limit;
 mod request_context;
 mod returned_forms;

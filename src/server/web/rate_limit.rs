@@ -15,6 +15,8 @@ use std::time::Duration;
 /// Binds of an address that were refused with 403 or 404, at once and per minute; beyond it they say `too_fast` instead, so that
 /// nobody learns which sockets there are.
 const REFUSED_BINDS: u32 = 20;
+/// Acts of moderation of a session, at once and per minute. A purge is one act, whatever it removes.
+const ACTS: u32 = 120;
 
 /// Selects the limit that a request counts against.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,6 +29,8 @@ pub enum RequestKind {
     Socket,
     /// Everything else.
     Request,
+    /// An act of moderation. It counts as a [`Request`](Self::Request), and against the session's limit of acts.
+    Act,
     /// A chat message. It counts as a [`Request`](Self::Request), without a limit per session where the chat's cooldown is off.
     Send,
 }
@@ -58,6 +62,7 @@ pub struct RateLimits {
     /// `None`: `limits.per_ip` is off, and so is the limit per session.
     by_address: Option<ByAddress>,
     by_session: KeyedLimiter<[u8; 32]>,
+    acts_by_session: KeyedLimiter<[u8; 32]>,
     /// Requests without a session, by visitor cookie.
     by_visitor: KeyedLimiter<[u8; 32]>,
     sends_unlimited: bool,
@@ -87,6 +92,7 @@ impl RateLimits {
         Self {
             by_address: (settings.per_ip == Switch::On).then(by_address),
             by_session: KeyedLimiter::new(settings.session_burst, settings.session_a_minute),
+            acts_by_session: KeyedLimiter::new(ACTS, ACTS),
             by_visitor: KeyedLimiter::new(settings.visitor_burst, settings.visitor_a_minute),
             sends_unlimited,
         }
@@ -104,13 +110,16 @@ impl RateLimits {
             RequestKind::SignIn => &by_address.sign_in,
             RequestKind::Guest => &by_address.guest,
             RequestKind::Socket => &by_address.socket,
-            RequestKind::Request | RequestKind::Send => &by_address.request,
+            RequestKind::Request | RequestKind::Act | RequestKind::Send => &by_address.request,
         };
         limiter.check(context.client_addr)?;
         match (&context.session, context.visitor) {
             (Some(_), _) if kind == RequestKind::Send && self.sends_unlimited => Ok(()),
-            (Some(session), _) => self.by_session.check(&session.token_hash),
-            (None, _) if kind != RequestKind::Request => Ok(()),
+            (Some(session), _) => {
+                self.by_session.check(&session.token_hash)?;
+                if kind == RequestKind::Act { self.acts_by_session.check(&session.token_hash) } else { Ok(()) }
+            }
+            (None, _) if !matches!(kind, RequestKind::Request | RequestKind::Act) => Ok(()),
             (None, Some(visitor)) => self.by_visitor.check(&visitor),
             (None, None) => by_address.without_cookie.check(context.client_addr),
         }
@@ -149,6 +158,7 @@ impl RateLimits {
             all.into_iter().for_each(AddressLimiter::remove_idle);
         }
         self.by_session.remove_idle();
+        self.acts_by_session.remove_idle();
         self.by_visitor.remove_idle();
     }
 }

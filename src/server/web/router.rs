@@ -51,7 +51,7 @@ where
     let operators = Router::new().route("/readyz", get(health::readyz)).route("/metrics", get(health::metrics));
 
     // Handshakes, of which a restart brings thousands at once, and calls of back ends pass only the layers that they need.
-    let programs = api::routes()
+    let programs = api::routes(&state)
         .route("/ws", get(ws_upgrade::upgrade))
         .route("/ws/", get(ws_upgrade::upgrade))
         .layer(from_fn(error_response::render_errors))
@@ -64,7 +64,7 @@ where
         .layer(cors(&state))
         .layer(from_fn(without_trailing_slash))
         .layer(CompressionLayer::new().quality(COMPRESSION).compress_when(SizeAbove::new(COMPRESSED_FROM).and(is_text)))
-        .layer(from_fn(serve_asset))
+        .layer(from_fn_with_state(state.clone(), serve_asset))
         .merge(programs)
         .route("/healthz", get(health::healthz))
         .layer(CatchPanicLayer::custom(panic_response))
@@ -85,8 +85,8 @@ fn is_text(_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions) -> bo
 }
 
 /// Serves files before the session is looked up.
-async fn serve_asset(request: Request, next: Next) -> Response {
-    match assets::find(&request) {
+async fn serve_asset(State(state): State<AppState>, request: Request, next: Next) -> Response {
+    match assets::find(&request, !state.cluster.is_alone()) {
         Some(file) => file,
         None => next.run(request).await,
     }

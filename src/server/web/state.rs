@@ -10,8 +10,10 @@ use super::unknown_tokens::UnknownTokens;
 use crate::server::{
     accounts::{Accounts, ApiKeys},
     chat::Chat,
+    cluster::Cluster,
     config::Config,
     gateway::Gateway,
+    kicks::Kicks,
     security_log::SecurityLog,
     storage::{DataDirLock, Store},
 };
@@ -54,6 +56,10 @@ pub struct Services {
     pub store: Store,
     /// Connections and groups.
     pub gateway: Gateway,
+    /// The other nodes.
+    pub cluster: Cluster,
+    /// Closes sockets on all nodes.
+    pub kicks: Kicks,
     /// People and their sessions.
     pub accounts: Accounts,
     /// Keys of the HTTP API.
@@ -78,7 +84,8 @@ impl AppState {
     /// Wraps the services, with new rate limits and no returned forms.
     pub fn new(services: Services) -> Self {
         let rate_limits = RateLimits::new(&services.config.limits, services.config.chat.cooldown_ms == 0);
-        let (returned_forms, handshakes) = (ReturnedForms::default(), TaskTracker::new());
+        let shared = (!services.cluster.is_alone()).then(|| services.store.clone());
+        let (returned_forms, handshakes) = (ReturnedForms::new(shared), TaskTracker::new());
         let (log_limits, store_health) = (LogLimits::default(), StoreHealth::default());
         let unknown_tokens = UnknownTokens::default();
         Self(Arc::new(SharedState {

@@ -17,6 +17,9 @@ const DURATION_BUCKETS_SECONDS: [f64; 13] = [0.0005, 0.001, 0.0025, 0.005, 0.01,
 /// Histogram buckets of the messages per commit.
 const COMMIT_BUCKETS_MESSAGES: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 500.0];
 
+/// The default filter. The bus says itself how the connection to NATS is.
+const FILTER: &str = "info,async_nats=off";
+
 /// Starts logging on standard error: text on a terminal, JSON otherwise. `RUST_LOG` sets the level; the default is `info`. No
 /// thread waits for the reader of the log. Panics are logged as well. The lines that are queued when the guard is dropped are
 /// written within 500 ms. Fails if the thread that writes cannot be started.
@@ -24,7 +27,7 @@ pub fn init_tracing() -> io::Result<LogGuard> {
     let is_text = io::stderr().is_terminal();
     let sink = LogSink::start(io::stderr(), is_text, report_dropped)?;
     let guard = LogGuard(sink.clone());
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(FILTER));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || sink.clone()).with_target(false);
     // A log that cannot be written, as on a full disk, must not fail a request.
     let builder = builder.log_internal_errors(false);

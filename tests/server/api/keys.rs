@@ -56,7 +56,7 @@ async fn an_api_key_is_limited_to_its_scopes_and_lifetime() {
 }
 
 /// The methods of the HTTP API.
-const METHODS: [&str; 45] = [
+const METHODS: [&str; 66] = [
     "batch",
     "sendToAll",
     "sendToClient",
@@ -102,6 +102,27 @@ const METHODS: [&str; 45] = [
     "getAllClientInfo",
     "getClientSessionsByGroup",
     "getClientInfoByGroup",
+    "chat.history",
+    "chat.send",
+    "mod.ban",
+    "mod.lift",
+    "mod.log",
+    "mod.mode",
+    "mod.note",
+    "mod.person",
+    "mod.pin",
+    "mod.purge",
+    "mod.remove",
+    "mod.reports",
+    "mod.restraints",
+    "mod.role",
+    "mod.settle",
+    "mod.timeout",
+    "mod.title",
+    "mod.undo",
+    "mod.unnote",
+    "mod.unpin",
+    "mod.warn",
 ];
 
 #[tokio::test]

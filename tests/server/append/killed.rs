@@ -64,7 +64,7 @@ async fn send_batches(store: Store, seed: u64, used: Used) -> Vec<Tried> {
 /// Kills a random session of the stores again and again, until the stores are done.
 async fn kill_sessions(place: &Place, done: &AtomicBool) -> u32 {
     let kill = "SELECT coalesce(sum(pg_terminate_backend(pid)::int), 0) FROM (SELECT pid FROM pg_stat_activity
-        WHERE datname = current_database() AND application_name = 'roomcast' AND query LIKE '%append_1%' ORDER BY random() LIMIT 1) AS one";
+        WHERE datname = current_database() AND application_name = 'roomcast' AND query LIKE '%append_2%' ORDER BY random() LIMIT 1) AS one";
     let mut killed = 0;
     while !done.load(Ordering::Relaxed) && killed < KILLS {
         killed += place.count(kill).await as u32;

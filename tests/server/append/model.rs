@@ -2,6 +2,7 @@
 //! minute passes by an UPDATE of the last messages, and what really passes meanwhile is rounded away.
 
 use super::message;
+use crate::storage::{set_closed, set_host, set_slow_mode};
 use crate::support::Place;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -140,17 +141,15 @@ impl Real<'_> {
             }
             Step::Slow { room, minutes } => {
                 model.rooms[room].slow = minutes;
-                assert!(self.store.set_room_slow_mode(&self.room(room), minutes * MINUTE_MS).await.unwrap());
+                set_slow_mode(&self.store, &self.room(room), minutes * MINUTE_MS).await;
             }
             Step::Close { room, closed } => {
                 model.rooms[room].is_closed = closed;
-                let room = self.room(room);
-                let set = if closed { self.store.close_room(&room, 0).await } else { self.store.reopen_room(&room).await };
-                assert!(set.unwrap());
+                set_closed(&self.store, &self.room(room), closed).await;
             }
             Step::Host { room, person } => {
                 model.rooms[room].host = Some(person);
-                assert!(self.store.set_room_host(&self.room(room), &self.person(person)).await.unwrap());
+                set_host(&self.store, &self.room(room), &self.person(person)).await;
             }
             Step::Reopen => {
                 self.store.close().await;

@@ -1,7 +1,9 @@
 //! The documents' tables against the source: keys and defaults, metrics and labels, names of variables, links.
 
 use super::blocks::{documents, read, root};
-use roomcast::server::config::{ChatSettings, GatewaySettings, LimitsSettings, StorageSettings, WebSettings};
+use roomcast::server::config::{
+    ChatSettings, ClusterSettings, GatewaySettings, LimitsSettings, ModerationSettings, StorageSettings, WebSettings,
+};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,7 +12,8 @@ use std::path::Path;
 fn defaults() -> BTreeMap<String, String> {
     let tables = json!({
         "web": WebSettings::default(), "gateway": GatewaySettings::default(), "chat": ChatSettings::default(), "storage": StorageSettings::default(),
-        "limits": LimitsSettings::default(),
+        "limits": LimitsSettings::default(), "moderation": ModerationSettings::default(),
+        "cluster": ClusterSettings::default(),
     });
     let written = |value: &Value| match value {
         Value::Null => "none".to_owned(),
@@ -168,8 +171,9 @@ fn p4_docs_name_every_key_that_is_stored_in_the_browser() {
             for call in ["setItem(", "store(conversation, ", "store(self.conversation, "] {
                 for rest in text.split(call).skip(1) {
                     let quote =
-                        rest.chars().next().filter(|quote| "'\"".contains(*quote)).unwrap_or_else(|| panic!("{call}{rest}"));
-                    keys.insert(rest[1..].split(quote).next().unwrap().to_owned());
+                        rest.chars().next().filter(|quote| "'\"`".contains(*quote)).unwrap_or_else(|| panic!("{call}{rest}"));
+                    let key = rest[1..].split([quote, '$']).next().unwrap();
+                    keys.insert(key.trim_end_matches(':').to_owned());
                 }
             }
         }

@@ -23,7 +23,7 @@ const ROOMCAST: &str = r#"#!/usr/bin/env bash
 set -euo pipefail
 for word; do
     case $word in
-    status | connections | stop | reload | push | key | user | room | backup | restore | help | --help | --version) exec "$ROOMCAST_TEST_BINARY" "$@" ;;
+    status | connections | stop | reload | push | key | user | room | mod | backup | restore | help | --help | --version) exec "$ROOMCAST_TEST_BINARY" "$@" ;;
     esac
 done
 folder=$(mktemp -d)

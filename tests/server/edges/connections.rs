@@ -25,9 +25,13 @@ async fn f2_idle_connections_keep_no_health_check_out() {
         let head = request(&mut stream, "GET /healthz", "").await;
         assert!(head.starts_with("HTTP/1.1 200"), "{address}: {head}");
     }
-    let metrics = server.visitor().get("/metrics").await.text().await.unwrap();
-    let closed = metrics.lines().find_map(|line| line.strip_prefix("roomcast_http_idle_closed_total ")).unwrap();
-    assert!(closed.parse::<u32>().unwrap() >= 400, "{closed}");
+    // The last of them may still wait to be accepted.
+    crate::support::eventually("400 idle connections are closed", async || {
+        let metrics = server.visitor().get("/metrics").await.text().await.unwrap();
+        let closed = metrics.lines().find_map(|line| line.strip_prefix("roomcast_http_idle_closed_total "));
+        closed.is_some_and(|closed| closed.parse::<u32>().unwrap() >= 400)
+    })
+    .await;
     assert!(server.errors().is_empty());
 }
 

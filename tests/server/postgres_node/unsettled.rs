@@ -1,9 +1,11 @@
-//! Messages whose answer was lost and that are stored all the same: their room hears of them, in their order, once.
+//! Messages and acts of moderation whose answer was lost and that are stored all the same: their room hears of them, of messages in their
+//! order and once.
 
 use super::{send_until_accepted, start, stored};
 use crate::support::postgres::Postgres;
-use crate::support::{Person, Socket};
+use crate::support::{DEADLINE, Person, Socket};
 use std::sync::atomic::AtomicU64;
+use tokio::time::timeout;
 
 /// Lets commits wait for a standby that does not exist, or ends that.
 fn hold_commits(postgres: &Postgres, is_on: bool) {
@@ -67,4 +69,62 @@ async fn a_message_that_is_stored_after_its_answer_is_pushed_in_its_order_once()
         let page = server.visitor().get("/rooms/1").await.text().await.unwrap();
         assert!(["before", &left_alone, &repeated, "behind it", "after"].iter().all(|text| page.contains(text)));
     }
+}
+
+/// Sets the slow mode, under a nonce, and returns status and body.
+async fn slow(host: &Person, slow_ms: &str) -> (u16, serde_json::Value) {
+    let form = [("room", "1"), ("slow_ms", slow_ms), ("nonce", slow_ms)];
+    let answer = timeout(DEADLINE, host.post("/gateway/mod/mode", &form)).await.expect("an act is not answered");
+    (answer.status.as_u16(), answer.body)
+}
+
+/// Does acts until one has no answer; those before it were faster than the setting. Returns its slow mode.
+async fn lost(postgres: &Postgres, host: &Person, first: u64) -> String {
+    hold_commits(postgres, true);
+    for slow_ms in first..first + 200 {
+        let (status, body) = slow(host, &slow_ms.to_string()).await;
+        if status != 200 {
+            assert_eq!((status, body["code"].as_str()), (504, Some("uncertain")), "{body}");
+            return slow_ms.to_string();
+        }
+    }
+    panic!("no commit is held");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_act_that_is_stored_after_its_answer_is_told_as_a_gap_and_pages_bind_again() {
+    let Some(postgres) = Postgres::own() else { return };
+    let database = postgres.database();
+    let server = start(&database.url());
+    let host = server.owner().await;
+    let viewer = server.visitor();
+    let mut socket = viewer.open_bound(Some("roomcast.v1")).await;
+
+    // Nobody repeats it.
+    let slow_ms = lost(&postgres, &host, 1000).await;
+    hold_commits(&postgres, false);
+    let gap = socket.push_of("gap").await;
+    let rev = gap["rev"].as_u64().unwrap();
+    assert_eq!((&gap["room"], gap.get("from"), gap.get("to")), (&"1".into(), None, None), "{gap}");
+    let bound = viewer.bind(&socket, &[("rev", &(rev - 1).to_string())]).await.body;
+    assert_eq!(
+        (&bound["rev"], &bound["changes"][0]["state"]["modes"]["slow_ms"]),
+        (&rev.into(), &slow_ms.parse::<u64>().unwrap().into())
+    );
+
+    // Its moderator repeats it before the lane looks.
+    let slow_ms = lost(&postgres, &host, 2000).await;
+    hold_commits(&postgres, false);
+    let again = loop {
+        match slow(&host, &slow_ms).await {
+            (200, body) => break body,
+            (status, body) => assert!([503, 504].contains(&status), "the first call still runs: {body}"),
+        }
+    };
+    let gap = socket.push_of("gap").await;
+    assert_eq!(gap["rev"], again["rev"], "{gap}");
+    // The next change follows it.
+    let (_, next) = slow(&host, "3000").await;
+    assert_eq!(socket.push_of("room").await["rev"], next["rev"]);
+    assert_eq!(next["rev"].as_u64(), again["rev"].as_u64().map(|rev| rev + 1));
 }

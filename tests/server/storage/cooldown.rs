@@ -1,6 +1,6 @@
 //! The cooldown, judged inside `append`: per person and room, by the site's time and the room's slow mode.
 
-use super::{Opened, add_rooms, contract, message, seqs};
+use super::{Opened, add_rooms, contract, message, seqs, set_closed, set_slow_mode};
 use crate::support::eventually;
 use futures_util::future::join_all;
 use roomcast::domain::id::Seq;
@@ -68,14 +68,14 @@ async fn slow_mode_is_longer_and_not_for_the_host(Opened { store, .. }: &mut Ope
     store.put_nickname(&host, "n", 0).await.unwrap();
     store.add_room(&room, "one", Some(&host), 0).await.unwrap();
     assert_eq!((send(store, "1", "u", 0).await, send(store, "1", "host", 0).await), (Ok(1), Ok(2)));
-    assert!(store.set_room_slow_mode(&room, LONG_MS).await.unwrap());
+    set_slow_mode(store, &room, LONG_MS).await;
     // It concerns messages that were sent before it.
     assert!(send(store, "1", "u", 0).await.is_err_and(|wait_ms| wait_ms > LONG_MS - 20_000));
     assert_eq!(send(store, "1", "host", 0).await, Ok(3));
     assert!(send(store, "1", "host", LONG_MS).await.is_err(), "the site's cooldown is for the host too");
-    assert!(store.set_room_slow_mode(&room, 0).await.unwrap());
+    set_slow_mode(store, &room, 0).await;
     assert_eq!(send(store, "1", "u", 0).await, Ok(4));
-    assert!(store.set_room_slow_mode(&room, 1).await.unwrap());
+    set_slow_mode(store, &room, 1).await;
     assert!(send(store, "1", "u", LONG_MS).await.is_err_and(|wait_ms| wait_ms > 1), "the longer one counts");
 }
 
@@ -95,10 +95,10 @@ async fn a_repeat_is_answered_while_the_cooldown_runs(Opened { store, .. }: &mut
 
 async fn a_refused_message_starts_no_cooldown(Opened { store, .. }: &mut Opened) {
     add_rooms(store, &["1"]).await;
-    assert!(store.close_room(&"1".parse().unwrap(), 0).await.unwrap());
+    set_closed(store, &"1".parse().unwrap(), true).await;
     let appended = store.append(vec![message("1", "u", "x", None)], LONG_MS).await.unwrap();
     assert_eq!(appended, [Appended::RoomClosed]);
-    assert!(store.reopen_room(&"1".parse().unwrap()).await.unwrap());
+    set_closed(store, &"1".parse().unwrap(), false).await;
     assert_eq!(send(store, "1", "u", LONG_MS).await, Ok(1));
     // One that is too fast does not make the cooldown longer.
     let first = send(store, "1", "u", LONG_MS).await.unwrap_err();

@@ -1,6 +1,6 @@
 //! Faults: a write that fails leaves the others, and one that cannot be made now is busy and not stored.
 
-use super::{Opened, add_rooms, contract, guest, message, put_session, seqs, token_of};
+use super::{Opened, add_rooms, contract, guest, message, put_session, seqs, set_closed, token_of};
 use crate::support::eventually;
 use roomcast::domain::id::Seq;
 use roomcast::server::storage::{Appended, SeqRange, StorageError};
@@ -86,7 +86,7 @@ async fn a_room_that_closes_amid_sends_takes_none_after_it(Opened { store, .. }:
         }
     });
     eventually("some are stored", async || store.seq_range(&room).await.unwrap().newest.0 >= 20).await;
-    assert!(store.close_room(&room, 0).await.unwrap());
+    set_closed(store, &room, true).await;
     let at_the_close = store.seq_range(&room).await.unwrap();
     tokio::time::timeout(crate::support::DEADLINE, sender).await.unwrap().unwrap();
     assert_eq!(store.seq_range(&room).await.unwrap(), at_the_close);

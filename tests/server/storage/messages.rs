@@ -1,6 +1,6 @@
 //! Messages: numbering, nonces, roles, and the windows in which they are read.
 
-use super::{Opened, add_rooms, contract, guest, message, now_ms, seqs, token_of};
+use super::{Opened, add_rooms, contract, guest, message, now_ms, seqs, set_closed, set_host, token_of};
 use futures_util::future::join_all;
 use roomcast::domain::{id::Seq, message::Role};
 use roomcast::server::storage::{Appended, SeqRange};
@@ -58,7 +58,7 @@ async fn a_repeated_nonce_returns_the_first_message(Opened { store, .. }: &mut O
     assert_eq!(sent_before("u", "n", "1").await, Some((*id, Seq(1))));
     assert_eq!((sent_before("u", "m", "1").await, sent_before("w", "n", "1").await), (None, None));
     // It holds in a closed room too, and not in a deleted one.
-    assert!(store.close_room(&"1".parse().unwrap(), 0).await.unwrap());
+    set_closed(store, &"1".parse().unwrap(), true).await;
     assert_eq!(seqs(&store.append(vec![message("1", "u", "a", Some("n"))], 0).await.unwrap()), [(false, 1)]);
 }
 
@@ -75,7 +75,7 @@ async fn ids_are_compared_byte_by_byte(Opened { store, .. }: &mut Opened) {
 
 async fn a_refused_message_leaves_the_others_of_its_batch(Opened { store, .. }: &mut Opened) {
     add_rooms(store, &["1", "closed", "deleted"]).await;
-    assert!(store.close_room(&"closed".parse().unwrap(), 0).await.unwrap());
+    set_closed(store, &"closed".parse().unwrap(), true).await;
     assert!(store.delete_room(&"deleted".parse().unwrap(), 0).await.unwrap());
     let batch = ["nowhere", "closed", "1", "deleted", "1"].map(|room| message(room, "u", "x", None)).to_vec();
     let appended = store.append(batch, 0).await.unwrap();
@@ -87,7 +87,7 @@ async fn a_refused_message_leaves_the_others_of_its_batch(Opened { store, .. }: 
         "{appended:?}"
     );
     assert_eq!(store.seq_range(&"1".parse().unwrap()).await.unwrap(), SeqRange { oldest: Seq(1), newest: Seq(2) });
-    assert!(store.reopen_room(&"closed".parse().unwrap()).await.unwrap());
+    set_closed(store, &"closed".parse().unwrap(), false).await;
     assert_eq!(seqs(&store.append(vec![message("closed", "u", "x", None)], 0).await.unwrap()), [(true, 1)]);
 }
 
@@ -107,7 +107,7 @@ async fn the_role_is_that_of_the_moment_of_the_commit(Opened { store, .. }: &mut
         appended.iter().map(role).collect::<Vec<_>>()
     };
     assert_eq!(send().await, [Role::Host, Role::Viewer]);
-    assert!(store.set_room_host(&room, &next).await.unwrap());
+    set_host(store, &room, &next).await;
     assert_eq!(send().await, [Role::Viewer, Role::Host]);
     let stored = store.messages_between(&room, Seq(0), None, 10).await.unwrap();
     let roles: Vec<_> = stored.iter().map(|message| message.role).collect();

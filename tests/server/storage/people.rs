@@ -176,7 +176,8 @@ async fn a_changed_password_ends_other_sessions_and_devices(Opened { store, .. }
 }
 
 async fn keys_have_names_of_their_own(Opened { store, .. }: &mut Opened) {
-    let key = |name: &str, expires_at| ApiKeyRow { name: name.into(), scopes: "push,query".into(), expires_at };
+    let key =
+        |name: &str, expires_at| ApiKeyRow { name: name.into(), scopes: "push,query".into(), rooms: "1,2".into(), expires_at };
     store.put_api_key(&key("shop", None), &[1; 32], 5).await.unwrap();
     for (name, hash) in [("shop", [2; 32]), ("Shop", [2; 32]), ("other", [1; 32])] {
         assert!(matches!(store.put_api_key(&key(name, None), &hash, 5).await, Err(StorageError::NameTaken)), "{name}");
@@ -188,6 +189,7 @@ async fn keys_have_names_of_their_own(Opened { store, .. }: &mut Opened) {
     assert_eq!(listed.iter().map(|row| row.name.as_str()).collect::<Vec<_>>(), ["a", "a-b", "bot", "shop"]);
     let found = store.api_key(&[3; 32]).await.unwrap().unwrap();
     assert_eq!((found.name.as_str(), found.scopes.as_str(), found.expires_at), ("bot", "push,query", Some(9)));
+    assert_eq!(found.rooms, "1,2");
     assert_eq!(store.api_key(&[1; 32]).await.unwrap().unwrap().expires_at, None);
     assert!(store.api_key(&[9; 32]).await.unwrap().is_none());
     assert!(store.remove_api_key("BOT").await.unwrap() && !store.remove_api_key("bot").await.unwrap());

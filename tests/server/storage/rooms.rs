@@ -1,8 +1,10 @@
 //! Rooms: numbering, modes, hosts, and the lists of the lobby.
 
-use super::{Opened, add_rooms, contract, message, seqs};
+use super::moderation::{act, room, uid};
+use super::{Opened, add_rooms, contract, message, seqs, set_closed, set_slow_mode};
 use roomcast::domain::id::Seq;
-use roomcast::server::storage::{RoomRow, SetModes, Store};
+use roomcast::server::storage::moderation::ActQueries;
+use roomcast::server::storage::{RoomRow, Store};
 use std::collections::HashSet;
 
 contract!(
@@ -11,9 +13,8 @@ contract!(
     stored_data_survives_reopening,
     a_host_opens_as_many_rooms_as_it_may,
     titles_modes_and_hosts_are_set,
-    only_the_host_sets_a_room_of_its_own,
-    the_operators_close_is_not_undone_by_the_host,
     a_deleted_room_is_not_found,
+    heads_are_those_of_the_rooms_that_exist,
     lists_are_newest_first,
     f10_rooms_by_id_keep_the_order_of_the_ids,
     rooms_opened_at_once_have_numbers_of_their_own,
@@ -49,6 +50,24 @@ async fn rooms_are_numbered_and_a_number_is_given_once(Opened { store, .. }: &mu
     assert!(store.add_room(&"2".parse().unwrap(), "by the operator", None, 0).await.unwrap());
     assert!(!store.add_room(&"2".parse().unwrap(), "again", None, 0).await.unwrap());
     assert_eq!(store.room(&"2".parse().unwrap()).await.unwrap().unwrap().title, "by the operator");
+}
+
+async fn heads_are_those_of_the_rooms_that_exist(Opened { store, .. }: &mut Opened) {
+    add_rooms(store, &["1", "2", "3"]).await;
+    people(store, &["u"]).await;
+    store.append((0..3).map(|n| message("2", "u", &n.to_string(), None)).collect(), 0).await.unwrap();
+    let mut act = super::moderation::act(store, "2").await;
+    act.add_change("{}").await.unwrap();
+    act.commit().await.unwrap();
+    store.delete_room(&"3".parse().unwrap(), 0).await.unwrap();
+    let mut heads = store.heads(["1", "2", "3", "4"].map(|room| room.parse().unwrap()).into()).await.unwrap();
+    heads.sort_by_key(|head| head.room.clone());
+    let numbers: Vec<_> = heads.iter().map(|head| (head.room.as_str(), head.seq.0, head.rev.0)).collect();
+    assert_eq!(numbers, [("1", 0, 0), ("2", 3, 1)]);
+    for head in heads {
+        assert_eq!(store.room_now(&head.room, None, 0).await.unwrap().unwrap().record.epoch, head.epoch);
+    }
+    assert!(store.heads(Vec::new()).await.unwrap().is_empty());
 }
 
 async fn f26_an_id_that_the_operator_chose_does_not_move_the_numbering(Opened { store, .. }: &mut Opened) {
@@ -90,55 +109,28 @@ async fn a_host_opens_as_many_rooms_as_it_may(Opened { store, .. }: &mut Opened)
 
 async fn titles_modes_and_hosts_are_set(Opened { store, .. }: &mut Opened) {
     people(store, &["u"]).await;
-    let (room, nowhere, host) = ("1".parse().unwrap(), "nowhere".parse().unwrap(), "u".parse().unwrap());
+    let (room, nowhere, host) = (room("1"), room("nowhere"), uid("u"));
     add_rooms(store, &["1"]).await;
-    for (room, exists) in [(&room, true), (&nowhere, false)] {
-        assert_eq!(store.set_room_title(room, "标题").await.unwrap(), exists);
-        assert_eq!(store.set_room_slow_mode(room, 5000).await.unwrap(), exists);
-        assert_eq!(store.set_room_host(room, &host).await.unwrap(), exists);
-        assert_eq!(store.close_room(room, 9).await.unwrap(), exists);
+    for room in [&room, &nowhere] {
+        let mut act = act(store, room.as_str()).await;
+        act.set_title("标题").await.unwrap();
+        act.set_host(&host).await.unwrap();
+        act.commit().await.unwrap();
+        set_slow_mode(store, room, 5000).await;
+        set_closed(store, room, true).await;
     }
+    assert!(store.room(&nowhere).await.unwrap().is_none());
     let found = store.room(&room).await.unwrap().unwrap();
     assert_eq!((found.title.as_str(), found.host, found.slow_ms, found.is_closed), ("标题", Some(host.clone()), 5000, true));
     assert_eq!(found.host_nickname.as_deref(), Some("nickname of u"));
     store.put_nickname(&host, "renamed", 0).await.unwrap();
     assert_eq!(store.room(&room).await.unwrap().unwrap().host_nickname.as_deref(), Some("renamed"));
     assert_eq!(store.host_nicknames().await.unwrap(), [(host.clone(), "renamed".to_owned())]);
-    assert!(store.close_room(&room, 10).await.unwrap() && store.reopen_room(&room).await.unwrap());
-    assert!(!store.reopen_room(&nowhere).await.unwrap() && !store.room(&room).await.unwrap().unwrap().is_closed);
+    set_closed(store, &room, false).await;
+    assert!(!store.room(&room).await.unwrap().unwrap().is_closed);
     let settings = store.room_settings(HashSet::from([room.clone(), nowhere])).await.unwrap();
     assert_eq!((settings.len(), settings[&room].slow_ms, settings[&room].host.as_ref()), (1, 5000, Some(&host)));
     assert!(store.room_settings(HashSet::new()).await.unwrap().is_empty());
-}
-
-async fn only_the_host_sets_a_room_of_its_own(Opened { store, .. }: &mut Opened) {
-    people(store, &["u", "v"]).await;
-    let (host, other) = ("u".parse().unwrap(), "v".parse().unwrap());
-    let room = store.open_room("one", Some(&host), 0).await.unwrap();
-    assert!(!store.set_hosted_room_title(&room, &other, "taken").await.unwrap());
-    assert!(store.set_hosted_room_title(&room, &host, "renamed").await.unwrap());
-    let set = |slow_ms, closed| SetModes { slow_ms, closed };
-    assert_eq!(store.set_hosted_room_modes(&room, &other, set(Some(1), Some(true)), 0).await.unwrap(), None);
-    assert_eq!(store.set_hosted_room_modes(&room, &host, set(Some(7), None), 0).await.unwrap(), Some((7, false)));
-    assert_eq!(store.set_hosted_room_modes(&room, &host, set(None, Some(true)), 0).await.unwrap(), Some((7, true)));
-    assert_eq!(store.set_hosted_room_modes(&room, &host, set(Some(0), Some(false)), 0).await.unwrap(), Some((0, false)));
-    let found = store.room(&room).await.unwrap().unwrap();
-    assert_eq!((found.title.as_str(), found.slow_ms, found.is_closed), ("renamed", 0, false));
-}
-
-async fn the_operators_close_is_not_undone_by_the_host(Opened { store, .. }: &mut Opened) {
-    people(store, &["u"]).await;
-    let host = "u".parse().unwrap();
-    let room = store.open_room("one", Some(&host), 0).await.unwrap();
-    let open = SetModes { slow_ms: None, closed: Some(false) };
-    let close = SetModes { slow_ms: Some(3), closed: Some(true) };
-    assert!(store.close_room(&room, 0).await.unwrap());
-    assert_eq!(store.set_hosted_room_modes(&room, &host, open, 0).await.unwrap(), None);
-    assert_eq!(store.set_hosted_room_modes(&room, &host, close, 0).await.unwrap(), Some((3, true)));
-    assert_eq!(store.set_hosted_room_modes(&room, &host, open, 0).await.unwrap(), None, "it stays the operator's");
-    assert!(store.reopen_room(&room).await.unwrap());
-    assert_eq!(store.set_hosted_room_modes(&room, &host, close, 0).await.unwrap(), Some((3, true)));
-    assert_eq!(store.set_hosted_room_modes(&room, &host, open, 0).await.unwrap(), Some((3, false)));
 }
 
 async fn a_deleted_room_is_not_found(Opened { store, .. }: &mut Opened) {
@@ -150,12 +142,7 @@ async fn a_deleted_room_is_not_found(Opened { store, .. }: &mut Opened) {
     assert!(store.open_rooms_without(vec![], 9, 0).await.unwrap().is_empty());
     assert!(store.rooms_by_id(vec![room.clone()], 9).await.unwrap().is_empty());
     assert!(store.room_settings(HashSet::from([room.clone()])).await.unwrap().is_empty());
-    assert!(!store.delete_room(&room, 0).await.unwrap() && !store.close_room(&room, 0).await.unwrap());
-    assert!(!store.reopen_room(&room).await.unwrap() && !store.set_room_title(&room, "t").await.unwrap());
-    assert!(!store.set_room_slow_mode(&room, 1).await.unwrap() && !store.set_room_host(&room, &host).await.unwrap());
-    let set = SetModes { slow_ms: Some(1), closed: None };
-    assert_eq!(store.set_hosted_room_modes(&room, &host, set, 0).await.unwrap(), None);
-    assert!(!store.set_hosted_room_title(&room, &host, "t").await.unwrap());
+    assert!(!store.delete_room(&room, 0).await.unwrap());
     assert!(store.host_nicknames().await.unwrap().is_empty());
 }
 
@@ -167,7 +154,7 @@ async fn lists_are_newest_first(Opened { store, .. }: &mut Opened) {
     let all = store.rooms(9).await.unwrap();
     assert_eq!((ids(&all)[3], ids(&all)[4], all.len()), ("c", "a", 5));
     assert_eq!(ids(&store.rooms(2).await.unwrap()), ids(&all)[..2]);
-    assert!(store.close_room(&"c".parse().unwrap(), 0).await.unwrap());
+    set_closed(store, &"c".parse().unwrap(), true).await;
     assert_eq!(ids(&store.rooms(9).await.unwrap()), ids(&all), "closed ones are listed");
     let without = |rooms: &[&str]| rooms.iter().map(|room| room.parse().unwrap()).collect::<Vec<_>>();
     let open = store.open_rooms_without(without(&[]), 9, 0).await.unwrap();
@@ -182,7 +169,7 @@ async fn f10_rooms_by_id_keep_the_order_of_the_ids(Opened { store, .. }: &mut Op
     for n in 1..=20 {
         store.add_room(&n.to_string().parse().unwrap(), "a title", None, n).await.unwrap();
     }
-    assert!(store.close_room(&"20".parse().unwrap(), 0).await.unwrap());
+    set_closed(store, &"20".parse().unwrap(), true).await;
     let asked = ["9", "nowhere", "20", "1", "13", "2", "3"].map(|id| id.parse().unwrap()).to_vec();
     assert_eq!(ids(&store.rooms_by_id(asked, 4).await.unwrap()), ["9", "1", "13", "2"]);
     assert!(store.rooms_by_id(vec![], 4).await.unwrap().is_empty());

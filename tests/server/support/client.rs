@@ -39,6 +39,11 @@ impl Person {
         Self { client, base: base.to_owned(), uid: String::new(), cookies }
     }
 
+    /// The same browser, at another node: cookies belong to a host, whatever its port.
+    pub fn at(&self, node: &super::Server) -> Self {
+        Self { base: node.base.clone(), ..self.clone() }
+    }
+
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         self.client.request(method.parse().unwrap(), format!("{}{path}", self.base))
     }

@@ -9,20 +9,23 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
 use tempfile::TempDir;
 
 pub struct Place {
     /// The test's folder. The data folder is `data` in it.
     pub data: TempDir,
-    /// `None`: SQLite in the data folder.
-    pub database: Option<Database>,
+    /// `None`: SQLite in the data folder. The nodes of a cluster share one.
+    pub database: Option<Arc<Database>>,
     /// The address of a proxy before the database.
     proxy: Option<SocketAddr>,
+    /// Variables of the program's environment.
+    environment: Vec<(String, String)>,
 }
 
 impl From<TempDir> for Place {
     fn from(data: TempDir) -> Self {
-        Self { data, database: None, proxy: None }
+        Self { data, database: None, proxy: None, environment: Vec::new() }
     }
 }
 
@@ -46,12 +49,17 @@ impl Place {
     }
 
     pub fn on(database: Database) -> Self {
-        Self { data: TempDir::new().unwrap(), database: Some(database), proxy: None }
+        Self { database: Some(Arc::new(database)), ..Self::sqlite() }
     }
 
     /// The server reaches the database through the proxy at `address`, and the test without it.
     pub fn behind(database: Database, address: SocketAddr) -> Self {
         Self { proxy: Some(address), ..Self::on(database) }
+    }
+
+    /// A node's place: the database is that of all nodes, behind the node's own proxy.
+    pub fn of_cluster(database: Arc<Database>, address: SocketAddr, environment: Vec<(String, String)>) -> Self {
+        Self { database: Some(database), proxy: Some(address), environment, ..Self::sqlite() }
     }
 
     fn url(&self) -> Option<String> {
@@ -75,6 +83,7 @@ impl Place {
         if let Some(url) = self.url() {
             command.env("ROOMCAST_STORAGE_URL", url);
         }
+        command.envs(self.environment.iter().cloned());
         // Outside the repository, so that its Leptos.toml is not read.
         command.current_dir(self.data.path()).arg("--data-dir").arg(self.folder());
         command

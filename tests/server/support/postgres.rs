@@ -303,7 +303,7 @@ fn pass_over<T>() -> Option<T> {
 }
 
 /// A port below those that the system gives to connections, so that a stopped server finds its own free again.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = (std::process::id() % 10_000) as u16;
     loop {

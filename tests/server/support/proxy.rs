@@ -27,6 +27,8 @@ pub enum Link {
     Forward,
     /// Forwards each piece after a delay.
     Delay(Duration),
+    /// Forwards so many bytes a second in each direction of a connection.
+    Throttle(u32),
     /// Accepts connections and swallows the bytes of both directions.
     BlackHole,
     /// Forwards requests and swallows answers.
@@ -183,8 +185,10 @@ async fn pump(
             let _ = timeout(WITHIN, to.shutdown()).await;
             return;
         }
-        if let Link::Delay(time) = link {
-            sleep(time).await;
+        match link {
+            Link::Delay(time) => sleep(time).await,
+            Link::Throttle(bytes_a_second) => sleep(Duration::from_secs_f64(count as f64 / f64::from(bytes_a_second))).await,
+            _ => {}
         }
         if !matches!(timeout(WITHIN, to.write_all(&bytes[..count])).await, Ok(Ok(()))) {
             return;

@@ -73,6 +73,7 @@ impl CommandCall {
                 let SendToGroupArgs { group, exclude } = read_object(ext)?;
                 if let Some(message) = self.message()? {
                     let (groups, except) = (without_excess_repeats(groups(&group.into_vec()))?, self.except(exclude));
+                    gateway.note_sender("php", &groups);
                     gateway.send_to_group(groups, except, message).await.delivered().await;
                 }
             }

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -44,6 +44,8 @@ pub(crate) struct Register(Arc<Shared>);
 
 struct Shared {
     lan_addr: SocketAddrV4,
+    /// The other nodes of the cluster.
+    nodes: watch::Receiver<Vec<SocketAddrV4>>,
     secret_key: SecretKey,
     registrations: Mutex<Registrations>,
     unfinished_bytes: AtomicUsize,
@@ -64,16 +66,30 @@ struct Registrations {
 }
 
 impl Register {
-    /// A service whose list holds this node's `lan_addr`, for at most `max_connections` connections.
-    pub(crate) fn new(lan_addr: SocketAddrV4, secret_key: SecretKey, max_connections: usize) -> Self {
+    /// A service whose list holds this node's `lan_addr` and the other `nodes`, for at most `max_connections` connections.
+    pub(crate) fn new(
+        lan_addr: SocketAddrV4,
+        nodes: watch::Receiver<Vec<SocketAddrV4>>,
+        secret_key: SecretKey,
+        max_connections: usize,
+    ) -> Self {
         Self(Arc::new(Shared {
             lan_addr,
+            nodes,
             secret_key,
             registrations: Mutex::default(),
             unfinished_bytes: AtomicUsize::new(0),
             unauthenticated_pings: Arc::new(Semaphore::new(MAX_UNAUTHENTICATED_PINGS)),
             strangers: Strangers::new(max_connections),
         }))
+    }
+
+    /// Sends the list to all workers whenever the nodes of the cluster change. Returns when they change no more.
+    pub(crate) async fn announce_nodes(&self) {
+        let mut nodes = self.0.nodes.clone();
+        while nodes.changed().await.is_ok() {
+            self.broadcast(&mut self.registrations());
+        }
     }
 
     /// Gives an accepted peer a place among those without the key; `None` without a key. Called in the order of accepting.
@@ -96,10 +112,10 @@ impl Register {
         }
     }
 
-    /// The line with this node's address, and the address of each other gateway once.
+    /// The line with this node's address, and the address of each other node and gateway once.
     fn list(&self, registrations: &Registrations) -> Arc<str> {
-        let lan_addr = self.0.lan_addr.to_string();
-        let addresses: IndexSet<_> = [&lan_addr].into_iter().chain(registrations.gateways.values()).collect();
+        let nodes: Vec<_> = [self.0.lan_addr].iter().chain(&*self.0.nodes.borrow()).map(ToString::to_string).collect();
+        let addresses: IndexSet<_> = nodes.iter().chain(registrations.gateways.values()).collect();
         let addresses: Vec<_> = addresses.into_iter().collect();
         // Formatted here to keep the order of GatewayWorker's keys.
         format!("{{\"event\":\"broadcast_addresses\",\"addresses\":{}}}\n", json!(addresses)).into()

@@ -79,12 +79,16 @@ const fn integer(name: &'static str) -> Column {
     column(name, Kind::Integer)
 }
 
+const fn uuid(name: &'static str) -> Column {
+    column(name, Kind::Uuid)
+}
+
 const fn table(name: &'static str, key: usize, columns: &'static [Column]) -> Table {
     Table { name, in_sqlite: name, columns, key, only: "true" }
 }
 
 /// All tables with data. PostgreSQL's `paces` are its own: they forgive a cooldown.
-pub(in crate::server::storage) const TABLES: [Table; 8] = [
+pub(in crate::server::storage) const TABLES: [Table; 20] = [
     table(
         "people",
         1,
@@ -114,7 +118,7 @@ pub(in crate::server::storage) const TABLES: [Table; 8] = [
     table(
         "api_keys",
         1,
-        &[text("name"), column("hash", Kind::Bytes), text("scopes"), integer("created_at"), integer("expires_at")],
+        &[text("name"), column("hash", Kind::Bytes), text("scopes"), integer("created_at"), integer("expires_at"), text("rooms")],
     ),
     table(
         "rooms",
@@ -129,11 +133,14 @@ pub(in crate::server::storage) const TABLES: [Table; 8] = [
             integer("closed_at"),
             column("closed_by_operator", Kind::Flag),
             integer("deleted_at"),
+            column("accounts", Kind::Flag),
+            integer("pinned_seq"),
+            integer("pinned_until"),
         ],
     ),
     Table {
         in_sqlite: "rooms",
-        ..table("heads", 1, &[text("room"), Column { in_sqlite: "newest_seq", ..column("seq", Kind::Integer) }])
+        ..table("heads", 1, &[text("room"), Column { in_sqlite: "newest_seq", ..integer("seq") }, integer("rev")])
     },
     Table {
         // Of the schema, of the write batches of SQLite, and of the move itself.
@@ -154,8 +161,76 @@ pub(in crate::server::storage) const TABLES: [Table; 8] = [
             integer("at"),
             // A message without a nonce has its id as its nonce.
             Column { in_sqlite: "coalesce(nonce, id)", ..text("nonce") },
+            integer("re"),
+            text("mentions"),
+            text("removed_why"),
+            integer("removed_rev"),
         ],
     ),
+    table("removed_texts", 2, &[text("room"), integer("seq"), uuid("action"), text("nickname"), text("text"), integer("until")]),
+    table(
+        "purges",
+        1,
+        &[
+            uuid("action"),
+            text("room"),
+            text("uid"),
+            integer("from_seq"),
+            integer("upto_seq"),
+            integer("rev"),
+            text("why"),
+            text("state"),
+            integer("next_seq"),
+            integer("until"),
+        ],
+    ),
+    table("changes", 2, &[text("room"), integer("rev"), integer("seq"), integer("at"), text("body")]),
+    table("roles", 2, &[text("room"), text("uid"), text("role"), text("by_uid"), integer("at")]),
+    table(
+        "restraints",
+        1,
+        &[
+            uuid("id"),
+            text("room"),
+            text("uid"),
+            text("kind"),
+            integer("since"),
+            integer("until"),
+            text("reason"),
+            text("by_uid"),
+            integer("lifted_at"),
+        ],
+    ),
+    table(
+        "actions",
+        2,
+        &[
+            text("chain"),
+            integer("n"),
+            uuid("id"),
+            integer("at"),
+            text("actor"),
+            text("verb"),
+            text("target"),
+            text("nonce"),
+            text("body"),
+            column("hash", Kind::Bytes),
+        ],
+    ),
+    table("chains", 1, &[text("chain"), integer("n"), column("hash", Kind::Bytes)]),
+    table(
+        "action_texts",
+        2,
+        &[uuid("action"), text("kind"), text("uid"), text("text"), column("salt", Kind::Bytes), integer("until")],
+    ),
+    table("notes", 1, &[uuid("id"), text("room"), text("uid"), text("by_uid"), integer("at"), text("text"), integer("until")]),
+    table(
+        "reports",
+        3,
+        &[text("room"), integer("seq"), text("by_uid"), text("uid"), text("reason"), integer("at"), integer("settled_at")],
+    ),
+    table("networks", 3, &[text("room"), text("uid"), column("hash", Kind::Bytes), integer("at")]),
+    table("network_restraints", 3, &[text("room"), column("hash", Kind::Bytes), uuid("restraint"), integer("until")]),
 ];
 
 /// Number and SHA-256 of a table's rows.

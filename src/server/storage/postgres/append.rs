@@ -1,12 +1,14 @@
-//! The write path of messages: a batch of sends is judged and stored by the function `roomcast.append_1`, in one round trip.
+//! The write path of messages: a batch of sends is judged and stored by the function `roomcast.append_2`, in one round trip.
 //!
 //! A lost answer does not say whether the batch is stored. The same ids and nonces are then sent again on another connection:
 //! the locks of the rooms make that call wait for a first one that still runs, and the nonces tell what it stored.
 
 use super::error::is_conflict;
 use super::open::LANES;
+use super::raw::{reply_to, restraint_kind};
 use super::{PostgresStore, corrupt, from_sql, to_sql};
 use crate::domain::{
+    change::Restraint,
     id::{Nonce, RoomId, Seq, Uid},
     message::{Message, Role},
 };
@@ -40,6 +42,12 @@ struct Judged {
     at: i64,
     role: String,
     wait_ms: Option<i64>,
+    restraint: Option<Uuid>,
+    kind: Option<String>,
+    until: Option<i64>,
+    reason: Option<String>,
+    re: Option<i64>,
+    re_nickname: Option<String>,
 }
 
 impl PostgresStore {
@@ -102,19 +110,28 @@ impl Call {
         fn column<'a, T: ?Sized>(messages: &'a [NewMessage], of: impl Fn(&'a NewMessage) -> &'a T) -> Vec<&'a T> {
             messages.iter().map(of).collect()
         }
+        fn values<T>(messages: &[NewMessage], of: impl Fn(&NewMessage) -> T) -> Vec<T> {
+            messages.iter().map(of).collect()
+        }
         let messages = &self.messages;
-        let ids: Vec<_> = messages.iter().map(|new| new.id).collect();
+        let ids = values(messages, |new| new.id);
         sqlx::query_as!(
             Judged,
-            r#"SELECT outcome AS "outcome!", id AS "id!", seq, at AS "at!", role AS "role!", wait_ms
-            FROM roomcast.append_1($1, $2, $3, $4, $5, $6, $7) ORDER BY ordinal"#,
+            r#"SELECT outcome AS "outcome!", id AS "id!", seq, at AS "at!", role AS "role!", wait_ms, restraint, kind, until, reason,
+                re, re_nickname
+            FROM roomcast.append_2($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ORDER BY ordinal"#,
             self.cooldown_ms,
             &column(messages, |new| new.room.as_str()) as &[&str],
             &column(messages, |new| new.user.as_str()) as &[&str],
             &self.nonces,
             &ids,
             &column(messages, |new| new.nickname.as_str()) as &[&str],
-            &column(messages, |new| new.text.as_str()) as &[&str]
+            &column(messages, |new| new.text.as_str()) as &[&str],
+            &values(messages, |new| new.has_account),
+            &values(messages, |new| new.is_bot),
+            &values(messages, |new| new.re.map_or(0, |seq| to_sql(seq.0))),
+            &values(messages, mentions),
+            &values(messages, networks)
         )
         .fetch_all(db)
         .await
@@ -124,7 +141,7 @@ impl Call {
     fn answers(self, rows: Vec<Judged>) -> Result<Vec<Appended>> {
         let Self { messages, places, .. } = self;
         if rows.len() != messages.len() {
-            return Err(corrupt("an answer of append_1"));
+            return Err(corrupt("an answer of append_2"));
         }
         let judged: Vec<Appended> = messages.into_iter().zip(rows).map(|(new, row)| appended(new, row)).collect::<Result<_>>()?;
         let mut answers = Vec::with_capacity(places.len());
@@ -138,20 +155,44 @@ impl Call {
     }
 }
 
+/// A JSON array; empty without one.
+fn mentions(new: &NewMessage) -> String {
+    let json = (!new.mentions.is_empty()).then(|| serde_json::to_string(&new.mentions));
+    json.and_then(std::result::Result::ok).unwrap_or_default()
+}
+
+/// Hexadecimal digits with commas.
+fn networks(new: &NewMessage) -> String {
+    let hex = new.networks.iter().map(|hash| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>());
+    hex.collect::<Vec<_>>().join(",")
+}
+
 fn appended(new: NewMessage, row: Judged) -> Result<Appended> {
     let seq = || row.seq.ok_or_else(|| corrupt("seq")).and_then(from_sql).map(Seq);
     Ok(match row.outcome.as_str() {
         "before" if row.id != new.id => Appended::Repeated { id: row.id, seq: seq()? },
         // With this message's id it was stored by a call whose answer was lost.
         "stored" | "before" => {
-            let (seq, at, role) = (seq()?, from_sql(row.at)?, if row.role == "host" { Role::Host } else { Role::Viewer });
-            let NewMessage { room, id, user, nickname, text, .. } = new;
-            Appended::Stored(Message { room, seq, id, user, nickname, role, text, at })
+            let (seq, at, role) = (seq()?, from_sql(row.at)?, Role::from_word(&row.role));
+            let re = reply_to(row.re, row.re_nickname)?;
+            let NewMessage { room, id, user, nickname, text, mentions, .. } = new;
+            Appended::Stored(Message { room, seq, id, user, nickname, role, text, at, re, mentions, removed: None })
         }
         "no_room" => Appended::NoSuchRoom,
         "closed" => Appended::RoomClosed,
-        "restrained" => Appended::Restrained,
+        "accounts" => Appended::AccountsOnly,
+        "restrained" => Appended::Restrained(restraint(row)?),
         "too_fast" => Appended::TooFast { retry_after_ms: from_sql(row.wait_ms.ok_or_else(|| corrupt("wait_ms"))?)? },
-        outcome => return Err(corrupt(format!("outcome {outcome} of append_1"))),
+        outcome => return Err(corrupt(format!("outcome {outcome} of append_2"))),
+    })
+}
+
+fn restraint(row: Judged) -> Result<Restraint> {
+    let missing = || corrupt("a restraint");
+    Ok(Restraint {
+        kind: restraint_kind(&row.kind.ok_or_else(missing)?)?,
+        until: row.until.map(from_sql).transpose()?,
+        reason: row.reason.unwrap_or_default(),
+        case: row.restraint.ok_or_else(missing)?,
     })
 }

@@ -245,7 +245,7 @@ async fn add(pool: &Pool, columns: &Columns<'_>) -> Result<HashSet<Vec<u8>>> {
         .fetch_all(db)
         .await
     };
-    let added = pool.write(async |db| match statement(&mut *db).await {
+    let added = pool.write_by(pool.deadline(), async |db| match statement(&mut *db).await {
         Err(error) if is_conflict(&error) => statement(db).await,
         added => added,
     });

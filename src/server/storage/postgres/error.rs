@@ -17,6 +17,8 @@ pub(super) enum Lost {
 const TRANSIENT: [&str; 9] = ["08", "53", "55000", "55P03", "57", "40001", "40P01", "25006", "25P03"];
 /// Unique indexes on the names that people and operators choose.
 const NAMES: [&str; 3] = ["people_account_key", "api_keys_pkey", "api_keys_name"];
+/// Unique indexes on the nonces of acts: another transaction was first, and the same act again finds its row.
+const NONCES: [&str; 1] = ["actions_nonce"];
 
 /// Returns the error of a query. Only an ERROR of the server is a certain no; after a FATAL the answer is lost.
 pub(super) fn storage_error(error: sqlx::Error, lost: Lost) -> StorageError {
@@ -32,6 +34,7 @@ pub(super) fn storage_error(error: sqlx::Error, lost: Lost) -> StorageError {
     }
     match database.constraint() {
         Some(name) if NAMES.contains(&name) => StorageError::NameTaken,
+        Some(name) if NONCES.contains(&name) => StorageError::Busy(error.into()),
         _ => StorageError::Failed(error.into()),
     }
 }

@@ -5,6 +5,7 @@
 //! it by then, this process writes nothing and tries again every second.
 
 use super::error::no_answer;
+use super::lock::{LOOK_WITHIN, Sharing, is_free, try_lock};
 use super::open::connect;
 use super::pool::{Pool, busy};
 use super::problem::PostgresProblem;
@@ -19,11 +20,8 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-/// The advisory lock of the node that serves: "roomcast" in ASCII. PostgreSQL keeps such locks apart by database.
-const LOCK: i64 = 0x726f_6f6d_6361_7374;
-/// Time between two looks, and the time of one.
+/// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-const LOOK_WITHIN: Duration = Duration::from_millis(1_500);
 /// Pause before the first new attempt after a failed look; it doubles up to [`LOOK_EVERY`].
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 /// Longest wait of a write for a database that went away just now. Later writes fail at once.
@@ -81,17 +79,21 @@ pub(super) struct Watching {
     options: PgConnectOptions,
     connection: Option<PgConnection>,
     holds_lock: bool,
+    sharing: Sharing,
 }
 
 impl Keeper {
     /// Connects and takes the lock. Waits for a database that starts or fails over, and for a predecessor that lingers, and fails
     /// after [`REACH_WITHIN`] and [`TAKE_WITHIN`].
-    pub(super) async fn open(options: &PgConnectOptions) -> std::result::Result<(Self, Watching), PostgresProblem> {
+    pub(super) async fn open(
+        options: &PgConnectOptions,
+        sharing: Sharing,
+    ) -> std::result::Result<(Self, Watching), PostgresProblem> {
         // A name of its own, so that the session of a lost connection is found.
         let name = format!("roomcast keeper {:08x}", rand::random::<u32>());
         let options = options.clone().application_name(&name).options(KEEPALIVE);
         let (mut connection, timeline) = reach(&options).await?;
-        take(&mut connection).await?;
+        take(&mut connection, sharing).await?;
         let status = StoreStatus { state: StoreState::Serving, since: Instant::now(), timeline: Some(timeline) };
         let keeper = Self(Arc::new(Shared {
             status: watch::Sender::new(status),
@@ -101,7 +103,7 @@ impl Keeper {
             closing: CancellationToken::new(),
             task: TaskTracker::new(),
         }));
-        let watching = Watching { keeper: keeper.clone(), options, connection: Some(connection), holds_lock: true };
+        let watching = Watching { keeper: keeper.clone(), options, connection: Some(connection), holds_lock: true, sharing };
         Ok((keeper, watching))
     }
 
@@ -254,7 +256,8 @@ impl Watching {
             return Ok((StoreState::ReadOnly, None));
         }
         if !self.holds_lock {
-            self.holds_lock = if is_new { take_back(connection).await? } else { try_lock(connection).await? };
+            self.holds_lock =
+                if is_new { take_back(connection, self.sharing).await? } else { try_lock(connection, self.sharing).await? };
         }
         Ok((if self.holds_lock { StoreState::Serving } else { StoreState::Taken }, timeline))
     }
@@ -283,21 +286,19 @@ async fn reach(options: &PgConnectOptions) -> std::result::Result<(PgConnection,
 
 /// Takes the lock. One that another server held is taken after it was free for [`FREE_FOR`]; fails if it is held after
 /// [`TAKE_WITHIN`].
-async fn take(connection: &mut PgConnection) -> std::result::Result<(), PostgresProblem> {
+async fn take(connection: &mut PgConnection, sharing: Sharing) -> std::result::Result<(), PostgresProblem> {
     let deadline = Instant::now() + TAKE_WITHIN;
-    if try_lock(connection).await? {
+    if try_lock(connection, sharing).await? {
         return Ok(());
     }
     let mut free_since = None;
     loop {
-        // Given back at once, so that its former holder finds it free.
-        let look = sqlx::query_scalar::<_, bool>("SELECT pg_try_advisory_xact_lock($1)").bind(LOCK).fetch_one(&mut *connection);
-        let is_free = timeout(LOOK_WITHIN, look).await.unwrap_or_else(|_| Err(no_answer()))?;
+        let is_free = is_free(connection, sharing).await?;
         let now = Instant::now();
         free_since = is_free.then(|| free_since.unwrap_or(now));
         match free_since {
             Some(since) if now >= since + FREE_FOR => {
-                if try_lock(connection).await? {
+                if try_lock(connection, sharing).await? {
                     return Ok(());
                 }
                 free_since = None;
@@ -309,22 +310,16 @@ async fn take(connection: &mut PgConnection) -> std::result::Result<(), Postgres
     }
 }
 
-/// Takes the lock, unless another session holds it.
-pub(super) async fn try_lock(connection: &mut PgConnection) -> sqlx::Result<bool> {
-    let taken = sqlx::query_scalar::<_, bool>("SELECT pg_try_advisory_lock($1)").bind(LOCK).fetch_one(connection);
-    timeout(LOOK_WITHIN, taken).await.unwrap_or_else(|_| Err(no_answer()))
-}
-
 /// Ends the session of this process's lost connection, which PostgreSQL may not have noticed, and takes the lock that it held.
-async fn take_back(connection: &mut PgConnection) -> sqlx::Result<bool> {
+async fn take_back(connection: &mut PgConnection, sharing: Sharing) -> sqlx::Result<bool> {
     let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
         WHERE application_name = current_setting('application_name') AND pid <> pg_backend_pid()";
     sqlx::query(end).execute(&mut *connection).await?;
     for _ in 1..TAKE_ATTEMPTS {
-        if try_lock(connection).await? {
+        if try_lock(connection, sharing).await? {
             return Ok(true);
         }
         sleep(TAKE_RETRY).await;
     }
-    try_lock(connection).await
+    try_lock(connection, sharing).await
 }

@@ -1,11 +1,11 @@
 //! Reads messages by position and by nonce, and the recent senders.
 
+use super::raw::{RawShown, messages};
 use super::{PostgresStore, from_sql, to_sql};
 use crate::domain::{
     id::{Nonce, RoomId, Seq, Uid},
     message::Message,
 };
-use crate::server::storage::raw_rows::RawMessage;
 use crate::server::storage::{Result, SeqRange};
 use uuid::Uuid;
 
@@ -48,9 +48,10 @@ impl PostgresStore {
         let limit = i64::from(limit);
         let rows = self.readers.read(async |db| {
             sqlx::query_as!(
-                RawMessage,
-                "SELECT room, seq, id, uid, nickname, role, text, at FROM roomcast.messages
-                WHERE room = $1 AND seq > $2 AND seq < $3 ORDER BY seq DESC LIMIT $4",
+                RawShown,
+                "SELECT * FROM (
+                    SELECT * FROM roomcast.shown_messages WHERE room = $1 AND seq > $2 AND seq < $3 ORDER BY seq DESC LIMIT $4
+                ) AS newest ORDER BY seq",
                 room,
                 after,
                 before,
@@ -59,6 +60,6 @@ impl PostgresStore {
             .fetch_all(db)
             .await
         });
-        rows.await?.into_iter().rev().map(|row| row.into_message(Ok)).collect()
+        messages(rows.await?)
     }
 }

@@ -2,7 +2,7 @@
 //! server and no command opens it until the fact is gone.
 
 use super::error::{is_lost, is_transient, no_answer};
-use super::keeper::try_lock;
+use super::lock::{Sharing, try_lock};
 use super::open::{connect, open_error, options};
 use super::problem::PostgresProblem;
 use super::schema;
@@ -26,11 +26,8 @@ const LOCK_RETRY: Duration = Duration::from_millis(100);
 /// Tables that are empty in a database without data.
 const EMPTY: &str = "SELECT EXISTS (SELECT 1 FROM roomcast.people) OR EXISTS (SELECT 1 FROM roomcast.rooms)
     OR EXISTS (SELECT 1 FROM roomcast.messages) OR EXISTS (SELECT 1 FROM roomcast.api_keys)
-    OR EXISTS (SELECT 1 FROM roomcast.changes) OR EXISTS (SELECT 1 FROM roomcast.restraints)";
-
-/// Rows that a move leaves no place for: a target has none.
-const EXTRA: &str = "SELECT (SELECT count(*) FROM roomcast.changes) + (SELECT count(*) FROM roomcast.restraints)
-    + (SELECT count(*) FROM roomcast.heads WHERE rev <> 0)";
+    OR EXISTS (SELECT 1 FROM roomcast.changes) OR EXISTS (SELECT 1 FROM roomcast.restraints)
+    OR EXISTS (SELECT 1 FROM roomcast.actions)";
 
 /// The content of a target before the move.
 pub(in crate::server::storage) enum Found {
@@ -58,7 +55,7 @@ impl Target {
         let batches = options.clone().options([("statement_timeout", STATEMENT_MS)]);
         let mut connection = connect(&batches).await.map_err(failed)?;
         let deadline = Instant::now() + LOCK_WITHIN;
-        while !try_lock(&mut connection).await.map_err(|error| failed(error.into()))? {
+        while !try_lock(&mut connection, Sharing::Alone).await.map_err(|error| failed(error.into()))? {
             if Instant::now() > deadline {
                 return Err(failed(PostgresProblem::Taken));
             }
@@ -94,8 +91,13 @@ impl Target {
         let mut transaction = limited(self.connection.begin()).await?;
         let tables = TABLES.iter().map(|table| table.name).filter(|name| *name != "facts");
         let tables = tables.map(|name| format!("roomcast.{name}")).collect::<Vec<_>>().join(", ");
-        let truncate = format!("TRUNCATE {tables}, roomcast.paces, roomcast.changes, roomcast.restraints");
-        limited(sqlx::query(AssertSqlSafe(truncate)).execute(&mut *transaction)).await?;
+        let truncate = format!("TRUNCATE {tables}, roomcast.paces");
+        // The audit log is append-only, also for its owner, but for a move that begins anew.
+        for statement in
+            ["ALTER TABLE roomcast.actions DISABLE TRIGGER USER", &truncate, "ALTER TABLE roomcast.actions ENABLE TRIGGER USER"]
+        {
+            limited(sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut *transaction)).await?;
+        }
         let facts = "DELETE FROM roomcast.facts WHERE name NOT LIKE 'schema.%'";
         limited(sqlx::query(facts).execute(&mut *transaction)).await?;
         note(&mut transaction, progress).await?;
@@ -156,6 +158,7 @@ impl Target {
         let placeholders = keys.zip(1..).map(|(column, number)| match column.kind {
             Kind::Integer => format!("${number}::bigint"),
             Kind::Bytes => format!("decode(${number}, 'hex')"),
+            Kind::Uuid => format!("${number}::uuid"),
             _ => format!("${number}"),
         });
         let placeholders = after.map(|_| placeholders.collect());
@@ -169,11 +172,6 @@ impl Target {
         let canonical = |row: &PgRow| (0..table.columns.len()).map(|index| row.try_get(index)).collect();
         let rows = found.iter().map(canonical).collect::<sqlx::Result<Vec<Row>>>()?;
         Ok(Page { after: rows.last().map(|last| table.key_of(last)), rows })
-    }
-
-    /// Returns the number of rows that no move has stored.
-    pub(in crate::server::storage) async fn extra(&mut self) -> sqlx::Result<u64> {
-        Ok(limited(sqlx::query_scalar::<_, i64>(EXTRA).fetch_one(&mut self.connection)).await?.unsigned_abs())
     }
 
     /// Notes how far the move is.
@@ -192,6 +190,8 @@ impl Target {
             let mut transaction = limited(self.connection.begin()).await?;
             let epochs = sqlx::query("UPDATE roomcast.rooms SET epoch = gen_random_uuid()::text");
             limited(epochs.execute(&mut *transaction)).await?;
+            // No node holds any of it.
+            limited(sqlx::query("DELETE FROM roomcast.news").execute(&mut *transaction)).await?;
             let end =
                 sqlx::query("UPDATE roomcast.facts SET name = $2, value = '' WHERE name = $1").bind(UNFINISHED).bind(FINISHED);
             limited(end.execute(&mut *transaction)).await?;

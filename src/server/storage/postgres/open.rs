@@ -3,18 +3,20 @@
 use super::arrivals::Arrivals;
 use super::error::no_answer;
 use super::keeper::{Keeper, KeeperGuard};
+use super::leases::Leases;
+use super::lock::Sharing;
 use super::pool::{Held, Limits, Pool};
 use super::problem::{PostgresProblem, SSL_MODES};
 use super::settings::SettingsCache;
 use super::{identity, moving, schema};
 use crate::server::config::StorageSettings as Settings;
-use crate::server::storage::{DataDirLock, OpenError, OpenNotice, Result, StoreStatus, data_dir};
+use crate::server::storage::{DataDirLock, Job, OpenError, OpenNotice, Result, StoreStatus, data_dir};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 /// Connections that read; they run in parallel.
@@ -46,8 +48,11 @@ pub struct PostgresStore {
     pub(super) lanes: Pool,
     pub(super) settings: SettingsCache,
     pub(super) arrivals: Arrivals,
-    /// `None` beside a running server, as the two that follow.
+    /// Notified after each write that may have news.
+    pub(super) written: Arc<Notify>,
+    /// `None` beside a running server, as the three that follow.
     keeper: Option<Keeper>,
+    leases: Option<Leases>,
     _guard: Option<KeeperGuard>,
     _lock: Option<DataDirLock>,
     /// The places of writers and lanes, while writes are stopped: every write of this process fails as busy.
@@ -58,15 +63,20 @@ pub struct PostgresStore {
 impl PostgresStore {
     /// Takes the database's lock, creates the schema if it is missing, and brings it up to date. Waits some seconds for a database
     /// that starts, and for a server that ends.
-    pub(crate) async fn open(settings: &Settings, lock: DataDirLock) -> std::result::Result<Self, OpenError> {
+    pub(in crate::server::storage) async fn open(
+        settings: &Settings,
+        lock: DataDirLock,
+        sharing: Sharing,
+    ) -> std::result::Result<Self, OpenError> {
         let options = options(settings)?;
         let failed = |problem| open_error(&options, problem);
-        let (keeper, watching) = Keeper::open(&options).await.map_err(failed)?;
+        let (keeper, watching) = Keeper::open(&options, sharing).await.map_err(failed)?;
         schema::migrate(&options).await.map_err(failed)?;
         refuse_unfinished_move(&options).await.map_err(failed)?;
-        let mut store = Self::new(settings, &options, Some(keeper));
+        let mut store = Self::new(settings, &options, Some(keeper.clone()));
         let guard = watching.start(vec![store.readers.clone(), store.writers.clone(), store.lanes.clone()]);
         (store._guard, store._lock) = (Some(guard), Some(lock));
+        store.leases = Some(Leases::start(&options, keeper));
         let restored = identity::check(&options).await.map_err(failed)?;
         store.notices = restored.map(|rooms| OpenNotice::Restored { rooms }).into_iter().collect();
         Ok(store)
@@ -92,12 +102,26 @@ impl PostgresStore {
         let readers = Limits { connections: READERS, within, check_after: CHECK_AFTER, writes: false };
         let writers = Limits { connections: WRITERS, within, check_after: Duration::ZERO, writes: true };
         let lanes = Limits { connections: LANES, within, check_after: CHECK_AFTER, writes: true };
-        let pool = |limits| Pool::new(options.clone(), limits, keeper.clone());
-        let (readers, writers, lanes) = (pool(readers), pool(writers), pool(lanes));
+        let written = Arc::new(Notify::new());
+        let pool = |limits, written| Pool::new(options.clone(), limits, keeper.clone(), written);
+        let (readers, writers, lanes) = (pool(readers, None), pool(writers, Some(written.clone())), pool(lanes, None));
         let arrivals = Arrivals::start(writers.clone(), Duration::from_millis(settings.busy_within_ms));
         let settings = SettingsCache::default();
         let (held_writers, notices) = (Arc::default(), Arc::default());
-        Self { readers, writers, lanes, settings, arrivals, keeper, _guard: None, _lock: None, held_writers, notices }
+        Self {
+            readers,
+            writers,
+            lanes,
+            settings,
+            arrivals,
+            written,
+            keeper,
+            leases: None,
+            _guard: None,
+            _lock: None,
+            held_writers,
+            notices,
+        }
     }
 
     pub(crate) fn notices(&self) -> &[OpenNotice] {
@@ -110,6 +134,10 @@ impl PostgresStore {
 
     pub(crate) fn is_serving(&self) -> bool {
         self.keeper.as_ref().is_some_and(Keeper::is_serving)
+    }
+
+    pub(crate) fn holds(&self, job: Job) -> bool {
+        self.leases.as_ref().is_some_and(|leases| leases.holds(job))
     }
 
     /// Waits for the writes that are under way, lets no other one begin, and releases the database's lock. Fails if they do not
@@ -133,6 +161,9 @@ impl PostgresStore {
 
     pub(crate) async fn close(&self) {
         self.held_writers().clear();
+        if let Some(leases) = &self.leases {
+            leases.close().await;
+        }
         self.arrivals.close().await;
         self.lanes.close().await;
         self.writers.close().await;
@@ -165,6 +196,36 @@ impl PostgresStore {
         };
         self.writers.write(set).await?;
         Ok(())
+    }
+
+    pub(crate) async fn raise_fact(&self, name: &str, value: &[u8], below: &[u8]) -> Result<bool> {
+        let raise = async |db: &mut PgConnection| {
+            sqlx::query!(
+                "INSERT INTO roomcast.facts AS fact (name, value) VALUES ($1, $2)
+                ON CONFLICT (name) DO UPDATE SET value = $2 WHERE fact.value < $3",
+                name,
+                value,
+                below
+            )
+            .execute(db)
+            .await
+        };
+        Ok(self.writers.write(raise).await?.rows_affected() == 1)
+    }
+
+    /// Of several nodes that draw at once, the value of one holds for all.
+    pub(crate) async fn fact_or_set(&self, name: &str, value: &[u8]) -> Result<Vec<u8>> {
+        let set = async |db: &mut PgConnection| {
+            sqlx::query_scalar!(
+                "INSERT INTO roomcast.facts (name, value) VALUES ($1, $2)
+                ON CONFLICT (name) DO UPDATE SET value = facts.value RETURNING value",
+                name,
+                value
+            )
+            .fetch_one(db)
+            .await
+        };
+        self.writers.write(set).await
     }
 
     pub(crate) async fn ping(&self) -> Result<()> {

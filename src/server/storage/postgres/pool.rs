@@ -12,7 +12,7 @@ use sqlx::{ConnectOptions, Connection, PgConnection, Postgres, Transaction};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 
 /// Time for the check of a connection that was idle. After it a new one is made.
@@ -29,7 +29,9 @@ struct Inner {
     limits: Limits,
     /// `None` beside a running server.
     keeper: Option<Keeper>,
-    places: Semaphore,
+    /// Notified after a write that may have news. `None`: its writes have none.
+    written: Option<Arc<Notify>>,
+    places: Arc<Semaphore>,
     idle: Mutex<Vec<Idle>>,
     /// Grows by one when the connections until then are not to be used again.
     generation: AtomicU64,
@@ -54,17 +56,17 @@ struct Idle {
 }
 
 /// A connection in use. It is closed when it is dropped, unless it goes back.
-struct Lease<'p> {
-    connection: PgConnection,
+pub(super) struct Lease {
+    pub(super) connection: PgConnection,
     generation: u64,
-    place: SemaphorePermit<'p>,
+    place: OwnedSemaphorePermit,
 }
 
 impl Pool {
     /// Makes a pool without connections; they are made when they are needed.
-    pub(super) fn new(options: PgConnectOptions, limits: Limits, keeper: Option<Keeper>) -> Self {
-        let places = Semaphore::new(limits.connections as usize);
-        Self(Arc::new(Inner { options, limits, keeper, places, idle: Mutex::default(), generation: AtomicU64::new(0) }))
+    pub(super) fn new(options: PgConnectOptions, limits: Limits, keeper: Option<Keeper>, written: Option<Arc<Notify>>) -> Self {
+        let places = Arc::new(Semaphore::new(limits.connections as usize));
+        Self(Arc::new(Inner { options, limits, keeper, written, places, idle: Mutex::default(), generation: AtomicU64::new(0) }))
     }
 
     /// Runs queries that read.
@@ -74,10 +76,12 @@ impl Pool {
 
     /// Runs one statement that commits by itself.
     pub(super) async fn write<T>(&self, statement: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>) -> Result<T> {
-        self.run(Lost::MayBeStored, self.deadline(), statement).await
+        let ran = self.run(Lost::MayBeStored, self.deadline(), statement).await;
+        self.tell_written();
+        ran
     }
 
-    /// The same, with a time limit of the caller.
+    /// The same for a statement that has no news that must be known at once, with a time limit of the caller.
     pub(super) async fn write_by<T>(
         &self,
         deadline: Instant,
@@ -90,7 +94,9 @@ impl Pool {
     pub(super) async fn transaction<T>(&self, queries: impl AsyncFnOnce(&mut PgConnection) -> sqlx::Result<T>) -> Result<T> {
         let deadline = self.deadline();
         let mut lease = self.lease(deadline).await?;
-        match run_transaction(&mut lease.connection, deadline, queries).await {
+        let ran = run_transaction(&mut lease.connection, deadline, queries).await;
+        self.tell_written();
+        match ran {
             Ok(value) => {
                 self.give_back(lease);
                 Ok(value)
@@ -103,7 +109,7 @@ impl Pool {
     }
 
     /// Ends a transaction that failed. Its connection goes back if it still answers.
-    async fn roll_back(&self, mut lease: Lease<'_>, error: &sqlx::Error, deadline: Instant) {
+    async fn roll_back(&self, mut lease: Lease, error: &sqlx::Error, deadline: Instant) {
         if !is_lost(error) && timeout_at(deadline, lease.connection.ping()).await.is_ok_and(|answer| answer.is_ok()) {
             self.give_back(lease);
         }
@@ -123,15 +129,22 @@ impl Pool {
         ran.map_err(|error| self.failed(error, lost))
     }
 
+    /// Also after an error: the write may be committed.
+    fn tell_written(&self) {
+        if let Some(written) = &self.0.written {
+            written.notify_one();
+        }
+    }
+
     /// The time limit of a query that begins now.
     pub(super) fn deadline(&self) -> Instant {
         Instant::now() + self.0.limits.within
     }
 
     /// Returns a connection that answers, or fails as busy: nothing was sent.
-    async fn lease(&self, deadline: Instant) -> Result<Lease<'_>> {
+    pub(super) async fn lease(&self, deadline: Instant) -> Result<Lease> {
         let Inner { options, limits, keeper, places, .. } = &*self.0;
-        let place = timeout_at(deadline, places.acquire()).await.map_err(|_| busy(sqlx::Error::PoolTimedOut))?;
+        let place = timeout_at(deadline, places.clone().acquire_owned()).await.map_err(|_| busy(sqlx::Error::PoolTimedOut))?;
         let place = place.map_err(|_| busy(sqlx::Error::PoolClosed))?;
         if let Some(keeper) = keeper.as_ref().filter(|_| limits.writes) {
             keeper.may_write(deadline).await?;
@@ -158,7 +171,7 @@ impl Pool {
         Ok(Lease { connection, generation, place })
     }
 
-    fn give_back(&self, lease: Lease<'_>) {
+    pub(super) fn give_back(&self, lease: Lease) {
         let Lease { connection, generation, place } = lease;
         if !self.0.places.is_closed() && generation == self.generation() {
             self.idle().push(Idle { connection, since: Instant::now() });
@@ -185,7 +198,7 @@ impl Pool {
     }
 
     /// Returns the error's meaning.
-    fn failed(&self, error: sqlx::Error, lost: Lost) -> StorageError {
+    pub(super) fn failed(&self, error: sqlx::Error, lost: Lost) -> StorageError {
         if is_lost(&error) || is_read_only(&error) {
             self.broke();
         }

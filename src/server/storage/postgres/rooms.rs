@@ -7,7 +7,7 @@
 use super::{PostgresStore, corrupt, from_sql, to_sql};
 use crate::domain::id::{RoomId, Uid};
 use crate::server::storage::raw_rows::RawRoom;
-use crate::server::storage::{Result, RoomRow, RoomSettings, SetModes};
+use crate::server::storage::{Result, RoomRow, RoomSettings};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
@@ -72,14 +72,17 @@ impl PostgresStore {
     pub(crate) async fn room_settings(&self, mut rooms: HashSet<RoomId>) -> Result<HashMap<RoomId, RoomSettings>> {
         let mut found = self.settings.take_known(&mut rooms);
         if !rooms.is_empty() {
-            let read = self.read_settings(&rooms).await?;
-            self.settings.keep(&read);
-            found.extend(read);
+            found.extend(self.read_settings(rooms).await?);
         }
         Ok(found)
     }
 
-    async fn read_settings(&self, rooms: &HashSet<RoomId>) -> Result<HashMap<RoomId, RoomSettings>> {
+    pub(crate) async fn read_kept_settings(&self, rooms: HashSet<RoomId>) -> Result<Option<HashMap<RoomId, RoomSettings>>> {
+        Ok(Some(self.read_settings(rooms).await?))
+    }
+
+    /// Reads the settings and keeps them.
+    async fn read_settings(&self, rooms: HashSet<RoomId>) -> Result<HashMap<RoomId, RoomSettings>> {
         let rooms: Vec<_> = rooms.iter().map(RoomId::as_str).collect();
         // On the lanes' connections: a crowd of readers does not hold up the sends.
         let rows = self.lanes.read(async |db| {
@@ -90,14 +93,14 @@ impl PostgresStore {
             .fetch_all(db)
             .await
         });
-        rows.await?
-            .into_iter()
-            .map(|row| {
-                let room = row.room.parse().map_err(|_| corrupt("room"))?;
-                let host = row.host.map(|uid| uid.parse().map_err(|_| corrupt("host"))).transpose()?;
-                Ok((room, RoomSettings { host, slow_ms: from_sql(row.slow_ms)? }))
-            })
-            .collect()
+        let read = rows.await?.into_iter().map(|row| {
+            let room = row.room.parse().map_err(|_| corrupt("room"))?;
+            let host = row.host.map(|uid| uid.parse().map_err(|_| corrupt("host"))).transpose()?;
+            Ok((room, RoomSettings { host, slow_ms: from_sql(row.slow_ms)? }))
+        });
+        let read = read.collect::<Result<_>>()?;
+        self.settings.keep(&read);
+        Ok(read)
     }
 
     pub(crate) fn forget_room_settings(&self) {
@@ -135,6 +138,20 @@ impl PostgresStore {
         opened.await?.map(|room| room.parse().map_err(|_| corrupt("room"))).transpose()
     }
 
+    /// The lock of the fact lets one of several nodes open it.
+    pub(crate) async fn open_first_room(&self, title: &str, now: u64) -> Result<()> {
+        let (host, now, epoch) = (None::<&str>, to_sql(now), Uuid::now_v7().to_string());
+        let opened = self.writers.transaction(async |db| {
+            let number = sqlx::query_scalar!("SELECT value FROM roomcast.facts WHERE name = 'room_number' FOR UPDATE");
+            if number.fetch_one(&mut *db).await? == b"0" {
+                let room = sqlx::query_file_scalar!("src/server/storage/postgres/open_room.sql", title, host, epoch, now);
+                room.fetch_optional(db).await?;
+            }
+            Ok(())
+        });
+        opened.await
+    }
+
     pub(crate) async fn add_room(&self, room: &RoomId, title: &str, host: Option<&Uid>, now: u64) -> Result<bool> {
         let (room, host, now, epoch) = (room.as_str(), host.map(Uid::as_str), to_sql(now), Uuid::now_v7().to_string());
         let added = self.writers.write(async |db| {
@@ -155,37 +172,6 @@ impl PostgresStore {
         Ok(added.await?.rows_affected() == 1)
     }
 
-    pub(crate) async fn close_room(&self, room: &RoomId, now: u64) -> Result<bool> {
-        let (room, now) = (room.as_str(), to_sql(now));
-        let closed = self.writers.write(async |db| {
-            sqlx::query!(
-                "WITH head AS (SELECT room FROM roomcast.heads WHERE room = $1 FOR UPDATE)
-                UPDATE roomcast.rooms SET closed_at = coalesce(closed_at, $2), closed_by_operator = true
-                FROM head WHERE rooms.room = head.room AND deleted_at IS NULL",
-                room,
-                now
-            )
-            .execute(db)
-            .await
-        });
-        Ok(closed.await?.rows_affected() == 1)
-    }
-
-    pub(crate) async fn reopen_room(&self, room: &RoomId) -> Result<bool> {
-        let room = room.as_str();
-        let opened = self.writers.write(async |db| {
-            sqlx::query!(
-                "WITH head AS (SELECT room FROM roomcast.heads WHERE room = $1 FOR UPDATE)
-                UPDATE roomcast.rooms SET closed_at = NULL, closed_by_operator = false
-                FROM head WHERE rooms.room = head.room AND deleted_at IS NULL",
-                room
-            )
-            .execute(db)
-            .await
-        });
-        Ok(opened.await?.rows_affected() == 1)
-    }
-
     pub(crate) async fn delete_room(&self, room: &RoomId, now: u64) -> Result<bool> {
         let (room, now) = (room.as_str(), to_sql(now));
         let deleted = self.writers.write(async |db| {
@@ -202,95 +188,5 @@ impl PostgresStore {
         let deleted = deleted.await;
         self.settings.forget(room);
         Ok(deleted?.rows_affected() == 1)
-    }
-
-    pub(crate) async fn set_room_title(&self, room: &RoomId, title: &str) -> Result<bool> {
-        self.set_title(room, None, title).await
-    }
-
-    pub(crate) async fn set_hosted_room_title(&self, room: &RoomId, host: &Uid, title: &str) -> Result<bool> {
-        self.set_title(room, Some(host), title).await
-    }
-
-    /// `host`: the room must have this host; `None` for any.
-    async fn set_title(&self, room: &RoomId, host: Option<&Uid>, title: &str) -> Result<bool> {
-        let (room, host) = (room.as_str(), host.map(Uid::as_str));
-        let set = self.writers.write(async |db| {
-            sqlx::query!(
-                "UPDATE roomcast.rooms SET title = $1 WHERE room = $2 AND ($3::text IS NULL OR host = $3) AND deleted_at IS NULL",
-                title,
-                room,
-                host
-            )
-            .execute(db)
-            .await
-        });
-        Ok(set.await?.rows_affected() == 1)
-    }
-
-    pub(crate) async fn set_room_slow_mode(&self, room: &RoomId, slow_ms: u64) -> Result<bool> {
-        let (room, slow_ms) = (room.as_str(), to_sql(slow_ms));
-        let set = self.writers.write(async |db| {
-            sqlx::query!(
-                "WITH head AS (SELECT room FROM roomcast.heads WHERE room = $1 FOR UPDATE)
-                UPDATE roomcast.rooms SET slow_ms = $2 FROM head WHERE rooms.room = head.room AND deleted_at IS NULL",
-                room,
-                slow_ms
-            )
-            .execute(db)
-            .await
-        });
-        let set = set.await;
-        self.settings.forget(room);
-        Ok(set?.rows_affected() == 1)
-    }
-
-    pub(crate) async fn set_hosted_room_modes(
-        &self,
-        room: &RoomId,
-        host: &Uid,
-        set: SetModes,
-        now: u64,
-    ) -> Result<Option<(u64, bool)>> {
-        let SetModes { slow_ms, closed } = set;
-        let (room, host, slow_ms, now) = (room.as_str(), host.as_str(), slow_ms.map(to_sql), to_sql(now));
-        let set = self.writers.write(async |db| {
-            sqlx::query!(
-                r#"WITH head AS (SELECT room FROM roomcast.heads WHERE room = $4 FOR UPDATE)
-                UPDATE roomcast.rooms SET slow_ms = coalesce($1, slow_ms),
-                    closed_by_operator = closed_by_operator AND closed_at IS NOT NULL,
-                    closed_at = CASE WHEN $2::boolean THEN coalesce(closed_at, $3) WHEN NOT $2 THEN NULL ELSE closed_at END
-                FROM head WHERE rooms.room = head.room AND host = $5 AND deleted_at IS NULL
-                    AND ($2 IS NOT FALSE OR closed_at IS NULL OR NOT closed_by_operator)
-                RETURNING slow_ms, closed_at IS NOT NULL AS "is_closed!""#,
-                slow_ms,
-                closed,
-                now,
-                room,
-                host
-            )
-            .fetch_optional(db)
-            .await
-        });
-        let set = set.await;
-        self.settings.forget(room);
-        set?.map(|set| Ok((from_sql(set.slow_ms)?, set.is_closed))).transpose()
-    }
-
-    pub(crate) async fn set_room_host(&self, room: &RoomId, host: &Uid) -> Result<bool> {
-        let (room, host) = (room.as_str(), host.as_str());
-        let set = self.writers.write(async |db| {
-            sqlx::query!(
-                "WITH head AS (SELECT room FROM roomcast.heads WHERE room = $1 FOR UPDATE)
-                UPDATE roomcast.rooms SET host = $2 FROM head WHERE rooms.room = head.room AND deleted_at IS NULL",
-                room,
-                host
-            )
-            .execute(db)
-            .await
-        });
-        let set = set.await;
-        self.settings.forget(room);
-        Ok(set?.rows_affected() == 1)
     }
 }

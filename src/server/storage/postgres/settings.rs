@@ -1,6 +1,6 @@
 //! The settings of rooms that the chat asks for before each batch, kept for a moment: another round trip per batch would double its
-//! time. `append` judges every message by the room as it is then, so an old setting only lets a send pass to it. Rooms in slow mode
-//! are read each time: an old slow mode would refuse a send that begins after its end.
+//! time. `append` judges every message by the room as it is then, so an old setting only lets a send pass to it. An old slow mode
+//! would refuse a send that begins after its end, so the chat refuses no send for one before it reads the settings again.
 
 use crate::domain::id::RoomId;
 use crate::server::storage::RoomSettings;
@@ -31,10 +31,9 @@ impl SettingsCache {
         known
     }
 
-    /// Keeps settings that were read just now, of rooms without a slow mode.
+    /// Keeps settings that were read just now.
     pub(super) fn keep(&self, read: &HashMap<RoomId, RoomSettings>) {
-        let without = read.iter().filter(|(_, settings)| settings.slow_ms == 0);
-        without.for_each(|(room, settings)| self.0.insert(room.clone(), settings.clone()));
+        read.iter().for_each(|(room, settings)| self.0.insert(room.clone(), settings.clone()));
     }
 
     /// Forgets a room whose settings this process changed.

@@ -1,6 +1,6 @@
 //! Deletion, in batches: each call is one short transaction. The caller repeats it until a batch is not full.
 
-use super::{PostgresStore, to_sql};
+use super::{PostgresStore, from_sql, to_sql};
 use crate::domain::id::{RoomId, Uid};
 use crate::server::storage::Result;
 use crate::server::storage::raw_rows::found;
@@ -56,18 +56,30 @@ impl PostgresStore {
     pub(crate) async fn remove_messages_before(&self, room: &RoomId, before: u64, limit: u32) -> Result<u64> {
         let (room, before, limit) = (room.as_str(), to_sql(before), i64::from(limit));
         let removed = self.writers.write(async |db| {
-            sqlx::query!(
-                "WITH first AS (SELECT seq, at FROM roomcast.messages WHERE room = $1 ORDER BY seq LIMIT $2)
-                DELETE FROM roomcast.messages WHERE room = $1 AND seq <= (SELECT max(seq) FROM first)
-                    AND seq < coalesce((SELECT min(seq) FROM first WHERE at >= $3), 9223372036854775807)",
+            sqlx::query_scalar!(
+                r#"WITH first AS (
+                    SELECT seq, at FROM roomcast.messages WHERE room = $1 ORDER BY seq LIMIT $2
+                ), old AS (
+                    DELETE FROM roomcast.messages WHERE room = $1 AND seq <= (SELECT max(seq) FROM first)
+                        AND seq < coalesce((SELECT min(seq) FROM first WHERE at >= $3), 9223372036854775807)
+                    RETURNING seq
+                ), texts AS (
+                    DELETE FROM roomcast.removed_texts WHERE room = $1 AND seq IN (SELECT seq FROM old)
+                ), reports AS (
+                    DELETE FROM roomcast.reports WHERE room = $1 AND seq IN (SELECT seq FROM old)
+                ), unpinned AS (
+                    UPDATE roomcast.rooms SET pinned_seq = NULL, pinned_until = NULL
+                    WHERE room = $1 AND pinned_seq IN (SELECT seq FROM old)
+                )
+                SELECT count(*) AS "count!" FROM old"#,
                 room,
                 limit,
                 before
             )
-            .execute(db)
+            .fetch_one(db)
             .await
         });
-        Ok(removed.await?.rows_affected())
+        from_sql(removed.await?)
     }
 
     /// Removes up to `limit` messages of one deleted room, and its row after the last one. The lock keeps another process from the
@@ -80,13 +92,19 @@ impl PostgresStore {
                 WHERE deleted_at IS NOT NULL ORDER BY deleted_at LIMIT 1 FOR UPDATE OF heads"
             );
             let Some(room) = room.fetch_optional(&mut *db).await? else { return Ok(0) };
-            let messages = sqlx::query!(
-                "DELETE FROM roomcast.messages WHERE room = $1
-                    AND seq IN (SELECT seq FROM roomcast.messages WHERE room = $1 ORDER BY seq LIMIT $2)",
+            let messages = sqlx::query_scalar!(
+                r#"WITH gone AS (
+                    DELETE FROM roomcast.messages WHERE room = $1
+                        AND seq IN (SELECT seq FROM roomcast.messages WHERE room = $1 ORDER BY seq LIMIT $2)
+                    RETURNING seq
+                ), texts AS (
+                    DELETE FROM roomcast.removed_texts WHERE room = $1 AND seq IN (SELECT seq FROM gone)
+                )
+                SELECT count(*) AS "count!" FROM gone"#,
                 room,
                 limit
             );
-            let mut removed = messages.execute(&mut *db).await?.rows_affected();
+            let mut removed = messages.fetch_one(&mut *db).await?.unsigned_abs();
             if removed < limit.unsigned_abs() {
                 remove_traces(&mut *db, &room).await?;
                 removed += sqlx::query!("DELETE FROM roomcast.rooms WHERE room = $1", room).execute(db).await?.rows_affected();
@@ -103,7 +121,11 @@ impl PostgresStore {
                 r#"SELECT uid, account IS NULL AND NOT is_owner AND created_at < $1
                     AND NOT EXISTS (SELECT 1 FROM roomcast.sessions WHERE sessions.uid = people.uid AND expires_at > $2)
                     AND NOT EXISTS (SELECT 1 FROM roomcast.rooms WHERE rooms.host = people.uid)
-                    AND NOT EXISTS (SELECT 1 FROM roomcast.messages WHERE messages.uid = people.uid) AS "is_idle!"
+                    AND NOT EXISTS (SELECT 1 FROM roomcast.messages WHERE messages.uid = people.uid)
+                    AND NOT EXISTS (SELECT 1 FROM roomcast.restraints
+                        WHERE restraints.uid = people.uid AND lifted_at IS NULL AND (until IS NULL OR until > $2))
+                    AND NOT EXISTS (SELECT 1 FROM roomcast.notes WHERE notes.uid = people.uid)
+                    AND NOT EXISTS (SELECT 1 FROM roomcast.reports WHERE reports.uid = people.uid) AS "is_idle!"
                 FROM (SELECT uid, account, is_owner, created_at FROM roomcast.people WHERE uid > $3 ORDER BY uid LIMIT $4) AS people
                 ORDER BY uid"#,
                 before,
@@ -131,7 +153,11 @@ impl PostgresStore {
                 "DELETE FROM roomcast.people WHERE uid = ANY ($1) AND account IS NULL AND NOT is_owner
                     AND NOT EXISTS (SELECT 1 FROM roomcast.sessions WHERE sessions.uid = people.uid AND expires_at > $2)
                     AND NOT EXISTS (SELECT 1 FROM roomcast.rooms WHERE rooms.host = people.uid)
-                    AND NOT EXISTS (SELECT 1 FROM roomcast.messages WHERE messages.uid = people.uid)",
+                    AND NOT EXISTS (SELECT 1 FROM roomcast.messages WHERE messages.uid = people.uid)
+                    AND NOT EXISTS (SELECT 1 FROM roomcast.restraints
+                        WHERE restraints.uid = people.uid AND lifted_at IS NULL AND (until IS NULL OR until > $2))
+                    AND NOT EXISTS (SELECT 1 FROM roomcast.notes WHERE notes.uid = people.uid)
+                    AND NOT EXISTS (SELECT 1 FROM roomcast.reports WHERE reports.uid = people.uid)",
                 &guests as &[&str],
                 now
             )
@@ -175,10 +201,17 @@ impl PostgresStore {
     }
 }
 
-/// Removes what the room has besides its messages: another room may get its id.
+/// Removes what the room has besides its messages: another room may get its id. Its chain of the audit log stays.
 async fn remove_traces(db: &mut PgConnection, room: &str) -> sqlx::Result<()> {
     sqlx::query!("DELETE FROM roomcast.paces WHERE room = $1", room).execute(&mut *db).await?;
     sqlx::query!("DELETE FROM roomcast.changes WHERE room = $1", room).execute(&mut *db).await?;
-    sqlx::query!("DELETE FROM roomcast.restraints WHERE room = $1", room).execute(db).await?;
+    sqlx::query!("DELETE FROM roomcast.restraints WHERE room = $1", room).execute(&mut *db).await?;
+    sqlx::query!("DELETE FROM roomcast.removed_texts WHERE room = $1", room).execute(&mut *db).await?;
+    sqlx::query!("DELETE FROM roomcast.purges WHERE room = $1", room).execute(&mut *db).await?;
+    sqlx::query!("DELETE FROM roomcast.roles WHERE room = $1", room).execute(&mut *db).await?;
+    sqlx::query!("DELETE FROM roomcast.notes WHERE room = $1", room).execute(&mut *db).await?;
+    sqlx::query!("DELETE FROM roomcast.reports WHERE room = $1", room).execute(&mut *db).await?;
+    sqlx::query!("DELETE FROM roomcast.networks WHERE room = $1", room).execute(&mut *db).await?;
+    sqlx::query!("DELETE FROM roomcast.network_restraints WHERE room = $1", room).execute(db).await?;
     Ok(())
 }

@@ -7,10 +7,11 @@ impl SqliteStore {
     pub(crate) async fn put_api_key(&self, row: &ApiKeyRow, hash: &[u8], now: u64) -> Result<()> {
         let (name, scopes, now, expires_at) = (&row.name, &row.scopes, to_sql(now), row.expires_at.map(to_sql));
         let put = sqlx::query!(
-            "INSERT INTO api_keys (name, hash, scopes, created_at, expires_at) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO api_keys (name, hash, scopes, rooms, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
             name,
             hash,
             scopes,
+            row.rooms,
             now,
             expires_at
         );
@@ -21,17 +22,18 @@ impl SqliteStore {
     }
 
     pub(crate) async fn api_key(&self, hash: &[u8]) -> Result<Option<ApiKeyRow>> {
-        let row = sqlx::query!("SELECT name, scopes, expires_at FROM api_keys WHERE hash = ?", hash);
+        let row = sqlx::query!("SELECT name, scopes, rooms, expires_at FROM api_keys WHERE hash = ?", hash);
         let Some(row) = row.fetch_optional(&self.readers).await? else { return Ok(None) };
         let expires_at = row.expires_at.map(from_sql).transpose()?;
-        Ok(Some(ApiKeyRow { name: row.name, scopes: row.scopes, expires_at }))
+        Ok(Some(ApiKeyRow { name: row.name, scopes: row.scopes, rooms: row.rooms, expires_at }))
     }
 
     pub(crate) async fn api_keys(&self) -> Result<Vec<ApiKeyRow>> {
-        let rows = sqlx::query!("SELECT name, scopes, expires_at FROM api_keys ORDER BY name").fetch_all(&self.readers).await?;
-        let key = |expires_at: Option<i64>| expires_at.map(from_sql).transpose();
+        let rows =
+            sqlx::query!("SELECT name, scopes, rooms, expires_at FROM api_keys ORDER BY name").fetch_all(&self.readers).await?;
+        let end = |expires_at: Option<i64>| expires_at.map(from_sql).transpose();
         rows.into_iter()
-            .map(|row| Ok(ApiKeyRow { name: row.name, scopes: row.scopes, expires_at: key(row.expires_at)? }))
+            .map(|row| Ok(ApiKeyRow { name: row.name, scopes: row.scopes, rooms: row.rooms, expires_at: end(row.expires_at)? }))
             .collect()
     }
 

@@ -1,15 +1,19 @@
 //! The write path of messages: a batch of sends is judged and becomes rows with consecutive seqs, in one transaction.
 
+mod senders;
+
 use super::last_messages::LastMessages;
 use super::{corrupt, from_sql, to_sql};
 use crate::domain::{
-    id::{Nonce, RoomId, Seq},
-    message::{Message, Role},
+    id::{Nonce, Seq},
+    message::{Message, ReplyTo},
+    rank::Rank,
 };
-use crate::server::storage::{Appended, NewMessage, Result, RoomSettings};
+use crate::server::storage::{Appended, NewMessage, Result};
+use senders::Senders;
 use serde::Serialize;
 use sqlx::SqliteConnection;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use uuid::Uuid;
 
 /// Uid, nonce and room: a send with the key of an earlier one repeats it.
@@ -26,15 +30,9 @@ pub(super) struct AppendWrite {
     pub(super) cooldown_ms: u64,
 }
 
-/// The numbering and the settings of a room, as they were read in the batch's transaction.
-struct Head {
-    newest: Seq,
-    is_closed: bool,
-    settings: RoomSettings,
-}
-
-/// Appends a batch in the transaction of `connection`. Four statements, however large the batch is: find repeats, find rooms,
-/// insert, and move the rooms' numbering. A room that is new to `last` costs one more.
+/// Appends a batch in the transaction of `connection`. Four statements, however large the batch is: find repeats, read the senders
+/// and their rooms, insert, and move the rooms' numbering. Answers and networks cost one more each, and so does a room that is new to
+/// `last`.
 pub(super) async fn append(
     connection: &mut SqliteConnection,
     write: AppendWrite,
@@ -42,16 +40,16 @@ pub(super) async fn append(
 ) -> Result<Vec<Appended>> {
     let AppendWrite { batch, cooldown_ms } = write;
     let repeats = find_repeats(connection, &batch).await?;
-    let mut heads = read_heads(connection, &batch).await?;
     let now = batch.iter().map(|new| new.at).min().unwrap_or_default();
+    let mut senders = Senders::read(connection, &batch, now).await?;
     last.begin(now);
-    for (room, head) in &heads {
-        let slow_ms = head.settings.slow_ms;
+    for (room, head) in &senders.heads {
+        let slow_ms = head.slow_ms;
         last.read(connection, room, (head.newest, slow_ms > cooldown_ms), slow_ms.max(cooldown_ms), now).await?;
     }
     let keys: Vec<_> = batch.iter().map(send_key).collect();
-    let numbered = number(batch, keys, repeats, &mut heads, |settings, new| {
-        last.try_acquire(&new.room, &new.user, settings.cooldown_ms(cooldown_ms, &new.user), new.at)
+    let numbered = number(batch, keys, repeats, &mut senders, |new, slow_ms| {
+        last.try_acquire(&new.room, &new.user, cooldown_ms.max(slow_ms), new.at)
     });
     let (appended, nonces): (Vec<_>, Vec<_>) = numbered.into_iter().unzip();
     insert(connection, &appended, &nonces).await?;
@@ -91,37 +89,15 @@ async fn find_repeats(connection: &mut SqliteConnection, batch: &[NewMessage]) -
         .collect()
 }
 
-/// Returns the numbering of each room of the batch; a room that does not exist is missing.
-async fn read_heads(connection: &mut SqliteConnection, batch: &[NewMessage]) -> Result<HashMap<RoomId, Head>> {
-    let rooms: BTreeSet<_> = batch.iter().map(|new| new.room.as_str()).collect();
-    let rooms = serde_json::to_string(&rooms).map_err(corrupt)?;
-    let rows = sqlx::query!(
-        r#"SELECT rooms.room AS "room!", rooms.newest_seq AS "newest_seq!: i64", rooms.closed_at IS NOT NULL AS "is_closed!: bool",
-            rooms.host, rooms.slow_ms AS "slow_ms!: i64"
-        FROM json_each(?) AS wanted JOIN rooms ON rooms.room = wanted.value WHERE rooms.deleted_at IS NULL"#,
-        rooms
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    rows.into_iter()
-        .map(|row| {
-            let room = row.room.parse().map_err(|_| corrupt("room"))?;
-            let host = row.host.map(|uid| uid.parse().map_err(|_| corrupt("host"))).transpose()?;
-            let settings = RoomSettings { host, slow_ms: from_sql(row.slow_ms)? };
-            Ok((room, Head { newest: Seq(from_sql(row.newest_seq)?), is_closed: row.is_closed, settings }))
-        })
-        .collect()
-}
-
-/// Gives each message the next seq of its room. `keys` are those of the batch, in its order. A nonce that was used before, also
-/// within this batch, takes no seq, and neither does a message to a room that is closed or does not exist, or one for which
-/// `start_cooldown` fails with the milliseconds to wait.
+/// Judges each message, and gives it the next seq of its room. `keys` are those of the batch, in its order. A nonce that was used
+/// before, also within this batch, takes no seq, and neither does a message that is refused. `start_cooldown` takes the slow mode that
+/// concerns the sender, and fails with the milliseconds to wait.
 fn number(
     batch: Vec<NewMessage>,
     keys: Vec<Option<SendKey>>,
     mut repeats: HashMap<SendKey, (Uuid, Seq)>,
-    heads: &mut HashMap<RoomId, Head>,
-    mut start_cooldown: impl FnMut(&RoomSettings, &NewMessage) -> std::result::Result<(), u64>,
+    senders: &mut Senders,
+    mut start_cooldown: impl FnMut(&NewMessage, u64) -> std::result::Result<(), u64>,
 ) -> Vec<(Appended, Option<Nonce>)> {
     let mut appended = Vec::with_capacity(batch.len());
     for (new, key) in batch.into_iter().zip(keys) {
@@ -129,27 +105,47 @@ fn number(
             appended.push((Appended::Repeated { id: *id, seq: *seq }, None));
             continue;
         }
-        let refused = match heads.get(&new.room) {
-            None => Some(Appended::NoSuchRoom),
-            Some(head) if head.is_closed => Some(Appended::RoomClosed),
-            Some(head) => {
-                let too_fast = start_cooldown(&head.settings, &new).err();
-                too_fast.map(|retry_after_ms| Appended::TooFast { retry_after_ms })
-            }
-        };
-        let (None, Some(head)) = (&refused, heads.get_mut(&new.room)) else {
+        let rank = senders.rank(&new);
+        let refused = refusal(senders, &new, rank, &mut start_cooldown);
+        let (None, Some(head)) = (&refused, senders.heads.get_mut(&new.room)) else {
             appended.extend(refused.map(|refused| (refused, None)));
             continue;
         };
         head.newest = head.newest.next();
-        let (seq, role) = (head.newest, head.settings.role_of(&new.user));
-        let NewMessage { room, id, user, nickname, text, at, nonce } = new;
+        let (seq, role) = (head.newest, new.role(rank));
+        let re = new.re.and_then(|re| {
+            let nickname = senders.answered(&new.room, re)?.to_owned();
+            Some(ReplyTo { seq: re, nickname })
+        });
+        let NewMessage { room, id, user, nickname, text, at, nonce, mentions, .. } = new;
         if let Some(key) = key {
             repeats.insert(key, (id, seq));
         }
-        appended.push((Appended::Stored(Message { room, seq, id, user, nickname, role, text, at }), nonce));
+        let message = Message { room, seq, id, user, nickname, role, text, at, re, mentions, removed: None };
+        appended.push((Appended::Stored(message), nonce));
     }
     appended
+}
+
+/// Returns the reason to store nothing, in the order of the contract. Starts the cooldown of a message that may be stored.
+fn refusal(
+    senders: &Senders,
+    new: &NewMessage,
+    rank: Rank,
+    start_cooldown: &mut impl FnMut(&NewMessage, u64) -> std::result::Result<(), u64>,
+) -> Option<Appended> {
+    let Some(head) = senders.heads.get(&new.room) else { return Some(Appended::NoSuchRoom) };
+    if let Some(restraint) = senders.restraint(new) {
+        return Some(Appended::Restrained(restraint));
+    }
+    if head.is_closed {
+        return Some(Appended::RoomClosed);
+    }
+    if head.accounts && !new.has_account && !rank.is_exempt() {
+        return Some(Appended::AccountsOnly);
+    }
+    let slow_ms = if rank.is_exempt() { 0 } else { head.slow_ms };
+    start_cooldown(new, slow_ms).err().map(|retry_after_ms| Appended::TooFast { retry_after_ms })
 }
 
 /// Stores the newest seq of each room that got a message.
@@ -184,21 +180,26 @@ struct InsertRow<'a> {
     text: &'a str,
     at: i64,
     nonce: Option<&'a str>,
+    re: Option<i64>,
+    mentions: Option<String>,
 }
 
 impl<'a> InsertRow<'a> {
-    fn new(message: &'a Message, nonce: Option<&'a Nonce>) -> Self {
-        Self {
+    fn new(message: &'a Message, nonce: Option<&'a Nonce>) -> Result<Self> {
+        let mentions = &message.mentions;
+        Ok(Self {
             room: message.room.as_str(),
             seq: to_sql(message.seq.0),
             id: message.id,
             uid: message.user.as_str(),
             nickname: &message.nickname,
-            role: if message.role == Role::Host { "host" } else { "viewer" },
+            role: message.role.as_str(),
             text: &message.text,
             at: to_sql(message.at),
             nonce: nonce.map(Nonce::as_str),
-        }
+            re: message.re.as_ref().map(|re| to_sql(re.seq.0)),
+            mentions: if mentions.is_empty() { None } else { Some(serde_json::to_string(mentions).map_err(corrupt)?) },
+        })
     }
 }
 
@@ -211,15 +212,16 @@ async fn insert(connection: &mut SqliteConnection, appended: &[Appended], nonces
             Appended::Stored(message) => Some(InsertRow::new(message, nonce.as_ref())),
             _ => None,
         })
-        .collect();
+        .collect::<Result<_>>()?;
     if rows.is_empty() {
         return Ok(());
     }
     let rows = serde_json::to_string(&rows).map_err(corrupt)?;
     sqlx::query!(
-        "INSERT INTO messages (room, seq, id, uid, nickname, role, text, at, nonce)
+        "INSERT INTO messages (room, seq, id, uid, nickname, role, text, at, nonce, re, mentions)
                 SELECT value ->> 'room', value ->> 'seq', value ->> 'id', value ->> 'uid', value ->> 'nickname',
-                    value ->> 'role', value ->> 'text', value ->> 'at', value ->> 'nonce' FROM json_each(?)",
+                    value ->> 'role', value ->> 'text', value ->> 'at', value ->> 'nonce', value ->> 're',
+                    value ->> 'mentions' FROM json_each(?)",
         rows
     )
     .execute(&mut *connection)

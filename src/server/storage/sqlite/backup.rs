@@ -245,7 +245,8 @@ async fn copy_checked(source: &mut SqliteConnection, path: &Path, part: &Path) -
     Ok(Backup { bytes, rooms: rooms.unsigned_abs(), messages: messages.unsigned_abs() })
 }
 
-/// The messages of a room, up to a seq.
+/// The messages of a room, up to a seq. Their number and not their texts: an act may remove or restore a text while the copy is made,
+/// and the copy has one moment of it.
 #[derive(Clone, Copy)]
 struct Extent {
     count: i64,

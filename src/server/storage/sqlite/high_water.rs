@@ -1,5 +1,5 @@
-//! The file `high-water` beside the database: the number of write batches that the database had at least. It tells a database
-//! from an earlier copy of itself, which would give seqs a second time.
+//! The file `high-water` beside the database: the number of write batches and acts that the database had at least. It tells a
+//! database from an earlier copy of itself, which would give seqs and revs a second time.
 //!
 //! The number is written after the commit that it counts, so the file may lag behind the database and never leads.
 
@@ -38,9 +38,9 @@ impl HighWater {
         Self { folder: folder.into(), lock, commits: 0, written: 0, next_write: Instant::now(), writing: None }
     }
 
-    /// Notes the number of a committed batch, and writes it if the last write was a second ago.
+    /// Notes the number of a commit, and writes it if the last write was a second ago. Batches and acts are noted in any order.
     pub(super) fn note(&mut self, commits: u64) {
-        self.commits = commits;
+        self.commits = self.commits.max(commits);
         if Instant::now() >= self.next_write {
             self.write();
         }
@@ -94,7 +94,7 @@ pub(super) async fn check(folder: &Path, connection: &mut SqliteConnection) -> R
     Ok(notice)
 }
 
-/// Returns the number of write batches that the database contains.
+/// Returns the number of write batches and acts that the database contains.
 pub(super) async fn commits(connection: &mut SqliteConnection) -> Result<u64> {
     let commits = sqlx::query_scalar!(
         r#"SELECT coalesce(max(CAST(value AS INTEGER)), 0) AS "commits!: i64" FROM facts WHERE name = 'commits'"#
@@ -102,7 +102,7 @@ pub(super) async fn commits(connection: &mut SqliteConnection) -> Result<u64> {
     super::from_sql(commits.fetch_one(connection).await?)
 }
 
-/// Counts a batch in the batch's own transaction and returns the new number.
+/// Counts a batch or an act in its own transaction and returns the new number.
 pub(super) async fn count_commit(connection: &mut SqliteConnection) -> Result<u64> {
     let commits = sqlx::query_scalar!(
         r#"UPDATE facts SET value = CAST(CAST(CAST(value AS INTEGER) + 1 AS TEXT) AS BLOB) WHERE name = 'commits'

@@ -1,12 +1,15 @@
-//! Reads messages by position and by nonce.
+//! Reads messages by position and by nonce. Every message that goes out is from the view `shown_messages`, which has no removed text.
 
+use super::raw::{RawShown, json_of};
 use super::{SqliteStore, corrupt, from_sql, to_sql};
 use crate::domain::{
     id::{Nonce, RoomId, Seq, Uid},
     message::Message,
 };
-use crate::server::storage::raw_rows::RawMessage;
+use crate::server::storage::moderation::WithText;
 use crate::server::storage::{Result, SeqRange};
+use sqlx::SqliteConnection;
+use std::collections::HashMap;
 use uuid::Uuid;
 
 impl SqliteStore {
@@ -47,9 +50,11 @@ impl SqliteStore {
     ) -> Result<Vec<Message>> {
         let (room, after, before) = (room.as_str(), to_sql(after.0), before.map_or(i64::MAX, |seq| to_sql(seq.0)));
         let rows = sqlx::query_as!(
-            RawMessage,
-            "SELECT room, seq, id, uid, nickname, role, text, at FROM messages
-            WHERE room = ? AND seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?",
+            RawShown,
+            r#"SELECT room AS "room!", seq AS "seq!: i64", id AS "id!", uid AS "uid!", nickname AS "nickname!: String", role AS "role!",
+                text AS "text!: String", at AS "at!: i64", re AS "re?: i64", re_nickname AS "re_nickname?: String",
+                mentions AS "mentions?: String", removed_why AS "removed_why?: String", removed_rev AS "removed_rev?: i64"
+            FROM shown_messages WHERE room = ? AND seq > ? AND seq < ? ORDER BY seq DESC LIMIT ?"#,
             room,
             after,
             before,
@@ -57,6 +62,47 @@ impl SqliteStore {
         )
         .fetch_all(&self.readers)
         .await?;
-        rows.into_iter().rev().map(|row| row.into_message(|id: String| id.parse().map_err(corrupt))).collect()
+        rows.into_iter().rev().map(RawShown::into_message).collect()
     }
+}
+
+/// Returns those of the messages that are kept, ascending; removed ones as tombstones.
+pub(super) async fn shown_at(connection: &mut SqliteConnection, room: &str, seqs: &[Seq]) -> Result<Vec<Message>> {
+    let seqs = json_of(seqs)?;
+    let rows = sqlx::query_as!(
+        RawShown,
+        r#"SELECT room AS "room!", seq AS "seq!: i64", id AS "id!", uid AS "uid!", nickname AS "nickname!: String", role AS "role!",
+            text AS "text!: String", at AS "at!: i64", re AS "re?: i64", re_nickname AS "re_nickname?: String",
+            mentions AS "mentions?: String", removed_why AS "removed_why?: String", removed_rev AS "removed_rev?: i64"
+        FROM shown_messages WHERE room = ? AND seq IN (SELECT value FROM json_each(?)) ORDER BY seq"#,
+        room,
+        seqs
+    );
+    rows.fetch_all(connection).await?.into_iter().map(RawShown::into_message).collect()
+}
+
+/// A removed text that is kept: in `removed_texts`, or still in the row of a message that only a mark removes.
+struct RawKept {
+    seq: i64,
+    nickname: String,
+    text: String,
+}
+
+/// Returns messages with the removed texts that are kept, ascending; for the staff only.
+pub(super) async fn with_texts_at(connection: &mut SqliteConnection, room: &str, seqs: &[Seq]) -> Result<Vec<WithText>> {
+    let messages = shown_at(&mut *connection, room, seqs).await?;
+    let removed = messages.iter().filter(|message| message.removed.is_some()).map(|message| message.seq);
+    let removed = json_of(&removed.collect::<Vec<_>>())?;
+    let kept = sqlx::query_as!(
+        RawKept,
+        r#"SELECT seq AS "seq!: i64", nickname AS "nickname!", text AS "text!" FROM removed_texts
+        WHERE room = ?1 AND seq IN (SELECT value FROM json_each(?2))
+        UNION ALL SELECT seq, nickname, text FROM messages
+        WHERE room = ?1 AND seq IN (SELECT value FROM json_each(?2)) AND removed_why IS NULL"#,
+        room,
+        removed
+    );
+    let kept = kept.fetch_all(connection).await?.into_iter().map(|row| Ok((from_sql(row.seq)?, (row.nickname, row.text))));
+    let mut kept = kept.collect::<Result<HashMap<_, _>>>()?;
+    Ok(messages.into_iter().map(|message| WithText { removed: kept.remove(&message.seq.0), message }).collect())
 }

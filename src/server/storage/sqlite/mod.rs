@@ -1,6 +1,7 @@
 //! The store in an SQLite file of the data folder. Reads run in parallel; writes run one after the other, on one connection.
 //! Messages and guests share the transactions of the [`writer`] task; other writes have one each, between its batches.
 
+mod act;
 mod api_keys;
 mod append;
 mod arrivals;
@@ -10,9 +11,13 @@ mod devices;
 mod high_water;
 mod last_messages;
 mod messages;
+mod moderation;
 pub(super) mod moving;
 mod open;
 mod people;
+mod personal_data;
+mod persons;
+mod raw;
 mod restore;
 mod rooms;
 mod schema;
@@ -20,8 +25,10 @@ mod sessions;
 mod stop;
 mod swap;
 mod sweep;
+mod sweep_moderation;
 mod writer;
 
+pub(super) use act::SqliteAct;
 pub use backup::{Backup, BackupError, back_up};
 pub use copy::CopyError;
 pub(super) use open::SqliteStore;

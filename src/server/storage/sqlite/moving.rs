@@ -89,7 +89,7 @@ impl Source {
         std::mem::take(&mut self.replaced)
     }
 
-    /// Returns a number for the messages that changes when one is added or removed. Reading them all would take too long.
+    /// Adds numbers of the messages that change when one is added, blanked or deleted. Reading them all would take too long.
     pub(in crate::server::storage) async fn add_extent_of_messages(&mut self, hasher: &mut Hasher) -> sqlx::Result<()> {
         let extent = "SELECT CAST(count(*) AS TEXT), CAST(coalesce(sum(seq), 0) AS TEXT),
             CAST(coalesce(sum(length(text)), 0) AS TEXT) FROM messages";

@@ -124,6 +124,15 @@ impl SqliteStore {
         Ok(())
     }
 
+    pub(crate) async fn fact_or_set(&self, name: &str, value: &[u8]) -> Result<Vec<u8>> {
+        let stored = sqlx::query_scalar!(
+            "INSERT INTO facts (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET name = name RETURNING value",
+            name,
+            value
+        );
+        Ok(stored.fetch_one(&self.writer).await?)
+    }
+
     pub(crate) async fn ping(&self) -> Result<()> {
         sqlx::query_scalar!("SELECT 1 AS \"one!: i64\"").fetch_one(&self.readers).await?;
         Ok(())

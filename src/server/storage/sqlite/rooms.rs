@@ -3,7 +3,7 @@
 use super::{SqliteStore, corrupt, finish, from_sql, to_sql};
 use crate::domain::id::{RoomId, Uid};
 use crate::server::storage::raw_rows::RawRoom;
-use crate::server::storage::{Result, RoomRow, RoomSettings, SetModes};
+use crate::server::storage::{Result, RoomRow, RoomSettings};
 use sqlx::{Connection, SqliteConnection};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
@@ -77,6 +77,10 @@ impl SqliteStore {
     }
 
     /// None are kept: a read of them costs no round trip.
+    pub(crate) async fn read_kept_settings(&self, _: HashSet<RoomId>) -> Result<Option<HashMap<RoomId, RoomSettings>>> {
+        Ok(None)
+    }
+
     pub(crate) fn forget_room_settings(&self) {}
 
     pub(crate) async fn has_numbered_rooms(&self) -> Result<bool> {
@@ -106,88 +110,11 @@ impl SqliteStore {
         Ok(added.rows_affected() == 1)
     }
 
-    pub(crate) async fn close_room(&self, room: &RoomId, now: u64) -> Result<bool> {
-        let (room, now) = (room.as_str(), to_sql(now));
-        let closed = sqlx::query!(
-            "UPDATE rooms SET closed_at = coalesce(closed_at, ?), closed_by_operator = 1 WHERE room = ? AND deleted_at IS NULL",
-            now,
-            room
-        );
-        Ok(closed.execute(&self.writer).await?.rows_affected() == 1)
-    }
-
-    pub(crate) async fn reopen_room(&self, room: &RoomId) -> Result<bool> {
-        let room = room.as_str();
-        let opened =
-            sqlx::query!("UPDATE rooms SET closed_at = NULL, closed_by_operator = 0 WHERE room = ? AND deleted_at IS NULL", room);
-        Ok(opened.execute(&self.writer).await?.rows_affected() == 1)
-    }
-
     pub(crate) async fn delete_room(&self, room: &RoomId, now: u64) -> Result<bool> {
         let (room, now) = (room.as_str(), to_sql(now));
         let deleted =
             sqlx::query!("UPDATE rooms SET deleted_at = ?, host = NULL WHERE room = ? AND deleted_at IS NULL", now, room);
         Ok(deleted.execute(&self.writer).await?.rows_affected() == 1)
-    }
-
-    pub(crate) async fn set_room_title(&self, room: &RoomId, title: &str) -> Result<bool> {
-        let room = room.as_str();
-        Ok(sqlx::query!("UPDATE rooms SET title = ? WHERE room = ? AND deleted_at IS NULL", title, room)
-            .execute(&self.writer)
-            .await?
-            .rows_affected()
-            == 1)
-    }
-
-    pub(crate) async fn set_room_slow_mode(&self, room: &RoomId, slow_ms: u64) -> Result<bool> {
-        let (room, slow_ms) = (room.as_str(), to_sql(slow_ms));
-        let set = sqlx::query!("UPDATE rooms SET slow_ms = ? WHERE room = ? AND deleted_at IS NULL", slow_ms, room)
-            .execute(&self.writer)
-            .await?;
-        Ok(set.rows_affected() == 1)
-    }
-
-    pub(crate) async fn set_hosted_room_title(&self, room: &RoomId, host: &Uid, title: &str) -> Result<bool> {
-        let (room, host) = (room.as_str(), host.as_str());
-        let set =
-            sqlx::query!("UPDATE rooms SET title = ? WHERE room = ? AND host = ? AND deleted_at IS NULL", title, room, host);
-        Ok(set.execute(&self.writer).await?.rows_affected() == 1)
-    }
-
-    pub(crate) async fn set_hosted_room_modes(
-        &self,
-        room: &RoomId,
-        host: &Uid,
-        set: SetModes,
-        now: u64,
-    ) -> Result<Option<(u64, bool)>> {
-        let SetModes { slow_ms, closed } = set;
-        let (room, host, slow_ms, now) = (room.as_str(), host.as_str(), slow_ms.map(to_sql), to_sql(now));
-        let set = sqlx::query!(
-            r#"UPDATE rooms SET slow_ms = coalesce(?1, slow_ms),
-                closed_by_operator = closed_by_operator AND closed_at IS NOT NULL,
-                closed_at = CASE ?2 WHEN TRUE THEN coalesce(closed_at, ?3) WHEN FALSE THEN NULL ELSE closed_at END
-            WHERE room = ?4 AND host = ?5 AND deleted_at IS NULL
-                AND (?2 IS NOT FALSE OR closed_at IS NULL OR NOT closed_by_operator)
-            RETURNING slow_ms AS "slow_ms!: i64", closed_at AS "closed_at?: i64""#,
-            slow_ms,
-            closed,
-            now,
-            room,
-            host
-        )
-        .fetch_optional(&self.writer)
-        .await?;
-        set.map(|set| Ok((from_sql(set.slow_ms)?, set.closed_at.is_some()))).transpose()
-    }
-
-    pub(crate) async fn set_room_host(&self, room: &RoomId, host: &Uid) -> Result<bool> {
-        let (room, host) = (room.as_str(), host.as_str());
-        Ok(sqlx::query!("UPDATE rooms SET host = ? WHERE room = ? AND deleted_at IS NULL", host, room)
-            .execute(&self.writer)
-            .await?
-            .rows_affected()
-            == 1)
     }
 }
 

@@ -57,16 +57,9 @@ impl SqliteStore {
 
     /// Looks at the room's first `limit` messages only, so that a batch costs the same wherever the room's old messages end.
     pub(crate) async fn remove_messages_before(&self, room: &RoomId, before: u64, limit: u32) -> Result<u64> {
-        let (room, before) = (room.as_str(), to_sql(before));
-        let removed = sqlx::query!(
-            "WITH first (seq, at) AS (SELECT seq, at FROM messages WHERE room = ?1 ORDER BY seq LIMIT ?2)
-            DELETE FROM messages WHERE room = ?1 AND seq <= (SELECT max(seq) FROM first)
-                AND seq < coalesce((SELECT min(seq) FROM first WHERE at >= ?3), 9223372036854775807)",
-            room,
-            limit,
-            before
-        );
-        Ok(removed.execute(&self.writer).await?.rows_affected())
+        let mut connection = self.writer.acquire().await?;
+        let removed = remove_messages_before(&mut connection, room.as_str(), to_sql(before), limit).await;
+        finish(connection, removed)
     }
 
     pub(crate) async fn sweep_deleted_rooms(&self, limit: u32) -> Result<u64> {
@@ -81,10 +74,15 @@ impl SqliteStore {
             r#"SELECT uid AS "uid!", account IS NULL AND is_owner = 0 AND created_at < ?
                 AND NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.uid = people.uid AND expires_at > ?)
                 AND NOT EXISTS (SELECT 1 FROM rooms WHERE rooms.host = people.uid)
+                AND NOT EXISTS (SELECT 1 FROM restraints AS r
+                    WHERE r.uid = people.uid AND r.lifted_at IS NULL AND (r.until IS NULL OR r.until > ?))
+                AND NOT EXISTS (SELECT 1 FROM notes WHERE notes.uid = people.uid)
+                AND NOT EXISTS (SELECT 1 FROM reports WHERE reports.uid = people.uid)
                 AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.uid = people.uid AND nonce IS NOT NULL)
                 AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.uid = people.uid AND nonce IS NULL) AS "is_idle!: bool"
             FROM (SELECT uid, account, is_owner, created_at FROM people WHERE uid > ? ORDER BY uid LIMIT ?) AS people ORDER BY uid"#,
             before,
+            now,
             now,
             after,
             PEOPLE_PER_SEARCH
@@ -101,9 +99,14 @@ impl SqliteStore {
             "DELETE FROM people WHERE uid IN (SELECT value FROM json_each(?)) AND account IS NULL AND is_owner = 0
                 AND NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.uid = people.uid AND expires_at > ?)
                 AND NOT EXISTS (SELECT 1 FROM rooms WHERE rooms.host = people.uid)
+                AND NOT EXISTS (SELECT 1 FROM restraints AS r
+                    WHERE r.uid = people.uid AND r.lifted_at IS NULL AND (r.until IS NULL OR r.until > ?))
+                AND NOT EXISTS (SELECT 1 FROM notes WHERE notes.uid = people.uid)
+                AND NOT EXISTS (SELECT 1 FROM reports WHERE reports.uid = people.uid)
                 AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.uid = people.uid AND nonce IS NOT NULL)
                 AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.uid = people.uid AND nonce IS NULL)",
             guests,
+            now,
             now
         );
         Ok(removed.execute(&self.writer).await?.rows_affected())
@@ -148,9 +151,66 @@ async fn sweep_deleted_rooms(connection: &mut SqliteConnection, limit: u32) -> R
         limit
     );
     let mut removed = messages.execute(&mut *transaction).await?.rows_affected();
+    removed += remove_records_of(&mut transaction, &room, u64::from(limit) - removed).await?;
     if removed < u64::from(limit) {
         removed += sqlx::query!("DELETE FROM rooms WHERE room = ?", room).execute(&mut *transaction).await?.rows_affected();
     }
+    transaction.commit().await?;
+    Ok(removed)
+}
+
+/// Removes at most `limit` rows that moderation stored of a room. The audit log stays: it says by whom a room was led.
+async fn remove_records_of(connection: &mut SqliteConnection, room: &str, limit: u64) -> Result<u64> {
+    let mut left = limit;
+    /// Deletes rows of a table by its key, as many as are left.
+    macro_rules! remove {
+        ($($sql:literal),+ $(,)?) => {
+            $(if left > 0 {
+                let most = to_sql(left);
+                left -= sqlx::query!($sql, room, most).execute(&mut *connection).await?.rows_affected();
+            })+
+        };
+    }
+    remove!(
+        "DELETE FROM removed_texts WHERE room = ?1 AND seq IN (SELECT seq FROM removed_texts WHERE room = ?1 LIMIT ?2)",
+        "DELETE FROM changes WHERE room = ?1 AND rev IN (SELECT rev FROM changes WHERE room = ?1 LIMIT ?2)",
+        "DELETE FROM purges WHERE action IN (SELECT action FROM purges WHERE room = ?1 LIMIT ?2)",
+        "DELETE FROM roles WHERE room = ?1 AND uid IN (SELECT uid FROM roles WHERE room = ?1 LIMIT ?2)",
+        "DELETE FROM restraints WHERE id IN (SELECT id FROM restraints WHERE room = ?1 LIMIT ?2)",
+        "DELETE FROM notes WHERE id IN (SELECT id FROM notes WHERE room = ?1 LIMIT ?2)",
+        "DELETE FROM reports WHERE (room, seq, by_uid) IN (SELECT room, seq, by_uid FROM reports WHERE room = ?1 LIMIT ?2)",
+        "DELETE FROM networks WHERE (room, uid, hash) IN (SELECT room, uid, hash FROM networks WHERE room = ?1 LIMIT ?2)",
+        "DELETE FROM network_restraints WHERE (room, hash, restraint) IN
+            (SELECT room, hash, restraint FROM network_restraints WHERE room = ?1 LIMIT ?2)",
+    );
+    Ok(limit - left)
+}
+
+/// Removes messages, and what is kept of those that are gone: their removed texts, their reports, and a pin.
+async fn remove_messages_before(connection: &mut SqliteConnection, room: &str, before: i64, limit: u32) -> Result<u64> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let removed = sqlx::query!(
+        "WITH first (seq, at) AS (SELECT seq, at FROM messages WHERE room = ?1 ORDER BY seq LIMIT ?2)
+        DELETE FROM messages WHERE room = ?1 AND seq <= (SELECT max(seq) FROM first)
+            AND seq < coalesce((SELECT min(seq) FROM first WHERE at >= ?3), 9223372036854775807)",
+        room,
+        limit,
+        before
+    );
+    let removed = removed.execute(&mut *transaction).await?.rows_affected();
+    if removed == 0 {
+        return Ok(0);
+    }
+    let oldest = sqlx::query_scalar!(
+        r#"SELECT coalesce((SELECT min(seq) FROM messages WHERE room = ?1), 9223372036854775807) AS "oldest!: i64""#,
+        room
+    );
+    let oldest = oldest.fetch_one(&mut *transaction).await?;
+    sqlx::query!("DELETE FROM removed_texts WHERE room = ? AND seq < ?", room, oldest).execute(&mut *transaction).await?;
+    sqlx::query!("DELETE FROM reports WHERE room = ? AND seq < ?", room, oldest).execute(&mut *transaction).await?;
+    sqlx::query!("UPDATE rooms SET pinned_seq = NULL, pinned_until = NULL WHERE room = ? AND pinned_seq < ?", room, oldest)
+        .execute(&mut *transaction)
+        .await?;
     transaction.commit().await?;
     Ok(removed)
 }

@@ -13,7 +13,7 @@ use crate::server::storage::{Appended, NewMessage, Result, StorageError};
 use sqlx::{Connection, SqliteConnection, SqlitePool};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -47,6 +47,8 @@ pub(super) struct Writes {
     appends: mpsc::Sender<QueuedAppend>,
     people: mpsc::Sender<QueuedPerson>,
     closing: CancellationToken,
+    /// The number of the newest commit of an act, which the task notes for the file `high-water`.
+    act_commits: Arc<watch::Sender<u64>>,
     /// Ends the task with the last clone.
     _guard: Arc<DropGuard>,
     task: TaskTracker,
@@ -58,8 +60,10 @@ impl Writes {
         let (appends, appends_queue) = mpsc::channel(MAX_QUEUED_APPENDS);
         let (people, people_queue) = mpsc::channel(MAX_QUEUED_PEOPLE);
         let (closing, task) = (CancellationToken::new(), TaskTracker::new());
+        let (act_commits, acts) = watch::channel(0);
         let writer = Writer {
             pool,
+            acts,
             busy_within,
             appends: appends_queue,
             people: people_queue,
@@ -70,7 +74,12 @@ impl Writes {
         task.spawn(writer.run());
         task.close();
         let guard = Arc::new(closing.clone().drop_guard());
-        Self { appends, people, closing, _guard: guard, task }
+        Self { appends, people, closing, act_commits: Arc::new(act_commits), _guard: guard, task }
+    }
+
+    /// Takes the number of each commit of an act.
+    pub(super) fn act_commits(&self) -> Arc<watch::Sender<u64>> {
+        self.act_commits.clone()
     }
 
     /// Refuses further writes, and returns when the queued ones are committed.
@@ -111,6 +120,8 @@ fn unanswered() -> StorageError {
 
 struct Writer {
     pool: SqlitePool,
+    /// The newest commit of an act.
+    acts: watch::Receiver<u64>,
     busy_within: Duration,
     appends: mpsc::Receiver<QueuedAppend>,
     people: mpsc::Receiver<QueuedPerson>,
@@ -139,6 +150,8 @@ impl Writer {
         while let Some(batch) = self.next().await {
             self.commit(batch).await;
         }
+        let newest = *self.acts.borrow();
+        self.high_water.note(newest);
         self.high_water.flush().await;
     }
 
@@ -158,6 +171,10 @@ impl Writer {
                 }
                 Some(append) = self.appends.recv() => batch.appends.push(append),
                 Some(person) = self.people.recv() => batch.people.push(person),
+                Ok(()) = self.acts.changed(), if !self.appends.is_closed() => {
+                    let newest = *self.acts.borrow_and_update();
+                    self.high_water.note(newest);
+                }
                 () = self.high_water.due(), if !self.appends.is_closed() => self.high_water.write(),
                 else => return None,
             }

@@ -1,9 +1,12 @@
 //! The use cases that server functions call, on behalf of the current request. Each body in `app/api/` is one call of a
-//! method of [`Actions`]: `session` holds those of a sign-in, `account` those on the own account, `room` those of the chat.
+//! method of [`Actions`]: `session` holds those of a sign-in, `account` those on the own account, `room` those of the chat,
+//! `moderation` acts, `staff` the pages of a room's staff.
 
 mod account;
+mod moderation;
 mod room;
 mod session;
+mod staff;
 
 use super::middleware::cookies::RETURNED_COOKIE;
 use super::middleware::form_redirect::key_in_query;
@@ -46,15 +49,19 @@ impl Actions {
     }
 
     /// Removes and returns the form that waits for this page load: of the cookie's key, else of the address' key.
-    pub fn returned_form(&self) -> Option<ReturnedForm> {
+    pub async fn returned_form(&self) -> Option<ReturnedForm> {
         // A script that renews a part of a page takes nothing from the page that is loaded meanwhile.
         if is_loaded_by_script(&self.parts.headers) {
             return None;
         }
         let by_cookie = self.context.cookies.value(&self.parts.headers, RETURNED_COOKIE);
         let by_address = || key_in_query(self.parts.uri.query().unwrap_or_default());
-        let kept = by_cookie.and_then(|key| self.state.returned_forms.take(key));
-        kept.or_else(|| self.state.returned_forms.take(&by_address()?)).map(|kept| kept.form)
+        if let Some(key) = by_cookie
+            && let Some(kept) = self.state.returned_forms.take(key).await
+        {
+            return Some(kept.form);
+        }
+        self.state.returned_forms.take(&by_address()?).await.map(|kept| kept.form)
     }
 
     /// Gives the page's own response the status of a refusal, and `Retry-After` where it has one.

@@ -4,10 +4,11 @@ use super::{Actions, non_empty};
 use crate::domain::{
     push::CloseCode,
     refusal::Refusal,
-    reply::{BindReply, HistoryReply, ModeReply, OpenRoomReply, SendReply, TitleReply},
+    reply::{BindReply, HistoryReply, OpenRoomReply, SendReply},
     room::{Lobby, RoomView},
 };
-use crate::server::chat::{BindRequest, ModeRequest, SendRequest};
+use crate::server::chat::{BindRequest, SendRequest};
+use crate::server::kicks::Whose;
 use crate::server::web::middleware::headers::header_text;
 use crate::server::web::rate_limit::RequestKind;
 use axum::http::header;
@@ -21,12 +22,13 @@ impl Actions {
         room: &str,
         since: Option<&str>,
         epoch: Option<&str>,
+        rev: Option<&str>,
     ) -> Result<BindReply, Refusal> {
         self.check_rate_limit(RequestKind::Request)?;
         let session = self.current_session_if_any().await?;
         let by = self.context.credentials();
         let session = session.filter(|_| !by.has_bearer);
-        let request = BindRequest { client_id, room, since: non_empty(since), epoch: non_empty(epoch) };
+        let request = BindRequest { client_id, room, since: non_empty(since), epoch: non_empty(epoch), rev: non_empty(rev) };
         let bound = self.state.chat.bind(session.map(|session| &session.person), by, request).await;
         let reply = bound.map_err(|refusal| self.state.rate_limits.refused_bind(&self.context, refusal))?;
         let Some(session) = session else { return Ok(reply) };
@@ -37,15 +39,25 @@ impl Actions {
             // It may have ended: the client comes again, and is looked up again.
             Err(refusal) => (CloseCode::IDLE, refusal),
         };
-        self.state.gateway.close_owners(by.session, code).await;
+        // The socket may be another node's.
+        let owners = by.session.into_iter().collect();
+        self.state.kicks.close(Whose { uid: None, owners }, code).await;
         Err(refusal)
     }
 
     /// Stores and publishes a message. Repeating a request with the same `nonce` returns the first one's reply. `user` is the
     /// uid that the page shows; fails with [`Refusal::NotYours`] if the session is not that person's.
-    pub async fn send(&self, room: &str, message: &str, nonce: Option<&str>, user: Option<&str>) -> Result<SendReply, Refusal> {
+    pub async fn send(
+        &self,
+        room: &str,
+        message: &str,
+        nonce: Option<&str>,
+        user: Option<&str>,
+        re: Option<&str>,
+    ) -> Result<SendReply, Refusal> {
         self.check_rate_limit(RequestKind::Send)?;
-        let request = SendRequest { room, message, nonce: non_empty(nonce), address: Some(self.context.client_addr) };
+        let request =
+            SendRequest { room, message, nonce: non_empty(nonce), re: non_empty(re), address: Some(self.context.client_addr) };
         let person = &self.current_session().await?.person;
         if non_empty(user).is_some_and(|user| user != person.uid.as_str()) {
             return Err(Refusal::NotYours);
@@ -57,18 +69,6 @@ impl Actions {
     pub async fn history(&self, room: &str, before: &str, limit: Option<&str>) -> Result<HistoryReply, Refusal> {
         self.check_rate_limit(RequestKind::Request)?;
         self.state.chat.history(room, before, non_empty(limit)).await
-    }
-
-    /// Sets modes of a room that the caller hosts. An absent mode stays as it is.
-    pub async fn set_mode(&self, room: &str, slow_ms: Option<&str>, closed: Option<&str>) -> Result<ModeReply, Refusal> {
-        self.check_rate_limit(RequestKind::Request)?;
-        self.state.chat.set_modes(&self.current_session().await?.person, room, ModeRequest { slow_ms, closed }).await
-    }
-
-    /// Sets the title of a room that the caller hosts.
-    pub async fn set_title(&self, room: &str, title: &str) -> Result<TitleReply, Refusal> {
-        self.check_rate_limit(RequestKind::Request)?;
-        self.state.chat.set_title(&self.current_session().await?.person, room, title).await
     }
 
     /// Opens a room with the caller as its host.

@@ -1,8 +1,11 @@
 //! The endpoints of the API: one per method, one for a batch of calls, one for the description.
 
 use super::answer::AnswerBudget;
-use super::method::{self, ApiError};
+use super::method::{self, ApiError, Caller};
 use super::method_table::MethodTable;
+use super::methods::note_sender;
+use super::nodes::{self, Called};
+use super::reach;
 use super::request::{Batch, MAX_CALLS, OneCall, authenticate, read_body};
 use crate::domain::{lang::Lang, refusal::Refusal};
 use crate::server::accounts::{ApiKey, Scope};
@@ -17,26 +20,30 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use futures_util::future::join_all;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
-/// Timeout of one call, which waits for the shards when their mailboxes are full. The caller gets `busy`; the call may still
-/// take effect.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Timeout of one call, which waits for the shards when their mailboxes are full. The call may still take effect: the caller gets
+/// `uncertain` for a message or an act of moderation, and else `busy`.
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A query of a batch counts as this many of [`MAX_CALLS`], so at most 40 of a batch's queries are in progress: their results are
 /// in memory before they are written.
 const QUERY_WEIGHT: u32 = 25;
+/// A call that leaves this node counts as this many, so at most 125 of a batch wait for other nodes.
+const NODE_WEIGHT: u32 = 8;
 
-/// Returns the routes of the API.
-pub(crate) fn routes() -> Router<AppState> {
+/// Returns the routes of the API, and carries out the calls of other nodes from now on.
+pub(crate) fn routes(state: &AppState) -> Router<AppState> {
+    let methods = Arc::new(MethodTable::default());
+    nodes::answer(&state.cluster, state.gateway.clone(), methods.clone());
     Router::new()
         .route("/gateway/api/openapi.json", get(describe))
         .route("/gateway/api/batch", post(batch))
         .route("/gateway/api/{method}", post(call))
-        .layer(Extension(Arc::new(MethodTable::default())))
+        .layer(Extension(methods))
 }
 
 /// `GET /gateway/api/openapi.json`, without a key, but only while the API is on.
@@ -68,10 +75,10 @@ async fn call(
     let outcome = async {
         let key = authenticate(&state, &context, &headers).await?;
         let input = read_body(&state, body).await?;
-        execute(&state, &methods, &key, &name, input, AnswerBudget::new()).await
+        execute(&state, &methods, &key, &name, input, nodes::budget(&state.cluster)).await
     };
     match outcome.await {
-        Ok(result) => json_response([br#"{"status":true,"result":"#, &result[..], b"}"].concat()),
+        Ok(called) => json_response(success(&called)),
         Err(error) => error_response(error, &context),
     }
 }
@@ -93,17 +100,7 @@ async fn batch(
         }
         let calls = calls.into_iter().map(|call| method::parse_input(call.into()));
         let calls: Vec<OneCall> = calls.collect::<Result<_, _>>().map_err(|error| ApiError::malformed("calls", error.detail))?;
-        let (budget, in_progress) = (AnswerBudget::new(), Semaphore::new(MAX_CALLS));
-        let results = calls.into_iter().map(|OneCall { method, params }| {
-            let (state, methods, key, budget, in_progress) = (&state, &methods, &key, budget.clone(), &in_progress);
-            async move {
-                // The semaphore is fair, so calls still start in their order. It is never closed.
-                let is_query = methods.methods.get(method.as_str()).is_some_and(|method| method.scope == Scope::Query);
-                let _permit = in_progress.acquire_many(if is_query { QUERY_WEIGHT } else { 1 }).await;
-                execute(state, methods, key, &method, params, budget).await
-            }
-        });
-        Ok(join_all(results).await)
+        Ok(execute_all(&state, &methods, &key, calls).await)
     };
     match outcome.await {
         Ok(results) => {
@@ -115,6 +112,40 @@ async fn batch(
     }
 }
 
+/// Runs the calls of a batch, those of a part at the same time. Parts that would begin after [`CALL_TIMEOUT`] are refused with `busy`:
+/// a silent node must not hold the request up without end.
+async fn execute_all(
+    state: &AppState,
+    methods: &MethodTable,
+    key: &ApiKey,
+    calls: Vec<OneCall>,
+) -> Vec<Result<Called, ApiError>> {
+    let (budget, in_progress) = (nodes::budget(&state.cluster), Semaphore::new(MAX_CALLS));
+    let method = |name: &str| methods.methods.get(name);
+    let ways: Vec<_> = calls.iter().map(|call| nodes::way(method(&call.method), &call.params, &state.cluster)).collect();
+    let (mut calls, mut results, begun) = (calls.into_iter().zip(&ways), Vec::with_capacity(ways.len()), Instant::now());
+    for part in reach::parts(&ways) {
+        let part = calls.by_ref().take(part.len());
+        if begun.elapsed() > CALL_TIMEOUT {
+            results.extend(part.map(|_| Err(Refusal::Busy.into())));
+            continue;
+        }
+        let part = part.map(|(OneCall { method: name, params }, way)| {
+            let (budget, in_progress) = (budget.clone(), &in_progress);
+            async move {
+                let is_query = method(&name).is_some_and(|method| method.scope.is_read());
+                let weight = if is_query { QUERY_WEIGHT } else { 1 };
+                let weight = if *way == reach::Way::Here { weight } else { weight.max(NODE_WEIGHT) };
+                // The semaphore is fair, so calls still start in their order. It is never closed.
+                let _permit = in_progress.acquire_many(weight).await;
+                execute(state, methods, key, &name, params, budget).await
+            }
+        });
+        results.extend(join_all(part).await);
+    }
+    results
+}
+
 /// Runs a method within [`CALL_TIMEOUT`], if the key has its scope, and counts the outcome.
 async fn execute(
     state: &AppState,
@@ -123,15 +154,24 @@ async fn execute(
     name: &str,
     input: Value,
     budget: AnswerBudget,
-) -> Result<Vec<u8>, ApiError> {
+) -> Result<Called, ApiError> {
     let method = methods.methods.get(name).ok_or(Refusal::NoSuchMethod)?;
     // Raw bytes can be any frame, a close or a forged push too.
     let is_raw = input.get("raw") == Some(&Value::Bool(true));
     let needed = [Some(method.scope), is_raw.then_some(Scope::Admin)];
     let outcome = match needed.into_iter().flatten().find(|scope| !key.has_scope(*scope)) {
+        None if key.is_limited() && !method.is_of_room() => {
+            let detail = format!("API key {} is limited to rooms: it calls the methods of rooms only", key.name);
+            Err(ApiError { refusal: Refusal::NotAllowed, detail })
+        }
         None => {
-            let called = method.call(state.gateway.clone(), input, budget);
-            tokio::time::timeout(CALL_TIMEOUT, called).await.unwrap_or(Err(Refusal::Busy.into()))
+            let (gateway, cluster, chat) = (state.gateway.clone(), state.cluster.clone(), state.chat.clone());
+            let caller = Caller { gateway, cluster, chat, key: key.clone() };
+            if method.name == "sendToGroup" {
+                note_sender(&caller.gateway, &key.name, &input);
+            }
+            let called = nodes::call(method, methods, caller, input, budget);
+            tokio::time::timeout(CALL_TIMEOUT, called).await.unwrap_or_else(|_| Err(late(method.scope).into()))
         }
         Some(scope) => {
             let what = if scope == method.scope { "" } else { ", which raw needs" };
@@ -143,10 +183,18 @@ async fn execute(
     let by_key = key.name.clone();
     metrics::counter!("roomcast_api_calls_total", "key" => by_key, "method" => method.name, "outcome" => code).increment(1);
     tracing::debug!(key = key.name, method = method.name, outcome = code, "api call");
-    if outcome.is_err() || method.scope == Scope::Admin {
+    if outcome.is_err() || matches!(method.scope, Scope::Admin | Scope::ModAct | Scope::ModRules) {
         state.security_log.record_call(&key.name, method.name, code);
     }
     outcome
+}
+
+/// The refusal of a call that did not end in time: a message or an act may have been stored.
+fn late(scope: Scope) -> Refusal {
+    match scope {
+        Scope::ChatSend | Scope::ModAct | Scope::ModRules => Refusal::Uncertain,
+        _ => Refusal::Busy,
+    }
 }
 
 /// The response of an error, with `WWW-Authenticate` if the key is missing.
@@ -159,10 +207,19 @@ fn error_response(error: ApiError, context: &RequestContext) -> Response {
     response
 }
 
+/// The JSON of a call that was carried out, with the names of the nodes that are silent.
+fn success(Called { result, silent }: &Called) -> Vec<u8> {
+    let silent = match silent[..] {
+        [] => String::new(),
+        _ => format!(r#","silent":{}"#, json!(nodes::names(silent))),
+    };
+    [br#"{"status":true,"result":"#, &result[..], silent.as_bytes(), b"}"].concat()
+}
+
 /// The JSON of one call's outcome in a batch.
-fn batch_result(result: Result<Vec<u8>, ApiError>, lang: Lang) -> Vec<u8> {
+fn batch_result(result: Result<Called, ApiError>, lang: Lang) -> Vec<u8> {
     match result {
-        Ok(result) => [br#"{"status":true,"result":"#, &result[..], b"}"].concat(),
+        Ok(called) => success(&called),
         Err(ApiError { refusal, detail }) => error_response::refusal_body(&refusal, lang, &detail).to_string().into_bytes(),
     }
 }

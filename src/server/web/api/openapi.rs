@@ -1,7 +1,8 @@
 //! The description of the API: OpenAPI 3.1, generated from the methods.
 
-use super::answer::MAX_ANSWER_BYTES;
+use super::answer::{MAX_ANSWER_BYTES, MAX_GATHERED_BYTES};
 use super::method::Method;
+use super::reach::Reach;
 use super::request::{MAX_BODY_BYTES, MAX_CALLS};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -44,15 +45,44 @@ impl Description {
 pub(super) fn openapi_document<'a>(methods: impl Iterator<Item = &'a Method>) -> Value {
     let mut paths = Map::new();
     for method in methods {
-        let success = json!({
+        let mut success = json!({
             "type": "object",
             "properties": {"status": {"const": true}, "result": method.output_schema},
             "required": ["status", "result"],
         });
+        if matches!(method.reach, Reach::Everyone(_)) {
+            success["properties"]["silent"] = silent_schema();
+        }
         let mut post = operation(method.name, method.summary, &json!(method.input_schema), &success);
         post["x-scope"] = json!(method.scope.as_str());
+        if method.is_of_room() {
+            describe_room_errors(&mut post);
+        }
         paths.insert(format!("/gateway/api/{}", method.name), json!({"post": post}));
     }
+    let (batch, results) = batch_schemas();
+    let summary = "Makes several calls in one request. They start in their order; the results are in the same order, each with its own status.";
+    paths.insert("/gateway/api/batch".into(), json!({"post": operation("batch", summary, &batch, &results)}));
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Roomcast gateway",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": format!(
+                "GatewayClient's methods over HTTP, and those of the chat's rooms (`chat.*`, `mod.*`). A request body has at most {MAX_BODY_BYTES} bytes, an answer {MAX_ANSWER_BYTES}; that of several nodes {MAX_GATHERED_BYTES}. A key may call the methods of its scopes (`x-scope`)."
+            ),
+        },
+        "paths": paths,
+        "security": [{"key": []}],
+        "components": {
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+            "schemas": {"Refusal": refusal_schema()},
+        },
+    })
+}
+
+/// The schemas of a batch: its request, and its results.
+fn batch_schemas() -> (Value, Value) {
     // A wrong method or params is an error of that call alone, so the batch's schema accepts any.
     let call = json!({
         "type": "object",
@@ -74,36 +104,58 @@ pub(super) fn openapi_document<'a>(methods: impl Iterator<Item = &'a Method>) ->
         "properties": {
             "status": {"const": true},
             "results": {"type": "array", "items": {"anyOf": [
-                {"type": "object", "properties": {"status": {"const": true}, "result": {}}, "required": ["status", "result"]},
+                {
+                    "type": "object",
+                    "properties": {"status": {"const": true}, "result": {}, "silent": silent_schema()},
+                    "required": ["status", "result"],
+                },
                 {"$ref": "#/components/schemas/Refusal"},
             ]}},
         },
         "required": ["status", "results"],
     });
-    let summary = "Makes several calls in one request. They start in their order; the results are in the same order, each with its own status.";
-    paths.insert("/gateway/api/batch".into(), json!({"post": operation("batch", summary, &batch, &results)}));
+    (batch, results)
+}
+
+/// The nodes of a cluster that are not in a result.
+fn silent_schema() -> Value {
     json!({
-        "openapi": "3.1.0",
-        "info": {
-            "title": "Roomcast gateway",
-            "version": env!("CARGO_PKG_VERSION"),
-            "description": format!(
-                "GatewayClient's methods over HTTP. A request body has at most {MAX_BODY_BYTES} bytes, an answer {MAX_ANSWER_BYTES}. A key may call the methods of its scopes (`x-scope`)."
-            ),
-        },
-        "paths": paths,
-        "security": [{"key": []}],
-        "components": {
-            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
-            "schemas": {"Refusal": refusal_schema()},
-        },
+        "type": "array",
+        "items": {"type": "string"},
+        "description": "Addresses of the nodes that did not answer; left out if all did",
     })
+}
+
+/// Adds the errors of the methods of rooms to the responses that they share a status with.
+fn describe_room_errors(post: &mut Value) {
+    for (status, also) in [
+        (
+            "403",
+            "the key is not for the room, or its rank is not above the person's (`not_allowed`); the bot is restrained (`muted`, `banned`); a mode is on (`room_mode`)",
+        ),
+        ("404", "there is no such room (`no_such_room`)"),
+        ("409", "it was done before (`already_decided`), or too long ago (`too_late`)"),
+        ("413", "the text has more than `max` characters (`too_long`)"),
+        ("422", "`field` is blank (`blank`)"),
+        ("429", "the bot sends too fast (`too_fast`)"),
+        ("504", "it is not known whether it was done: repeat it with the same nonce (`uncertain`)"),
+    ] {
+        let response = &mut post["responses"][status];
+        if response.is_null() {
+            *response = refusal_response(also);
+        } else if let Some(text) = response["description"].as_str() {
+            response["description"] = json!(format!("{text}; {also}"));
+        }
+    }
+}
+
+fn refusal_response(summary: &str) -> Value {
+    let schema = json!({"$ref": "#/components/schemas/Refusal"});
+    json!({"description": summary, "content": {"application/json": {"schema": schema}}})
 }
 
 fn operation(name: &str, summary: &str, input: &Value, output: &Value) -> Value {
     let json_of = |schema: &Value| json!({"application/json": {"schema": schema}});
-    let refusal_response =
-        |summary: &str| json!({"description": summary, "content": json_of(&json!({"$ref": "#/components/schemas/Refusal"}))});
     json!({
         "operationId": name,
         "summary": summary,
@@ -117,23 +169,48 @@ fn operation(name: &str, summary: &str, input: &Value, output: &Value) -> Value 
             "422": refusal_response("`field` is invalid, for the reason in `detail` (`malformed`)"),
             "429": refusal_response("Too many requests with wrong keys: retry after `retry_after_ms` (`too_fast`)"),
             "500": refusal_response("Internal error: the server's log has its cause under `incident` (`internal`)"),
-            "503": refusal_response("The server is busy: retry later (`busy`)"),
+            "503": refusal_response("The server, or a node of the cluster, is busy: retry later (`busy`)"),
         },
     })
 }
+
+/// Codes of the API's errors.
+const CODES: [&str; 16] = [
+    "not_signed_in",
+    "not_allowed",
+    "room_mode",
+    "muted",
+    "banned",
+    "no_such_method",
+    "no_such_room",
+    "already_decided",
+    "too_late",
+    "too_long",
+    "malformed",
+    "blank",
+    "too_fast",
+    "internal",
+    "busy",
+    "uncertain",
+];
 
 fn refusal_schema() -> Value {
     json!({
         "type": "object",
         "properties": {
             "status": {"const": false},
-            "code": {"enum": ["not_signed_in", "not_allowed", "no_such_method", "too_long", "malformed", "too_fast", "internal", "busy"]},
+            "code": {"enum": CODES},
             "message": {"type": "string"},
             "field": {"type": "string"},
             "detail": {"type": "string"},
             "max": {"type": "integer"},
             "retry_after_ms": {"type": "integer"},
             "incident": {"type": "string"},
+            "mode": {"type": "string"},
+            "until": {"type": ["integer", "null"]},
+            "reason": {"type": "string"},
+            "case": {"type": "string"},
+            "kind": {"type": "string"},
         },
         "required": ["status", "code", "message"],
     })

@@ -53,7 +53,7 @@ impl<T> OneOrMany<T> {
 }
 
 /// As PHP array keys, 7 and "7" are the same name. `None`: neither a string nor a whole number.
-fn name_of(value: Value) -> Option<String> {
+pub(super) fn name_of(value: Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text),
         Value::Number(number) => whole_number(&number).map(|number| number.to_string()),
@@ -62,7 +62,7 @@ fn name_of(value: Value) -> Option<String> {
 }
 
 /// JSON does not distinguish 7 from 7.0. A float beyond 2^53 is rejected, since it may have been rounded from another number.
-fn whole_number(number: &Number) -> Option<i64> {
+pub(super) fn whole_number(number: &Number) -> Option<i64> {
     let is_exact = |number: &f64| number.fract() == 0.0 && number.abs() <= (1_i64 << f64::MANTISSA_DIGITS) as f64;
     number.as_i64().or_else(|| number.as_f64().filter(is_exact).map(|number| number as i64))
 }
@@ -113,7 +113,7 @@ impl<'de> Deserialize<'de> for CloseCodeParam {
 
 /// Implements `JsonSchema` with a literal schema, which is inlined where it is used.
 macro_rules! schema {
-    ($name:ident, $($schema:tt)*) => {
+    ($name:ty, $($schema:tt)*) => {
         impl JsonSchema for $name {
             fn inline_schema() -> bool {
                 true
@@ -129,6 +129,8 @@ macro_rules! schema {
         }
     };
 }
+
+pub(super) use schema;
 
 schema!(ClientIdParam, {
     "type": "string",

@@ -22,6 +22,8 @@ macro_rules! params {
     )*};
 }
 
+pub(super) use params;
+
 params! {
     /// No parameters
     NoParams {}

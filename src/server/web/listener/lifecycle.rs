@@ -4,6 +4,7 @@ use super::accept::HttpAcceptor;
 use crate::server::allocator;
 use crate::server::control::ServerCommand;
 use crate::server::storage::DataDirLock;
+use crate::server::web::news::follow_news;
 use crate::server::web::state::AppState;
 use crate::server::web::store_watch::watch_store;
 use axum::Router;
@@ -50,6 +51,7 @@ pub async fn serve(
     let maintenance = TaskTracker::new();
     maintenance.spawn(sweep(state.clone()));
     maintenance.spawn(watch_store(state.clone()));
+    maintenance.spawn(follow_news(state.clone()));
     let mut acceptor = HttpAcceptor::new(listener, state.clone(), router);
     let gracefully = accept_until_shutdown(&mut acceptor, &state, &mut commands).await;
     shut_down(acceptor, &state, &mut commands, gracefully).await

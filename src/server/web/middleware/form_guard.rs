@@ -26,7 +26,7 @@ const FORM_CONTENT_TYPE: &str = "application/x-www-form-urlencoded";
 pub(crate) async fn check_form(State(state): State<AppState>, request: Request, next: Next) -> Response {
     // The API for back ends takes JSON and authenticates by key, without cookies.
     if request.method() != Method::POST || request.uri().path().starts_with("/gateway/api/") {
-        return next.run(request).await;
+        return next.run(with_json_answer(request)).await;
     }
     let (mut parts, body) = request.into_parts();
     let (path, headers) = (parts.uri.path().to_owned(), parts.headers.clone());
@@ -41,6 +41,14 @@ pub(crate) async fn check_form(State(state): State<AppState>, request: Request, 
         Some(refusal) => Refused(refusal).into_response(),
     };
     if wants_html { redirect_after_post(&state, &path, &headers, fields, response, cookies).await } else { response }
+}
+
+/// The staff's reads answer JSON to everybody: for `text/html` Leptos would redirect to the referring page.
+fn with_json_answer(mut request: Request) -> Request {
+    if paths::STAFF_READS.contains(&request.uri().path()) {
+        request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    }
+    request
 }
 
 #[derive(Default)]
@@ -88,8 +96,21 @@ async fn read_form(state: &AppState, path: &str, headers: &HeaderMap, body: Body
     if percent_decode(&bytes).decode_utf8().is_err() {
         return Refusal::malformed("body").into();
     }
+    let bytes = joined_seqs(path, &bytes).unwrap_or(bytes);
     let (fields, refusal) = parse(&bytes);
     Form { bytes, fields, refusal }
+}
+
+/// A removal may name several messages in fields of their own, as check boxes do: one field with commas takes their place. `None`: the
+/// form has no such fields.
+fn joined_seqs(path: &str, bytes: &[u8]) -> Option<Bytes> {
+    if path != paths::REMOVE {
+        return None;
+    }
+    let (seqs, others): (Vec<_>, Vec<_>) = form_urlencoded::parse(bytes).partition(|(name, _)| name == "seq");
+    let seqs: Vec<_> = seqs.into_iter().map(|(_, seq)| seq).collect();
+    let mut form = form_urlencoded::Serializer::new(String::new());
+    (seqs.len() > 1).then(|| form.extend_pairs(others).append_pair("seq", &seqs.join(",")).finish().into())
 }
 
 /// Reads a body up to `most` bytes. `false`: it has more.
@@ -139,5 +160,13 @@ mod tests {
             assert_eq!((fields["message"].as_str(), fields["room"].as_str(), refusal), (expected, "1", None), "{cut}");
         }
         assert_eq!(without_part_of_escape(b""), b"");
+    }
+
+    #[test]
+    fn several_seqs_of_a_removal_are_one_field() {
+        let joined =
+            |path, form: &'static str| joined_seqs(path, form.as_bytes()).map(|bytes| String::from_utf8(bytes.into()).unwrap());
+        assert_eq!(joined(paths::REMOVE, "seq=1&room=a%2Bb&seq=7"), Some("room=a%2Bb&seq=1%2C7".into()));
+        assert_eq!((joined(paths::REMOVE, "seq=1&room=1"), joined(paths::PIN, "seq=1&seq=2")), (None, None));
     }
 }

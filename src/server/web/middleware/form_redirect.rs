@@ -45,7 +45,7 @@ pub(crate) async fn redirect_after_post(
         } else {
             let page = form_target::form_page(path, &fields, headers);
             let form = returned_form(path, Refusal::NoCookies, &mut fields);
-            with_key(&page, &state.returned_forms.insert(KeptForm { form, then: Some(to) }))
+            with_key(&page, &state.returned_forms.insert(KeptForm { form, then: Some(to) }).await)
         }
     } else {
         let refusal = parts.extensions.remove::<Refusal>().or_else(|| serde_json::from_slice(&body).ok());
@@ -54,7 +54,7 @@ pub(crate) async fn redirect_after_post(
         };
         let page = form_target::form_page(path, &fields, headers);
         let form = returned_form(path, refusal, &mut fields);
-        let key = state.returned_forms.insert(KeptForm { form, then: None });
+        let key = state.returned_forms.insert(KeptForm { form, then: None }).await;
         let seconds = i64::try_from(RETURNED_FORM_TTL.as_secs()).unwrap_or(i64::MAX);
         if let Ok(cookie) = HeaderValue::from_str(&cookies.set(RETURNED_COOKIE, &key, seconds, true)) {
             parts.headers.append(header::SET_COOKIE, cookie);
@@ -70,11 +70,13 @@ pub(crate) async fn redirect_after_post(
 /// the form leads to or to the address without the key. For another the page is rendered, and shows the form.
 pub(crate) async fn settle_cookies(State(state): State<AppState>, request: Request, next: Next) -> Response {
     let Some(key) = key_in_address(&request).filter(|_| request.method() == Method::GET) else { return next.run(request).await };
+    // Of another node it comes into this one's memory, where the page finds it.
+    let kept = state.returned_forms.peek(&key).await;
     let context = request.extensions().get::<RequestContext>();
     if !context.is_some_and(|context| context.cookies.read(request.headers()).is_any()) {
         return next.run(request).await;
     }
-    let then = state.returned_forms.peek(&key).and_then(|kept| kept.then);
+    let then = kept.and_then(|kept| kept.then);
     let to = then.unwrap_or_else(|| without_key(&request));
     match HeaderValue::from_str(&to) {
         Ok(to) => (StatusCode::SEE_OTHER, [(header::LOCATION, to), (header::CACHE_CONTROL, NO_STORE)]).into_response(),
@@ -125,6 +127,9 @@ fn text_field(path: &str) -> &'static str {
         paths::SEND => "message",
         paths::GUEST => "nickname",
         paths::MODE => "slow_ms",
+        paths::NOTE => "text",
+        paths::ROLE => "user",
+        path if path != paths::TITLE && paths::ACTS.contains(&path) => "reason",
         paths::REGISTER | paths::LOGIN => "name",
         _ => "title",
     }

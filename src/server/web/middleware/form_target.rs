@@ -4,7 +4,7 @@
 use crate::domain::{
     id::RoomId,
     paths::{self, SignInTab},
-    reply::OpenRoomReply,
+    reply::{ActReply, OpenRoomReply},
 };
 use axum::http::{HeaderMap, header};
 use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
@@ -20,21 +20,21 @@ const NOT_IN_LOCATION: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b
 
 /// Whether a page has a form that posts to the path.
 pub(crate) fn is_form(path: &str) -> bool {
-    matches!(
-        path,
-        paths::GUEST
-            | paths::REGISTER
-            | paths::LOGIN
-            | paths::LOGOUT
-            | paths::PASSWORD
-            | paths::END_SESSION
-            | paths::END_OTHER_SESSIONS
-            | paths::PREFERENCES
-            | paths::SEND
-            | paths::MODE
-            | paths::TITLE
-            | paths::OPEN_ROOM
-    )
+    let is_act = paths::ACTS.contains(&path);
+    is_act
+        || matches!(
+            path,
+            paths::GUEST
+                | paths::REGISTER
+                | paths::LOGIN
+                | paths::LOGOUT
+                | paths::PASSWORD
+                | paths::END_SESSION
+                | paths::END_OTHER_SESSIONS
+                | paths::PREFERENCES
+                | paths::SEND
+                | paths::OPEN_ROOM
+        )
 }
 
 /// The page that shows the form again after a refusal.
@@ -63,8 +63,40 @@ pub(crate) fn after_success(path: &str, fields: &Fields, headers: &HeaderMap, an
         paths::GUEST | paths::REGISTER | paths::LOGIN => next().unwrap_or_else(|| "/".into()),
         paths::PASSWORD => paths::PASSWORD_CHANGED_PAGE.into(),
         paths::END_SESSION | paths::END_OTHER_SESSIONS => paths::ACCOUNT_PAGE.into(),
-        _ => next().or_else(|| room(fields)).or_else(|| referring_path(headers)).unwrap_or_else(|| "/".into()),
+        _ => {
+            let to = next().or_else(|| room(fields)).or_else(|| referring_path(headers)).unwrap_or_else(|| "/".into());
+            if TAKEN_BACK.contains(&path) { with_done(to, answer) } else { to }
+        }
     }
+}
+
+/// Acts whose page offers to take them back.
+const TAKEN_BACK: [&str; 12] = [
+    paths::REMOVE,
+    paths::PURGE,
+    paths::TIMEOUT,
+    paths::BAN,
+    paths::LIFT,
+    paths::WARN,
+    paths::NOTE,
+    paths::PIN,
+    paths::UNPIN,
+    paths::MODE,
+    paths::TITLE,
+    paths::ROLE,
+];
+
+/// Adds the act of an answer to the address of a page of the staff, in place of an earlier one. Other pages offer nothing.
+fn with_done(to: String, answer: &[u8]) -> String {
+    let (path, query) = to.split_once('?').unwrap_or((&to, ""));
+    let of_staff = path.ends_with("/moderate") || path.contains("/messages/");
+    let action = serde_json::from_slice::<ActReply>(answer).ok().and_then(|reply| reply.action);
+    let Some(action) = action.filter(|_| of_staff && path.starts_with("/rooms/")) else { return to };
+    let is_done = |field: &&str| field.split('=').next() == Some(paths::DONE_FIELD);
+    let mut fields: Vec<String> =
+        query.split('&').filter(|field| !field.is_empty() && !is_done(field)).map(String::from).collect();
+    fields.push(format!("{}={action}", paths::DONE_FIELD));
+    format!("{path}?{}", fields.join("&"))
 }
 
 /// The page of the room that the form names.
@@ -143,6 +175,16 @@ mod tests {
         assert_eq!(then(paths::OPEN_ROOM, &[]), "/rooms/7");
         assert_eq!(then(paths::LOGOUT, &[("next", "/rooms/1")]), "/rooms/1");
         assert_eq!(then(paths::LOGOUT, &[]), "/");
+        let id = "0193a5d0-5f3c-7c4e-8a51-2f6f0c1d9e77";
+        let act = |path, next: &str| {
+            let answer = format!(r#"{{"status":true,"action":"{id}","rev":3}}"#);
+            after_success(path, &fields(&[("room", "1"), ("next", next)]), &HeaderMap::new(), answer.as_bytes())
+        };
+        assert_eq!(act(paths::REMOVE, "/rooms/1/messages/41"), format!("/rooms/1/messages/41?done={id}"));
+        assert_eq!(act(paths::BAN, "/rooms/1/moderate?done=earlier&a=b"), format!("/rooms/1/moderate?a=b&done={id}"));
+        assert_eq!(act(paths::REMOVE, "/rooms/1"), "/rooms/1");
+        assert_eq!(act(paths::UNDO, "/rooms/1/moderate"), "/rooms/1/moderate");
+        assert_eq!(then(paths::REMOVE, &[("next", "/rooms/1/moderate")]), "/rooms/1/moderate", "nothing was done");
         let (longest, too_long) = (format!("/{}", "x".repeat(MAX_PATH - 1)), format!("/{}", "x".repeat(MAX_PATH)));
         assert_eq!(then(paths::GUEST, &[("next", &longest)]), longest);
         assert_eq!(then(paths::GUEST, &[("next", &too_long)]), "/");

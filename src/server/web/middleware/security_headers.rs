@@ -79,11 +79,11 @@ fn cache_control(parts: &Parts, names: CookieNames) -> &'static str {
     if is_private { "no-store, no-transform" } else { "private, no-cache, no-transform" }
 }
 
-/// Whether the page's address has the key of preferences that the browser did not keep. No form of the page shows them, so the
+/// Whether the page's address has the key of preferences that the browser did not keep. `settle_cookies` has read it. No form of the page shows them, so the
 /// page says so above all others.
 fn is_refused_preference(state: &AppState, parts: &Parts) -> bool {
     let Some(key) = key_in_query(query(parts)) else { return false };
-    state.returned_forms.peek(&key).is_some_and(|kept| kept.form.form == paths::PREFERENCES)
+    state.returned_forms.peek_here(&key).is_some_and(|kept| kept.form.form == paths::PREFERENCES)
 }
 
 fn query(parts: &Parts) -> &str {

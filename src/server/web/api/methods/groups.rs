@@ -7,6 +7,8 @@ use crate::server::web::api::method::{Method, method};
 use crate::server::web::api::params::{
     ClientParams, GroupListParams, GroupParams, GroupsParams, Membership, NoParams, OptionalGroupParams, selection, to_groups,
 };
+use crate::server::web::api::reach::Merge::{Count, Each, List, Sum, Union};
+use crate::server::web::api::reach::Reach::{Client, Everyone};
 use crate::server::web::api::results::{client_id_strings, to_strings};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +22,7 @@ fn changes() -> Vec<Method> {
         method(
             "joinGroup",
             Admin,
+            Client,
             "Adds the connection to the group; a member stays one. Returns false if the connection is offline.",
             async |gateway: Gateway, params: Membership| {
                 Ok(gateway.join_group(params.client_id.0, params.group.0).await.is_found())
@@ -28,6 +31,7 @@ fn changes() -> Vec<Method> {
         method(
             "leaveGroup",
             Admin,
+            Client,
             "Removes the connection from the group, if it is a member. Returns false if the connection is offline.",
             async |gateway: Gateway, params: Membership| {
                 Ok(gateway.leave_group(params.client_id.0, params.group.0).await.is_found())
@@ -36,6 +40,7 @@ fn changes() -> Vec<Method> {
         method(
             "ungroup",
             Admin,
+            Everyone(Sum),
             "Removes all members from the group; their connections stay open. Returns the number of members.",
             async |gateway: Gateway, params: GroupParams| Ok(gateway.ungroup(params.group.0).await),
         ),
@@ -49,6 +54,7 @@ fn members() -> Vec<Method> {
         method(
             "getClientIdListByGroup",
             Query,
+            Everyone(List),
             "Returns the client_ids in one or more groups, without duplicates.",
             async |gateway: Gateway, params: GroupsParams| {
                 client_id_strings(gateway.client_ids(Selection::Groups(to_groups(params.group.into_vec()))).await)
@@ -57,13 +63,15 @@ fn members() -> Vec<Method> {
         method(
             "getClientIdCountByGroup",
             Query,
+            Everyone(Sum),
             "Returns the number of connections in a group; without a group, of all connections.",
             count,
         ),
-        method("getClientCountByGroup", Query, "Same as getClientIdCountByGroup, by its older name.", count),
+        method("getClientCountByGroup", Query, Everyone(Sum), "Same as getClientIdCountByGroup, by its older name.", count),
         method(
             "batchGetClientIdCountByGroup",
             Query,
+            Everyone(Each(&Sum)),
             "Returns the number of connections in each of the groups.",
             async |gateway: Gateway, params: GroupListParams| {
                 let counts = gateway.client_count_by_group(to_groups(params.groups)).await;
@@ -73,6 +81,7 @@ fn members() -> Vec<Method> {
         method(
             "getGroupByClientId",
             Query,
+            Client,
             "Returns the groups of a connection, or null if it is offline.",
             async |gateway: Gateway, params: ClientParams| {
                 let groups = gateway.groups_of(params.client_id.0).await;
@@ -85,12 +94,13 @@ fn members() -> Vec<Method> {
 /// Methods about all groups of the node.
 fn whole_node() -> Vec<Method> {
     vec![
-        method("getAllGroupIdList", Query, "Returns all groups.", async |gateway: Gateway, _: NoParams| {
+        method("getAllGroupIdList", Query, Everyone(Union), "Returns all groups.", async |gateway: Gateway, _: NoParams| {
             Ok(to_strings(gateway.groups().await.into_keys()))
         }),
         method(
             "getAllGroupUidList",
             Query,
+            Everyone(Each(&Union)),
             "Returns all groups with the uids of their members.",
             async |gateway: Gateway, _: NoParams| {
                 let all = uids_by_group(&gateway).await;
@@ -100,6 +110,7 @@ fn whole_node() -> Vec<Method> {
         method(
             "getAllGroupUidCount",
             Query,
+            Everyone(Count { of: "getAllGroupUidList", by: &Each(&Union) }),
             "Returns all groups with the number of different uids of their members.",
             async |gateway: Gateway, _: NoParams| {
                 Ok(uids_by_group(&gateway).await.into_iter().map(|(group, uids)| (group, uids.len())).collect::<BTreeMap<_, _>>())
@@ -108,6 +119,7 @@ fn whole_node() -> Vec<Method> {
         method(
             "getAllGroupClientIdList",
             Query,
+            Everyone(Each(&List)),
             "Returns all groups with the client_ids of their members.",
             async |gateway: Gateway, _: NoParams| {
                 let mut all = BTreeMap::<String, Vec<ClientId>>::new();
@@ -123,6 +135,7 @@ fn whole_node() -> Vec<Method> {
         method(
             "getAllGroupClientIdCount",
             Query,
+            Everyone(Each(&Sum)),
             "Returns all groups with the number of their connections.",
             async |gateway: Gateway, _: NoParams| {
                 let groups = gateway.groups().await;

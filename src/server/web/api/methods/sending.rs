@@ -3,12 +3,15 @@
 use crate::server::accounts::Scope::Push;
 use crate::server::gateway::{Delivered, Gateway, MAX_REPEATS, is_repetitive};
 use crate::server::web::api::method::{ApiError, Method, method};
-use crate::server::web::api::param_types::ClientIdParam;
+use crate::server::web::api::param_types::{ClientIdParam, GroupParam, OneOrMany};
 use crate::server::web::api::params::{
     SendToAll, SendToClient, SendToGroup, SendToUid, except, message_publication, to_groups, to_uids,
 };
+use crate::server::web::api::reach::Merge::{Each, Sum};
+use crate::server::web::api::reach::Reach::{Client, Everyone};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::hash::Hash;
 
 /// Result of a send, in connections.
@@ -34,6 +37,7 @@ pub(super) fn all() -> Vec<Method> {
         method(
             "sendToAll",
             Push,
+            Everyone(Each(&Sum)),
             "Sends to all connections, or only to those of client_id_array.",
             async |gateway: Gateway, params: SendToAll| {
                 let only =
@@ -46,6 +50,7 @@ pub(super) fn all() -> Vec<Method> {
         method(
             "sendToClient",
             Push,
+            Client,
             "Sends to one connection; if it is offline, the message is dropped.",
             async |gateway: Gateway, params: SendToClient| {
                 let publication = message_publication(&params.message, params.raw, params.base64)?;
@@ -55,6 +60,7 @@ pub(super) fn all() -> Vec<Method> {
         method(
             "sendToUid",
             Push,
+            Everyone(Each(&Sum)),
             "Sends to all connections of one or more uids.",
             async |gateway: Gateway, params: SendToUid| {
                 let publication = message_publication(&params.message, params.raw, params.base64)?;
@@ -65,6 +71,7 @@ pub(super) fn all() -> Vec<Method> {
         method(
             "sendToGroup",
             Push,
+            Everyone(Each(&Sum)),
             "Sends to the members of one or more groups. A member of several of them gets the message once per group.",
             async |gateway: Gateway, params: SendToGroup| {
                 let publication = message_publication(&params.message, params.raw, params.base64)?;
@@ -74,6 +81,14 @@ pub(super) fn all() -> Vec<Method> {
             },
         ),
     ]
+}
+
+/// Notes that a key pushes to groups, for the staff of rooms of these names.
+pub(in crate::server::web::api) fn note_sender(gateway: &Gateway, key: &str, input: &Value) {
+    let groups = OneOrMany::<GroupParam>::deserialize(&input["group"]).map(OneOrMany::into_vec);
+    if let Ok(groups) = groups {
+        gateway.note_sender(&format!("bot:{key}"), &to_groups(groups));
+    }
 }
 
 /// Returns a `malformed` error if names are repeated so often that one request would send a message many times.

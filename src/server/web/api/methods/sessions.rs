@@ -7,18 +7,25 @@ use crate::server::web::api::method::{ApiError, Method, method};
 use crate::server::web::api::params::{
     ClientParams, GroupParams, OptionalGroupParams, SessionInput, SetSession, SetSessionText, selection,
 };
+use crate::server::web::api::reach::Merge::{Each, First};
+use crate::server::web::api::reach::Reach::{Client, Everyone};
 use crate::server::web::api::results::{SessionsById, session_object};
 use serde_json::Value;
 
 /// Returns the methods of this file.
 pub(super) fn all() -> Vec<Method> {
-    let sessions = async |gateway: Gateway, params: OptionalGroupParams| sessions_of(&gateway, selection(params.group)).await;
-    let group_sessions =
-        async |gateway: Gateway, params: GroupParams| sessions_of(&gateway, Selection::Groups(vec![params.group.0])).await;
+    let mut all = of_one();
+    all.extend(of_many());
+    all
+}
+
+/// Returns the methods about the session of one connection.
+fn of_one() -> Vec<Method> {
     vec![
         method(
             "setSession",
             Admin,
+            Client,
             "Replaces the connection's session. Returns false if the connection is offline.",
             async |gateway: Gateway, params: SetSession| {
                 Ok(gateway.set_session(params.client_id.0, Some(client_session(params.session)?)).await)
@@ -27,6 +34,7 @@ pub(super) fn all() -> Vec<Method> {
         method(
             "updateSession",
             Admin,
+            Client,
             "Merges into the connection's session: arrays are merged recursively, other keys are replaced, no key is removed. Returns \
              false if the connection is offline.",
             async |gateway: Gateway, params: SetSession| match gateway
@@ -40,6 +48,7 @@ pub(super) fn all() -> Vec<Method> {
         method(
             "setSocketSession",
             Admin,
+            Client,
             "Replaces the connection's session with an object given as JSON text. Other text is stored unchanged, as the output of \
              PHP's serialize(). Returns false if the connection is offline.",
             async |gateway: Gateway, params: SetSessionText| {
@@ -53,16 +62,44 @@ pub(super) fn all() -> Vec<Method> {
         method(
             "getSession",
             Query,
+            Client,
             "Returns the connection's session: an empty object if none was set, null if the connection is offline.",
             async |gateway: Gateway, params: ClientParams| {
                 let session = gateway.inspect(params.client_id.0, |member| member.session().cloned()).await;
                 Ok(session.map(|session| session_object(session.as_ref())))
             },
         ),
-        method("getAllClientSessions", Query, "Returns the sessions of all connections, or of the members of a group.", sessions),
-        method("getAllClientInfo", Query, "Same as getAllClientSessions, by its older name.", sessions),
-        method("getClientSessionsByGroup", Query, "Returns the sessions of the members of a group.", group_sessions),
-        method("getClientInfoByGroup", Query, "Same as getClientSessionsByGroup, by its older name.", group_sessions),
+    ]
+}
+
+/// Returns the methods about the sessions of many connections.
+fn of_many() -> Vec<Method> {
+    let sessions = async |gateway: Gateway, params: OptionalGroupParams| sessions_of(&gateway, selection(params.group)).await;
+    let group_sessions =
+        async |gateway: Gateway, params: GroupParams| sessions_of(&gateway, Selection::Groups(vec![params.group.0])).await;
+    vec![
+        method(
+            "getAllClientSessions",
+            Query,
+            Everyone(Each(&First)),
+            "Returns the sessions of all connections, or of the members of a group.",
+            sessions,
+        ),
+        method("getAllClientInfo", Query, Everyone(Each(&First)), "Same as getAllClientSessions, by its older name.", sessions),
+        method(
+            "getClientSessionsByGroup",
+            Query,
+            Everyone(Each(&First)),
+            "Returns the sessions of the members of a group.",
+            group_sessions,
+        ),
+        method(
+            "getClientInfoByGroup",
+            Query,
+            Everyone(Each(&First)),
+            "Same as getClientSessionsByGroup, by its older name.",
+            group_sessions,
+        ),
     ]
 }
 

@@ -1,0 +1,10 @@
+//! Several nodes on one PostgreSQL and one NATS server.
+
+mod bus;
+mod calls;
+mod news;
+mod nodes;
+mod order;
+mod people;
+mod reach;
+mod versions;
