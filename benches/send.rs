@@ -8,8 +8,11 @@
 
 #![expect(clippy::expect_used, reason = "a bench ends at the first error")]
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+#[expect(dead_code, reason = "it uses a part")]
+mod people;
+
+use people::{Person, print};
+use std::io::Write;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -17,53 +20,6 @@ use std::time::{Duration, Instant};
 const PEOPLE: usize = 64;
 /// Connections over which the new guests arrive.
 const GUEST_CONNECTIONS: u32 = 16;
-
-struct Person {
-    reader: BufReader<TcpStream>,
-    address: String,
-    cookie: String,
-}
-
-impl Person {
-    fn connect(address: &str) -> Self {
-        let stream = TcpStream::connect(address).expect("the server listens");
-        stream.set_nodelay(true).expect("nodelay");
-        Self { reader: BufReader::new(stream), address: address.into(), cookie: String::new() }
-    }
-
-    fn sign_in(address: &str, nickname: &str) -> Self {
-        let mut person = Self::connect(address);
-        let (status, head) = person.post("/session/guest", &format!("nickname={nickname}"));
-        assert_eq!(status, 200, "{head}");
-        let cookie = head.split("set-cookie: ").nth(1).and_then(|rest| rest.split(';').next()).expect("a session cookie");
-        person.cookie = format!("Cookie: {cookie}\r\n");
-        person
-    }
-
-    fn post(&mut self, path: &str, form: &str) -> (u16, String) {
-        let Self { reader, address, cookie } = self;
-        let request = format!(
-            "POST {path} HTTP/1.1\r\nHost: {address}\r\n{cookie}Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
-            form.len()
-        );
-        reader.get_mut().write_all(request.as_bytes()).expect("write");
-        let (mut head, mut length) = (String::new(), 0);
-        loop {
-            let before = head.len();
-            reader.read_line(&mut head).expect("read");
-            let line = &head[before..];
-            if let Some(value) = line.strip_prefix("content-length: ") {
-                length = value.trim().parse().expect("a length");
-            }
-            if line == "\r\n" {
-                break;
-            }
-        }
-        std::io::copy(&mut reader.take(length), &mut std::io::sink()).expect("body");
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("a status");
-        (status, head)
-    }
-}
 
 /// Signs new guests in over one connection, one per `interval`, and returns the microseconds of each.
 fn arrive(address: &str, interval: Duration, stop: &AtomicBool) -> Vec<u32> {
@@ -78,19 +34,6 @@ fn arrive(address: &str, interval: Duration, stop: &AtomicBool) -> Vec<u32> {
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
     }
     took
-}
-
-/// Prints count per second and latencies of requests that `took` so many microseconds.
-fn print(name: &str, mut took: Vec<u32>, seconds: u64) {
-    took.sort_unstable();
-    let at = |share: f64| f64::from(took[((took.len() - 1) as f64 * share) as usize]) / 1000.0;
-    println!(
-        "{name}: {:.0}   p50 {:.1} ms   p99 {:.1} ms   max {:.1} ms",
-        took.len() as f64 / seconds as f64,
-        at(0.5),
-        at(0.99),
-        at(1.0)
-    );
 }
 
 /// Writes 8 KiB to a file in `folder` and waits for the disk, 200 times.

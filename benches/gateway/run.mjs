@@ -47,11 +47,12 @@ const runLoad = (args) =>
 const measure = async (name, scenario) => {
   let server;
   try {
-    server = await start(name, scenario.env);
+    server = await start(name, scenario.env, scenario.rooms);
     const protocol = scenario.protocol ?? servers[name].protocol;
     if (protocol === "php" && !server.inner) throw new Error("it printed no inner address");
-    const inner = server.inner ? ["--inner", server.inner] : [];
-    return await runLoad([...scenario.load, "--server", protocol, "--addr", server.address, ...inner, "--pids", String(server.pid), "--key", server.key]);
+    const inner = [...(server.inner ? ["--inner", server.inner] : []), ...(server.owner ? ["--owner", server.owner] : [])];
+    const parts = server.parts ? ["--parts", server.parts] : [];
+    return await runLoad([...scenario.load, "--server", protocol, "--addr", server.address, ...inner, ...parts, "--pids", String(server.pid), "--key", server.key]);
   } catch (error) {
     return { error: String(error.message).trim().split("\n").at(-1) };
   } finally {
@@ -62,7 +63,8 @@ const measure = async (name, scenario) => {
 console.log(`${new Date().toISOString().slice(0, 10)}, ${cpus().length} cores (${cpus()[0].model}), medians of ${rounds}, the client on the same cores.\n`);
 const results = [];
 for (const scenario of scenarios) {
-  const chosenServers = present.filter((name) => !scenario.servers || scenario.servers.includes(name));
+  // A cluster measures the scenarios that name it.
+  const chosenServers = present.filter((name) => (scenario.servers ? scenario.servers.includes(name) : !servers[name].nodes));
   if (!chosenServers.length) continue;
   const byServer = Object.fromEntries(chosenServers.map((name) => [name, []]));
   for (let round = 0; round < rounds; round++) {

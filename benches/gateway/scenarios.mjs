@@ -42,6 +42,42 @@ const cycles = (group, viewers, seconds, flags, title) => ({
 // The chat: HTTP, a commit in SQLite, a push. Roomcast only.
 const chat = (scenario) => ({ ...scenario, group: "chat", title: `Through the chat: ${scenario.title}`, servers: ["roomcast"], protocol: "chat" });
 
+// Removals through the chat, from the owner's request to the push in each viewer. Roomcast only.
+const removals = (viewers, rate, seconds) => ({
+  group: "removals",
+  title: `${count(viewers)} viewers in one room, ${rate} removals per second: from the click until gone`,
+  load: load("removals", { viewers, rate, seconds, publishers: 8 }),
+  servers: ["roomcast"],
+  protocol: "chat",
+  columns: [["p50 ms", "p50_ms", 1], ["p99 ms", "p99_ms", 1], ["longest ms", "max_ms", 0], ["answer: p50 ms", "answer_p50_ms", 1], ["p99 ms", "answer_p99_ms", 1], ["CPU us per delivery", "cpu_us", 1], ["lost", "lost", 0]],
+});
+
+// The chat on one, two and four nodes on the same cores, and its cost in each part. Each room has viewers on all nodes.
+const CLUSTER_COST = [
+  ["CPU us per delivery: nodes", "cpu_us", 2], ["NATS", "parts_cpu_us.nats", 2], ["PostgreSQL", "parts_cpu_us.postgres", 2],
+  ["deliveries per second", "deliveries_s", 0], ["client's CPU us", "client_cpu_us", 1],
+];
+const NODES = ["nodes-1", "nodes-2", "nodes-4"];
+const cluster = (viewers, rooms, flags) => ({
+  group: rooms === 1 ? "cluster" : "cluster-rooms",
+  title: `${count(viewers)} viewers in ${rooms === 1 ? "one room" : `${rooms} rooms`} on 1, 2 and 4 nodes, ${count(flags.deliveries)} deliveries per second`,
+  load: load("rate", { viewers, rooms, publishers: 8, ...flags }),
+  servers: NODES,
+  rooms,
+  columns: [...CLUSTER_COST, ...LATE, FAULTS],
+});
+// All messages are sent at the first node.
+const remote = (viewers, deliveries, seconds) => ({
+  ...cluster(viewers, 1, { deliveries, seconds, "sender-nodes": 1 }),
+  group: "cluster-remote",
+  title: `${count(viewers)} viewers in one room on two nodes, ${count(deliveries)} deliveries per second, all sent at one node`,
+  servers: ["nodes-2"],
+  columns: [
+    ["that node's viewers: p50 ms", "p50_ms", 2], ["p99 ms", "p99_ms", 2], ["the other node's: p50 ms", "remote_p50_ms", 2], ["p99 ms", "remote_p99_ms", 2],
+    ["deliveries per second", "deliveries_s", 0], FAULTS,
+  ],
+});
+
 // GatewayWorker's inner protocol, as PHP uses it. Roomcast only, with these listen addresses.
 const PHP_LISTENERS = { ROOMCAST_LAN_ADDR: "127.0.0.1:0", ROOMCAST_REGISTER_ADDR: "127.0.0.1:0" };
 const php = (scenario) => ({ ...scenario, group: "php", title: `PHP's inner protocol: ${scenario.title}`, servers: ["roomcast"], protocol: "php", env: PHP_LISTENERS });
@@ -111,6 +147,8 @@ export const full = [
   chat(rate("chat", 1_000, { deliveries: 20_000, seconds: 8 })),
   chat(rate("chat", 5_000, { deliveries: 20_000, seconds: 8 })),
   chat(saturate(1_000)),
+  removals(5_000, 4, 15),
+  cluster(5_000, 1, { deliveries: 50_000, seconds: 8 }), cluster(10_000, 200, { deliveries: 20_000, seconds: 8 }), remote(5_000, 50_000, 8),
   phpCommands(500_000), phpConnections(1_000, 20_000), phpQueries(3), phpSessions(10_000),
 ];
 
@@ -127,5 +165,7 @@ export const quick = [
   { ...full.find((one) => one.group === "stuck"), load: load("stuck", { viewers: 500, rate: 20, size: 2_000, seconds: 3 }), title: "500 viewers, 20 messages of 2,000 bytes per second, without and with one in 100 that never reads" },
   { ...full.find((one) => one.group === "burst"), load: load("burst", { viewers: 1_000 }), title: "A hundred messages in one second to 1,000 viewers" },
   chat(rate("chat", 500, { deliveries: 10_000, seconds: 3 })),
+  removals(500, 4, 3),
+  cluster(500, 1, { deliveries: 5_000, seconds: 3 }), cluster(500, 10, { deliveries: 2_000, seconds: 3 }), remote(500, 5_000, 3),
   phpCommands(50_000), phpConnections(500, 5_000), phpQueries(1), phpSessions(1_000),
 ];

@@ -1,9 +1,10 @@
 // Starts and stops each server. A server that is not installed here is reported and skipped.
-import { execFileSync, spawn } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
+import { startCluster } from "./cluster.mjs";
+import { freePort, INNER, LISTENS, OWNER, ready } from "./processes.mjs";
 
 const here = import.meta.dirname;
 const top = join(here, "../..");
@@ -12,14 +13,6 @@ const roomcast = process.env.ROOMCAST ?? join(top, "target/release/roomcast");
 const key = "a-key-for-this-run-only-0123456789abcdef";
 const modules = ["/usr/lib/nginx/modules", "/usr/lib64/nginx/modules"].find((folder) => existsSync(join(folder, "ngx_nchan_module.so")));
 const socketio = join(built, "../socketio");
-
-const freePort = () =>
-  new Promise((found) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => found(port));
-    });
-  });
 
 // Runs once, before the first start. Returns the reason if the server is unavailable.
 const prepareSocketIo = () => {
@@ -34,11 +27,16 @@ const prepareSocketIo = () => {
 const prepareNchan = () => (modules ? undefined : "libnginx-mod-nchan is not installed");
 const prepareRoomcast = () => (existsSync(roomcast) ? undefined : `${roomcast} is not built`);
 
+const prepareCluster = () => {
+  const missing = spawnSync("nats-server", ["--version"]).error && "nats-server is not installed";
+  return missing || prepareRoomcast();
+};
+
 const startRoomcast = (folder) => ({
   command: [roomcast, "--addr", "127.0.0.1:0", "--data-dir", folder, "--set", "chat.cooldown_ms=0", "--set", "limits.per_ip=off", "--set", "gateway.max_connections=60000"],
   env: { ROOMCAST_API_KEY: key, RUST_LOG: "warn" },
   // The last line of start-up, after all addresses.
-  ready: /^Open it/m,
+  isReady: /^Open it/m,
 });
 const startNchan = async (folder) => {
   const port = await freePort();
@@ -55,6 +53,10 @@ export const servers = {
   "axum-tuned": { protocol: "plain", start: () => ({ command: [join(built, "axum-peer"), "--tuned"] }) },
   "axum-default": { protocol: "plain", start: () => ({ command: [join(built, "axum-peer")] }) },
   nchan: { protocol: "nchan", prepare: prepareNchan, start: startNchan },
+  // Nodes with NATS and PostgreSQL. One node has both, too, so that the numbers tell what further ones cost.
+  "nodes-1": { protocol: "chat", prepare: prepareCluster, nodes: 1 },
+  "nodes-2": { protocol: "chat", prepare: prepareCluster, nodes: 2 },
+  "nodes-4": { protocol: "chat", prepare: prepareCluster, nodes: 4 },
   socketio: { protocol: "socketio", prepare: prepareSocketIo, start: () => ({ command: ["node", join(socketio, "server.mjs")] }) },
 };
 
@@ -75,13 +77,15 @@ const running = new Set();
 process.on("exit", () => { for (const server of running) server.end(); });
 for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => process.exit(130));
 
-const LISTENS = /listening on (\d+\.\d+\.\d+\.\d+:\d+)/;
-const INNER = /inner address (\d+\.\d+\.\d+\.\d+:\d+)/;
-
-// Starts a server on a free port and resolves when it listens. `more`: additional environment.
-export const start = async (name, more = {}) => {
+// Starts a server on a free port and resolves when it listens. `more`: additional environment; `rooms`: rooms of the chat, in a cluster.
+export const start = async (name, more = {}, rooms = 1) => {
   const folder = mkdtempSync(join(tmpdir(), "gateway-bench-"));
-  const { command, env, address, ready = LISTENS } = await servers[name].start(folder);
+  if (servers[name].nodes) {
+    const cluster = await startCluster(roomcast, folder, key, servers[name].nodes, rooms);
+    running.add(cluster);
+    return { ...cluster, stop: async () => { cluster.end(); running.delete(cluster); } };
+  }
+  const { command, env, address, isReady = LISTENS } = await servers[name].start(folder);
   const child = spawn(command[0], command.slice(1), { env: { ...process.env, ...env, ...more }, stdio: ["ignore", "pipe", "pipe"] });
   const gone = new Promise((done) => child.on("exit", done));
   const server = {
@@ -103,15 +107,10 @@ export const start = async (name, more = {}) => {
     },
   };
   running.add(server);
-  let stderr = "";
-  child.stderr.on("data", (part) => { stderr = (stderr + part).slice(-2000); });
-  const out = address ? "" : await new Promise((found, failed) => {
-    let out = "";
-    child.stdout.on("data", (part) => { out += part; if (ready.test(out)) found(out); });
-    child.on("error", failed).on("exit", () => failed(new Error(`${name} exited: ${stderr}`)));
-  });
+  const out = address ? "" : await ready(child, child.stdout, isReady, name);
   server.address = address ?? LISTENS.exec(out)[1];
   server.inner = INNER.exec(out)?.[1];
+  server.owner = OWNER.exec(out)?.[1];
   await accepts(server.address);
   return server;
 };

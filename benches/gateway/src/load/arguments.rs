@@ -11,12 +11,20 @@ pub struct Arguments {
     /// The server's protocol: plain, roomcast, chat, php, socketio, nchan.
     pub server: Kind,
     pub addr: SocketAddr,
+    /// The nodes of a cluster; `addr` is the first. Viewers are spread over all of them.
+    pub nodes: Vec<SocketAddr>,
+    /// Publishes go to the first so many nodes.
+    pub sender_nodes: usize,
     /// Address of Roomcast's inner port.
     pub inner: SocketAddr,
     /// Process ids of the server, comma-separated; their children are added.
     pub pids: Vec<u32>,
+    /// Processes whose CPU is reported apart: `nats=4711,postgres=4712`.
+    pub parts: Vec<(String, u32)>,
     /// Roomcast's API key.
     pub key: String,
+    /// Token of the link that makes a person the owner of Roomcast.
+    pub owner: String,
     pub viewers: usize,
     pub rooms: usize,
     /// Messages per second, in all rooms together.
@@ -56,13 +64,22 @@ impl Arguments {
         let deliveries: f64 = take(&mut flags, "deliveries", 0.0)?;
         let kind = take(&mut flags, "server", Kind::Plain)?;
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listed: String = take(&mut flags, "addr", String::new())?;
+        let nodes =
+            if listed.is_empty() { vec![nowhere] } else { all(&listed, |addr| addr.parse().ok()).ok_or("--addr: invalid")? };
+        let parts: String = take(&mut flags, "parts", String::new())?;
+        let part = |part: &str| part.split_once('=').and_then(|(name, pid)| Some((name.to_owned(), pid.parse().ok()?)));
         let arguments = Self {
             scenario,
             server: kind,
-            addr: take(&mut flags, "addr", nowhere)?,
+            addr: nodes[0],
+            sender_nodes: take(&mut flags, "sender-nodes", nodes.len())?.clamp(1, nodes.len()),
+            nodes,
+            parts: if parts.is_empty() { vec![] } else { all(&parts, part).ok_or("--parts: invalid")? },
             inner: take(&mut flags, "inner", nowhere)?,
             pids: take(&mut flags, "pids", String::new())?.split(',').filter_map(|pid| pid.parse().ok()).collect(),
             key: take(&mut flags, "key", String::new())?,
+            owner: take(&mut flags, "owner", String::new())?,
             viewers,
             rooms,
             // Given as messages or as deliveries per second.
@@ -80,10 +97,14 @@ impl Arguments {
         match flags.into_keys().next() {
             Some(unknown) => Err(format!("--{unknown}: unknown flag")),
             None if arguments.size < crate::message::SHORTEST => Err("--size is smaller than the fields of a message".into()),
-            None if arguments.server == Kind::Chat && rooms > 1 => Err("the chat scenarios have one room".into()),
             None => Ok(arguments),
         }
     }
+}
+
+/// Returns the values of a list with commas; `None` if one is invalid.
+fn all<T>(text: &str, value: impl Fn(&str) -> Option<T>) -> Option<Vec<T>> {
+    text.split(',').map(value).collect()
 }
 
 fn take<T: FromStr>(flags: &mut HashMap<String, String>, name: &str, default: T) -> Result<T, String> {

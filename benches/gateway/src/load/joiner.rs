@@ -6,6 +6,7 @@ use crate::target::{Kind, Target, call, group};
 use gateway_bench::http;
 use mio::Waker;
 use serde_json::Value;
+use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
@@ -70,7 +71,8 @@ struct Work {
 impl Work {
     /// Runs until the sender of arrivals is dropped.
     fn run(self) {
-        let mut client = http::Client::new(self.target.addr);
+        // A page binds at the node of its socket; the back end joins all at the first node.
+        let mut clients = HashMap::new();
         loop {
             let arrived = {
                 let come = self.come.lock().expect("no panic");
@@ -82,9 +84,11 @@ impl Work {
                 arrived
             };
             let request = match self.target.kind {
-                Kind::Chat => self.target.bind(arrived[0].viewer, &arrived[0].client_id),
+                Kind::Chat => self.target.bind(arrived[0].viewer, arrived[0].room, &arrived[0].client_id),
                 _ => self.target.batch(&arrived.iter().flat_map(|arrival| self.calls(arrival)).collect::<Vec<_>>()),
             };
+            let addr = if self.target.kind == Kind::Chat { self.target.viewer_addr(arrived[0].viewer) } else { self.target.addr };
+            let client = clients.entry(addr).or_insert_with(|| http::Client::new(addr));
             let succeeded = match client.request(&request) {
                 Ok(answer) => self.succeeded(&answer, arrived.len()),
                 Err(error) => Err(error.to_string()),

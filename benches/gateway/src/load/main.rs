@@ -3,6 +3,7 @@
 //!     load rate --server roomcast --addr 127.0.0.1:2900 --pids 4711 --key SECRET --viewers 5000 --deliveries 20000
 
 mod arguments;
+mod changes;
 mod clock;
 mod complain;
 mod inner;

@@ -66,7 +66,7 @@ impl Publisher {
 
     pub fn run(&self, plan: &Plan) -> io::Result<Published> {
         // New connections for each step: servers close idle ones.
-        let mut connections = (0..self.in_flight).map(|_| self.connect()).collect::<io::Result<Vec<_>>>()?;
+        let mut connections = (0..self.in_flight).map(|at| self.connect(at)).collect::<io::Result<Vec<_>>>()?;
         // A stack: at a low rate, all requests use one connection, as those of a real back end would.
         let mut idle: Vec<usize> = (0..self.in_flight).rev().collect();
         let mut published =
@@ -95,7 +95,7 @@ impl Publisher {
                     connections[at].busy = Some((room, seq));
                 } else {
                     published.failed += 1;
-                    connections[at] = self.connect()?;
+                    connections[at] = self.connect(at)?;
                     idle.push(at);
                 }
             }
@@ -108,7 +108,7 @@ impl Publisher {
                     ReadOutcome::Closed => {
                         let was_busy = connections[at].busy.is_some();
                         published.failed += u64::from(was_busy);
-                        connections[at] = self.connect()?;
+                        connections[at] = self.connect(at)?;
                         if !was_busy {
                             continue;
                         }
@@ -120,8 +120,8 @@ impl Publisher {
         Ok(published)
     }
 
-    fn connect(&self) -> io::Result<Connection> {
-        let stream = http::open(self.target.addr)?;
+    fn connect(&self, publisher: usize) -> io::Result<Connection> {
+        let stream = http::open(self.target.publisher_addr(publisher))?;
         stream.set_nonblocking(true)?;
         Ok(Connection { stream, received: vec![], busy: None })
     }

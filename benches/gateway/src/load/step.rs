@@ -26,7 +26,11 @@ pub struct Outcome {
     pub seconds: f64,
     pub cpu_s: f64,
     pub client_cpu_s: f64,
+    /// CPU of the parts that are reported apart.
+    pub parts_s: Vec<(String, f64)>,
     pub late: Histogram<u64>,
+    /// Of viewers at whose node nobody publishes.
+    pub remote: Histogram<u64>,
     /// From sending a publish to its answer, in us.
     pub answers: Histogram<u64>,
 }
@@ -35,13 +39,16 @@ pub struct Outcome {
 pub fn run(
     viewers: &mut Viewers,
     publisher: &Publisher,
-    server: &Processes,
+    (server, parts): (&Processes, &[(String, u32)]),
     plan: Plan,
     patience: u64,
 ) -> Result<Outcome, String> {
     viewers.begin(plan.epoch, plan.rooms);
     let plan = Plan { begin: clock::now() + 10 * clock::MS, give_up_after: plan.give_up_after.min(patience), ..plan };
     let (cpu, client_cpu) = (server.cpu(), own_cpu());
+    // Their children may be younger than the run: PostgreSQL has a process for each connection.
+    let parts: Vec<_> = parts.iter().map(|(name, pid)| (name.clone(), Processes::new(&[*pid]))).collect();
+    let parts_cpu: Vec<_> = parts.iter().map(|(_, part)| part.cpu()).collect();
     let published = std::thread::scope(|scope| {
         let publishing = scope.spawn(|| publisher.run(&plan));
         while !publishing.is_finished() {
@@ -76,7 +83,9 @@ pub fn run(
         seconds: plan.seconds,
         cpu_s: server.cpu() - cpu,
         client_cpu_s: own_cpu() - client_cpu,
+        parts_s: parts.into_iter().zip(parts_cpu).map(|((name, part), before)| (name, part.cpu() - before)).collect(),
         late: tally.late.clone(),
+        remote: tally.remote.clone(),
         answers: answers(&published),
     })
 }
@@ -116,12 +125,16 @@ impl Outcome {
     }
 
     pub fn to_json(&self) -> Value {
+        let part = |(name, cpu_s): &(String, f64)| (name.clone(), json!(cpu_s * 1e6 / self.seen.max(1) as f64));
         json!({
             "messages": self.messages,
             "deliveries": self.seen,
             "deliveries_s": self.deliveries_a_second().round(),
             "cpu_us": self.cpu_us(),
             "client_cpu_us": self.client_cpu_s * 1e6 / self.seen.max(1) as f64,
+            "parts_cpu_us": self.parts_s.iter().map(part).collect::<serde_json::Map<_, _>>(),
+            "remote_p50_ms": self.remote.value_at_quantile(0.5) as f64 / 1e3,
+            "remote_p99_ms": self.remote.value_at_quantile(0.99) as f64 / 1e3,
             "p50_ms": self.late_ms(0.5),
             "p99_ms": self.late_ms(0.99),
             "max_ms": self.late_ms(1.0),

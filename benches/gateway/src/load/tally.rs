@@ -12,8 +12,10 @@ pub struct Tally {
     pub rooms: Vec<Room>,
     /// Joined viewers that read, per room.
     pub readers: Vec<u64>,
-    /// Latency from due time to reading, in us.
+    /// Latency from due time to reading, in us, of the viewers at whose node somebody publishes.
     pub late: Histogram<u64>,
+    /// The same of the others.
+    pub remote: Histogram<u64>,
     /// Deliveries, each counted once.
     pub seen: u64,
     /// Time of the last delivery.
@@ -30,18 +32,20 @@ impl Default for Tally {
 
 impl Tally {
     pub fn new(epoch: u32, rooms: usize) -> Self {
+        let late = Histogram::new_with_bounds(1, LONGEST_US, 3).expect("three digits");
         Self {
             epoch,
             rooms: (0..rooms).map(|_| Room::default()).collect(),
             readers: vec![0; rooms],
-            late: Histogram::new_with_bounds(1, LONGEST_US, 3).expect("three digits"),
+            remote: late.clone(),
+            late,
             seen: 0,
             last: 0,
             faults: Faults::default(),
         }
     }
 
-    pub fn see(&mut self, room: u32, position: &mut u32, message: Message, now: u64) {
+    pub fn see(&mut self, (room, is_remote): (u32, bool), position: &mut u32, message: Message, now: u64) {
         if message.epoch != self.epoch {
             return;
         }
@@ -51,7 +55,9 @@ impl Tally {
         } else if self.rooms[room as usize].see(position, message.seq, &mut self.faults) {
             self.seen += 1;
             self.last = now;
-            self.late.saturating_record(now.saturating_sub(message.due) / 1_000);
+            let late_us = now.saturating_sub(message.due) / 1_000;
+            let histogram = if is_remote { &mut self.remote } else { &mut self.late };
+            histogram.saturating_record(late_us);
         }
     }
 }

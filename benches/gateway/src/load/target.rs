@@ -11,7 +11,7 @@ pub enum Kind {
     Plain,
     /// Roomcast; the back end joins viewers and publishes through the API.
     Roomcast,
-    /// Roomcast's chat: viewers bind to room 1, guests send.
+    /// Roomcast's chat: viewers bind to the rooms from 1 on, guests send.
     Chat,
     /// Roomcast without a back end: a viewer is joined once it has its client id. Commands use the inner protocol.
     Php,
@@ -38,27 +38,57 @@ impl FromStr for Kind {
 pub struct Target {
     pub kind: Kind,
     pub addr: SocketAddr,
+    nodes: Vec<SocketAddr>,
+    sender_nodes: usize,
+    rooms: usize,
     /// Header lines of an API request, with the key.
     authorized: String,
     /// Cookie header line of each guest of the chat.
     guests: Vec<String>,
+    /// Cookie header line of the owner, in the scenario that removes messages.
+    owner: String,
+    /// Header line of the subprotocol; empty without one.
+    protocol: &'static str,
 }
 
 impl Target {
     pub fn new(arguments: &Arguments) -> Result<Self, String> {
         let authorized = format!("Authorization: Bearer {}\r\nContent-Type: application/json\r\n", arguments.key);
-        let mut target = Self { kind: arguments.server, addr: arguments.addr, authorized, guests: vec![] };
+        let Arguments { server: kind, addr, ref nodes, sender_nodes, rooms, .. } = *arguments;
+        let (guests, owner) = (vec![], String::new());
+        let mut target = Self { kind, addr, nodes: nodes.clone(), sender_nodes, rooms, authorized, guests, owner, protocol: "" };
         if target.kind == Kind::Chat {
             let mut client = http::Client::new(target.addr);
             for n in 0..arguments.publishers {
-                let answer = client
-                    .request(&http::post("/session/guest", FORM, &format!("nickname=p{n}")))
-                    .map_err(|error| error.to_string())?;
-                let cookie = http::field(&answer.head, "set-cookie").and_then(|cookie| cookie.split(';').next());
-                target.guests.push(format!("Cookie: {}\r\n", cookie.ok_or("a guest got no cookie")?));
+                target.guests.push(session(&mut client, "/session/guest", &format!("nickname=p{n}"))?);
+            }
+            if arguments.scenario == "removals" {
+                let form = format!("name=owner&password=a-password-for-benches&nickname=owner&owner={}", arguments.owner);
+                target.owner = session(&mut client, "/session/register", &form)?;
+                target.protocol = "Sec-WebSocket-Protocol: roomcast.v1\r\n";
             }
         }
         Ok(target)
+    }
+
+    /// Returns the number of a viewer's node. Each room has viewers on all nodes.
+    pub fn node(&self, viewer: usize) -> usize {
+        viewer / self.rooms % self.nodes.len()
+    }
+
+    /// Returns the address of a viewer's node.
+    pub fn viewer_addr(&self, viewer: usize) -> SocketAddr {
+        self.nodes[self.node(viewer)]
+    }
+
+    /// Returns the address to which a publisher sends.
+    pub fn publisher_addr(&self, publisher: usize) -> SocketAddr {
+        self.nodes[publisher % self.sender_nodes]
+    }
+
+    /// Whether nobody publishes at a viewer's node.
+    pub fn is_remote(&self, viewer: usize) -> bool {
+        self.node(viewer) >= self.sender_nodes
     }
 
     pub fn handshake(&self, viewer: usize, room: usize) -> Vec<u8> {
@@ -68,10 +98,10 @@ impl Target {
             Kind::SocketIo => format!("/socket.io/?EIO=4&transport=websocket&room={room}"),
             Kind::Nchan => format!("/sub/{room}"),
         };
-        let cookie = self.guest(viewer);
+        let (cookie, protocol) = (self.guest(viewer), self.protocol);
         let key = gateway_bench::frame::KEY;
         format!(
-            "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n{cookie}\r\n"
+            "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n{protocol}{cookie}\r\n"
         )
         .into_bytes()
     }
@@ -87,7 +117,7 @@ impl Target {
             }
             Kind::Chat => {
                 let fields = format!("{}{FORM}", self.guest(publisher));
-                http::post("/gateway/send", &fields, &format!("room=1&message={message}"))
+                http::post("/gateway/send", &fields, &format!("room={}&message={message}", room + 1))
             }
         }
     }
@@ -104,9 +134,15 @@ impl Target {
         http::post("/gateway/api/batch", &self.authorized, &format!(r#"{{"calls":[{}]}}"#, calls.join(",")))
     }
 
-    /// Returns a page's bind request for room 1.
-    pub fn bind(&self, viewer: usize, client_id: &str) -> Vec<u8> {
-        http::post("/gateway/bind", &format!("{}{FORM}", self.guest(viewer)), &format!("client_id={client_id}&room=1"))
+    /// Returns a page's bind request.
+    pub fn bind(&self, viewer: usize, room: usize, client_id: &str) -> Vec<u8> {
+        let form = format!("client_id={client_id}&room={}", room + 1);
+        http::post("/gateway/bind", &format!("{}{FORM}", self.guest(viewer)), &form)
+    }
+
+    /// Returns the owner's request that removes a message of room 1.
+    pub fn remove(&self, seq: u64) -> Vec<u8> {
+        http::post("/gateway/mod/remove", &format!("{}{FORM}", self.owner), &format!("room=1&seq={seq}"))
     }
 
     fn guest(&self, n: usize) -> &str {
@@ -115,6 +151,13 @@ impl Target {
 }
 
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
+
+/// Signs a person in and returns its Cookie header line.
+fn session(client: &mut http::Client, path: &str, form: &str) -> Result<String, String> {
+    let answer = client.request(&http::post(path, FORM, form)).map_err(|error| error.to_string())?;
+    let cookie = http::field(&answer.head, "set-cookie").and_then(|cookie| cookie.split(';').next());
+    Ok(format!("Cookie: {}\r\n", cookie.ok_or_else(|| format!("{path} gave no cookie: {}", answer.status))?))
+}
 
 /// Returns the group name of a room.
 pub fn group(room: usize) -> String {

@@ -4,6 +4,7 @@
 mod traffic;
 
 use crate::arguments::Arguments;
+use crate::changes::Changes;
 use crate::clock;
 use crate::complain::complain;
 use crate::joiner::{Extras, Joiner};
@@ -81,6 +82,8 @@ pub struct Viewers {
     /// Connections that failed or that the server closed.
     pub failures: u64,
     pub tally: Tally,
+    /// The changes of a room that the scenario waits for.
+    pub changes: Option<Changes>,
 }
 
 impl Viewers {
@@ -110,6 +113,7 @@ impl Viewers {
             joined: 0,
             failures: 0,
             tally: Tally::default(),
+            changes: None,
         })
     }
 
@@ -216,7 +220,7 @@ impl Viewers {
             let from = SocketAddr::from(([127, 0, 0, 2 + (n / PER_ADDRESS) as u8], 0));
             socket.bind(&from.into())?;
         }
-        match socket.connect(&self.target.addr.into()) {
+        match socket.connect(&self.target.viewer_addr(n).into()) {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => Err(error),
             _ => Ok(TcpStream::from_std(socket.into())),
         }

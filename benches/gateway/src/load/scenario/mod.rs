@@ -5,6 +5,7 @@ mod cycles;
 mod idle;
 mod php;
 mod rate;
+mod removals;
 mod saturate;
 mod storm;
 mod stuck;
@@ -30,6 +31,7 @@ pub fn play(arguments: &Arguments) -> Result<Value, String> {
         "storm" => storm::play,
         "stuck" => stuck::play,
         "burst" => burst::play,
+        "removals" => removals::play,
         "php-commands" => php::commands::play,
         "php-connections" => php::connections::play,
         "php-queries" => php::queries::play,
@@ -39,18 +41,22 @@ pub fn play(arguments: &Arguments) -> Result<Value, String> {
     let extras = if arguments.scenario == "idle" { Extras::Bound } else { Extras::None };
     let target = Arc::new(Target::new(arguments)?);
     let mut cast = Cast {
+        target: target.clone(),
         viewers: Viewers::new(arguments, &target, extras).map_err(|error| error.to_string())?,
         publisher: Publisher::new(&target, arguments.publishers),
         server: Processes::new(&arguments.pids),
+        parts: arguments.parts.clone(),
         epoch: 0,
     };
     play(arguments, &mut cast)
 }
 
 pub struct Cast {
+    pub target: Arc<Target>,
     pub viewers: Viewers,
     pub publisher: Publisher,
     pub server: Processes,
+    parts: Vec<(String, u32)>,
     epoch: u32,
 }
 
@@ -61,7 +67,7 @@ impl Cast {
         let Arguments { rooms, size, .. } = *arguments;
         let plan = Plan { epoch: self.epoch, rooms, rate, seconds, size, begin: 0, give_up_after: patience };
         self.viewers.news.clear();
-        step::run(&mut self.viewers, &self.publisher, &self.server, plan, patience)
+        step::run(&mut self.viewers, &self.publisher, (&self.server, &self.parts), plan, patience)
     }
 
     /// Runs a step after a warm-up at the same rate, so that queues and caches have their usual size.

@@ -67,7 +67,12 @@ impl Viewers {
     fn handle_payload(&mut self, n: usize, payload: &[u8], now: u64) {
         let viewer = &mut self.list[n];
         if let Some(message) = Message::find(payload) {
-            return self.tally.see(viewer.room, &mut viewer.position, message, now);
+            return self.tally.see((viewer.room, self.target.is_remote(n)), &mut viewer.position, message, now);
+        }
+        if let Some(changes) = &mut self.changes
+            && changes.see(payload, now)
+        {
+            return;
         }
         match self.target.kind {
             Kind::Roomcast | Kind::Chat if viewer.stage == Stage::Introducing => {
