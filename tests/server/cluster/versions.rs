@@ -1,7 +1,8 @@
 //! Nodes of several versions: a node passes over messages that it does not know, and an older node serves beside a newer schema that permits it.
 
-use crate::support::cluster::Cluster;
-use crate::support::{binary, eventually, finished};
+use crate::moderation_doors::account;
+use crate::support::cluster::{Cluster, Node};
+use crate::support::{Person, binary, eventually, finished};
 use roomcast::server::bus::Subject;
 use serde_json::json;
 use std::time::Duration;
@@ -111,4 +112,58 @@ async fn an_older_node_starts_again_beside_a_newer_schema_that_is_compatible_wit
     assert!(String::from_utf8_lossy(&output.stderr).contains("needs a newer roomcast"), "{output:?}");
     assert_eq!(reader.send("of the one that serves").await.status, 200);
     assert_eq!(socket.push_of("message").await["text"], "of the one that serves");
+}
+
+/// Does each kind of act and reads what the staff reads, on one node.
+async fn moderates(node: &Node, owner: &Person, viewer: &Person, turn: usize) {
+    let owner = owner.at(node);
+    let form = |more: &[(&'static str, String)]| {
+        let room = [("room", "1".to_owned()), ("nonce", format!("{turn}-{}", uuid::Uuid::new_v4()))];
+        room.into_iter().chain(more.iter().cloned()).collect::<Vec<_>>()
+    };
+    let act = async |verb: &str, more: &[(&'static str, String)]| {
+        let form = form(more);
+        let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let answer = owner.post(&format!("/gateway/mod/{verb}"), &form).await;
+        assert_eq!(answer.status, 200, "{turn}: {verb}: {}", answer.body);
+        answer.body
+    };
+    let user = || ("user", viewer.uid.clone());
+    let sent = viewer.at(node).send("a message").await;
+    assert_eq!(sent.status, 200, "{turn}: {}", sent.body);
+    let removed = act("remove", &[("seq", sent.body["seq"].to_string())]).await;
+    act("undo", &[("action", removed["action"].as_str().unwrap().to_owned())]).await;
+    act("note", &[user(), ("text", "a note".into())]).await;
+    let timeout = act("timeout", &[user(), ("seconds", "60".into())]).await;
+    act("lift", &[("case", timeout["case"].as_str().unwrap().to_owned())]).await;
+    act("purge", &[user()]).await;
+    let person = format!("/gateway/mod/person?room=1&user={}", viewer.uid);
+    let reads = ["/gateway/mod/log?room=1", "/gateway/mod/restraints?room=1", "/gateway/mod/reports?room=1", &person];
+    for path in reads.into_iter().chain(["/rooms/1/moderate", "/rooms/1"]) {
+        assert_eq!(owner.get(path).await.status(), 200, "{turn}: {path}");
+    }
+}
+
+/// A later version adds columns while this one serves, on connections that know its tables.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_column_of_a_newer_version_disturbs_no_node_that_serves() {
+    let settings = ["chat.cooldown_ms=0", "chat.first_message_ms=0", "limits.per_ip=off"];
+    let Some(cluster) = Cluster::with(2, &settings).await else { return };
+    let owner = cluster.nodes.iter().find(|node| node.owner_link.is_some()).unwrap().owner().await;
+    let viewer = account(&cluster.nodes[0], "viewer").await;
+    for turn in 0..16 {
+        if turn == 8 {
+            cluster.database.sql(
+                "DO $$ DECLARE name text; BEGIN
+                    FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'roomcast' LOOP
+                        EXECUTE format('ALTER TABLE roomcast.%I ADD COLUMN of_a_later_version text DEFAULT $d$x$d$', name);
+                    END LOOP;
+                END $$",
+            );
+        }
+        moderates(&cluster.nodes[turn % 2], &owner, &viewer, turn).await;
+    }
+    let log = cluster.nodes.iter().map(|node| node.log()).collect::<String>();
+    assert!(!log.contains("cached plan"), "{log}");
+    cluster.nodes.iter().for_each(|node| assert_eq!(node.errors(), Vec::<String>::new()));
 }

@@ -111,7 +111,7 @@ impl PostgresStore {
         let rows = self.readers.read(async |db| {
             sqlx::query_as!(
                 RawRestraint,
-                "SELECT * FROM roomcast.restraints
+                "SELECT id, room, uid, kind, since, until, reason, by_uid, lifted_at FROM roomcast.restraints
                 WHERE uid = $1 AND room IN ($2, '*') AND lifted_at IS NULL AND (until IS NULL OR until > $3)
                 ORDER BY kind, until DESC NULLS FIRST, id",
                 uid,
@@ -126,7 +126,14 @@ impl PostgresStore {
 
     pub(crate) async fn restraint(&self, case: Uuid) -> Result<Option<RestraintRow>> {
         let row = self.readers.read(async |db| {
-            sqlx::query_as!(RawRestraint, "SELECT * FROM roomcast.restraints WHERE id = $1", case).fetch_optional(db).await
+            sqlx::query_as!(
+                RawRestraint,
+                "SELECT id, room, uid, kind, since, until, reason, by_uid, lifted_at
+                FROM roomcast.restraints WHERE id = $1",
+                case
+            )
+            .fetch_optional(db)
+            .await
         });
         row.await?.map(RawRestraint::into_restraint).transpose()
     }
@@ -180,7 +187,8 @@ impl PostgresStore {
         let rows = self.readers.read(async |db| {
             sqlx::query_as!(
                 RawNote,
-                "SELECT * FROM roomcast.notes WHERE room = $1 AND uid = $2 ORDER BY at DESC, id DESC LIMIT $3",
+                "SELECT id, room, uid, by_uid, at, text, until
+                FROM roomcast.notes WHERE room = $1 AND uid = $2 ORDER BY at DESC, id DESC LIMIT $3",
                 room,
                 uid,
                 limit
@@ -209,7 +217,14 @@ impl PostgresStore {
 
     pub(crate) async fn action(&self, id: Uuid) -> Result<Option<ActionRow>> {
         let row = self.readers.read(async |db| {
-            sqlx::query_as!(RawAction, "SELECT * FROM roomcast.actions WHERE id = $1", id).fetch_optional(db).await
+            sqlx::query_as!(
+                RawAction,
+                "SELECT chain, n, id, at, actor, verb, target, nonce, body, hash
+                FROM roomcast.actions WHERE id = $1",
+                id
+            )
+            .fetch_optional(db)
+            .await
         });
         row.await?.map(RawAction::into_action).transpose()
     }
@@ -219,7 +234,8 @@ impl PostgresStore {
         let rows = self.readers.read(async |db| {
             sqlx::query_as!(
                 RawAction,
-                "SELECT * FROM roomcast.actions WHERE chain = $1 AND n < $2 ORDER BY n DESC LIMIT $3",
+                "SELECT chain, n, id, at, actor, verb, target, nonce, body, hash
+                FROM roomcast.actions WHERE chain = $1 AND n < $2 ORDER BY n DESC LIMIT $3",
                 chain,
                 before,
                 limit
@@ -235,7 +251,8 @@ impl PostgresStore {
         let rows = self.readers.read(async |db| {
             sqlx::query_as!(
                 RawAction,
-                "SELECT * FROM roomcast.actions WHERE chain = $1 AND n > $2 ORDER BY n LIMIT $3",
+                "SELECT chain, n, id, at, actor, verb, target, nonce, body, hash
+                FROM roomcast.actions WHERE chain = $1 AND n > $2 ORDER BY n LIMIT $3",
                 chain,
                 after,
                 limit
@@ -279,9 +296,13 @@ impl PostgresStore {
 
     pub(crate) async fn open_purges(&self) -> Result<Vec<PurgeRow>> {
         let rows = self.readers.read(async |db| {
-            sqlx::query_as!(RawPurge, "SELECT * FROM roomcast.purges WHERE state <> 'done' ORDER BY room, rev")
-                .fetch_all(db)
-                .await
+            sqlx::query_as!(
+                RawPurge,
+                "SELECT action, room, uid, from_seq, upto_seq, rev, why, state, next_seq, until
+                FROM roomcast.purges WHERE state <> 'done' ORDER BY room, rev"
+            )
+            .fetch_all(db)
+            .await
         });
         rows.await?.into_iter().map(RawPurge::into_purge).collect()
     }

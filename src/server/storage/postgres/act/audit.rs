@@ -56,16 +56,29 @@ impl PostgresAct {
 
     pub(super) async fn read_action(&mut self, action: Uuid) -> Result<Option<ActionRow>> {
         let row = self.transaction.run(async |db| {
-            sqlx::query_as!(RawAction, "SELECT * FROM roomcast.actions WHERE id = $1", action).fetch_optional(db).await
+            sqlx::query_as!(
+                RawAction,
+                "SELECT chain, n, id, at, actor, verb, target, nonce, body, hash
+                FROM roomcast.actions WHERE id = $1",
+                action
+            )
+            .fetch_optional(db)
+            .await
         });
         row.await?.map(RawAction::into_action).transpose()
     }
 
     pub(super) async fn find_action(&mut self, actor: &str, nonce: &str) -> Result<Option<ActionRow>> {
         let row = self.transaction.run(async |db| {
-            sqlx::query_as!(RawAction, "SELECT * FROM roomcast.actions WHERE actor = $1 AND nonce = $2", actor, nonce)
-                .fetch_optional(db)
-                .await
+            sqlx::query_as!(
+                RawAction,
+                "SELECT chain, n, id, at, actor, verb, target, nonce, body, hash
+                FROM roomcast.actions WHERE actor = $1 AND nonce = $2",
+                actor,
+                nonce
+            )
+            .fetch_optional(db)
+            .await
         });
         row.await?.map(RawAction::into_action).transpose()
     }

@@ -50,9 +50,15 @@ impl PostgresAct {
     pub(super) async fn read_purge(&mut self, action: Uuid) -> Result<Option<PurgeRow>> {
         let id = self.id();
         let row = self.transaction.run(async |db| {
-            sqlx::query_as!(RawPurge, "SELECT * FROM roomcast.purges WHERE action = $1 AND room = $2", action, id)
-                .fetch_optional(db)
-                .await
+            sqlx::query_as!(
+                RawPurge,
+                "SELECT action, room, uid, from_seq, upto_seq, rev, why, state, next_seq, until
+                FROM roomcast.purges WHERE action = $1 AND room = $2",
+                action,
+                id
+            )
+            .fetch_optional(db)
+            .await
         });
         row.await?.map(RawPurge::into_purge).transpose()
     }

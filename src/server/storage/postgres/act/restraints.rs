@@ -38,7 +38,7 @@ impl PostgresAct {
         let rows = self.transaction.run(async |db| {
             sqlx::query_as!(
                 RawRestraint,
-                "SELECT * FROM roomcast.restraints
+                "SELECT id, room, uid, kind, since, until, reason, by_uid, lifted_at FROM roomcast.restraints
                 WHERE uid = $1 AND (room = $2 OR $3 AND room = '*') AND lifted_at IS NULL AND (until IS NULL OR until > $4)
                 ORDER BY kind, until DESC NULLS FIRST, id",
                 uid,
@@ -54,7 +54,14 @@ impl PostgresAct {
 
     pub(super) async fn read_restraint(&mut self, case: Uuid) -> Result<Option<RestraintRow>> {
         let row = self.transaction.run(async |db| {
-            sqlx::query_as!(RawRestraint, "SELECT * FROM roomcast.restraints WHERE id = $1", case).fetch_optional(db).await
+            sqlx::query_as!(
+                RawRestraint,
+                "SELECT id, room, uid, kind, since, until, reason, by_uid, lifted_at
+                FROM roomcast.restraints WHERE id = $1",
+                case
+            )
+            .fetch_optional(db)
+            .await
         });
         row.await?.map(RawRestraint::into_restraint).transpose()
     }
