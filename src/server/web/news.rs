@@ -73,17 +73,25 @@ impl Reader {
             let NewsPage { news, has_more, is_cut } = self.state.store.news_after(last, PAGE).await?;
             if is_cut {
                 tracing::warn!("news of other nodes are missing: the store is asked about everything that this node holds");
+                metrics::counter!("roomcast_news_missing_total").increment(1);
                 self.last = None;
                 continue;
             }
             has_read |= !news.is_empty();
             self.end_sessions(&news).await;
+            if news.iter().any(|(_, news)| *news == News::Unknown) {
+                self.settle_everything().await?;
+            }
             for (id, news) in news {
-                match self.follow(news).await {
+                let outcome = match self.follow(news).await {
                     Err(error @ (StorageError::Busy(_) | StorageError::Uncertain(_))) => return Err(error),
-                    Err(error) => tracing::warn!(%error, id, "news cannot be followed and are passed over"),
-                    Ok(()) => {}
-                }
+                    Err(error) => {
+                        tracing::warn!(%error, id, "news cannot be followed and are passed over");
+                        "passed_over"
+                    }
+                    Ok(()) => "followed",
+                };
+                metrics::counter!("roomcast_news_total", "outcome" => outcome).increment(1);
                 self.last = Some(id);
             }
             if !has_more && self.last.is_some() {
@@ -105,10 +113,11 @@ impl Reader {
         self.state.gateway.close_owners(ended.into_iter().map(SocketOwner), CloseCode::SIGNED_OUT).await;
     }
 
+    /// Follows one of the news. [`Reader::read_all`] has followed an ended session, and news that this version does not know.
     async fn follow(&self, news: News) -> Result<()> {
         let (accounts, api_keys, chat) = (&self.state.accounts, &self.state.api_keys, &self.state.chat);
         match news {
-            News::SessionEnded(_) => {}
+            News::SessionEnded(_) | News::Unknown => {}
             News::PersonChanged(sessions) => accounts.forget_sessions(&sessions),
             News::RoomChanged { room, is_deleted, hosts } => {
                 accounts.forget_hosts();
@@ -118,7 +127,6 @@ impl Reader {
             News::Restrained(room, uid) => chat.restrained(room.as_ref(), &uid).await?,
             News::KeysChanged => api_keys.forget(),
             News::PurgeBegun(room, action) => chat.purge_begun(&room, action),
-            News::Unknown => self.settle_everything().await?,
         }
         Ok(())
     }
