@@ -4,6 +4,10 @@ use super::{GatewaySettings, StorageSettings, Switch};
 use crate::server::config::{NatsUrl, NatsUrlError};
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddrV4;
+use std::ops::RangeInclusive;
+
+/// The limits of `cluster.answer_within_ms`.
+const ANSWER_WITHIN_MS: RangeInclusive<u64> = 20..=60_000;
 
 /// `[cluster]`: the nodes of one site and the NATS server between them. Without `nats` there is one node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -17,7 +21,7 @@ pub struct ClusterSettings {
     pub name: String,
     /// `on` permits a loopback `gateway.lan_addr`, for several nodes on one machine. Default: `off`.
     pub loopback: Switch,
-    /// Time in which other nodes must answer a call. Default: 1,000 ms.
+    /// Time in which other nodes must answer a call, 20 ms to a minute. Default: 1,000 ms.
     pub answer_within_ms: u64,
 }
 
@@ -39,6 +43,9 @@ pub enum ClusterError {
     /// `cluster.name` is no word of a subject.
     #[error("cluster.name is 1-32 letters, digits, `_` and `-`: it is a part of the subjects on NATS")]
     Name,
+    /// `cluster.answer_within_ms` leaves no time for an answer, or holds requests up for too long.
+    #[error("cluster.answer_within_ms must be {} to {} ms", ANSWER_WITHIN_MS.start(), ANSWER_WITHIN_MS.end())]
+    AnswerWithin,
     /// The inner address names no machine to the other nodes.
     #[error(
         "gateway.lan_addr is {0}: a node's client_ids begin with this address, so each node needs its own. Set it to this machine's \
@@ -57,6 +64,9 @@ impl ClusterSettings {
         let is_word = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'));
         if !(1..=32).contains(&self.name.len()) || !is_word(&self.name) {
             return Err(ClusterError::Name);
+        }
+        if !ANSWER_WITHIN_MS.contains(&self.answer_within_ms) {
+            return Err(ClusterError::AnswerWithin);
         }
         if self.nats.is_empty() {
             return Ok(());
