@@ -2,9 +2,11 @@
 
 mod bus;
 mod calls;
+mod faults;
 mod news;
 mod nodes;
 mod order;
 mod people;
 mod reach;
+mod stage;
 mod versions;

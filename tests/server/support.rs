@@ -1,7 +1,8 @@
 //! Starts the real binary as a server on port 0, and polls with a deadline. The clients are in `client`,
-//! PostgreSQL in `postgres`, NATS in `nats`, several nodes in `cluster`, broken links in `proxy`.
+//! PostgreSQL in `postgres`, NATS in `nats`, several nodes in `cluster`, broken links in `proxy`, wrong clocks in `clock`.
 
 mod client;
+pub mod clock;
 pub mod cluster;
 pub mod nats;
 mod place;

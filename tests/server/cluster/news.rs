@@ -4,6 +4,7 @@
 use crate::moderation_doors::account;
 use crate::operating::KEY;
 use crate::support::cluster::Cluster;
+use crate::support::proxy::Link;
 use crate::support::{Answer, Person, Place, Server, Socket, eventually, read};
 use std::process::Output;
 use std::time::{Duration, Instant};
@@ -192,4 +193,53 @@ async fn a_refused_form_comes_back_from_another_node() {
     let target = request.send().await.unwrap().headers()["location"].to_str().unwrap().to_owned();
     let page = bare.get(format!("{}{target}", cluster.nodes[1].base)).header("accept", "text/html");
     assert!(page.send().await.unwrap().text().await.unwrap().contains("[host]"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn news_that_cannot_be_followed_are_passed_over() {
+    let Some(cluster) = Cluster::start(2).await else { return };
+    let [here, there] = &cluster.nodes[..] else { panic!() };
+    let (ming, mei) = (account(here, "ming").await, account(here, "mei").await);
+    let mut sockets = Vec::new();
+    for person in [&ming, &mei] {
+        sockets.push(person.at(there).open_bound(Some("roomcast.v1")).await);
+    }
+    // A role that no version has, as a broken copy of a database could hold.
+    cluster.database.sql(&format!(
+        "ALTER TABLE roomcast.roles DROP CONSTRAINT roles_role_check;
+        INSERT INTO roomcast.roles (room, uid, role, by_uid, at) VALUES ('1', '{}', 'emperor', 'x', 0)",
+        ming.uid
+    ));
+    let passed_over = "roomcast_news_total{outcome=\"passed_over\"}";
+    eventually("the row is passed over", async || there.metric(passed_over).await == Some(1.0)).await;
+    assert_eq!(there.log().matches("news cannot be followed and are passed over").count(), 1);
+    let followed = "roomcast_news_total{outcome=\"followed\"}";
+    let before = there.metric(followed).await.unwrap_or_default();
+    let ended = Instant::now();
+    done(&mei.post("/session/logout", &[]).await);
+    assert_eq!(sockets[1].close_code().await, 4501, "later news are followed");
+    assert!(ended.elapsed() < NEWS, "{:?}", ended.elapsed());
+    eventually("they are counted", async || there.metric(followed).await > Some(before)).await;
+    assert_eq!(there.metric(passed_over).await, Some(1.0), "once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bind_through_a_node_that_does_not_know_of_a_sign_out_binds_nothing() {
+    let Some(cluster) = Cluster::with(2, &["cluster.answer_within_ms=10000"]).await else { return };
+    let [stale, owner] = &cluster.nodes[..] else { panic!() };
+    // The page's socket was opened before its person signed in.
+    let person = owner.visitor();
+    person.get("/rooms/1").await;
+    let mut socket = person.open(Some("roomcast.v1")).await;
+    done(&person.post("/session/guest", &[("nickname", "Ming")]).await);
+    let elsewhere = person.at(stale);
+    assert!(elsewhere.get("/rooms/1").await.text().await.unwrap().contains("Ming"), "the node keeps the session in memory");
+    stale.postgres.set(Link::BlackHole);
+    let cookie = person.cookie().unwrap();
+    done(&person.post("/session/logout", &[]).await);
+    cookie.split("; ").for_each(|cookie| elsewhere.set_cookie(cookie));
+    let answer = elsewhere.bind(&socket, &[]).await;
+    assert_eq!((answer.status.as_u16(), &answer.body["code"]), (401, &serde_json::json!("not_signed_in")), "{}", answer.body);
+    assert_eq!(socket.close_code().await, 4501);
+    stale.postgres.reset();
 }

@@ -1,6 +1,7 @@
 //! Several nodes for the tests: each a process with a data folder of its own, on one database and one NATS server. Every link of a node
 //! goes through a proxy of its own, so that a test can break one link of one node.
 
+use super::clock::Clock;
 use super::nats::Nats;
 use super::place::Place;
 use super::postgres::{Database, Postgres, free_port};
@@ -23,6 +24,8 @@ pub struct Node {
     pub nats: Proxy,
     /// The link to PostgreSQL.
     pub postgres: Proxy,
+    /// The time of day.
+    pub clock: Clock,
 }
 
 impl std::ops::Deref for Node {
@@ -69,7 +72,9 @@ impl Cluster {
             ("ROOMCAST_CLUSTER_NATS".to_owned(), self.nats.url_at(nats.address)),
             ("ROOMCAST_CLUSTER_LOOPBACK".to_owned(), "on".to_owned()),
         ];
-        let place = Place::of_cluster(self.database.clone(), postgres.address, environment.into());
+        let mut place = Place::of_cluster(self.database.clone(), postgres.address, environment.into());
+        let (clock, variables) = Clock::in_folder(place.data.path());
+        place.environment.extend(variables);
         // Fixed, so that a node that starts again is the same one.
         let [inner, register] = [free_port(), free_port()];
         let mut settings =
@@ -77,8 +82,18 @@ impl Cluster {
         settings.extend(self.settings.iter().cloned());
         let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
         let server = Server::on(place, &settings);
-        self.nodes.push(Node { server, nats, postgres });
+        self.nodes.push(Node { server, nats, postgres, clock });
         self.nodes.last_mut().unwrap()
+    }
+
+    /// The hours that a node's clock is ahead of PostgreSQL's, by the time of the log's line of a request, as a rounded number.
+    pub async fn hours_ahead(&self, node: &Node) -> String {
+        node.visitor().post("/gateway/bind", &[]).await;
+        let log = node.log();
+        let line = log.lines().rev().find(|line| line.contains("/gateway/bind")).expect("requests are logged");
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let time = line["timestamp"].as_str().unwrap();
+        self.database.sql(&format!("SELECT round(extract(epoch FROM timestamptz '{time}' - now()) / 3600)"))
     }
 
     /// Waits until each node knows all of them, by its metric.

@@ -1,5 +1,5 @@
-//! NATS for the tests: private instances of the installed server on the loopback address, one for each test that needs it. A guard
-//! process kills an instance when the test program ends, however it ends.
+//! NATS for the tests: private instances of the installed server on the loopback address, a shared one and one for each test that breaks
+//! it. A guard process kills an instance and removes its files when the test program ends, however it ends.
 
 use super::DEADLINE;
 use super::postgres::free_port;
@@ -9,13 +9,13 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Mutex, OnceLock};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Waits for the end of the test program, which holds the other end of the pipe. The pid counts only while its process is a server.
-const GUARD: &str = r#"cat >/dev/null; [ "$(cat "/proc/$0/comm")" = nats-server ] && kill -KILL "$0""#;
+const GUARD: &str = r#"cat >/dev/null; [ "$(cat "/proc/$0/comm")" = nats-server ] && kill -KILL "$0"; rm -rf "$1""#;
 const USER: &str = "roomcast";
 
 /// A running or stopped server. Dropping it kills the server.
@@ -28,6 +28,12 @@ pub struct Nats {
 }
 
 impl Nats {
+    /// Returns the instance of all tests, which no test stops. Clusters on it have different names.
+    pub fn shared() -> Option<&'static Self> {
+        static SHARED: OnceLock<Option<Nats>> = OnceLock::new();
+        SHARED.get_or_init(Self::start).as_ref()
+    }
+
     /// Starts an instance that the test may stop, kill and start again. `None`, after a line that says so, if NATS is not installed and
     /// need not be.
     pub fn start() -> Option<Self> {
@@ -52,7 +58,8 @@ impl Nats {
             while child.try_wait().unwrap().is_none() && Instant::now() < deadline {
                 if self.greets() {
                     let mut guard = Command::new("sh");
-                    guard.args(["-c", GUARD, &child.id().to_string()]).process_group(0).stdin(Stdio::piped());
+                    guard.args(["-c", GUARD, &child.id().to_string()]).arg(self.folder.path());
+                    guard.process_group(0).stdin(Stdio::piped());
                     let guard = guard.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
                     *process = Some((child, guard));
                     return;

@@ -1,6 +1,8 @@
 //! The place of a server's records: a folder, and a PostgreSQL database if the store is that. With
-//! `ROOMCAST_TEST_STORE=postgres` every server of the tests is on PostgreSQL.
+//! `ROOMCAST_TEST_STORE=postgres` every server of the tests is on PostgreSQL, and with `cluster` also on NATS, each as a node of a
+//! cluster of its own.
 
+use super::nats::Nats;
 use super::postgres::{Database, Postgres};
 use super::{DEADLINE, binary};
 use roomcast::server::config::StorageSettings;
@@ -20,7 +22,7 @@ pub struct Place {
     /// The address of a proxy before the database.
     proxy: Option<SocketAddr>,
     /// Variables of the program's environment.
-    environment: Vec<(String, String)>,
+    pub environment: Vec<(String, String)>,
 }
 
 impl From<TempDir> for Place {
@@ -35,8 +37,18 @@ impl Place {
         match std::env::var("ROOMCAST_TEST_STORE").as_deref() {
             Err(_) | Ok("" | "sqlite") => Self::sqlite(),
             Ok("postgres") => Self::postgres().expect("ROOMCAST_TEST_STORE=postgres needs PostgreSQL"),
-            Ok(other) => panic!("ROOMCAST_TEST_STORE is sqlite or postgres: {other}"),
+            Ok("cluster") => Self::node().expect("ROOMCAST_TEST_STORE=cluster needs PostgreSQL and NATS"),
+            Ok(other) => panic!("ROOMCAST_TEST_STORE is sqlite, postgres or cluster: {other}"),
         }
+    }
+
+    /// A place on PostgreSQL and the shared NATS server, in a cluster with the name of the database.
+    fn node() -> Option<Self> {
+        let (this, nats) = (Self::postgres()?, Nats::shared()?);
+        let name = this.database.as_ref()?.name.clone();
+        let environment = [("NATS", nats.url()), ("NAME", name), ("LOOPBACK", "on".into())];
+        let environment = environment.map(|(name, value)| (format!("ROOMCAST_CLUSTER_{name}"), value));
+        Some(Self { environment: environment.into(), ..this })
     }
 
     pub fn sqlite() -> Self {
