@@ -21,6 +21,10 @@ pub struct History {
     pub ended: Vec<Ended>,
     /// The store after the run.
     pub store: BTreeMap<String, Room>,
+    /// The ends of the faults, each with the time when it was over for three seconds.
+    pub healed: Vec<(u64, u64)>,
+    /// Spans of time in which each node went on and reached the store.
+    pub served: Vec<(u64, u64)>,
     /// When the last fault was over for three seconds: a reader that was bound before must have everything.
     pub healed_at: u64,
     /// The cooldown.
@@ -38,6 +42,8 @@ pub struct Send {
     pub nonce: String,
     /// When the first attempt began.
     pub begun: u64,
+    /// When the last answer came.
+    pub answered: u64,
     /// The last answer.
     pub outcome: Outcome,
 }

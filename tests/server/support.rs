@@ -32,12 +32,13 @@ const DEFAULTS: [&str; 6] = [
     "limits.new_guest_burst=100000",
 ];
 
-/// Sends a signal to a child that has not been waited for. After SIGSTOP it waits until each thread has stopped.
-fn signal(child: &Child, signal: i32) {
-    // SAFETY: the child has not been waited for, so its pid is not reused.
-    unsafe { libc::kill(child.id() as i32, signal) };
+/// Sends a signal to a process: a child that has not been waited for, or one that took over from it. After SIGSTOP it waits until each
+/// thread has stopped.
+fn signal(pid: u32, signal: i32) {
+    // SAFETY: kill() has no preconditions.
+    unsafe { libc::kill(pid as i32, signal) };
     let deadline = Instant::now() + DEADLINE;
-    while signal == libc::SIGSTOP && !has_stopped(child.id()) {
+    while signal == libc::SIGSTOP && !has_stopped(pid) {
         assert!(Instant::now() < deadline, "it does not stop");
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -50,6 +51,12 @@ fn has_stopped(pid: u32) -> bool {
         // The state is behind the name in parentheses.
         stat.rsplit(") ").next().is_some_and(|rest| rest.starts_with('T'))
     })
+}
+
+/// Whether a process that is no child is gone, or waits for its parent.
+fn has_ended(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit(") ").next().is_none_or(|rest| rest.is_empty() || rest.starts_with('Z'))
 }
 
 /// Polls every 20 ms until `condition` returns true. Panics with its name after [`DEADLINE`].
@@ -65,6 +72,8 @@ pub async fn eventually(name: &str, mut condition: impl AsyncFnMut() -> bool) {
 /// A running server with a place of its own. Dropping it kills the process.
 pub struct Server {
     child: Child,
+    /// The process that took over at [`Server::reload`].
+    successor: Option<u32>,
     pub base: String,
     pub owner_link: Option<String>,
     place: Place,
@@ -104,7 +113,7 @@ impl Server {
     fn spawn(place: Place, settings: &[&str], ignored: &'static [i32], open_files: Option<u64>) -> Self {
         let settings: Vec<String> = settings.iter().map(|setting| setting.to_string()).collect();
         let Spawned { child, base, owner_link, register, inner } = spawn(&place, "127.0.0.1:0", &settings, ignored, open_files);
-        Self { child, base, owner_link, place, register, inner, settings }
+        Self { child, successor: None, base, owner_link, place, register, inner, settings }
     }
 
     pub fn address(&self) -> &str {
@@ -115,13 +124,33 @@ impl Server {
         self.child.id()
     }
 
+    /// Sends a signal to the process that serves.
     pub fn signal(&self, signal: i32) {
-        self::signal(&self.child, signal);
+        self::signal(self.successor.unwrap_or_else(|| self.child.id()), signal);
     }
 
+    /// Kills the process, and the one that took over.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+        let Some(successor) = self.successor.take() else { return };
+        self::signal(successor, libc::SIGKILL);
+        let deadline = Instant::now() + DEADLINE;
+        while !has_ended(successor) {
+            assert!(Instant::now() < deadline, "it does not end");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Runs `roomcast reload`, after which another process serves.
+    pub async fn reload(&mut self) {
+        let mut command = self.command();
+        command.arg("reload");
+        let output = finished(command).await;
+        assert!(output.status.success(), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let pid = said.split_whitespace().next().and_then(|pid| pid.parse().ok());
+        self.successor = Some(pid.unwrap_or_else(|| panic!("no pid: {said}")));
     }
 
     /// Starts a new process on the same port and data, as after a crash.

@@ -5,7 +5,7 @@ use super::stage::{SETTINGS, Screen, all_got, call, stage, talk};
 use crate::moderation_doors::account;
 use crate::support::cluster::Cluster;
 use crate::support::postgres::Postgres;
-use crate::support::{Person, eventually, finished};
+use crate::support::{Person, eventually};
 use serde_json::json;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
@@ -184,15 +184,12 @@ async fn leases_that_are_not_to_be_had_are_logged_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reload_while_nats_is_away_goes_on_as_the_same_node() {
-    let Some((cluster, people, screens)) = stage(2).await else { return };
-    let [one, two] = &cluster.nodes[..] else { panic!("two nodes") };
+    let Some((mut cluster, people, screens)) = stage(2).await else { return };
     all_got(&screens, &talk(&people, 2).await).await;
     cluster.nats.stop();
     let begun = Instant::now();
-    let mut command = one.command();
-    command.arg("reload");
-    let output = finished(command).await;
-    assert!(output.status.success(), "{output:?}");
+    cluster.nodes[0].reload().await;
+    let [one, two] = &cluster.nodes[..] else { panic!("two nodes") };
     assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     // A send under way at the change of the processes is repeated by its page.
     let first = accepted(&people[0]).await;

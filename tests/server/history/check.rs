@@ -6,6 +6,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 /// A session's sockets close within this time after its end.
 const ENDED_WITHIN_MS: u64 = 2_500;
 
+/// A message is on each screen within this time after its acceptance.
+const SOON_MS: u64 = 1_500;
+
 /// A broken promise.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Violation {
@@ -18,7 +21,7 @@ pub struct Violation {
 type Check = fn(&History) -> Option<String>;
 
 /// The promises and their checks.
-pub const PROMISES: [(&str, Check); 13] = [
+pub const PROMISES: [(&str, Check); 15] = [
     ("numbers have no holes", dense),
     ("an accepted send is stored once, under its answer", accepted_is_stored),
     ("a refused send is not stored", refused_is_not_stored),
@@ -31,6 +34,8 @@ pub const PROMISES: [(&str, Check); 13] = [
     ("a removed text is not seen after its removal", removed),
     ("a reader that stayed has everything", complete),
     ("a reader that stayed has every change", knows_changes),
+    ("3 s after a fault each reader has what was accepted before", healed),
+    ("an accepted message is soon on each screen, without NATS too", soon),
     ("sockets of an ended session close", ended),
 ];
 
@@ -252,6 +257,67 @@ fn bound_at(socket: &Socket) -> u64 {
         _ => None,
     });
     bound.unwrap_or(u64::MAX)
+}
+
+/// The numbers of the accepted messages of a room, with the times of their answers.
+fn accepted<'a>(history: &'a History, room: &'a str) -> impl Iterator<Item = (u64, u64)> {
+    history.sends.iter().filter(move |send| send.room == room).filter_map(|send| match send.outcome {
+        Outcome::Stored { seq, .. } => Some((seq, send.answered)),
+        _ => None,
+    })
+}
+
+/// Whether a socket was bound at the first time and open until after the second.
+fn was_open(socket: &Socket, from: u64, to: u64) -> bool {
+    bound_at(socket) <= from && socket.closed_at.is_none_or(|closed| closed > to)
+}
+
+/// The time when a socket had a message, or was told that it has not: 0 for a told gap, which has no time. `None`: never.
+fn had(socket: &Socket, seq: u64) -> Option<u64> {
+    let had = |seen: &Seen| match seen {
+        Seen::Message { at, line } if line.seq >= seq => Some(*at),
+        Seen::Bound { at, seq: newest, .. } if *newest >= seq => Some(*at),
+        Seen::Gap { range: Some((_, to)), .. } if *to >= seq => Some(0),
+        _ => None,
+    };
+    socket.seen.iter().find_map(had)
+}
+
+fn healed(history: &History) -> Option<String> {
+    history.healed.iter().find_map(|(over, healed)| {
+        history.sockets.iter().filter(|socket| was_open(socket, *over, *healed)).find_map(|socket| {
+            let before = accepted(history, &socket.room).filter(|(_, answered)| answered <= over);
+            let newest = before.map(|(seq, _)| seq).max()?;
+            let is_late = had(socket, newest).is_none_or(|at| at > *healed);
+            let Socket { reader, room, node, .. } = socket;
+            is_late.then(|| format!("reader {reader}, room {room}, at {node}: seq {newest}, {healed} ms"))
+        })
+    })
+}
+
+/// The longest time from the acceptance of a message until a screen had it, in the spans when each node reached the store, and its place.
+pub fn latest(history: &History) -> (u64, String) {
+    let mut latest = (0, String::new());
+    for socket in &history.sockets {
+        for (seq, answered) in accepted(history, &socket.room) {
+            let until = answered + SOON_MS;
+            let is_served = history.served.iter().any(|(from, to)| *from <= answered && until <= *to);
+            if !is_served || !was_open(socket, answered, until) {
+                continue;
+            }
+            let late = had(socket, seq).map_or(u64::MAX, |at| at.saturating_sub(answered));
+            if late > latest.0 {
+                let Socket { reader, room, node, .. } = socket;
+                latest = (late, format!("reader {reader}, room {room}, at {node}: seq {seq} of {answered} ms, {late} ms later"));
+            }
+        }
+    }
+    latest
+}
+
+fn soon(history: &History) -> Option<String> {
+    let (late, place) = latest(history);
+    (late > SOON_MS).then_some(place)
 }
 
 fn ended(history: &History) -> Option<String> {

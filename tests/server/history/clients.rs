@@ -89,7 +89,7 @@ impl Run {
             self.note(|noted| _ = noted.texts.insert(nonce.clone(), text.clone()));
             let begun = self.now();
             let (outcome, pause) = self.send(&person, room, &nonce, &text, &mut rng).await;
-            let send = Send { room: room.into(), user: person.uid.clone(), nonce, begun, outcome };
+            let send = Send { room: room.into(), user: person.uid.clone(), nonce, begun, answered: self.now(), outcome };
             self.note(|noted| noted.sends.push(send));
             sleep(pause).await;
         }

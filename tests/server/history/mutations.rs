@@ -54,16 +54,18 @@ fn whole() -> History {
     let out = socket(3, vec![bound(0, 5, 0)], Some(3_000));
     let sends = (1..=MESSAGES).map(|seq| {
         let outcome = if seq == 7 { Outcome::Unknown } else { Outcome::Stored { seq, id: row(seq).id } };
-        Send { room: "1".into(), user: row(seq).user, nonce: row(seq).nonce, begun: seq * 100, outcome }
+        Send { room: "1".into(), user: row(seq).user, nonce: row(seq).nonce, begun: seq * 100, answered: seq * 100, outcome }
     });
     let outcome = Outcome::Refused("busy".into());
-    let busy = Send { room: "1".into(), user: "p0".into(), nonce: "busy".into(), begun: 9, outcome };
+    let busy = Send { room: "1".into(), user: "p0".into(), nonce: "busy".into(), begun: 9, answered: 9, outcome };
     History {
         sends: sends.chain([busy]).collect(),
         sockets: vec![stays, moves, moved, slow, Socket { user: Some("p9".into()), ..out }],
         bans: vec![Ban { room: "1".into(), user: "p4".into(), answered_at: 2_950 }],
         ended: vec![Ended { user: "p9".into(), answered_at: 2_000 }],
         store: BTreeMap::from([("1".into(), Room { rows: (1..=MESSAGES).map(row).collect(), rev: 1 })]),
+        healed: vec![(2_900, 3_900)],
+        served: vec![(0, 10_000)],
         healed_at: 10_000,
         cooldown_ms: COOLDOWN_MS,
     }
@@ -121,6 +123,10 @@ fn each_broken_promise_is_named() {
         breaks("a reader that stayed has everything", |history| _ = history.sockets[2].seen.pop()),
         breaks("a reader that stayed has everything", |history| history.sockets[2].seen[0] = bound(15, 22, 1)),
         breaks("a reader that stayed has every change", |history| history.store.get_mut("1").unwrap().rev = 2),
+        breaks("3 s after a fault each reader has what was accepted before", |history| history.healed = vec![(1_500, 2_500)]),
+        breaks("an accepted message is soon on each screen, without NATS too", |history| {
+            history.sockets[0].seen[24] = Seen::Message { at: 9_000, line: line(26) };
+        }),
         breaks("sockets of an ended session close", |history| history.sockets[4].closed_at = Some(4_501)),
         breaks("sockets of an ended session close", |history| history.sockets[4].closed_at = None),
     ];

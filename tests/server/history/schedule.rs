@@ -1,7 +1,7 @@
 //! Runs of three nodes under a schedule of faults that a seed draws. The history of each run keeps every promise, and each fault of
 //! the schedule had an effect.
 
-use super::check::check;
+use super::check::{check, latest};
 use super::clients::{Person, Run};
 use super::{History, Outcome, Room, Row};
 use crate::support::cluster::Cluster;
@@ -40,17 +40,18 @@ enum Fault {
     NodeSleeps,
     NodeIsKilled,
     NodeReloads,
+    ClockLeaps,
 }
 
 impl Fault {
     /// Whether every node goes on and reaches the store.
-    fn is_of_nats(self) -> bool {
+    fn spares_the_store(self) -> bool {
         let of_links = matches!(self, Self::LinkToNatsIsCut | Self::LinkToNatsSwallows | Self::LinkToNatsIsSlow);
-        of_links || matches!(self, Self::NatsStops | Self::NatsIsKilled)
+        of_links || matches!(self, Self::NatsStops | Self::NatsIsKilled | Self::ClockLeaps)
     }
 }
 
-const FAULTS: [Fault; 10] = [
+const FAULTS: [Fault; 11] = [
     Fault::NatsStops,
     Fault::NatsIsKilled,
     Fault::LinkToNatsIsCut,
@@ -61,6 +62,7 @@ const FAULTS: [Fault; 10] = [
     Fault::NodeSleeps,
     Fault::NodeIsKilled,
     Fault::NodeReloads,
+    Fault::ClockLeaps,
 ];
 
 /// Counters, and words of their labels, that a fault of NATS or of PostgreSQL raises on one node at least.
@@ -76,6 +78,15 @@ const EFFECTS: [(&str, &str); 6] = [
 const LIFE: (&str, &str) = ("roomcast_order_polls_total", "done");
 /// The line in the log of a node that does not hear another one any more.
 const GONE: &str = "a node is gone from the cluster";
+
+/// Times of a run, in milliseconds: see [`History`].
+#[derive(Default)]
+struct Spans {
+    healed: Vec<(u64, u64)>,
+    served: Vec<(u64, u64)>,
+    /// Since when each node goes on and reaches the store.
+    since: u64,
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn three_nodes_keep_every_promise_under_faults_1() {
@@ -110,20 +121,31 @@ async fn run(seed: u64) {
     let (clients, mut readers) = start(&run, &cluster, seed).await;
     let mut faults = FAULTS;
     faults.shuffle(&mut rng);
+    let mut spans = Spans { since: run.now(), ..Spans::default() };
     for fault in faults {
         sleep(Duration::from_millis(rng.random_range(PAUSE_MS))).await;
         if let Some(reader) = readers.pop() {
             // While the store answers: a node that cannot reach it cannot know of the end.
             run.sign_out(&reader, &mut rng).await;
-            if !fault.is_of_nats() {
+            if !fault.spares_the_store() {
                 sleep(ENDED_WITHIN).await;
             }
         }
         let node = rng.random_range(0..NODES);
         let (before, life, gone) = (effects(&cluster).await, life(&cluster, node).await, gone(&cluster));
         let at = run.now();
-        inflict(&mut cluster, &postgres, fault, node).await;
+        if !fault.spares_the_store() {
+            spans.served.push((spans.since, at));
+        }
+        let hours = inflict(&mut cluster, &postgres, fault, node).await;
+        let over = run.now();
+        sleep(HEALS_WITHIN).await;
+        spans.healed.push((over, run.now()));
+        if !fault.spares_the_store() {
+            spans.since = run.now();
+        }
         let effect = match fault {
+            Fault::ClockLeaps => hours,
             Fault::NodeIsKilled | Fault::NodeReloads => life - self::life(&cluster, node).await,
             Fault::NodeSleeps => self::gone(&cluster) - gone,
             _ => effects(&cluster).await - before,
@@ -132,13 +154,14 @@ async fn run(seed: u64) {
         assert!(effect > 0.0, "seed {seed}: {fault:?} at node {node} had no effect");
     }
     run.quiet.cancel();
+    spans.served.push((spans.since, run.now()));
     sleep(HEALS_WITHIN).await;
     let healed_at = run.now();
     run.over.cancel();
     for client in clients {
         client.await.unwrap();
     }
-    let history = history(&run, &cluster, healed_at);
+    let history = history(&run, &cluster, spans, healed_at);
     eprintln!("seed {seed}: {}", summary(&history));
     let violations = check(&history);
     assert!(violations.is_empty(), "seed {seed}: {violations:#?}");
@@ -170,8 +193,8 @@ async fn start(run: &Run, cluster: &Cluster, seed: u64) -> (Vec<tokio::task::Joi
     (clients, signed_in)
 }
 
-/// Breaks something, waits, and mends it.
-async fn inflict(cluster: &mut Cluster, postgres: &Arc<Postgres>, fault: Fault, node: usize) {
+/// Breaks something, waits, and mends it. Returns the hours by which the node's clock was wrong.
+async fn inflict(cluster: &mut Cluster, postgres: &Arc<Postgres>, fault: Fault, node: usize) -> f64 {
     let lasts = || sleep(Duration::from_secs(2));
     let at = &mut cluster.nodes[node];
     match fault {
@@ -213,16 +236,16 @@ async fn inflict(cluster: &mut Cluster, postgres: &Arc<Postgres>, fault: Fault, 
             at.kill();
             at.restart();
         }
-        Fault::NodeReloads => reload(at).await,
+        Fault::NodeReloads => at.reload().await,
+        Fault::ClockLeaps => {
+            at.clock.shift(3_600);
+            lasts().await;
+            let hours = cluster.hours_ahead(&cluster.nodes[node]).await;
+            cluster.nodes[node].clock.shift(0);
+            return hours.parse().unwrap();
+        }
     }
-    sleep(HEALS_WITHIN).await;
-}
-
-async fn reload(node: &crate::support::cluster::Node) {
-    let mut command = node.command();
-    command.arg("reload");
-    let output = crate::support::finished(command).await;
-    assert!(output.status.success(), "{output:?}");
+    0.0
 }
 
 /// The effects of faults until now, of all nodes.
@@ -245,7 +268,7 @@ async fn life(cluster: &Cluster, node: usize) -> f64 {
     cluster.nodes[node].metric_sum(LIFE.0, LIFE.1).await
 }
 
-fn history(run: &Run, cluster: &Cluster, healed_at: u64) -> History {
+fn history(run: &Run, cluster: &Cluster, spans: Spans, healed_at: u64) -> History {
     let noted = std::mem::take(&mut *run.noted.lock().unwrap());
     let rows = |query: &str| -> Vec<Vec<String>> {
         let answer = cluster.database.sql(query);
@@ -268,6 +291,8 @@ fn history(run: &Run, cluster: &Cluster, healed_at: u64) -> History {
         bans: noted.bans,
         ended: noted.ended,
         store,
+        healed: spans.healed,
+        served: spans.served,
         healed_at,
         cooldown_ms: COOLDOWN_MS,
     }
@@ -278,8 +303,9 @@ fn summary(history: &History) -> String {
     let stored = of(|outcome| matches!(outcome, Outcome::Stored { .. }));
     let unknown = of(|outcome| matches!(outcome, Outcome::Unknown));
     format!(
-        "{stored} sends accepted, {unknown} unknown of {}; {} sockets; {} bans, {} sign-outs",
+        "{stored} sends accepted, {unknown} unknown of {}, the latest {} ms later on a screen; {} sockets; {} bans, {} sign-outs",
         history.sends.len(),
+        latest(history).0,
         history.sockets.len(),
         history.bans.len(),
         history.ended.len()

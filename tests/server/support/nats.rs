@@ -93,7 +93,7 @@ impl Nats {
     /// Sends a signal, as SIGSTOP and SIGCONT.
     pub fn signal(&self, signal: i32) {
         if let Some((child, _)) = &*self.process.lock().unwrap() {
-            super::signal(child, signal);
+            super::signal(child.id(), signal);
         }
     }
 
