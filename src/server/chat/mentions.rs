@@ -6,6 +6,7 @@ use crate::domain::{
     id::{RoomId, Seq, Uid},
     refusal::Refusal,
 };
+use crate::server::gateway::Group;
 
 /// Mentions of a message, at most.
 const MAX_MENTIONS: usize = 5;
@@ -21,7 +22,9 @@ impl Chat {
             return Ok(Vec::new());
         }
         // In memory where it can be: a send is looked at before its cooldown is, so a flood of refused ones must cost little.
-        let mut known = match self.tails.speakers(room) {
+        // Where there are other nodes, a room without members here gets no messages, and what is in memory may be old.
+        let is_followed = self.cluster.is_alone() || self.gateway.has_members(&Group::new(room.as_str()));
+        let mut known = match is_followed.then(|| self.tails.speakers(room)).flatten() {
             Some(speakers) => speakers,
             None => self.read_speakers(room).await?,
         };
