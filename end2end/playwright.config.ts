@@ -1,25 +1,7 @@
 // Configuration of the end-to-end tests: Chromium, two workers, no common server (each test starts its own, tests/server.ts).
 // Every spec runs twice, hydrated and with JavaScript off, unless its name says otherwise.
 import { defineConfig, devices } from '@playwright/test';
-import { accessSync, constants } from 'node:fs';
-import { delimiter, join } from 'node:path';
-
-/** Returns the path of an installed Chromium; undefined selects Playwright's own. */
-function installedChromium(): string | undefined {
-  if (process.env.CHROMIUM) return process.env.CHROMIUM;
-  const folders = (process.env.PATH ?? '').split(delimiter).filter(Boolean);
-  const places = ['chromium', 'chromium-browser', 'google-chrome'].flatMap((name) => folders.map((folder) => join(folder, name)));
-  return places.find(isExecutable);
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
-}
+import { installed } from './tests/programs';
 
 export default defineConfig({
   testDir: './tests',
@@ -37,7 +19,8 @@ export default defineConfig({
     actionTimeout: 8_000,
     navigationTimeout: 15_000,
     launchOptions: {
-      executablePath: installedChromium(),
+      // Undefined selects Playwright's own.
+      executablePath: process.env.CHROMIUM || installed(['chromium', 'chromium-browser', 'google-chrome']),
       args: [
         '--no-sandbox',
         '--disable-gpu',
