@@ -35,6 +35,8 @@ test('a moderator removes, restores, times out and bans with the mouse', async (
   await toast(page).getByRole('button').click();
   await expect.poll(() => trySend(rude, 'four')).toBe('sent');
 
+  // A line that comes moves the rows under the mouse.
+  await expect(row(page, 4)).toContainText('four');
   await point(page, 3);
   await bar(page).locator('[data-act=more]').click();
   await sheet(page).getByRole('button', { name: '封禁' }).click();
@@ -45,6 +47,8 @@ test('a moderator removes, restores, times out and bans with the mouse', async (
   await expect(toast(page)).toContainText('Rude');
   expect(await trySend(rude, 'six')).toBe('banned');
 
+  // It was held while the sheet was open.
+  await expect(row(page, 5)).toContainText('five');
   await point(page, 1);
   await bar(page).locator('[data-act=person]').click();
   await expect(sheet(page)).toContainText('封禁 · 无期限');
