@@ -1,9 +1,15 @@
 // Configuration of the end-to-end tests: Chromium, two workers, no common server (each test starts its own, tests/server.ts).
-// Every spec runs twice, hydrated and with JavaScript off, unless its name says otherwise.
+// Every spec runs twice, hydrated and with JavaScript off, unless its name says otherwise. A few run once more, on two nodes.
 import { defineConfig, devices } from '@playwright/test';
+import type { Options } from './tests/fixtures';
 import { installed } from './tests/programs';
 
-export default defineConfig({
+/** The specs that also run on two nodes: a lost connection, the acts of moderators, and the restraints that follow from them. */
+const ON_NODES = ['resume', 'moderation', 'restraints', 'cluster'];
+/** Their tests of a page's look and weight: more nodes change nothing of it, and axe takes most of the time. */
+const OF_ONE_NODE = /axe finds nothing|weighs at most|at 320 px/;
+
+export default defineConfig<object, Options>({
   testDir: './tests',
   reporter: 'list',
   retries: 0,
@@ -33,7 +39,8 @@ export default defineConfig({
     },
   },
   projects: [
-    { name: 'hydrated', testIgnore: '**/*.plain.spec.ts' },
+    { name: 'hydrated', testIgnore: ['**/*.plain.spec.ts', '**/cluster.hydrate.spec.ts'] },
     { name: 'without-javascript', testIgnore: '**/*.hydrate.spec.ts', use: { javaScriptEnabled: false } },
+    { name: 'cluster', testMatch: ON_NODES.map((name) => `**/${name}{,.hydrate}.spec.ts`), grepInvert: OF_ONE_NODE, use: { nodes: 2 } },
   ],
 });

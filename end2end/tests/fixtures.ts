@@ -1,14 +1,18 @@
 // Every spec imports `test` from here instead of from Playwright: each test gets its own server, and people with browsers.
 import { test as base, expect, type BrowserContextOptions } from '@playwright/test';
+import { Cluster } from './cluster';
 import { Person } from './person';
-import { Server, type Settings } from './server';
+import { Server, type Settings, type Site } from './server';
+import { missing, mustBe, Services } from './services';
 
 type NewVisitor = (options?: BrowserContextOptions) => Promise<Person>;
 
 type Fixtures = {
   /** Environment variables of the server: `test.use({ settings: { ROOMCAST_CHAT_COOLDOWN_MS: '0' } })`. */
   settings: Settings;
-  server: Server;
+  server: Site;
+  /** The same site for a test that tells its nodes apart. */
+  cluster: Cluster;
   /** Makes a person with their own browser and no session. */
   visitor: NewVisitor;
   /** Makes a person who entered as a guest. */
@@ -17,11 +21,39 @@ type Fixtures = {
   host: (nickname: string, options?: BrowserContextOptions) => Promise<Person>;
 };
 
-export const test = base.extend<Fixtures>({
+export type Options = {
+  /** Nodes of the site: one without services, or several on PostgreSQL and NATS. */
+  nodes: number;
+};
+
+type OfWorker = Options & {
+  /** Undefined: the site has one node, or the services are not installed. */
+  services: Services | undefined;
+};
+
+/** Milliseconds for the start of PostgreSQL and NATS, and for their end. */
+const SERVICES_TIMEOUT_MS = 60_000;
+
+export const test = base.extend<Fixtures, OfWorker>({
+  nodes: [1, { option: true, scope: 'worker' }],
+
+  services: [
+    async ({ nodes }, use) => {
+      const reason = nodes > 1 && missing();
+      if (reason && mustBe()) throw new Error(reason);
+      if (reason) console.warn(`passed over: the tests on ${nodes} nodes: ${reason}`);
+      const services = nodes > 1 && !reason ? await Services.start() : undefined;
+      await use(services);
+      await services?.end();
+    },
+    { scope: 'worker', timeout: SERVICES_TIMEOUT_MS },
+  ],
+
   settings: [{}, { option: true }],
 
-  server: async ({ settings }, use, info) => {
-    const server = new Server(settings);
+  server: async ({ settings, nodes, services }, use, info) => {
+    info.skip(nodes > 1 && !services, 'PostgreSQL or NATS is not installed');
+    const server = services ? new Cluster(settings, services, nodes) : new Server(settings);
     try {
       await server.start();
       await use(server);
@@ -29,6 +61,11 @@ export const test = base.extend<Fixtures>({
       await server.remove();
       if (info.status !== info.expectedStatus) await info.attach('server log', { body: server.log });
     }
+  },
+
+  cluster: async ({ server }, use) => {
+    if (!(server instanceof Cluster)) throw new Error('the test needs several nodes');
+    await use(server);
   },
 
   visitor: async ({ browser, contextOptions, server, locale, timezoneId, colorScheme, viewport, javaScriptEnabled }, use) => {

@@ -20,16 +20,37 @@ function binary(): string {
   return built;
 }
 
-export class Server {
+/** A site that a test starts and ends: one server, or the nodes of tests/cluster.ts as a whole. */
+export interface Site {
+  readonly settings: Settings;
+  readonly url: string;
+  /** The log, attached to the report of a failed test. */
+  readonly log: string;
+  start(): Promise<void>;
+  /** Returns the token of the one-time link for the owner's account. */
+  ownerToken(): Promise<string>;
+  /** Sends SIGTERM, as `systemctl stop` does. Returns the exit code. */
+  stop(): Promise<number | null>;
+  /** Sends SIGKILL, as after a power cut. */
+  kill(): Promise<void>;
+  /** Stops, deletes all data and starts again on the same port, as a site that was set up anew. */
+  startAnew(): Promise<void>;
+  remove(): Promise<void>;
+}
+
+export class Server implements Site {
   private readonly dataDir = mkdtempSync(join(tmpdir(), 'roomcast-e2e-'));
   private child?: ChildProcess;
   private lines: string[] = [];
   private waiting: (() => void)[] = [];
   private port = 0;
-  /** The server's log, attached to the report of a failed test. */
   log = '';
 
-  constructor(readonly settings: Settings) {}
+  /** `own` are settings that this one has beside those of the whole site. */
+  constructor(
+    readonly settings: Settings,
+    private readonly own: Settings = {},
+  ) {}
 
   get url(): string {
     return `http://127.0.0.1:${this.port}`;
@@ -41,7 +62,7 @@ export class Server {
     // The working folder has no Leptos.toml, so the server does not read the one of the checkout.
     const child = spawn(binary(), ['--addr', `127.0.0.1:${this.port}`, '--data-dir', this.dataDir], {
       cwd: this.dataDir,
-      env: { ...Object.fromEntries(inherited), ROOMCAST_CHAT_OPEN_ROOMS: 'accounts', ...this.settings },
+      env: { ...Object.fromEntries(inherited), ROOMCAST_CHAT_OPEN_ROOMS: 'accounts', ...this.settings, ...this.own },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.child = child;
@@ -57,30 +78,44 @@ export class Server {
     });
     const [, port] = await this.line(/^Roomcast serves http:\/\/127\.0\.0\.1:(\d+)/);
     this.port = Number(port);
+    // The last line: the owner's link, if there is one, was printed before.
+    await this.line(/^Open it in a browser/);
   }
 
-  /** Returns the token of the one-time link for the owner's account. */
   async ownerToken(): Promise<string> {
-    const [, token] = await this.line(/\/sign-in\?owner=([0-9a-f]{64})$/);
-    return token!;
+    const token = this.printedToken();
+    if (!token) throw new Error(`roomcast did not print the owner's link:\n${this.lines.join('\n')}\n${this.log}`);
+    return token;
   }
 
-  /** Sends SIGTERM, as `systemctl stop` does. Returns the exit code. */
+  /** Returns the token that this start printed. Of several nodes only the first one prints it. */
+  printedToken(): string | undefined {
+    return this.lines.map((line) => line.match(/\/sign-in\?owner=([0-9a-f]{64})$/)).find(Boolean)?.[1];
+  }
+
   stop(): Promise<number | null> {
     return this.end('SIGTERM');
   }
 
-  /** Sends SIGKILL, as after a power cut. */
   async kill(): Promise<void> {
     await this.end('SIGKILL');
   }
 
-  /** Stops, empties the data folder and starts again on the same port, as a server that was set up anew. */
+  /** Sends SIGSTOP: its sockets stay open, and it reads nothing. Only `kill` ends it. */
+  freeze(): void {
+    this.child!.kill('SIGSTOP');
+  }
+
   async startAnew(): Promise<void> {
     await this.stop();
+    this.empty();
+    await this.start();
+  }
+
+  /** Empties the data folder. */
+  empty(): void {
     rmSync(this.dataDir, { recursive: true, force: true });
     mkdirSync(this.dataDir);
-    await this.start();
   }
 
   async remove(): Promise<void> {
