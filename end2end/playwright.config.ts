@@ -42,5 +42,11 @@ export default defineConfig<object, Options>({
     { name: 'hydrated', testIgnore: ['**/*.plain.spec.ts', '**/cluster.hydrate.spec.ts'] },
     { name: 'without-javascript', testIgnore: '**/*.hydrate.spec.ts', use: { javaScriptEnabled: false } },
     { name: 'cluster', testMatch: ON_NODES.map((name) => `**/${name}{,.hydrate}.spec.ts`), grepInvert: OF_ONE_NODE, use: { nodes: 2 } },
+    {
+      name: 'cluster-without-javascript',
+      testMatch: ON_NODES.map((name) => `**/${name}.spec.ts`),
+      grepInvert: OF_ONE_NODE,
+      use: { nodes: 2, javaScriptEnabled: false },
+    },
   ],
 });

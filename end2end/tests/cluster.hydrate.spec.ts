@@ -45,6 +45,36 @@ test('people at two nodes see each other’s lines, and a removal and a ban at o
   for (const one of pages) await expect(one.locator('body')).toHaveAttribute('data-same');
 });
 
+test('a socket at one node is bound by a request at the other, which also takes the message', async ({ cluster, guest }) => {
+  const [here, there] = cluster.nodes;
+  const ming = await guest('阿明', at(here!));
+  const { page } = ming;
+  const statuses: [string, number][] = [];
+  await page.route('**/gateway/*', async (route) => {
+    const path = new URL(route.request().url()).pathname;
+    // Behind a balancer both nodes have the same origin.
+    const headers = { ...(await route.request().allHeaders()), origin: there!.url };
+    const response = await route.fetch({ url: there!.url + path, headers });
+    statuses.push([path, response.status()]);
+    await route.fulfill({ response });
+  });
+  let sockets = 0;
+  page.on('websocket', () => {
+    sockets += 1;
+  });
+  await ming.open();
+  await ming.say('by the other one');
+  await expect(texts(page)).toHaveText(['by the other one']);
+  await expect(page.locator('.line--pending')).toHaveCount(0);
+  await (await guest('Anna', at(here!))).tell('by this one');
+  await expect(texts(page)).toHaveText(['by the other one', 'by this one']);
+  expect(statuses).toEqual([
+    ['/gateway/bind', 200],
+    ['/gateway/send', 200],
+  ]);
+  expect(sockets).toBe(1);
+});
+
 /** The text of a person whose node is killed while it is sent. */
 const OWN = '说到一半';
 
