@@ -81,14 +81,20 @@ impl Chat {
     }
 
     /// Lets the sockets of a person in a room join its staff, or leave it, by the rank that the person has now. Only sockets of the
-    /// person's own sessions join: a back end may give a uid to any socket.
+    /// person's own sessions join: a back end may give a uid to any socket. A rank that this version cannot read is none.
     async fn settle_staff(&self, room: &RoomId, uid: &Uid) -> Result<()> {
         let members = self.gateway.owned_by_sessions(uid.into()).await;
         if members.is_empty() && !self.gateway.is_uid_online(uid.into()).await {
             return Ok(());
         }
         let group = Group::new(room.as_str());
-        let standing = self.store.standing(room, uid).await?;
+        let standing = match self.store.standing(room, uid).await {
+            Err(error) if !error.may_pass() => {
+                tracing::warn!(%error, %room, "the rank of a person cannot be read: it counts as none");
+                None
+            }
+            standing => standing?,
+        };
         if !standing.is_some_and(|standing| standing.rank().is_staff()) {
             self.gateway.leave_staff(uid.into(), group).await;
             return Ok(());

@@ -26,6 +26,13 @@ pub enum StorageError {
     Failed(#[source] Arc<sqlx::Error>),
 }
 
+impl StorageError {
+    /// Whether a later try may succeed.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Busy(_) | Self::Uncertain(_))
+    }
+}
+
 /// Why a store could not be opened. Each variant names the data folder or the PostgreSQL server.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {

@@ -5,7 +5,7 @@ use super::state::AppState;
 use crate::domain::push::CloseCode;
 use crate::server::bus::{Subject, Subscription};
 use crate::server::gateway::SocketOwner;
-use crate::server::storage::{News, NewsPage, Result, SessionHash, StorageError};
+use crate::server::storage::{News, NewsPage, Result, SessionHash};
 use bytes::Bytes;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval, sleep};
@@ -24,7 +24,7 @@ const WAKE_UP: &str = "news";
 /// Follows the news until the process ends, if there can be other nodes: also during the shutdown, while sockets are drained.
 pub(super) async fn follow_news(state: AppState) {
     if !state.cluster.is_alone() {
-        Reader { state, last: None, fails: false }.run().await;
+        Reader { state, last: None, settled: 0, fails: false }.run().await;
     }
 }
 
@@ -32,6 +32,8 @@ struct Reader {
     state: AppState,
     /// The id of the last news that were followed. `None`: everything is to be asked for.
     last: Option<u64>,
+    /// The id of the last unknown news for which everything was settled.
+    settled: u64,
     /// Whether the last read failed, so that a lasting failure is logged once.
     fails: bool,
 }
@@ -73,24 +75,16 @@ impl Reader {
             let NewsPage { news, has_more, is_cut } = self.state.store.news_after(last, PAGE).await?;
             if is_cut {
                 tracing::warn!("news of other nodes are missing: the store is asked about everything that this node holds");
-                metrics::counter!("roomcast_news_missing_total").increment(1);
+                metrics::counter!("roomcast_news_settled_total", "why" => "missing").increment(1);
                 self.last = None;
                 continue;
             }
             has_read |= !news.is_empty();
             self.end_sessions(&news).await;
-            if news.iter().any(|(_, news)| *news == News::Unknown) {
-                self.settle_everything().await?;
-            }
+            self.settle_unknown(&news).await?;
             for (id, news) in news {
-                let outcome = match self.follow(news).await {
-                    Err(error @ (StorageError::Busy(_) | StorageError::Uncertain(_))) => return Err(error),
-                    Err(error) => {
-                        tracing::warn!(%error, id, "news cannot be followed and are passed over");
-                        "passed_over"
-                    }
-                    Ok(()) => "followed",
-                };
+                let known = if news == News::Unknown { "unknown" } else { "followed" };
+                let outcome = if passes_over(self.follow(news).await, id)? { "passed_over" } else { known };
                 metrics::counter!("roomcast_news_total", "outcome" => outcome).increment(1);
                 self.last = Some(id);
             }
@@ -98,6 +92,17 @@ impl Reader {
                 return Ok(has_read);
             }
         }
+    }
+
+    /// Settles everything once for the news of a page that this version does not know, also if the page is read again.
+    async fn settle_unknown(&mut self, news: &[(u64, News)]) -> Result<()> {
+        let unknown = news.iter().rev().find(|(_, news)| *news == News::Unknown).map_or(0, |(id, _)| *id);
+        if unknown > self.settled {
+            metrics::counter!("roomcast_news_settled_total", "why" => "unknown").increment(1);
+            self.settle_everything().await?;
+            self.settled = unknown;
+        }
+        Ok(())
     }
 
     /// Ends the sessions of a page together, before everything else.
@@ -113,7 +118,7 @@ impl Reader {
         self.state.gateway.close_owners(ended.into_iter().map(SocketOwner), CloseCode::SIGNED_OUT).await;
     }
 
-    /// Follows one of the news. [`Reader::read_all`] has followed an ended session, and news that this version does not know.
+    /// Follows one of the news. Does nothing for ended sessions and unknown news, which [`Reader::read_all`] has handled.
     async fn follow(&self, news: News) -> Result<()> {
         let (accounts, api_keys, chat) = (&self.state.accounts, &self.state.api_keys, &self.state.chat);
         match news {
@@ -168,6 +173,18 @@ impl Reader {
             _ => {}
         }
         self.fails = failed;
+    }
+}
+
+/// Whether news are passed over: they met an error that a later try meets again, which is logged. Another error is returned.
+fn passes_over(followed: Result<()>, id: u64) -> Result<bool> {
+    match followed {
+        Ok(()) => Ok(false),
+        Err(error) if error.may_pass() => Err(error),
+        Err(error) => {
+            tracing::warn!(%error, id, "news cannot be followed and are passed over");
+            Ok(true)
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::net::SocketAddrV4;
 use std::ops::RangeInclusive;
 
 /// The limits of `cluster.answer_within_ms`.
-const ANSWER_WITHIN_MS: RangeInclusive<u64> = 20..=60_000;
+const ANSWER_WITHIN_MS: RangeInclusive<u64> = 20..=30_000;
 
 /// `[cluster]`: the nodes of one site and the NATS server between them. Without `nats` there is one node.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub struct ClusterSettings {
     pub name: String,
     /// `on` permits a loopback `gateway.lan_addr`, for several nodes on one machine. Default: `off`.
     pub loopback: Switch,
-    /// Time in which other nodes must answer a call, 20 ms to a minute. Default: 1,000 ms.
+    /// Time in which other nodes must answer a call, 20 ms to 30 s. Default: 1,000 ms.
     pub answer_within_ms: u64,
 }
 

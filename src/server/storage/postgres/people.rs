@@ -152,8 +152,8 @@ impl PostgresStore {
             match self.give_next_rooms(uid, &after).await {
                 Ok(Some(last)) => after = last,
                 Ok(None) => return Ok(()),
-                Err(StorageError::Busy(_) | StorageError::Uncertain(_)) if Instant::now() < until => sleep(GIVE_PAUSE).await,
-                Err(StorageError::Busy(_) | StorageError::Uncertain(_)) => return Ok(()),
+                Err(error) if error.may_pass() && Instant::now() < until => sleep(GIVE_PAUSE).await,
+                Err(error) if error.may_pass() => return Ok(()),
                 Err(error) => return Err(error),
             }
         }
