@@ -22,7 +22,8 @@ impl Chat {
             return Ok(Vec::new());
         }
         // In memory where it can be: a send is looked at before its cooldown is, so a flood of refused ones must cost little.
-        // Where there are other nodes, a room without members here gets no messages, and what is in memory may be old.
+        // Where there are other nodes, this one gets no messages of a room without members here, so its tail may be old. Then the
+        // limits of a session bound the questions to the store.
         let is_followed = self.cluster.is_alone() || self.gateway.has_members(&Group::new(room.as_str()));
         let mut known = match is_followed.then(|| self.tails.speakers(room)).flatten() {
             Some(speakers) => speakers,

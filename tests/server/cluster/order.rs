@@ -1,6 +1,7 @@
 //! Messages and changes of a room on several nodes: on every screen, in their order, once and soon, with NATS and without it.
 
-use super::stage::{all_got, call, stage, talk, talk_at_once};
+use super::stage::{SETTINGS, all_got, call, stage, talk, talk_at_once};
+use crate::support::cluster::Cluster;
 use crate::support::proxy::Link;
 use crate::support::{Person, eventually, fail_at};
 use bytes::Bytes;
@@ -189,4 +190,30 @@ async fn an_unreadable_message_is_counted_and_harms_nothing() {
     }
     eventually("unwanted", async || cluster.nodes[1].metric("roomcast_bus_unwanted_total").await == Some(1.0)).await;
     all_got(&screens, &talk(&people, 3).await).await;
+}
+
+/// The page of a room came from one node, which follows the room no more: what it keeps of that moment finds nobody who spoke since.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mention_finds_who_spoke_at_another_node() {
+    let Some(cluster) = Cluster::with(2, &SETTINGS).await else { return };
+    let [here, there] = &cluster.nodes[..] else { panic!("two nodes") };
+    let (viewer, mei) = (here.guest("Viewer").await, there.guest("Mei").await);
+    for person in [&viewer, &mei] {
+        assert_eq!(person.send("hello").await.status, 200);
+    }
+    let mentions = async |text: &str| {
+        let seq = viewer.send(text).await.body["seq"].as_u64().unwrap();
+        let form = [("room", "1"), ("before", &*(seq + 1).to_string()), ("limit", "1")];
+        viewer.post("/gateway/history", &form).await.body["messages"][0]["mentions"].clone()
+    };
+    for (joins, name) in [(false, "Mei Lan"), (true, "Mei Ling")] {
+        // In memory from the second page on.
+        for _ in 0..3 {
+            viewer.get("/rooms/1").await;
+        }
+        let speaker = there.guest(name).await;
+        assert_eq!(speaker.send("I am here").await.status, 200);
+        let _socket = if joins { Some(viewer.open_bound(Some("roomcast.v1")).await) } else { None };
+        assert_eq!(mentions(&format!("@{name} hi")).await, json!([speaker.uid]), "{name}");
+    }
 }

@@ -148,6 +148,10 @@ impl Task {
             }
             Event::Command(Command::Begin { room, head, answer }) => {
                 self.epochs.keep(&room, &head.epoch);
+                // Without members here it was not fed.
+                if !self.sequencer.contains(&room) && self.tails.contains(&room) && !self.tails.reaches(&room, head.seq) {
+                    self.tails.forget(&room);
+                }
                 let _ = answer.send(self.sequencer.begin(&room, &head, now, out));
             }
             Event::Command(Command::Forget(room)) => self.sequencer.forget(&room),
