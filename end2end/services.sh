@@ -13,7 +13,7 @@ export PATH="$PATH:/usr/sbin:/usr/local/bin"
 end() {
     # bash reports a killed job at the next wait.
     [ -z "${nats:-}" ] || { kill -KILL "$nats" && wait "$nats"; } 2>/dev/null || true
-    "$postgres" stop "$folder/postgres"
+    "$postgres" stop "$folder/postgres" || true
     rm -rf "$folder"
 }
 trap end EXIT

@@ -56,11 +56,12 @@ export class Cluster implements Site {
     return this.token;
   }
 
-  /** Returns the first exit code that is not 0. */
+  /** Returns the first exit code that is not 0: null is that of a node that a signal ended. */
   async stop(): Promise<number | null> {
     const codes = await Promise.all(this.nodes.map((node) => node.stop()));
     await this.balancer.close();
-    return codes.find((code) => code !== 0) ?? 0;
+    const bad = codes.find((code) => code !== 0);
+    return bad === undefined ? 0 : bad;
   }
 
   async kill(): Promise<void> {

@@ -17,7 +17,7 @@ export function missing(): string | undefined {
   return undefined;
 }
 
-/** Whether tests without the services fail: as root and with CI=true tools/setup.sh has installed them. */
+/** Whether tests without the services fail: as root, or with CI=true, tools/setup.sh has installed them. */
 export const mustBe = (): boolean => process.env.CI === 'true' || process.geteuid?.() === 0;
 
 export class Services {
@@ -41,7 +41,7 @@ export class Services {
     const urls: string[] = [];
     const printed = new Promise<void>((done, fail) => {
       const late = setTimeout(() => fail(new Error('PostgreSQL or NATS did not start')), START_TIMEOUT_MS);
-      script.once('exit', (code) => fail(new Error(`services.sh ended with ${code}`)));
+      script.once('error', fail).once('exit', (code) => fail(new Error(`services.sh ended with ${code}`)));
       createInterface({ input: script.stdout! }).on('line', (line) => {
         if (urls.push(line) < 2) return;
         clearTimeout(late);
@@ -78,6 +78,7 @@ export class Services {
 
   /** Ends both, and waits until their files are gone. */
   async end(): Promise<void> {
+    if (this.script.exitCode !== null || this.script.signalCode !== null) return;
     const ended = new Promise((done) => this.script.once('exit', done));
     this.script.stdin!.end();
     await ended;
