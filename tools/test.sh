@@ -29,7 +29,7 @@ else
     say "SKIPPED: the server's tests on PostgreSQL, which is not installed (\`apt-get install postgresql\`)"
 fi
 
-say "end-to-end tests in Chromium (about 10 minutes)"
+say "end-to-end tests in Chromium, on one node and on two (about 12 minutes)"
 npm test --prefix end2end
 
 # Compare with the site of cargo-leptos only if it is installed: building it takes 8 minutes.

@@ -21,7 +21,7 @@ pub struct History {
     pub ended: Vec<Ended>,
     /// The store after the run.
     pub store: BTreeMap<String, Room>,
-    /// The ends of the faults, each with the time when it was over for three seconds.
+    /// The end of each fault, and the time 3 s later.
     pub healed: Vec<(u64, u64)>,
     /// Spans of time in which each node went on and reached the store.
     pub served: Vec<(u64, u64)>,
@@ -86,7 +86,7 @@ pub enum Seen {
     /// A change, or the room's state under its rev.
     Change { at: u64, change: Change },
     /// A told gap, of messages, of changes or of both.
-    Gap { range: Option<(u64, u64)>, rev: Option<u64> },
+    Gap { at: u64, range: Option<(u64, u64)>, rev: Option<u64> },
 }
 
 /// A message as a page gets it.

@@ -14,6 +14,7 @@ pub use client::{Answer, Person, Socket, read};
 pub use place::Place;
 use std::io::{BufRead, BufReader};
 use std::net::{SocketAddr, SocketAddrV4};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
@@ -53,10 +54,11 @@ fn has_stopped(pid: u32) -> bool {
     })
 }
 
-/// Whether a process that is no child is gone, or waits for its parent.
+/// Whether a server that is no child has exited. Its pid may belong to another program by then.
 fn has_ended(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(") ").next().is_none_or(|rest| rest.is_empty() || rest.starts_with('Z'))
+    std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|program| program != Path::new(env!("CARGO_BIN_EXE_roomcast")))
+        || std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z"))
+        || !Path::new(&format!("/proc/{pid}")).exists()
 }
 
 /// Polls every 20 ms until `condition` returns true. Panics with its name after [`DEADLINE`].
@@ -133,7 +135,7 @@ impl Server {
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
-        let Some(successor) = self.successor.take() else { return };
+        let Some(successor) = self.successor.take().filter(|pid| !has_ended(*pid)) else { return };
         self::signal(successor, libc::SIGKILL);
         let deadline = Instant::now() + DEADLINE;
         while !has_ended(successor) {
@@ -211,7 +213,11 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        // A process that took over after `reload`.
+        // A process that took over may be stopped.
+        if let Some(successor) = self.successor.take().filter(|pid| !has_ended(*pid)) {
+            self::signal(successor, libc::SIGKILL);
+        }
+        // One that took over without `Server::reload`.
         if let Ok(mut control) = std::os::unix::net::UnixStream::connect(self.folder().join("roomcast.sock")) {
             use std::io::{Read, Write};
             let _ = control.write_all(b"{\"request\":\"stop\",\"slowly\":false}\n");

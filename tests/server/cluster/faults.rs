@@ -1,5 +1,5 @@
-//! Faults of a whole node, and of the database of all: a long sleep, a wrong clock, a database that takes no writes, leases that it
-//! refuses, a reload while NATS is away.
+//! Faults of a whole node, and of the database of all: a long sleep, a wrong clock, a database that takes no writes, one that refuses
+//! leases, a reload while NATS is away.
 
 use super::stage::{SETTINGS, Screen, all_got, call, stage, talk};
 use crate::moderation_doors::account;
@@ -12,6 +12,9 @@ use tokio::time::sleep;
 
 /// The longest sleep of a node in the tests.
 const LONG: Duration = Duration::from_secs(30);
+
+/// The time in which such a node has healed: 3 s, and some for a busy machine.
+const HEALED: Duration = Duration::from_secs(5);
 
 /// Checks that the messages of a screen rise, each once, and that it was told of those that it skipped.
 fn rises(screen: &Screen) {
@@ -60,10 +63,11 @@ async fn a_node_that_slept_for_30_s_catches_up_and_carries_out_no_old_command() 
     assert_eq!(ended.close_code().await, 4501);
     screens[2].has("message", "seq", sent.last().unwrap().0).await;
     screens[2].has("changed", "rev", removed["rev"].as_u64().unwrap()).await;
-    let late = woke.elapsed();
-    assert!(late < Duration::from_secs(3), "healed after {late:?}");
+    assert!(woke.elapsed() < HEALED, "healed after {:?}", woke.elapsed());
     cluster.is_whole().await;
-    all_got(&screens, &talk(&people, 3).await).await;
+    let sent = talk(&people, 3).await;
+    all_got(&screens[..2], &sent).await;
+    screens[2].has("message", "seq", sent.last().unwrap().0).await;
     screens.iter().for_each(rises);
     call(one, "sendToClient", json!({"client_id": of_api.client_id, "message": "new"})).await;
     assert_eq!(of_api.push().await, "new", "the old command was carried out");
@@ -84,7 +88,8 @@ async fn accepted(person: &Person) -> u64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_read_only_database_refuses_sends_on_every_node_and_loses_nothing() {
     let Some(postgres) = Postgres::own() else { return };
-    let Some(cluster) = Cluster::on(postgres.database(), 2, &SETTINGS).await else { return };
+    let settings = [&SETTINGS[..], &["cluster.answer_within_ms=10000"]].concat();
+    let Some(cluster) = Cluster::on(postgres.database(), 2, &settings).await else { return };
     let [one, two] = &cluster.nodes[..] else { panic!("two nodes") };
     let people = [one.guest("one").await, two.guest("two").await];
     let screens = [Screen::open(one).await, Screen::open(two).await];
@@ -125,12 +130,13 @@ async fn a_read_only_database_refuses_sends_on_every_node_and_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_clock_of_a_node_decides_nothing() {
     let settings = ["chat.cooldown_ms=3000", "chat.first_message_ms=0"];
-    let Some(cluster) = Cluster::with(2, &settings).await else { return };
+    let Some(database) = Postgres::shared() else { return };
+    let Some(cluster) = Cluster::with_clocks(database, 2, &settings).await else { return };
     let [wrong, right] = &cluster.nodes[..] else { panic!("two nodes") };
     let owner = cluster.nodes.iter().find(|node| node.owner_link.is_some()).unwrap().owner().await;
     let viewer = account(right, "viewer").await;
     for hours in [1, -1, 0_i64] {
-        wrong.clock.shift(hours * 3_600);
+        wrong.clock.as_ref().unwrap().shift(hours * 3_600);
         eventually("the node has another time", async || cluster.hours_ahead(wrong).await == hours.to_string()).await;
         let person = wrong.guest("Ming").await;
         let mut socket = person.at(right).open_bound(Some("roomcast.v1")).await;
@@ -163,7 +169,7 @@ async fn the_clock_of_a_node_decides_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn leases_that_are_not_to_be_had_are_logged_once() {
+async fn refused_leases_are_logged_once() {
     let Some(cluster) = Cluster::start(1).await else { return };
     let node = &cluster.nodes[0];
     let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 1919902818 \
@@ -187,10 +193,8 @@ async fn a_reload_while_nats_is_away_goes_on_as_the_same_node() {
     let Some((mut cluster, people, screens)) = stage(2).await else { return };
     all_got(&screens, &talk(&people, 2).await).await;
     cluster.nats.stop();
-    let begun = Instant::now();
     cluster.nodes[0].reload().await;
     let [one, two] = &cluster.nodes[..] else { panic!("two nodes") };
-    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
     // A send under way at the change of the processes is repeated by its page.
     let first = accepted(&people[0]).await;
     let screen = Screen::open(one).await;

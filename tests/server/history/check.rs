@@ -272,17 +272,18 @@ fn was_open(socket: &Socket, from: u64, to: u64) -> bool {
     bound_at(socket) <= from && socket.closed_at.is_none_or(|closed| closed > to)
 }
 
-/// The time when a socket had a message, or was told that it has not: 0 for a told gap, which has no time. `None`: never.
+/// Returns the time when the socket got the message, or a gap that covers it. `None`: never.
 fn had(socket: &Socket, seq: u64) -> Option<u64> {
     let had = |seen: &Seen| match seen {
         Seen::Message { at, line } if line.seq >= seq => Some(*at),
         Seen::Bound { at, seq: newest, .. } if *newest >= seq => Some(*at),
-        Seen::Gap { range: Some((_, to)), .. } if *to >= seq => Some(0),
+        Seen::Gap { at, range: Some((_, to)), .. } if *to >= seq => Some(*at),
         _ => None,
     };
     socket.seen.iter().find_map(had)
 }
 
+/// Checks the readers at the end of each fault.
 fn healed(history: &History) -> Option<String> {
     history.healed.iter().find_map(|(over, healed)| {
         history.sockets.iter().filter(|socket| was_open(socket, *over, *healed)).find_map(|socket| {
@@ -315,6 +316,7 @@ pub fn latest(history: &History) -> (u64, String) {
     latest
 }
 
+/// Checks the latest message.
 fn soon(history: &History) -> Option<String> {
     let (late, place) = latest(history);
     (late > SOON_MS).then_some(place)

@@ -322,7 +322,7 @@ fn seen(push: &Value, at: u64) -> Option<Seen> {
         "changed" | "room" => Some(Seen::Change { at, change: change(push)? }),
         "gap" => {
             let range = push["from"].as_u64().zip(push["to"].as_u64());
-            Some(Seen::Gap { range, rev: push["rev"].as_u64() })
+            Some(Seen::Gap { at, range, rev: push["rev"].as_u64() })
         }
         _ => None,
     }

@@ -112,7 +112,7 @@ async fn run(seed: u64) {
     let Some(postgres) = Postgres::own() else { return };
     let settings = [format!("chat.cooldown_ms={COOLDOWN_MS}"), "chat.first_message_ms=0".into()];
     let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
-    let Some(mut cluster) = Cluster::on(postgres.database(), NODES, &settings).await else { return };
+    let Some(mut cluster) = Cluster::with_clocks(postgres.database(), NODES, &settings).await else { return };
     cluster.nodes[0].add_rooms(2).await;
     let mut rng = StdRng::seed_from_u64(seed);
     let names: Vec<&str> = cluster.nodes.iter().map(|node| node.base.as_str()).collect();
@@ -145,7 +145,7 @@ async fn run(seed: u64) {
             spans.since = run.now();
         }
         let effect = match fault {
-            Fault::ClockLeaps => hours,
+            Fault::ClockLeaps => hours.expect("it was measured"),
             Fault::NodeIsKilled | Fault::NodeReloads => life - self::life(&cluster, node).await,
             Fault::NodeSleeps => self::gone(&cluster) - gone,
             _ => effects(&cluster).await - before,
@@ -193,8 +193,8 @@ async fn start(run: &Run, cluster: &Cluster, seed: u64) -> (Vec<tokio::task::Joi
     (clients, signed_in)
 }
 
-/// Breaks something, waits, and mends it. Returns the hours by which the node's clock was wrong.
-async fn inflict(cluster: &mut Cluster, postgres: &Arc<Postgres>, fault: Fault, node: usize) -> f64 {
+/// Breaks something, waits, and mends it. Returns the hours by which a node's clock was wrong.
+async fn inflict(cluster: &mut Cluster, postgres: &Arc<Postgres>, fault: Fault, node: usize) -> Option<f64> {
     let lasts = || sleep(Duration::from_secs(2));
     let at = &mut cluster.nodes[node];
     match fault {
@@ -238,14 +238,14 @@ async fn inflict(cluster: &mut Cluster, postgres: &Arc<Postgres>, fault: Fault, 
         }
         Fault::NodeReloads => at.reload().await,
         Fault::ClockLeaps => {
-            at.clock.shift(3_600);
+            at.clock.as_ref().unwrap().shift(3_600);
             lasts().await;
             let hours = cluster.hours_ahead(&cluster.nodes[node]).await;
-            cluster.nodes[node].clock.shift(0);
-            return hours.parse().unwrap();
+            cluster.nodes[node].clock.as_ref().unwrap().shift(0);
+            return hours.parse().ok();
         }
     }
-    0.0
+    None
 }
 
 /// The effects of faults until now, of all nodes.

@@ -1,5 +1,5 @@
-// Adds the seconds in the file TEST_CLOCK to the time of day of a process that loads this library (LD_PRELOAD). The file is mapped, so
-// that the process sees a new value at once. The clock that measures durations stays as it is.
+// Adds seconds to CLOCK_REALTIME of clock_gettime(), which Rust's SystemTime reads, in a process that loads this library (LD_PRELOAD).
+// TEST_CLOCK names the file with the seconds. It is mapped, so that the process sees a new value at once. Other clocks stay as they are.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>

@@ -1,5 +1,6 @@
 //! The time of day of one process, which a test sets: a library in C, built by the test, shifts it.
 
+use super::Place;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -8,13 +9,14 @@ use std::sync::OnceLock;
 pub struct Clock(PathBuf);
 
 impl Clock {
-    /// A clock without a shift, and the variables with which a process has it.
-    pub fn in_folder(folder: &Path) -> (Self, [(String, String); 2]) {
-        let this = Self(folder.join("clock"));
+    /// Gives the processes of a place a clock of their own, without a shift.
+    pub fn of(place: &mut Place) -> Self {
+        let this = Self(place.data.path().join("clock"));
         this.shift(0);
-        let variables = [("LD_PRELOAD", library()), ("TEST_CLOCK", &this.0)];
-        let variables = variables.map(|(name, path)| (name.to_owned(), path.to_str().unwrap().to_owned()));
-        (this, variables)
+        for (name, path) in [("LD_PRELOAD", library()), ("TEST_CLOCK", &this.0)] {
+            place.set(name, path.to_str().unwrap());
+        }
+        this
     }
 
     /// Sets the clock so many seconds ahead of the machine's.

@@ -15,6 +15,7 @@ pub struct Cluster {
     pub nats: Nats,
     pub database: Arc<Database>,
     settings: Vec<String>,
+    has_clocks: bool,
 }
 
 /// A node: a [`Server`] with its links.
@@ -24,8 +25,8 @@ pub struct Node {
     pub nats: Proxy,
     /// The link to PostgreSQL.
     pub postgres: Proxy,
-    /// The time of day.
-    pub clock: Clock,
+    /// The time of day, in a cluster [with clocks](Cluster::with_clocks).
+    pub clock: Option<Clock>,
 }
 
 impl std::ops::Deref for Node {
@@ -55,9 +56,18 @@ impl Cluster {
 
     /// The same on a database of an instance that the test may stop.
     pub async fn on(database: Database, count: usize, settings: &[&str]) -> Option<Self> {
+        Self::begin(database, count, settings, false).await
+    }
+
+    /// The same with nodes whose time of day the test sets.
+    pub async fn with_clocks(database: Database, count: usize, settings: &[&str]) -> Option<Self> {
+        Self::begin(database, count, settings, true).await
+    }
+
+    async fn begin(database: Database, count: usize, settings: &[&str], has_clocks: bool) -> Option<Self> {
         let (nats, database) = (Nats::start()?, Arc::new(database));
         let settings = settings.iter().map(|setting| setting.to_string()).collect();
-        let mut this = Self { nodes: Vec::new(), nats, database, settings };
+        let mut this = Self { nodes: Vec::new(), nats, database, settings, has_clocks };
         for _ in 0..count {
             this.add();
         }
@@ -73,8 +83,7 @@ impl Cluster {
             ("ROOMCAST_CLUSTER_LOOPBACK".to_owned(), "on".to_owned()),
         ];
         let mut place = Place::of_cluster(self.database.clone(), postgres.address, environment.into());
-        let (clock, variables) = Clock::in_folder(place.data.path());
-        place.environment.extend(variables);
+        let clock = self.has_clocks.then(|| Clock::of(&mut place));
         // Fixed, so that a node that starts again is the same one.
         let [inner, register] = [free_port(), free_port()];
         let mut settings =
@@ -88,10 +97,16 @@ impl Cluster {
 
     /// The hours that a node's clock is ahead of PostgreSQL's, by the time of the log's line of a request, as a rounded number.
     pub async fn hours_ahead(&self, node: &Node) -> String {
-        node.visitor().post("/gateway/bind", &[]).await;
-        let log = node.log();
-        let line = log.lines().rev().find(|line| line.contains("/gateway/bind")).expect("requests are logged");
-        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let path = format!("/of-test-{}", uuid::Uuid::new_v4());
+        node.visitor().post(&path, &[]).await;
+        let mut line = None;
+        // A thread of its own writes the log.
+        eventually("the request is logged", async || {
+            line = node.log().lines().find(|line| line.contains(&path)).map(str::to_owned);
+            line.is_some()
+        })
+        .await;
+        let line: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
         let time = line["timestamp"].as_str().unwrap();
         self.database.sql(&format!("SELECT round(extract(epoch FROM timestamptz '{time}' - now()) / 3600)"))
     }

@@ -22,7 +22,7 @@ pub struct Place {
     /// The address of a proxy before the database.
     proxy: Option<SocketAddr>,
     /// Variables of the program's environment.
-    pub environment: Vec<(String, String)>,
+    environment: Vec<(String, String)>,
 }
 
 impl From<TempDir> for Place {
@@ -72,6 +72,16 @@ impl Place {
     /// A node's place: the database is that of all nodes, behind the node's own proxy.
     pub fn of_cluster(database: Arc<Database>, address: SocketAddr, environment: Vec<(String, String)>) -> Self {
         Self { database: Some(database), proxy: Some(address), environment, ..Self::sqlite() }
+    }
+
+    /// Whether its server is a node of a cluster.
+    pub fn is_in_cluster(&self) -> bool {
+        self.environment.iter().any(|(name, _)| name == "ROOMCAST_CLUSTER_NATS")
+    }
+
+    /// Sets a variable of the program's environment.
+    pub fn set(&mut self, name: &str, value: &str) {
+        self.environment.push((name.to_owned(), value.to_owned()));
     }
 
     fn url(&self) -> Option<String> {

@@ -164,11 +164,11 @@ async fn the_person_acted_on_learns_the_reason_and_not_the_moderator() {
     assert_eq!((&all[1]["restraint"]["kind"], &all[1]["restraint"]["reason"]), (&json!("ban"), &json!("spam")));
 }
 
-/// The case that a page is told of after another one. A node of several may tell a case again.
-async fn next_case(tab: &mut Socket, before: &Value) -> Value {
+/// The case that a page is told of after another one. A node of a cluster follows its own news, and may tell a case again.
+async fn next_case(room: &Room, tab: &mut Socket, before: &Value) -> Value {
     loop {
         let case = tab.push_of("you").await["restraint"]["case"].take();
-        if case != *before {
+        if case != *before || !room.server.is_in_cluster() {
             return case;
         }
     }
@@ -181,11 +181,11 @@ async fn the_end_of_a_ban_of_the_site_tells_the_timeout_of_the_room() {
     let person = room.server.guest("一").await;
     let mut tab = person.open_bound(Some("roomcast.v1")).await;
     let timeout = act(&room.moderator, "timeout", &[("user", &person.uid), ("seconds", "600")]).await;
-    assert_eq!(next_case(&mut tab, &Value::Null).await, timeout["case"]);
+    assert_eq!(next_case(&room, &mut tab, &Value::Null).await, timeout["case"]);
     let ban = room.host.post("/gateway/mod/ban", &[("user", &person.uid), ("site", "true")]).await.body;
-    assert_eq!(next_case(&mut tab, &timeout["case"]).await, ban["case"], "{ban}");
+    assert_eq!(next_case(&room, &mut tab, &timeout["case"]).await, ban["case"], "{ban}");
     let lifted = room.host.post("/gateway/mod/lift", &[("case", ban["case"].as_str().unwrap())]).await;
     assert_eq!(lifted.status, 200, "{}", lifted.body);
-    assert_eq!(next_case(&mut tab, &ban["case"]).await, timeout["case"]);
+    assert_eq!(next_case(&room, &mut tab, &ban["case"]).await, timeout["case"]);
     assert_eq!(refusal(&person.send("x").await), (403, "muted"));
 }
