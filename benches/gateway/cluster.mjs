@@ -7,12 +7,13 @@ import { freePort, LISTENS, OWNER, ready } from "./processes.mjs";
 const postgres = (verb, folder) =>
   execFileSync(join(import.meta.dirname, "../../tools/postgres.sh"), [verb, folder], { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] }).trim();
 
-// Returns the address of NATS and its process.
+// Returns the address of NATS, that of its monitoring, and its process.
 const startNats = async () => {
-  const port = await freePort();
-  const child = spawn("nats-server", ["--addr", "127.0.0.1", "--port", String(port)], { stdio: ["ignore", "ignore", "pipe"] });
+  const [port, monitor] = [await freePort(), await freePort()];
+  const flags = ["--addr", "127.0.0.1", "--port", String(port), "--http_port", String(monitor)];
+  const child = spawn("nats-server", flags, { stdio: ["ignore", "ignore", "pipe"] });
   await ready(child, child.stderr, /Server is ready/, "nats-server");
-  return { child, url: `nats://127.0.0.1:${port}` };
+  return { child, url: `nats://127.0.0.1:${port}`, monitor: `127.0.0.1:${monitor}` };
 };
 
 // Starts `count` nodes of the binary `roomcast` and makes `rooms` rooms. Resolves when all nodes serve and know each other.
@@ -21,7 +22,8 @@ export const startCluster = async (roomcast, folder, key, count, rooms) => {
   const url = postgres("start", base);
   const nats = await startNats();
   const nodes = [];
-  const server = { key, parts: `nats=${nats.child.pid},postgres=${readFileSync(join(base, "postmaster.pid"), "utf8").split("\n")[0]}` };
+  const postmaster = readFileSync(join(base, "postmaster.pid"), "utf8").split("\n")[0];
+  const server = { key, parts: `nats=${nats.child.pid},postgres=${postmaster}`, monitor: nats.monitor, database: url };
   server.end = () => {
     for (const child of [...nodes, nats.child]) child.kill("SIGKILL");
     postgres("stop", base);

@@ -51,7 +51,8 @@ const measure = async (name, scenario) => {
     const protocol = scenario.protocol ?? servers[name].protocol;
     if (protocol === "php" && !server.inner) throw new Error("it printed no inner address");
     const inner = [...(server.inner ? ["--inner", server.inner] : []), ...(server.owner ? ["--owner", server.owner] : [])];
-    const parts = server.parts ? ["--parts", server.parts] : [];
+    // Of a cluster: the processes of its parts, and where they tell their counts.
+    const parts = server.parts ? ["--parts", server.parts, "--monitor", server.monitor, "--database", server.database] : [];
     return await runLoad([...scenario.load, "--server", protocol, "--addr", server.address, ...inner, ...parts, "--pids", String(server.pid), "--key", server.key]);
   } catch (error) {
     return { error: String(error.message).trim().split("\n").at(-1) };

@@ -1,5 +1,6 @@
 // The scenarios and the columns of their tables. `load`: arguments of the load client. `columns`: title, path in the client's JSON,
-// digits, and "x" for a column that is also shown in relation to the raw limit. `env`: additional environment of the server.
+// digits, and "x" for a column that is also shown in relation to the raw limit. `rows`: label and path of each row of a server.
+// `env`: additional environment of the server.
 const load = (scenario, flags) => [scenario, ...Object.entries(flags).flatMap(([name, value]) => [`--${name}`, String(value)])];
 const count = (n) => n.toLocaleString("en");
 
@@ -78,6 +79,36 @@ const remote = (viewers, deliveries, seconds) => ({
   ],
 });
 
+// Warm-up in seconds, until PostgreSQL's connections that became idle after the viewers' binds have told their counts.
+const COUNTS_TOLD = 12;
+// The same before and after NATS is killed: then the other node reads each message from PostgreSQL.
+const late = (viewers, deliveries, seconds) => ({
+  ...remote(viewers, deliveries, seconds),
+  group: "cluster-late",
+  title: `${count(viewers)} viewers in one room on two nodes, ${count(deliveries)} deliveries per second, all sent at one node, before and after NATS is killed`,
+  load: load("cluster-late", { viewers, deliveries, seconds, "warm-up": COUNTS_TOLD, "sender-nodes": 1, publishers: 8 }),
+  rows: [[": with NATS", "with."], [": without", "without."]],
+  columns: [
+    ["that node's viewers: p50 ms", "p50_ms", 1], ["p99 ms", "p99_ms", 1], ["longest ms", "max_ms", 0],
+    ["the other node's: p50 ms", "remote_p50_ms", 1], ["p99 ms", "remote_p99_ms", 1], ["longest ms", "remote_max_ms", 0],
+    ["deliveries per second", "deliveries_s", 0], ["transactions of PostgreSQL per second", "transactions_s", 1], FAULTS,
+  ],
+});
+// Nobody sends. `churn`: viewers that leave and come per second in the last row.
+const still = (viewers, rooms, churn, seconds, servers = ["nodes-2", "nodes-4"]) => ({
+  group: "cluster-idle",
+  title: `${count(viewers)} viewers in ${rooms === 1 ? "one room" : `${rooms} rooms`} and nobody sends`,
+  load: load("cluster-idle", { viewers, rooms, churn, seconds }),
+  servers,
+  rooms,
+  rows: [[": no viewers", "empty."], [": all idle", "idle."], [`: ${churn} leave and come per second`, "churn."]],
+  columns: [
+    ["to NATS: messages per second", "nats.in_messages_s", 1], ["kB per second", "nats.in_kb_s", 1],
+    ["from NATS: messages per second", "nats.out_messages_s", 1], ["kB per second", "nats.out_kb_s", 1], ["NATS: CPU ms per second", "nats.cpu_ms_s", 1],
+    ["PostgreSQL: transactions per second", "postgres.transactions_s", 1], ["CPU ms per second", "postgres.cpu_ms_s", 1], ["nodes: CPU ms per second", "nodes_cpu_ms_s", 0],
+  ],
+});
+
 // GatewayWorker's inner protocol, as PHP uses it. Roomcast only, with these listen addresses.
 const PHP_LISTENERS = { ROOMCAST_LAN_ADDR: "127.0.0.1:0", ROOMCAST_REGISTER_ADDR: "127.0.0.1:0" };
 const php = (scenario) => ({ ...scenario, group: "php", title: `PHP's inner protocol: ${scenario.title}`, servers: ["roomcast"], protocol: "php", env: PHP_LISTENERS });
@@ -149,6 +180,7 @@ export const full = [
   chat(saturate(1_000)),
   removals(5_000, 4, 15),
   cluster(5_000, 1, { deliveries: 50_000, seconds: 8 }), cluster(10_000, 200, { deliveries: 20_000, seconds: 8 }), remote(5_000, 50_000, 8),
+  late(5_000, 50_000, 8), still(10_000, 200, 200, 30), still(5_000, 1, 20, 30),
   phpCommands(500_000), phpConnections(1_000, 20_000), phpQueries(3), phpSessions(10_000),
 ];
 
@@ -167,5 +199,6 @@ export const quick = [
   chat(rate("chat", 500, { deliveries: 10_000, seconds: 3 })),
   removals(500, 4, 3),
   cluster(500, 1, { deliveries: 5_000, seconds: 3 }), cluster(500, 10, { deliveries: 2_000, seconds: 3 }), remote(500, 5_000, 3),
+  late(500, 5_000, 3), still(500, 10, 10, 3, ["nodes-2"]), still(500, 1, 5, 3, ["nodes-2"]),
   phpCommands(50_000), phpConnections(500, 5_000), phpQueries(1), phpSessions(1_000),
 ];

@@ -28,8 +28,8 @@ const prepareNchan = () => (modules ? undefined : "libnginx-mod-nchan is not ins
 const prepareRoomcast = () => (existsSync(roomcast) ? undefined : `${roomcast} is not built`);
 
 const prepareCluster = () => {
-  const missing = spawnSync("nats-server", ["--version"]).error && "nats-server is not installed";
-  return missing || prepareRoomcast();
+  const missing = ["nats-server", "psql"].find((program) => spawnSync(program, ["--version"]).error);
+  return missing ? `${missing} is not installed` : prepareRoomcast();
 };
 
 const startRoomcast = (folder) => ({

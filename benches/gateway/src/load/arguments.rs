@@ -21,6 +21,12 @@ pub struct Arguments {
     pub pids: Vec<u32>,
     /// Processes whose CPU is reported apart: `nats=4711,postgres=4712`.
     pub parts: Vec<(String, u32)>,
+    /// Address of NATS' monitoring.
+    pub monitor: SocketAddr,
+    /// URL of the database, for psql.
+    pub database: String,
+    /// Viewers that leave and come per second, in `cluster-idle`.
+    pub churn: f64,
     /// Roomcast's API key.
     pub key: String,
     /// Token of the link that makes a person the owner of Roomcast.
@@ -76,6 +82,9 @@ impl Arguments {
             sender_nodes: take(&mut flags, "sender-nodes", nodes.len())?.clamp(1, nodes.len()),
             nodes,
             parts: if parts.is_empty() { vec![] } else { all(&parts, part).ok_or("--parts: invalid")? },
+            monitor: take(&mut flags, "monitor", nowhere)?,
+            database: take(&mut flags, "database", String::new())?,
+            churn: take(&mut flags, "churn", 0.0)?,
             inner: take(&mut flags, "inner", nowhere)?,
             pids: take(&mut flags, "pids", String::new())?.split(',').filter_map(|pid| pid.parse().ok()).collect(),
             key: take(&mut flags, "key", String::new())?,

@@ -10,6 +10,7 @@ mod inner;
 mod joiner;
 mod message;
 mod order;
+mod probe;
 mod process;
 mod publisher;
 mod scenario;

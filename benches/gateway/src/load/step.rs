@@ -135,6 +135,7 @@ impl Outcome {
             "parts_cpu_us": self.parts_s.iter().map(part).collect::<serde_json::Map<_, _>>(),
             "remote_p50_ms": self.remote.value_at_quantile(0.5) as f64 / 1e3,
             "remote_p99_ms": self.remote.value_at_quantile(0.99) as f64 / 1e3,
+            "remote_max_ms": self.remote.value_at_quantile(1.0) as f64 / 1e3,
             "p50_ms": self.late_ms(0.5),
             "p99_ms": self.late_ms(0.99),
             "max_ms": self.late_ms(1.0),

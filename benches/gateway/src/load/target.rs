@@ -49,14 +49,26 @@ pub struct Target {
     owner: String,
     /// Header line of the subprotocol; empty without one.
     protocol: &'static str,
+    /// Each viewer of the chat is a visitor without a session. Else all share the sessions of the guests.
+    has_visitors: bool,
 }
 
 impl Target {
     pub fn new(arguments: &Arguments) -> Result<Self, String> {
         let authorized = format!("Authorization: Bearer {}\r\nContent-Type: application/json\r\n", arguments.key);
         let Arguments { server: kind, addr, ref nodes, sender_nodes, rooms, .. } = *arguments;
-        let (guests, owner) = (vec![], String::new());
-        let mut target = Self { kind, addr, nodes: nodes.clone(), sender_nodes, rooms, authorized, guests, owner, protocol: "" };
+        let mut target = Self {
+            kind,
+            addr,
+            nodes: nodes.clone(),
+            sender_nodes,
+            rooms,
+            authorized,
+            guests: vec![],
+            owner: String::new(),
+            protocol: "",
+            has_visitors: arguments.scenario == "cluster-idle",
+        };
         if target.kind == Kind::Chat {
             let mut client = http::Client::new(target.addr);
             for n in 0..arguments.publishers {
@@ -98,7 +110,7 @@ impl Target {
             Kind::SocketIo => format!("/socket.io/?EIO=4&transport=websocket&room={room}"),
             Kind::Nchan => format!("/sub/{room}"),
         };
-        let (cookie, protocol) = (self.guest(viewer), self.protocol);
+        let (cookie, protocol) = (self.viewer_cookie(viewer), self.protocol);
         let key = gateway_bench::frame::KEY;
         format!(
             "GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n{protocol}{cookie}\r\n"
@@ -137,12 +149,17 @@ impl Target {
     /// Returns a page's bind request.
     pub fn bind(&self, viewer: usize, room: usize, client_id: &str) -> Vec<u8> {
         let form = format!("client_id={client_id}&room={}", room + 1);
-        http::post("/gateway/bind", &format!("{}{FORM}", self.guest(viewer)), &form)
+        http::post("/gateway/bind", &format!("{}{FORM}", self.viewer_cookie(viewer)), &form)
     }
 
     /// Returns the owner's request that removes a message of room 1.
     pub fn remove(&self, seq: u64) -> Vec<u8> {
         http::post("/gateway/mod/remove", &format!("{}{FORM}", self.owner), &format!("room=1&seq={seq}"))
+    }
+
+    /// Returns the Cookie header line of a viewer, empty outside of the chat.
+    fn viewer_cookie(&self, n: usize) -> String {
+        if self.has_visitors { format!("Cookie: roomcast_visitor={n:064x}\r\n") } else { self.guest(n).into() }
     }
 
     fn guest(&self, n: usize) -> &str {

@@ -1,8 +1,10 @@
 //! The scenarios, one file each. All start with the same viewers, publisher and server processes.
 
 mod burst;
+mod cluster_idle;
 mod cycles;
 mod idle;
+mod late;
 mod php;
 mod rate;
 mod removals;
@@ -32,6 +34,8 @@ pub fn play(arguments: &Arguments) -> Result<Value, String> {
         "stuck" => stuck::play,
         "burst" => burst::play,
         "removals" => removals::play,
+        "cluster-late" => late::play,
+        "cluster-idle" => cluster_idle::play,
         "php-commands" => php::commands::play,
         "php-connections" => php::connections::play,
         "php-queries" => php::queries::play,
