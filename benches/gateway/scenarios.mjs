@@ -94,6 +94,22 @@ const late = (viewers, deliveries, seconds) => ({
     ["deliveries per second", "deliveries_s", 0], ["transactions of PostgreSQL per second", "transactions_s", 1], FAULTS,
   ],
 });
+// One of three nodes is killed; its viewers come back at the others.
+const killed = (viewers, rate, seconds) => ({
+  group: "cluster-kill",
+  title: `${count(viewers)} viewers in one room on three nodes, ${rate} messages per second at two of them; the third is killed`,
+  load: load("kill", { viewers, rate, seconds, "warm-up": COUNTS_TOLD, "sender-nodes": 2, publishers: 8 }),
+  servers: ["nodes-3"],
+  columns: [
+    ["viewers that came back", "returned", 0], ["after: p50 s", "back_p50_s", 2], ["p99 s", "back_p99_s", 2], ["longest s", "back_max_s", 2],
+    ["missing, doubled, swapped, failed, not back, dropped", ["lost", "doubled", "swapped", "failed", "not_back", "dropped"], 0],
+    [`PostgreSQL's transactions in ${seconds} s before, per second`, "before.transactions_s", 1], [`${seconds} s after`, "after.transactions_s", 1],
+    ["rows read per second: before", "before.rows_s", 0], ["after", "after.rows_s", 0],
+    ["more for each that came back: transactions", "extra_transactions", 2], ["rows", "extra_rows", 1],
+    ["PostgreSQL's CPU ms per second: before", "before.postgres_cpu_ms_s", 0], ["after", "after.postgres_cpu_ms_s", 0],
+    ["viewers of the other two: p50 ms", "p50_ms", 0], ["p99 ms", "p99_ms", 0],
+  ],
+});
 // Nobody sends. `churn`: viewers that leave and come per second in the last row.
 const still = (viewers, rooms, churn, seconds, servers = ["nodes-2", "nodes-4"]) => ({
   group: "cluster-idle",
@@ -180,7 +196,7 @@ export const full = [
   chat(saturate(1_000)),
   removals(5_000, 4, 15),
   cluster(5_000, 1, { deliveries: 50_000, seconds: 8 }), cluster(10_000, 200, { deliveries: 20_000, seconds: 8 }), remote(5_000, 50_000, 8),
-  late(5_000, 50_000, 8), still(10_000, 200, 200, 30), still(5_000, 1, 20, 30),
+  late(5_000, 50_000, 8), killed(5_000, 10, 20), still(10_000, 200, 200, 30), still(5_000, 1, 20, 30),
   phpCommands(500_000), phpConnections(1_000, 20_000), phpQueries(3), phpSessions(10_000),
 ];
 
@@ -199,6 +215,6 @@ export const quick = [
   chat(rate("chat", 500, { deliveries: 10_000, seconds: 3 })),
   removals(500, 4, 3),
   cluster(500, 1, { deliveries: 5_000, seconds: 3 }), cluster(500, 10, { deliveries: 2_000, seconds: 3 }), remote(500, 5_000, 3),
-  late(500, 5_000, 3), still(500, 10, 10, 3, ["nodes-2"]), still(500, 1, 5, 3, ["nodes-2"]),
+  late(500, 5_000, 3), killed(500, 10, 12), still(500, 10, 10, 3, ["nodes-2"]), still(500, 1, 5, 3, ["nodes-2"]),
   phpCommands(50_000), phpConnections(500, 5_000), phpQueries(1), phpSessions(1_000),
 ];

@@ -56,6 +56,7 @@ export const servers = {
   // Nodes with NATS and PostgreSQL. One node has both, too, so that the numbers tell what further ones cost.
   "nodes-1": { protocol: "chat", prepare: prepareCluster, nodes: 1 },
   "nodes-2": { protocol: "chat", prepare: prepareCluster, nodes: 2 },
+  "nodes-3": { protocol: "chat", prepare: prepareCluster, nodes: 3 },
   "nodes-4": { protocol: "chat", prepare: prepareCluster, nodes: 4 },
   socketio: { protocol: "socketio", prepare: prepareSocketIo, start: () => ({ command: ["node", join(socketio, "server.mjs")] }) },
 };

@@ -1,6 +1,7 @@
 //! The back end of Roomcast's viewers: joins each client id to its room through the API. Runs on threads of its own, since it
 //! waits for responses and the viewers' thread must not.
 
+use crate::bind::{Answer, Since};
 use crate::complain::complain;
 use crate::target::{Kind, Target, call, group};
 use gateway_bench::http;
@@ -17,12 +18,16 @@ pub struct Arrival {
     pub visit: u32,
     pub room: usize,
     pub client_id: String,
+    /// The position of its page.
+    pub since: Since,
 }
 
 pub struct Joined {
     pub viewer: usize,
     pub visit: u32,
     pub succeeded: bool,
+    /// The answer of `bind`; in the chat only.
+    pub answer: Option<Answer>,
 }
 
 /// State of a viewer in addition to its room.
@@ -84,21 +89,22 @@ impl Work {
                 arrived
             };
             let request = match self.target.kind {
-                Kind::Chat => self.target.bind(arrived[0].viewer, arrived[0].room, &arrived[0].client_id),
+                Kind::Chat => self.target.bind(&arrived[0]),
                 _ => self.target.batch(&arrived.iter().flat_map(|arrival| self.calls(arrival)).collect::<Vec<_>>()),
             };
             let addr = if self.target.kind == Kind::Chat { self.target.viewer_addr(arrived[0].viewer) } else { self.target.addr };
             let client = clients.entry(addr).or_insert_with(|| http::Client::new(addr));
-            let succeeded = match client.request(&request) {
-                Ok(answer) => self.succeeded(&answer, arrived.len()),
-                Err(error) => Err(error.to_string()),
-            };
+            let answer = client.request(&request).map_err(|error| error.to_string());
+            let mut bound =
+                answer.as_ref().ok().filter(|_| self.target.kind == Kind::Chat).and_then(|answer| Answer::read(&answer.body));
+            let succeeded = answer.and_then(|answer| self.succeeded(&answer, arrived.len()));
             let succeeded = succeeded.unwrap_or_else(|reason| {
                 complain("join", &reason);
                 vec![false; arrived.len()]
             });
             for (Arrival { viewer, visit, .. }, succeeded) in arrived.iter().zip(succeeded) {
-                if self.done.send(Joined { viewer: *viewer, visit: *visit, succeeded }).is_err() {
+                // In the chat there is one arrival.
+                if self.done.send(Joined { viewer: *viewer, visit: *visit, succeeded, answer: bound.take() }).is_err() {
                     return;
                 }
             }

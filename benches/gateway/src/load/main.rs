@@ -3,6 +3,10 @@
 //!     load rate --server roomcast --addr 127.0.0.1:2900 --pids 4711 --key SECRET --viewers 5000 --deliveries 20000
 
 mod arguments;
+// The page's own: a file that uses nothing else.
+#[path = "../../../../src/domain/backoff.rs"]
+mod backoff;
+mod bind;
 mod changes;
 mod clock;
 mod complain;

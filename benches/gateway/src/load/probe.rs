@@ -1,4 +1,5 @@
-//! Reads what NATS and PostgreSQL count of themselves: NATS by its monitoring endpoint, PostgreSQL by its statistics views.
+//! Reads the counts that NATS and PostgreSQL keep: those of NATS from its monitoring endpoint, those of PostgreSQL from its statistics
+//! views.
 
 use crate::arguments::Arguments;
 use crate::changes::number_after;
@@ -32,7 +33,12 @@ impl Database {
         }
     }
 
-    /// Returns what was added since `before`.
+    /// Has PostgreSQL's planner know its tables, as it does in a database that is older than a minute.
+    pub fn analyze(url: &str) -> Result<(), String> {
+        psql(url, "ANALYZE").map(drop)
+    }
+
+    /// Returns the difference since `before`.
     pub fn since(self, before: Self) -> Self {
         Self { transactions: self.transactions.saturating_sub(before.transactions), rows: self.rows.saturating_sub(before.rows) }
     }
@@ -86,7 +92,7 @@ impl Counts {
         Ok(Self { at: clock::now(), database: Database::read(&arguments.database)?, nats: Nats::read(arguments.monitor)?, cpu })
     }
 
-    /// Returns what was added per second since `before`.
+    /// Returns the differences since `before`, per second.
     pub fn since(&self, before: &Self) -> Value {
         let seconds = self.at.saturating_sub(before.at).max(1) as f64 / 1e9;
         let rate = |field: fn(&Nats) -> u64| field(&self.nats).saturating_sub(field(&before.nats)) as f64 / seconds;

@@ -6,7 +6,6 @@ use crate::publisher::{Plan, Published, Publisher};
 use crate::viewers::Viewers;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
-use std::time::Duration;
 
 /// If no delivery arrives for this long after the last publish, none is expected any more. In ns.
 const QUIET: u64 = 2 * clock::SECOND;
@@ -35,13 +34,15 @@ pub struct Outcome {
     pub answers: Histogram<u64>,
 }
 
-/// Runs the step to its end. `patience`: deadline for deliveries, in ns after the end of the schedule.
+/// Runs the step to its end. `patience`: deadline for deliveries, in ns after the end of the schedule. `turn` reads for the viewers once,
+/// and does no more than a moment's work beside it.
 pub fn run(
     viewers: &mut Viewers,
     publisher: &Publisher,
     (server, parts): (&Processes, &[(String, u32)]),
     plan: Plan,
     patience: u64,
+    turn: &mut dyn FnMut(&mut Viewers),
 ) -> Result<Outcome, String> {
     viewers.begin(plan.epoch, plan.rooms);
     let plan = Plan { begin: clock::now() + 10 * clock::MS, give_up_after: plan.give_up_after.min(patience), ..plan };
@@ -52,7 +53,7 @@ pub fn run(
     let published = std::thread::scope(|scope| {
         let publishing = scope.spawn(|| publisher.run(&plan));
         while !publishing.is_finished() {
-            viewers.poll_once(Duration::from_millis(20));
+            turn(viewers);
         }
         publishing.join().expect("no panic")
     })
@@ -66,7 +67,7 @@ pub fn run(
         if is_whole || now > plan.end() + patience || now > tally.last.max(plan.end()) + QUIET {
             break;
         }
-        viewers.poll_once(Duration::from_millis(20));
+        turn(viewers);
     }
     let tally = &viewers.tally;
     let swapped = (0..plan.rooms).map(|room| tally.rooms[room].swapped(&published.sent[room], &published.answered[room])).sum();

@@ -1,9 +1,11 @@
 //! The protocol of each server: a viewer's handshake and a publish.
 
 use crate::arguments::Arguments;
+use crate::joiner::Arrival;
 use gateway_bench::http;
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -51,6 +53,8 @@ pub struct Target {
     protocol: &'static str,
     /// Each viewer of the chat is a visitor without a session. Else all share the sessions of the guests.
     has_visitors: bool,
+    /// The node that was killed; `usize::MAX`: none.
+    gone: AtomicUsize,
 }
 
 impl Target {
@@ -67,7 +71,8 @@ impl Target {
             guests: vec![],
             owner: String::new(),
             protocol: "",
-            has_visitors: arguments.scenario == "cluster-idle",
+            has_visitors: matches!(arguments.scenario.as_str(), "kill" | "cluster-idle"),
+            gone: AtomicUsize::new(usize::MAX),
         };
         if target.kind == Kind::Chat {
             let mut client = http::Client::new(target.addr);
@@ -77,15 +82,23 @@ impl Target {
             if arguments.scenario == "removals" {
                 let form = format!("name=owner&password=a-password-for-benches&nickname=owner&owner={}", arguments.owner);
                 target.owner = session(&mut client, "/session/register", &form)?;
+            }
+            if matches!(arguments.scenario.as_str(), "removals" | "kill") {
                 target.protocol = "Sec-WebSocket-Protocol: roomcast.v1\r\n";
             }
         }
         Ok(target)
     }
 
-    /// Returns the number of a viewer's node. Each room has viewers on all nodes.
+    /// Returns the number of a viewer's node. Each room has viewers on all nodes; those of a node that is gone are spread over
+    /// the others, as a balancer does it.
     pub fn node(&self, viewer: usize) -> usize {
-        viewer / self.rooms % self.nodes.len()
+        node(viewer / self.rooms, self.nodes.len(), self.gone.load(Ordering::Relaxed))
+    }
+
+    /// Notes that a node is killed.
+    pub fn lose(&self, node: usize) {
+        self.gone.store(node, Ordering::Relaxed);
     }
 
     /// Returns the address of a viewer's node.
@@ -98,9 +111,9 @@ impl Target {
         self.nodes[publisher % self.sender_nodes]
     }
 
-    /// Whether nobody publishes at a viewer's node.
+    /// Whether nobody publishes at a viewer's node; of one that is gone, at that.
     pub fn is_remote(&self, viewer: usize) -> bool {
-        self.node(viewer) >= self.sender_nodes
+        node(viewer / self.rooms, self.nodes.len(), usize::MAX) >= self.sender_nodes
     }
 
     pub fn handshake(&self, viewer: usize, room: usize) -> Vec<u8> {
@@ -147,9 +160,10 @@ impl Target {
     }
 
     /// Returns a page's bind request.
-    pub fn bind(&self, viewer: usize, room: usize, client_id: &str) -> Vec<u8> {
-        let form = format!("client_id={client_id}&room={}", room + 1);
-        http::post("/gateway/bind", &format!("{}{FORM}", self.viewer_cookie(viewer)), &form)
+    pub fn bind(&self, arrival: &Arrival) -> Vec<u8> {
+        let Arrival { viewer, room, client_id, since, .. } = arrival;
+        let form = format!("client_id={client_id}&room={}{}", room + 1, since.fields());
+        http::post("/gateway/bind", &format!("{}{FORM}", self.viewer_cookie(*viewer)), &form)
     }
 
     /// Returns the owner's request that removes a message of room 1.
@@ -165,6 +179,12 @@ impl Target {
     fn guest(&self, n: usize) -> &str {
         if self.guests.is_empty() { "" } else { &self.guests[n % self.guests.len()] }
     }
+}
+
+/// Returns the node of the viewer whose turn it is in its room.
+fn node(turn: usize, nodes: usize, gone: usize) -> usize {
+    let node = turn % nodes;
+    if node == gone { (gone + 1 + turn / nodes % (nodes - 1)) % nodes } else { node }
 }
 
 const FORM: &str = "Content-Type: application/x-www-form-urlencoded\r\n";
@@ -184,4 +204,17 @@ pub fn group(room: usize) -> String {
 /// Returns one call of a batch.
 pub fn call(method: &str, params: &str) -> String {
     format!(r#"{{"method":"{method}","params":{{{params}}}}}"#)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn viewers_of_a_node_that_is_gone_are_spread_over_the_others() {
+        let nodes = |gone| (0..9).map(|turn| node(turn, 3, gone)).collect::<Vec<_>>();
+        assert_eq!(nodes(usize::MAX), [0, 1, 2, 0, 1, 2, 0, 1, 2]);
+        assert_eq!(nodes(2), [0, 1, 0, 0, 1, 1, 0, 1, 0]);
+        assert_eq!(nodes(0), [1, 1, 2, 2, 1, 2, 1, 1, 2]);
+    }
 }

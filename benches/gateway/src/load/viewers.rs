@@ -1,18 +1,20 @@
 //! Thousands of viewers on one thread: they connect, join, count messages and leave. One read per readiness event, so that the
 //! client costs less than the server.
 
+mod page;
 mod traffic;
 
 use crate::arguments::Arguments;
 use crate::changes::Changes;
 use crate::clock;
 use crate::complain::complain;
-use crate::joiner::{Extras, Joiner};
+use crate::joiner::{Extras, Joined, Joiner};
 use crate::tally::Tally;
 use crate::target::{Kind, Target};
 use gateway_bench::frame;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token, Waker};
+use page::Page;
 use socket2::{Domain, Socket, Type};
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -76,11 +78,15 @@ pub struct Viewers {
     buffer: Vec<u8>,
     list: Vec<Viewer>,
     joiner: Option<Joiner>,
+    /// The pages behind the viewers; empty in scenarios that do without.
+    pages: Vec<Page>,
     /// Changes since the scenario last took them.
     pub news: Vec<News>,
     pub joined: usize,
     /// Connections that failed or that the server closed.
     pub failures: u64,
+    /// Binds of open connections, because a message was missing.
+    pub rebinds: u64,
     pub tally: Tally,
     /// The changes of a room that the scenario waits for.
     pub changes: Option<Changes>,
@@ -109,9 +115,11 @@ impl Viewers {
             buffer: vec![0; 256 * 1024],
             list: list.collect(),
             joiner,
+            pages: vec![],
             news: vec![],
             joined: 0,
             failures: 0,
+            rebinds: 0,
             tally: Tally::default(),
             changes: None,
         })
@@ -268,10 +276,16 @@ impl Viewers {
     fn drain_joined(&mut self) {
         let Some(joiner) = &self.joiner else { return };
         let joined: Vec<_> = joiner.joined.try_iter().collect();
-        for one in joined {
-            let viewer = &self.list[one.viewer];
-            if viewer.visit == one.visit && viewer.stage == Stage::Joining {
-                if one.succeeded { self.mark_joined(one.viewer) } else { self.mark_closed(one.viewer) }
+        for Joined { viewer: n, visit, succeeded, answer } in joined {
+            let viewer = &self.list[n];
+            if viewer.visit != visit || viewer.stage != Stage::Joining {
+                continue;
+            }
+            let answer = answer.filter(|_| !self.pages.is_empty());
+            if !succeeded {
+                self.mark_closed(n);
+            } else if answer.is_none_or(|answer| self.apply(n, answer, clock::now())) {
+                self.mark_joined(n);
             }
         }
     }

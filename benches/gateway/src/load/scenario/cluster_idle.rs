@@ -1,5 +1,5 @@
-//! A cluster in which nobody sends: what its nodes tell each other, and ask PostgreSQL. First without a viewer, then with all of them
-//! idle, then with some that leave and come.
+//! A cluster in which nobody sends: its nodes tell each other of people, and ask PostgreSQL for heads. First without a viewer, then
+//! with all of them idle, then with some that leave and come.
 
 use super::Cast;
 use crate::arguments::Arguments;

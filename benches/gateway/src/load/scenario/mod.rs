@@ -4,6 +4,7 @@ mod burst;
 mod cluster_idle;
 mod cycles;
 mod idle;
+mod kill;
 mod late;
 mod php;
 mod rate;
@@ -35,6 +36,7 @@ pub fn play(arguments: &Arguments) -> Result<Value, String> {
         "burst" => burst::play,
         "removals" => removals::play,
         "cluster-late" => late::play,
+        "kill" => kill::play,
         "cluster-idle" => cluster_idle::play,
         "php-commands" => php::commands::play,
         "php-connections" => php::connections::play,
@@ -67,11 +69,23 @@ pub struct Cast {
 impl Cast {
     /// Runs one step; `patience` in ns, see `step::run`.
     pub fn step(&mut self, arguments: &Arguments, rate: f64, seconds: f64, patience: u64) -> Result<Outcome, String> {
+        self.step_with(arguments, rate, seconds, patience, &mut |viewers| viewers.poll_once(Duration::from_millis(20)))
+    }
+
+    /// The same with a `turn` of its own.
+    pub fn step_with(
+        &mut self,
+        arguments: &Arguments,
+        rate: f64,
+        seconds: f64,
+        patience: u64,
+        turn: &mut dyn FnMut(&mut Viewers),
+    ) -> Result<Outcome, String> {
         self.epoch += 1;
         let Arguments { rooms, size, .. } = *arguments;
         let plan = Plan { epoch: self.epoch, rooms, rate, seconds, size, begin: 0, give_up_after: patience };
         self.viewers.news.clear();
-        step::run(&mut self.viewers, &self.publisher, (&self.server, &self.parts), plan, patience)
+        step::run(&mut self.viewers, &self.publisher, (&self.server, &self.parts), plan, patience, turn)
     }
 
     /// Runs a step after a warm-up at the same rate, so that queues and caches have their usual size.

@@ -4,11 +4,13 @@ use super::{News, Stage, Viewers};
 use crate::clock;
 use crate::complain::complain;
 use crate::inner;
-use crate::joiner::Arrival;
 use crate::message::Message;
 use crate::target::Kind;
 use gateway_bench::{frame, http};
 use std::io::{self, Read, Write};
+
+/// Start of the push that tells a connection of skipped pushes.
+const GAP: &[u8] = br#"{"type":"gap""#;
 
 impl Viewers {
     pub(super) fn read(&mut self, n: usize, buffer: &mut [u8], has_ended: bool) {
@@ -65,8 +67,11 @@ impl Viewers {
     }
 
     fn handle_payload(&mut self, n: usize, payload: &[u8], now: u64) {
-        let viewer = &mut self.list[n];
         if let Some(message) = Message::find(payload) {
+            if !self.pages.is_empty() {
+                return self.receive(n, payload, message, now);
+            }
+            let viewer = &mut self.list[n];
             return self.tally.see((viewer.room, self.target.is_remote(n)), &mut viewer.position, message, now);
         }
         if let Some(changes) = &mut self.changes
@@ -74,12 +79,14 @@ impl Viewers {
         {
             return;
         }
+        if !self.pages.is_empty() && payload.starts_with(GAP) {
+            return self.note_gap(n);
+        }
+        let viewer = &mut self.list[n];
         match self.target.kind {
             Kind::Roomcast | Kind::Chat if viewer.stage == Stage::Introducing => {
                 if let Some(client_id) = client_id(payload) {
-                    viewer.stage = Stage::Joining;
-                    let arrival = Arrival { viewer: n, visit: viewer.visit, room: viewer.room as usize, client_id };
-                    self.joiner.as_ref().expect("roomcast has one").join(arrival);
+                    self.arrive(n, client_id);
                 }
             }
             Kind::Php if viewer.stage == Stage::Introducing => {
