@@ -81,29 +81,36 @@ impl Chat {
     }
 
     /// Lets the sockets of a person in a room join its staff, or leave it, by the rank that the person has now. Only sockets of the
-    /// person's own sessions join: a back end may give a uid to any socket. A rank that this version cannot read is none.
+    /// person's own sessions join: a back end may give a uid to any socket.
     async fn settle_staff(&self, room: &RoomId, uid: &Uid) -> Result<()> {
         let members = self.gateway.owned_by_sessions(uid.into()).await;
         if members.is_empty() && !self.gateway.is_uid_online(uid.into()).await {
             return Ok(());
         }
         let group = Group::new(room.as_str());
-        let standing = match self.store.standing(room, uid).await {
-            Err(error) if !error.may_pass() => {
-                tracing::warn!(%error, %room, "the rank of a person cannot be read: it counts as none");
-                None
-            }
-            standing => standing?,
-        };
+        let standing = or_none(self.store.standing(room, uid).await, room)?;
         if !standing.is_some_and(|standing| standing.rank().is_staff()) {
             self.gateway.leave_staff(uid.into(), group).await;
             return Ok(());
         }
         for (client, owner) in members {
-            if self.store.session(&owner.0).await?.is_some_and(|session| session.person.uid == *uid) {
+            let session = or_none(self.store.session(&owner.0).await, room)?;
+            if session.is_some_and(|session| session.person.uid == *uid) {
                 self.gateway.join_staff(client, uid.into(), group.clone()).await;
             }
         }
         Ok(())
+    }
+}
+
+/// A person or a session that this version cannot read counts as none, and is logged: a later version may have written it. A failed
+/// query is returned.
+fn or_none<T>(read: Result<Option<T>>, room: &RoomId) -> Result<Option<T>> {
+    match read {
+        Err(error) if !error.may_pass() => {
+            tracing::warn!(%error, %room, "a person of the staff cannot be read, and counts as none");
+            Ok(None)
+        }
+        read => read,
     }
 }

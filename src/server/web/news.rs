@@ -76,7 +76,8 @@ impl Reader {
             if is_cut {
                 tracing::warn!("news of other nodes are missing: the store is asked about everything that this node holds");
                 metrics::counter!("roomcast_news_settled_total", "why" => "missing").increment(1);
-                self.last = None;
+                // The ids of another database may begin anew.
+                (self.last, self.settled) = (None, 0);
                 continue;
             }
             has_read |= !news.is_empty();

@@ -240,7 +240,41 @@ async fn unknown_news_settle_everything_once() {
     assert_eq!(socket.close_code().await, 4501);
     let unknown = "roomcast_news_total{outcome=\"unknown\"}";
     eventually("they are counted", async || there.metric(unknown).await == Some(40.0)).await;
-    assert_eq!(there.metric("roomcast_news_settled_total{why=\"unknown\"}").await, Some(1.0));
+    let settled = "roomcast_news_settled_total{why=\"unknown\"}";
+    assert_eq!(there.metric(settled).await, Some(1.0));
+    // Another database answers, whose news have lower ids.
+    cluster.database.sql("TRUNCATE roomcast.news RESTART IDENTITY");
+    let missing = "roomcast_news_settled_total{why=\"missing\"}";
+    eventually("news are missing", async || there.metric(missing).await >= Some(1.0)).await;
+    cluster.database.sql("SELECT roomcast.tell('of_a_later_version', '{}')");
+    eventually("unknown news are settled there, too", async || there.metric(settled).await == Some(2.0)).await;
+}
+
+/// A later version knows more roles: on this one such a person is none of the staff, and other news are followed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_role_that_this_version_does_not_know_is_none() {
+    let Some(cluster) = Cluster::with(2, &["chat.cooldown_ms=0"]).await else { return };
+    let owner = owner(&cluster).await.at(&cluster.nodes[0]);
+    let helper = account(&cluster.nodes[1], "helper").await;
+    let mut staff = helper.open_bound(Some("roomcast.v1")).await;
+    let form = [("room", "1"), ("user", helper.uid.as_str()), ("role", "moderator")];
+    done(&owner.post("/gateway/mod/role", &form).await);
+    let note = async || {
+        let form = [("room", "1"), ("user", owner.uid.as_str()), ("text", "a note")];
+        done(&owner.post("/gateway/mod/note", &form).await);
+    };
+    let granted = Instant::now();
+    while !hears(&mut staff, &note).await {
+        assert!(granted.elapsed() < NEWS, "a moderator's open page is told nothing");
+    }
+    cluster
+        .database
+        .sql("ALTER TABLE roomcast.roles DROP CONSTRAINT roles_role_check; UPDATE roomcast.roles SET role = 'editor'");
+    let changed = Instant::now();
+    while hears(&mut staff, &note).await {
+        assert!(changed.elapsed() < NEWS, "a person without a known role is told of acts");
+    }
+    assert_eq!(cluster.nodes[1].metric("roomcast_news_total{outcome=\"passed_over\"}").await, None);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -42,13 +42,16 @@ async fn docs_the_bot_answers_and_removes() {
         let answer = guest.post("/gateway/history", &[("room", "1"), ("before", "100000")]).await;
         answer.body["messages"].as_array().unwrap().clone()
     };
+    let mut page = guest.open_bound(Some("roomcast.v1")).await;
     // The bot does not answer what was sent before it looked first: ask until it does.
     eventually("the bot answers", async || {
         assert_eq!(guest.send("!time").await.status, 200);
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-        history().await.iter().any(|message| message["role"] == "bot" && message["text"].as_str().unwrap().starts_with("It is "))
+        let answer = async { while page.push_of("message").await["role"] != "bot" {} };
+        tokio::time::timeout(std::time::Duration::from_millis(300), answer).await.is_ok()
     })
     .await;
+    let said = history().await.into_iter().rfind(|message| message["role"] == "bot").unwrap();
+    assert!(said["text"].as_str().unwrap().starts_with("It is "), "{said}");
     let spam = guest.send("Buy followers here").await.body["seq"].clone();
     eventually("the bot removes", async || {
         history().await.iter().any(|message| message["seq"] == spam && message["removed"]["why"] == "moderator")

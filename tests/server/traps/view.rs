@@ -9,7 +9,7 @@ use proptest::test_runner::{Config, TestRng, TestRunner};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
-/// What a page holds of room 1.
+/// The messages and the state of room 1 in a page.
 #[derive(Clone, Default, Debug)]
 pub struct View {
     pub epoch: String,
